@@ -1,0 +1,248 @@
+//! The seam to model libraries: what turns samples into outputs, and what trains.
+//!
+//! A backend is a stateless factory in a list of the server; a [`Model`] is what it loaded, shared by all requests. Backends
+//! see their own section of the parameters and a repository; they must not know requests, services or HTTP.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cancel::CancelToken;
+use crate::connector::Fitted;
+use crate::data::{DataKind, SampleShape, Samples};
+use crate::error::Result;
+use crate::labels::Labels;
+use crate::measure::MeasureSpec;
+use crate::outputs::Outputs;
+use crate::parameters::Section;
+use crate::progress::Progress;
+use crate::repository::Repository;
+
+/// `type` of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceType {
+    /// Classes or values are predicted.
+    #[default]
+    Supervised,
+    /// Features are extracted.
+    Unsupervised,
+}
+
+/// What a model's outputs mean. Closed: rendering and measures match on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "lowercase")]
+pub enum Task {
+    /// One probability per class.
+    Classification {
+        /// Number of classes.
+        classes: usize,
+    },
+    /// One value per target.
+    Regression {
+        /// Number of targets.
+        targets: usize,
+    },
+    /// The values of one layer.
+    Features,
+}
+
+impl Task {
+    /// `mltype` on the wire.
+    pub fn mltype(self) -> &'static str {
+        match self {
+            Self::Classification { .. } => "classification",
+            Self::Regression { .. } => "regression",
+            Self::Features => "unsupervised",
+        }
+    }
+}
+
+/// One per `mllib` name.
+pub trait Backend: Send + Sync {
+    /// The name in `mllib`.
+    fn name(&self) -> &'static str;
+
+    /// Whether services of this type can be built on such data.
+    fn accepts(&self, kind: DataKind, service_type: ServiceType) -> bool;
+
+    /// Checks the creation parameters against the repository and loads the model it holds, if any. Never writes
+    /// over a trained network.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::BadParameter`] naming the parameter, or the file and layer.
+    fn open(&self, request: &OpenRequest<'_>) -> Result<Opened>;
+
+    /// Prepares a training run: all parameters are resolved here, so that mistakes are answered at once.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::BadParameter`] naming the parameter; also when this backend cannot train.
+    fn plan(&self, request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>>;
+
+    /// Whether `DELETE …?clear=lib` removes a file of this name from the top level of a repository. Matched on
+    /// the suffix of the file name only.
+    fn is_library_file(&self, file_name: &str) -> bool;
+}
+
+/// What a service is opened with.
+pub struct OpenRequest<'a> {
+    /// Where the network is.
+    pub repository: &'a Repository,
+    /// `parameters.mllib`: creation over stored.
+    pub mllib: &'a Section,
+    /// `parameters.mllib` as the request wrote it, for rules that ask what was explicit.
+    pub mllib_in_call: &'a Section,
+    /// `parameters.mllib` stored by the training whose network the repository holds; empty otherwise.
+    pub mllib_stored: &'a Section,
+    /// `parameters.input`: creation over stored; `width`, `height`, `bw`, `rgb` are checked against the network.
+    pub input: &'a Section,
+    /// The `model` object of the request (`repository`, `weights`, `templates`, …).
+    pub model: &'a Section,
+    /// Supervised or not.
+    pub service_type: ServiceType,
+    /// What the connector yields.
+    pub kind: DataKind,
+    /// How engines run.
+    pub engine: &'a EngineOptions,
+}
+
+/// How engines run; set once per server.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Threads of all computing together.
+    pub threads: usize,
+    /// Requests of one service that may compute at once.
+    pub concurrency: usize,
+    /// An engine asked for by name; otherwise the best one that works here.
+    pub engine: Option<String>,
+}
+
+/// What opening gives.
+pub struct Opened {
+    /// The loaded and warmed model; `None` when the repository holds no trained network yet.
+    pub model: Option<Arc<dyn Model>>,
+    /// The task, known from the model or from the creation parameters.
+    pub task: Option<Task>,
+    /// The files that decide an answer, for the digest: name in the manifest and place on disk.
+    pub files: Vec<DecidingFile>,
+    /// Dotted paths of creation parameters that this backend does not know.
+    pub unknown_parameters: Vec<String>,
+}
+
+/// One file of the digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecidingFile {
+    /// Relative name in the manifest.
+    pub name: String,
+    /// Where it is now.
+    pub path: PathBuf,
+}
+
+/// A loaded network. Requests run on it concurrently.
+pub trait Model: Send + Sync {
+    /// What it is and takes.
+    fn description(&self) -> &ModelDescription;
+
+    /// Answers all samples, in order. Results must not depend on how they are batched.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::BadParameter`] when the samples do not fit the network or the layer asked for does not exist.
+    fn predict(&self, samples: &Samples, options: &PredictOptions) -> Result<Outputs>;
+}
+
+/// Options of one predict, from `parameters.mllib` of the call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PredictOptions {
+    /// Answer the values of this layer instead (`extract_layer`).
+    pub extract_layer: Option<String>,
+    /// Samples per run of the engine (`net.test_batch_size`); all at once without it.
+    pub batch_size: Option<usize>,
+}
+
+/// What a model is and takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelDescription {
+    /// What its outputs mean.
+    pub task: Task,
+    /// What one sample looks like.
+    pub shape: SampleShape,
+    /// Number of trained values.
+    pub parameters: u64,
+    /// Floating-point operations for one sample, multiply and add counted apart; 0 when unknown.
+    pub flops: u64,
+    /// Name and version of the engine that runs it.
+    pub engine: String,
+    /// File the weights came from, relative to the repository.
+    pub weights: String,
+}
+
+/// What a training is planned with.
+pub struct TrainRequest<'a> {
+    /// Where checkpoints of earlier runs are, for `resume` and as initial weights.
+    pub repository: &'a Repository,
+    /// `parameters.mllib`: call over creation over stored.
+    pub mllib: &'a Section,
+    /// `parameters.input`: call over creation over stored.
+    pub input: &'a Section,
+    /// What the connector yields.
+    pub kind: DataKind,
+    /// How engines run.
+    pub engine: &'a EngineOptions,
+}
+
+/// A training whose parameters are all resolved.
+pub trait TrainingPlan: Send {
+    /// `resume` was asked: histories go on instead of starting anew.
+    fn resumes(&self) -> bool;
+
+    /// Trains, writes the network and checkpoints into `run.directory`, and returns what to record. A
+    /// cancelled run still writes the network as it stands.
+    ///
+    /// # Errors
+    /// Anything that went wrong; the directory is then not published.
+    fn run(self: Box<Self>, run: TrainingRun<'_>) -> Result<Trained>;
+}
+
+/// One run.
+pub struct TrainingRun<'a> {
+    /// Training and test data.
+    pub data: &'a Fitted,
+    /// Where this run writes; exists and is empty.
+    pub directory: &'a Path,
+    /// What to compute on the test sets.
+    pub measures: &'a MeasureSpec,
+    /// Where live figures go.
+    pub progress: &'a Progress,
+    /// Asked once per iteration.
+    pub cancel: &'a CancelToken,
+}
+
+/// What a run leaves, besides its files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// `parameters.mllib` that recreate the service on this network: stored in the repository.
+    pub state: Section,
+    /// What the train answer reports under `body.parameters.mllib`, such as a batch size that differs from the one
+    /// asked for; may be empty.
+    pub report: Section,
+    /// The task of the trained network.
+    pub task: Task,
+    /// The best test result so far: iteration, name and value of the deciding measure.
+    pub best: Option<Best>,
+    /// The file in the run's directory that holds the network to serve, relative.
+    pub network: String,
+    /// Classes of the network, when the backend knows names the data does not.
+    pub labels: Option<Labels>,
+}
+
+/// Content of best_model.txt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// 0-based, as in the measures.
+    pub iteration: u64,
+    /// Name of the measure that decided.
+    pub measure: String,
+    /// Its value.
+    pub value: f64,
+}

@@ -1,0 +1,119 @@
+//! The seam to input connectors: what turns the `data` of a request into samples.
+//!
+//! A connector is a stateless factory in a list of the server. What a training run learns about its data (bounds, categories,
+//! class names) is returned as a [`Section`] of the connector's own parameters and stored in the repository, where it has
+//! the lowest precedence of all: a reader never has hidden state.
+
+use std::sync::Arc;
+
+use crate::data::{Batch, DataKind, Dataset, SampleShape};
+use crate::error::Result;
+use crate::labels::Labels;
+use crate::parameters::Section;
+
+/// One per connector name.
+pub trait Connector: Send + Sync {
+    /// The name in `parameters.input.connector`.
+    fn name(&self) -> &'static str;
+
+    /// What its readers yield.
+    fn kind(&self) -> DataKind;
+
+    /// Resolves the parameters once. Requests that bring no input parameters of their own share the reader that
+    /// was opened when the service was created.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::BadInput`] naming the parameter.
+    fn open(&self, context: &ReaderContext<'_>) -> Result<Box<dyn Reader>>;
+}
+
+/// What a reader is opened with.
+#[derive(Debug, Clone)]
+pub struct ReaderContext<'a> {
+    /// Call over creation over stored, already merged.
+    pub parameters: &'a Section,
+    /// True when this request itself sent input parameters: csv takes the first string for a header then
+    /// (contract.md 3.3).
+    pub parameters_in_call: bool,
+    /// What the network takes, where it is known: the default of `width` and `height`, and the number of columns.
+    pub shape: Option<SampleShape>,
+    /// Class names known from the repository.
+    pub labels: &'a Labels,
+    /// Bounds on what may be fetched and decoded.
+    pub limits: Arc<InputLimits>,
+}
+
+/// Bounds on input, set once per server.
+#[derive(Debug, Clone)]
+pub struct InputLimits {
+    /// Largest body fetched from a URL, bytes.
+    pub fetch_bytes: u64,
+    /// Time to connect to a URL's host, milliseconds.
+    pub connect_timeout_ms: u64,
+    /// Redirects followed.
+    pub redirects: u32,
+    /// Largest `width × height` an image may declare.
+    pub image_pixels: u64,
+    /// Largest csv file, bytes.
+    pub table_bytes: u64,
+    /// Most items (files of a directory, rows of a file) that one predict may expand to.
+    pub items: usize,
+}
+
+impl Default for InputLimits {
+    fn default() -> Self {
+        Self {
+            fetch_bytes: 64 << 20,
+            connect_timeout_ms: 10_000,
+            redirects: 5,
+            image_pixels: 100_000_000,
+            table_bytes: 4 << 30,
+            items: 100_000,
+        }
+    }
+}
+
+/// Parameters resolved into settings, ready to read.
+pub trait Reader: Send + Sync {
+    /// Reads the items of a predict, in the order of `data`. `BadInput("missing data")` when there are none.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::BadInput`] naming the item, line or column.
+    fn read(&self, data: &[String]) -> Result<Batch>;
+
+    /// Reads training data: `[train]` or `[train, test]`.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::BadInput`] naming the path, line or column.
+    fn fit(&self, data: &[String]) -> Result<Fitted>;
+
+    /// The shape that samples will have, where the parameters decide it.
+    fn shape(&self) -> Option<SampleShape>;
+
+    /// Keys of the parameters that this connector does not know, as dotted paths.
+    fn unknown_parameters(&self) -> &[String];
+}
+
+/// A named test set.
+pub struct TestSet {
+    /// `test_name` in the measures; empty where the original leaves it empty.
+    pub name: String,
+    /// The items.
+    pub data: Box<dyn Dataset>,
+}
+
+/// What reading training data gives.
+pub struct Fitted {
+    /// The training set, already shuffled and split where that was asked.
+    pub train: Box<dyn Dataset>,
+    /// At most one test set in this version: the second `data` item, or the split-off tail.
+    pub tests: Vec<TestSet>,
+    /// Everything a later predict needs, as parameters of this connector: stored in the repository.
+    pub state: Section,
+    /// What the train answer reports under `body.parameters.input` (contract.md 3.3).
+    pub report: Section,
+    /// Class names found in the data; empty when classes are plain numbers.
+    pub labels: Labels,
+    /// The shape of every sample.
+    pub shape: SampleShape,
+}

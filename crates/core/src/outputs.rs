@@ -1,0 +1,32 @@
+//! What models answer, before rendering.
+//!
+//! A closed set: rendering, measures and comparisons match exhaustively, so that a new output does not compile
+//! without all of them.
+
+use crate::tensor::Tensor;
+
+/// One answer per sample, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outputs {
+    /// `[samples, classes]`: probabilities.
+    Classification(Tensor),
+    /// `[samples, targets]`: values.
+    Regression(Tensor),
+    /// One vector per sample: the values of a layer, flattened.
+    Features(Vec<Vec<f32>>),
+}
+
+impl Outputs {
+    /// Number of samples answered.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Classification(tensor) | Self::Regression(tensor) => tensor.rows(),
+            Self::Features(rows) => rows.len(),
+        }
+    }
+
+    /// True without answers.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

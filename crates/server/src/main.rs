@@ -1,0 +1,2 @@
+//! The `dede` binary.
+fn main() {}
