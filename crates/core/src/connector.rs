@@ -39,6 +39,9 @@ pub struct ReaderContext<'a> {
     pub shape: Option<SampleShape>,
     /// Class names known from the repository.
     pub labels: &'a Labels,
+    /// True when the mllib predicts values (`parameters.mllib.regression`): numeric labels are then values, even
+    /// where all of them happen to be whole numbers.
+    pub regression: bool,
     /// Bounds on what may be fetched and decoded.
     pub limits: Arc<InputLimits>,
 }
