@@ -11,9 +11,23 @@
 //! runs/3/checkpoint-*.safetensors
 //! ```
 
+mod clear;
+mod record;
+mod run;
+
+use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use clear::Clear;
+pub use record::{NewRecord, ServiceRecord, StoredParameters};
+pub use run::{Published, Run};
+
 use crate::error::{Error, Result};
+use crate::files::{read_text, write_atomically};
+use crate::labels::Labels;
+
+/// Largest text file read back from a repository, bytes.
+pub(crate) const TEXT_LIMIT: u64 = 64 << 20;
 
 /// An existing directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,25 +36,36 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The directory.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Opens an existing directory.
+    /// Opens a directory; makes it first when `create` says so. It need not be writable: a repository on a
+    /// read-only medium is served as it is.
     ///
     /// # Errors
     /// [`Error::BadParameter`] with the texts of contract.md 3.9, rule 1.
-    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+    pub fn open(root: impl Into<PathBuf>, create: bool) -> Result<Self> {
         let root = root.into();
+        let shown = root.display().to_string();
+        let missing =
+            || Error::bad_parameter(format!("destination model directory {shown} is not writable or does not exist."));
+        if root.as_os_str().is_empty() {
+            return Err(missing());
+        }
+        if !root.exists() && create {
+            fs::create_dir_all(&root).map_err(|error| {
+                Error::bad_parameter(format!("destination model directory {shown} cannot be created: {error}"))
+            })?;
+        }
         if root.is_dir() {
             return Ok(Self { root });
         }
-        let shown = root.display();
         if root.exists() {
             return Err(Error::bad_parameter(format!("file exists with same name as repository {shown}")));
         }
-        Err(Error::bad_parameter(format!("destination model directory {shown} is not writable or does not exist.")))
+        Err(missing())
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Names of the regular files at the top level, sorted.
@@ -50,7 +75,7 @@ impl Repository {
     pub fn files(&self) -> Result<Vec<String>> {
         let context = || format!("list {}", self.root.display());
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.root).map_err(Error::io(context()))? {
+        for entry in fs::read_dir(&self.root).map_err(Error::io(context()))? {
             let entry = entry.map_err(Error::io(context()))?;
             if entry.path().is_file() {
                 names.extend(entry.file_name().into_string());
@@ -58,5 +83,25 @@ impl Repository {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// Writes a record for people and other tools, such as config.json. The server never reads it back to decide an answer.
+    ///
+    /// # Errors
+    /// [`Error::Io`], on a read-only medium for instance.
+    pub fn write_record(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        write_atomically(&self.root.join(name), bytes)
+    }
+
+    /// Class names of a repository that has no published run: the first file whose name contains "corresp".
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be read.
+    pub fn legacy_labels(&self) -> Result<Option<(PathBuf, Labels)>> {
+        let Some(name) = self.files()?.into_iter().find(|name| name.contains("corresp")) else {
+            return Ok(None);
+        };
+        let path = self.root.join(name);
+        Ok(read_text(&path, TEXT_LIMIT)?.map(|text| (path, Labels::parse(&text))))
     }
 }

@@ -1,0 +1,84 @@
+//! Writing files that matter: to a temporary name, synced, renamed, the directory synced.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+
+/// Replaces `path` by `bytes`, so that a reader or a crash sees either the old content or the new one, whole.
+///
+/// # Errors
+/// [`Error::Io`] naming the path.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let context = || format!("write {}", path.display());
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let temporary = path.with_file_name(format!(".{name}.{}.{count}.tmp", std::process::id()));
+    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The first error is the one to report; a leftover temporary file is harmless.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.map_err(Error::io(context()))?;
+    sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes renames and creations in a directory durable.
+///
+/// # Errors
+/// [`Error::Io`] naming the directory.
+pub fn sync_directory(path: &Path) -> Result<()> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(Error::io(format!("sync {}", path.display())))
+}
+
+/// Reads a text file of at most `limit` bytes; `None` when there is none.
+///
+/// # Errors
+/// [`Error::Io`] naming the path, also when the file is longer or not UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> Result<Option<String>> {
+    let context = || format!("read {}", path.display());
+    let size = match fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(context())(error)),
+    };
+    if size > limit {
+        let error = std::io::Error::other(format!("{size} bytes, at most {limit} expected"));
+        return Err(Error::io(context())(error));
+    }
+    fs::read_to_string(path).map(Some).map_err(Error::io(context()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_replaces_whole_and_leaves_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.json");
+        write_atomically(&path, b"one").unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(read_text(&path, 10).unwrap().as_deref(), Some("two"));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_file_is_none_and_a_long_one_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x");
+        assert_eq!(read_text(&path, 10).unwrap(), None);
+        fs::write(&path, "0123456789A").unwrap();
+        assert!(read_text(&path, 10).unwrap_err().to_string().contains("at most 10"));
+        assert!(write_atomically(&directory.path().join("none/x"), b"").is_err());
+    }
+}
