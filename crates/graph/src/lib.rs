@@ -1,1 +1,20 @@
-//! Placeholder.
+//! One description of a neural network: [`Graph`]. Templates build it, importers read it, the exporter writes ONNX from it,
+//! training interprets it layer by layer. This crate runs no network, opens no file and knows nothing of services.
+
+pub mod error;
+pub mod graph;
+mod inference;
+pub mod initializer;
+pub mod layer;
+mod pooling;
+pub mod shape;
+pub mod weights;
+
+pub use error::{Error, Result};
+pub use graph::{Graph, Input, Node, Transform};
+pub use inference::Parameter;
+pub use initializer::Initializer;
+pub use layer::Layer;
+pub use pooling::Windows;
+pub use shape::Shape;
+pub use weights::{Weight, Weights};
