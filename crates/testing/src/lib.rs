@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What the tests and benchmarks of the other crates share: fixtures, generated networks, tolerant comparison of JSON,
+//! conformance suites for the two seams, and a load generator.
+//!
+//! Unpublished, a development dependency only. It knows the seams of `dede-core` and must not know any connector, backend
+//! or the server.
+
+pub mod comparison;
+pub mod conformance;
+pub mod fixtures;
+pub mod http;
+pub mod load;
+pub mod networks;
