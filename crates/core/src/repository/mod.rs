@@ -63,6 +63,11 @@ impl Repository {
         Err(missing())
     }
 
+    /// The repository of a service that was recorded; the directory may be gone.
+    pub(crate) fn recorded(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
     /// The directory.
     pub fn root(&self) -> &Path {
         &self.root

@@ -1,0 +1,215 @@
+//! The catalogue of services and aliases: one namespace, one snapshot, one owner.
+//!
+//! Readers take the snapshot and never wait. Changes go through [`owner`], which records each one durably before anybody sees
+//! it, so that after a crash the world is what clients were told. What an alias is stands in [`alias`], what is recorded in
+//! [`state`].
+
+mod alias;
+mod owner;
+mod restore;
+mod snapshot;
+mod state;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dede_api::aliases::AliasInfo;
+use dede_api::requests::{CreateRequest, PutAlias};
+
+pub use alias::Alias;
+pub use snapshot::{Resolved, Snapshot};
+
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::name::ServiceName;
+use crate::repository::Clear;
+use crate::service::{Definition, Service, ServiceId, Serving};
+
+/// All services and aliases of a server.
+pub struct Catalogue {
+    environment: Arc<Environment>,
+    owner: owner::Owner,
+    /// Names whose service is being loaded: a second PUT is told so at once.
+    reserved: Mutex<HashSet<ServiceName>>,
+    /// Held for life: a second server on the same state directory refuses to start.
+    _lock: File,
+}
+
+impl Catalogue {
+    /// Opens the state directory and brings back what it records, services in parallel. A service that cannot
+    /// be loaded is there with its error; the others are not held up.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the directory cannot be used, also when another server uses it; [`Error::Internal`] when its
+    /// record is damaged.
+    pub fn start(environment: Environment) -> Result<Arc<Self>> {
+        let lock = state::lock(&environment.state_directory)?;
+        let environment = Arc::new(environment);
+        let snapshot = restore::restore(&environment)?;
+        let owner = owner::Owner::start(environment.state_directory.clone(), snapshot)?;
+        Ok(Arc::new(Self { environment, owner, reserved: Mutex::default(), _lock: lock }))
+    }
+
+    /// Everything at this moment.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.owner.snapshot()
+    }
+
+    /// The service behind a name, be it its own or an alias.
+    ///
+    /// # Errors
+    /// [`Error::ServiceNotFound`].
+    pub fn resolve(&self, name: &str) -> Result<Resolved> {
+        self.snapshot().resolve(name)
+    }
+
+    /// The service of this very name, for what an alias cannot stand for.
+    ///
+    /// # Errors
+    /// [`Error::ServiceNotFound`]; [`Error::BadParameter`] when the name is an alias.
+    pub fn service(&self, name: &str) -> Result<Arc<Service>> {
+        let resolved = self.resolve(name)?;
+        if resolved.is_alias() {
+            let reason = format!("{} is an alias; train the service it points to, {}", resolved.asked, resolved.name);
+            return Err(Error::bad_parameter_at("service", reason));
+        }
+        Ok(resolved.service)
+    }
+
+    /// Creates a service: checks, loads, warms, records. On failure nothing is left but created directories.
+    ///
+    /// # Errors
+    /// Those of contract.md 1.2, in its order.
+    pub fn create(&self, name: &str, request: CreateRequest) -> Result<()> {
+        let name = ServiceName::parse(name)?;
+        let _reservation = self.reserve(&name)?;
+        let body = format!("{}\n", request.body);
+        let keeps_record = !request.parameters.mllib.contains_key("from_repository");
+        let definition = Definition::check(request, &self.environment)?;
+        let serving = Serving::open(&definition, &self.environment)?;
+        let environment = Arc::clone(&self.environment);
+        let repository = definition.repository.clone();
+        let id = self.owner.next_id();
+        let service = Service::new(id, name.clone(), definition, Ok(serving), &environment)?;
+        service.check_unknown()?;
+        self.owner.change(move |snapshot| snapshot.with_service(name, service))?;
+        if keeps_record && let Err(error) = repository.write_record("config.json", body.as_bytes()) {
+            // A repository that cannot be written is served as it is.
+            tracing::warn!(%error, "config.json not written");
+        }
+        Ok(())
+    }
+
+    fn reserve(&self, name: &ServiceName) -> Result<Reservation<'_>> {
+        if self.snapshot().is_taken(name) {
+            return Err(Error::ServiceExists(name.to_string()));
+        }
+        let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        if !reserved.insert(name.clone()) {
+            return Err(Error::ServiceExists(format!("{name} is being created")));
+        }
+        Ok(Reservation { reserved: &self.reserved, name: name.clone() })
+    }
+
+    /// Stops the jobs of a service, removes the files asked for, and forgets it. Requests in flight are answered.
+    ///
+    /// # Errors
+    /// [`Error::NothingToDelete`]; [`Error::AliasConflict`] when an alias points to it; [`Error::Io`] when files could not be
+    /// removed: the service stays then.
+    pub fn delete(&self, name: &str, clear: Clear) -> Result<()> {
+        let name = ServiceName::parse(name)?;
+        let service = self.snapshot().deletable(&name)?;
+        let id = service.id;
+        self.owner.change(move |snapshot| snapshot.with_deletion(id, true))?;
+        service.jobs.close();
+        let backend = service.definition.backend;
+        let cleared = service.definition.repository.clear(clear, &|file| backend.is_library_file(file));
+        if let Err(error) = cleared {
+            self.owner.change(move |snapshot| snapshot.with_deletion(id, false))?;
+            service.jobs.reopen();
+            return Err(error);
+        }
+        self.owner.change(move |snapshot| snapshot.without_service(id))?;
+        service.jobs.forget();
+        Ok(())
+    }
+
+    /// Renames a running service; an alias on it follows.
+    ///
+    /// # Errors
+    /// [`Error::ServiceNotFound`], [`Error::ServiceExists`], [`Error::AliasConflict`] when `from` is an alias.
+    pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let (from, to) = (ServiceName::parse(from)?, ServiceName::parse(to)?);
+        let _reservation = if from == to { None } else { Some(self.reserve(&to)?) };
+        self.owner.change(move |snapshot| snapshot.with_rename(&from, to))
+    }
+
+    /// Points an alias to a service (design.md section 3).
+    ///
+    /// # Errors
+    /// [`Error::ServiceNotFound`] for an unknown target, [`Error::AliasConflict`] when `expect` is wrong or the name is a service
+    /// and `takeover` was not asked for.
+    pub fn put_alias(&self, name: &str, put: PutAlias) -> Result<AliasInfo> {
+        let name = ServiceName::parse(name)?;
+        let asked = name.clone();
+        self.owner.change(move |snapshot| snapshot.with_alias(asked, &put))?;
+        self.alias(name.as_str())
+    }
+
+    /// One alias.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`].
+    pub fn alias(&self, name: &str) -> Result<AliasInfo> {
+        let name = ServiceName::parse(name)?;
+        self.snapshot().alias_info(&name)
+    }
+
+    /// Removes an alias; the service it points to stays.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`].
+    pub fn delete_alias(&self, name: &str) -> Result<()> {
+        let name = ServiceName::parse(name)?;
+        self.owner.change(move |snapshot| snapshot.without_alias(&name))
+    }
+
+    /// Points an alias to what it pointed to before.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] when there is nothing to go back to.
+    pub fn rollback_alias(&self, name: &str) -> Result<AliasInfo> {
+        let name = ServiceName::parse(name)?;
+        let asked = name.clone();
+        self.owner.change(move |snapshot| snapshot.with_rollback(&asked))?;
+        self.alias(name.as_str())
+    }
+
+    /// Stops all jobs, each with a checkpoint, and waits for them. Predicting goes on.
+    pub fn stop(&self) {
+        let snapshot = self.snapshot();
+        std::thread::scope(|scope| {
+            for service in snapshot.services() {
+                scope.spawn(|| service.jobs.close());
+            }
+        });
+    }
+}
+
+/// A name that nobody else may take meanwhile.
+struct Reservation<'a> {
+    reserved: &'a Mutex<HashSet<ServiceName>>,
+    name: ServiceName,
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
+}
+
+/// The next identity after those in use.
+fn first_id(used: impl Iterator<Item = ServiceId>) -> u64 {
+    used.map(|id| id.0).max().map_or(1, |highest| highest + 1)
+}

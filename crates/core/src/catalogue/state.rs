@@ -1,0 +1,85 @@
+//! What is recorded of the catalogue: one JSON file, replaced whole and synced at each change.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::alias::Alias;
+use crate::error::{Error, Result};
+use crate::files::{read_text, sync_directory, write_atomically};
+use crate::name::ServiceName;
+use crate::service::ServiceId;
+
+/// The format written by this version.
+const FORMAT: u32 = 1;
+/// Name of the file.
+const FILE: &str = "state.json";
+/// Largest file read back, bytes.
+const LIMIT: u64 = 1 << 30;
+
+/// Everything a restart needs to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StateRecord {
+    format: u32,
+    pub(super) services: Vec<ServiceEntry>,
+    pub(super) aliases: Vec<Alias>,
+}
+
+/// One service: its creation request says it all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceEntry {
+    pub(super) id: ServiceId,
+    pub(super) name: ServiceName,
+    /// Body of the PUT, as it came.
+    pub(super) request: String,
+}
+
+impl StateRecord {
+    pub(super) fn new(services: Vec<ServiceEntry>, aliases: Vec<Alias>) -> Self {
+        Self { format: FORMAT, services, aliases }
+    }
+}
+
+/// Makes the directory and locks it for this process.
+pub(super) fn lock(directory: &Path) -> Result<File> {
+    let jobs = directory.join("jobs");
+    fs::create_dir_all(&jobs).map_err(Error::io(format!("create {}", jobs.display())))?;
+    sync_directory(directory)?;
+    let path = directory.join("lock");
+    let context = || format!("lock {}", path.display());
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::io(context()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            let other = std::io::Error::new(
+                std::io::ErrorKind::ResourceBusy,
+                "another server uses this state directory; stop it, or give another --state-dir",
+            );
+            Err(Error::io(context())(other))
+        }
+        Err(fs::TryLockError::Error(error)) => Err(Error::io(context())(error)),
+    }
+}
+
+/// Reads the record; empty where there is none.
+pub(super) fn load(directory: &Path) -> Result<StateRecord> {
+    let path = directory.join(FILE);
+    let Some(text) = read_text(&path, LIMIT)? else {
+        return Ok(StateRecord::new(Vec::new(), Vec::new()));
+    };
+    let damaged = |reason: String| Error::Internal(format!("{} is damaged: {reason}", path.display()));
+    let record: StateRecord = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+    if record.format != FORMAT {
+        return Err(damaged(format!("format {FORMAT} expected, found {}", record.format)));
+    }
+    Ok(record)
+}
+
+/// Replaces the record.
+pub(super) fn save(directory: &Path, record: &StateRecord) -> Result<()> {
+    let bytes = serde_json::to_vec_pretty(record).map_err(|error| Error::Internal(error.to_string()))?;
+    write_atomically(&directory.join(FILE), &bytes)
+}

@@ -1,0 +1,47 @@
+//! What all services of a server share: the lists of connectors and backends, and the limits.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::backend::{Backend, EngineOptions};
+use crate::connector::{Connector, InputLimits};
+use crate::error::{Error, Result};
+
+/// Set once, when the server starts.
+#[derive(Clone)]
+pub struct Environment {
+    /// Every connector of this server.
+    pub connectors: &'static [&'static dyn Connector],
+    /// Every backend of this server.
+    pub backends: &'static [&'static dyn Backend],
+    /// How engines run.
+    pub engine: EngineOptions,
+    /// Bounds on input.
+    pub limits: Arc<InputLimits>,
+    /// Requests of one service that may wait and run at once.
+    pub queue_limit: usize,
+    /// Refuse unknown parameters instead of logging them.
+    pub strict: bool,
+    /// Where services and aliases are recorded.
+    pub state_directory: PathBuf,
+}
+
+impl Environment {
+    /// The backend of this name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownBackend`].
+    pub fn backend(&self, name: &str) -> Result<&'static dyn Backend> {
+        let found = self.backends.iter().copied().find(|backend| backend.name() == name);
+        found.ok_or_else(|| Error::UnknownBackend(name.to_owned()))
+    }
+
+    /// The connector of this name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownConnector`].
+    pub fn connector(&self, name: &str) -> Result<&'static dyn Connector> {
+        let found = self.connectors.iter().copied().find(|connector| connector.name() == name);
+        found.ok_or_else(|| Error::UnknownConnector(name.to_owned()))
+    }
+}

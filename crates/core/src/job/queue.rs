@@ -1,0 +1,404 @@
+//! Runs the jobs of one service, one after the other, on a thread of its own.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::answer::JobResult;
+use super::store::{JobStore, StoredJob};
+use super::{JobId, JobState, KEPT_JOBS};
+use crate::cancel::CancelToken;
+use crate::error::{Error, Result};
+use crate::progress::{Figures, Progress};
+
+/// Jobs that may wait for their turn.
+const WAITING_LIMIT: usize = 16;
+
+/// What a job does.
+pub type Work = Box<dyn FnOnce(&Job) -> Result<JobResult> + Send>;
+
+/// One training.
+#[derive(Debug)]
+pub struct Job {
+    /// Number within the service.
+    pub id: JobId,
+    /// Live figures.
+    pub progress: Progress,
+    /// Asks it to stop.
+    pub cancel: CancelToken,
+    created: Instant,
+    status: Mutex<JobStatus>,
+    changed: Condvar,
+}
+
+/// State and outcome of a job.
+#[derive(Debug, Clone)]
+pub struct JobStatus {
+    /// Where it is.
+    pub state: JobState,
+    /// Why it failed, in state [`JobState::Error`].
+    pub error: Option<Error>,
+    /// What it answers, once it is over and did not fail.
+    pub result: Option<JobResult>,
+    /// Seconds from creation to end; `None` while it goes on.
+    pub seconds: Option<f64>,
+}
+
+/// A job as a status request sees it: live, or from before a restart.
+#[derive(Debug, Clone)]
+pub struct JobView {
+    /// Number within the service.
+    pub id: JobId,
+    /// State and outcome.
+    pub status: JobStatus,
+    /// Seconds so far, or in all.
+    pub seconds: f64,
+    /// Its figures.
+    pub figures: Figures,
+}
+
+impl Job {
+    fn new(id: JobId, progress: Progress) -> Self {
+        let status = JobStatus { state: JobState::Running, error: None, result: None, seconds: None };
+        let created = Instant::now();
+        Self {
+            id,
+            progress,
+            cancel: CancelToken::default(),
+            created,
+            status: Mutex::new(status),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, JobStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The job now.
+    pub fn view(&self) -> JobView {
+        let status = self.locked().clone();
+        let seconds = status.seconds.unwrap_or_else(|| self.created.elapsed().as_secs_f64());
+        JobView { id: self.id, status, seconds, figures: self.progress.figures() }
+    }
+
+    /// Waits until the job is over or `timeout` has passed, whichever is first.
+    pub fn wait(&self, timeout: Duration) -> JobView {
+        let status = self.locked();
+        let waited = self.changed.wait_timeout_while(status, timeout, |status| !status.state.is_over());
+        drop(waited);
+        self.view()
+    }
+
+    /// Waits until the job is over.
+    pub fn join(&self) -> JobView {
+        let waited = self.changed.wait_while(self.locked(), |status| !status.state.is_over());
+        drop(waited);
+        self.view()
+    }
+
+    /// Asks the job to stop.
+    pub fn terminate(&self) {
+        let mut status = self.locked();
+        if !status.state.is_over() {
+            status.state = JobState::Terminating;
+            self.cancel.cancel();
+        }
+    }
+
+    fn finish(&self, outcome: Result<JobResult>) {
+        let mut status = self.locked();
+        status.seconds = Some(self.created.elapsed().as_secs_f64());
+        match outcome {
+            Ok(result) => {
+                status.state = if self.cancel.is_cancelled() { JobState::Terminated } else { JobState::Finished };
+                status.result = Some(result);
+            }
+            Err(error) => {
+                status.state = JobState::Error;
+                status.error = Some(error);
+            }
+        }
+        self.changed.notify_all();
+    }
+}
+
+/// All jobs of one service.
+pub struct JobQueue {
+    store: JobStore,
+    jobs: Mutex<Jobs>,
+}
+
+#[derive(Default)]
+struct Jobs {
+    live: BTreeMap<JobId, Arc<Job>>,
+    /// Jobs from before a restart.
+    past: BTreeMap<JobId, StoredJob>,
+    waiting: VecDeque<(Arc<Job>, Work)>,
+    running: bool,
+    last: JobId,
+    closed: bool,
+}
+
+impl JobQueue {
+    /// Takes up what an earlier process left: jobs that were running then are over now, as interrupted.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the store cannot be read.
+    pub fn open(store: JobStore) -> Result<Arc<Self>> {
+        let past: BTreeMap<_, _> = store.load()?.into_iter().map(|job| (job.id, job)).collect();
+        let last = past.keys().next_back().copied().unwrap_or(0);
+        let jobs = Jobs { past, last, ..Jobs::default() };
+        Ok(Arc::new(Self { store, jobs: Mutex::new(jobs) }))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a job and starts it when no other runs.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when too many wait, [`Error::Cancelled`] when the service is being stopped.
+    pub fn submit(self: &Arc<Self>, progress: Progress, work: Work) -> Result<Arc<Job>> {
+        let (job, start) = {
+            let mut jobs = self.locked();
+            if jobs.closed {
+                return Err(Error::Cancelled("the service is being stopped".into()));
+            }
+            if jobs.waiting.len() >= WAITING_LIMIT {
+                return Err(Error::Overloaded(format!("{WAITING_LIMIT} training jobs are waiting already")));
+            }
+            jobs.last += 1;
+            let job = Arc::new(Job::new(jobs.last, progress));
+            jobs.live.insert(job.id, Arc::clone(&job));
+            jobs.waiting.push_back((Arc::clone(&job), work));
+            (job, !std::mem::replace(&mut jobs.running, true))
+        };
+        self.save();
+        if start {
+            let queue = Arc::clone(self);
+            let spawned = std::thread::Builder::new().name("training".into()).spawn(move || queue.drain());
+            if let Err(error) = spawned {
+                self.locked().running = false;
+                return Err(Error::Internal(format!("cannot start a training thread: {error}")));
+            }
+        }
+        Ok(job)
+    }
+
+    fn drain(&self) {
+        loop {
+            let next = {
+                let mut jobs = self.locked();
+                let next = jobs.waiting.pop_front();
+                jobs.running = next.is_some();
+                next
+            };
+            let Some((job, work)) = next else { return };
+            let outcome = if job.cancel.is_cancelled() {
+                Ok(JobResult::default())
+            } else {
+                catch_unwind(AssertUnwindSafe(|| work(&job))).unwrap_or_else(|panic| Err(panicked(&*panic)))
+            };
+            job.finish(outcome);
+            self.locked().forget_oldest();
+            self.save();
+        }
+    }
+
+    /// Writes what a restart must know. A failure is logged: a job does not fail for it.
+    fn save(&self) {
+        let records: Vec<StoredJob> = {
+            let jobs = self.locked();
+            let live = jobs.live.values().map(|job| StoredJob::of(&job.view()));
+            jobs.past.values().cloned().chain(live).collect()
+        };
+        if let Err(error) = self.store.save(&records) {
+            tracing::error!(%error, "the jobs of a service cannot be recorded");
+        }
+    }
+
+    /// A job that this process ran.
+    pub fn live(&self, id: JobId) -> Option<Arc<Job>> {
+        self.locked().live.get(&id).cloned()
+    }
+
+    /// Any job that is still known, waiting up to `timeout` for its end.
+    ///
+    /// # Errors
+    /// [`Error::JobNotFound`].
+    pub fn view(&self, id: JobId, timeout: Duration) -> Result<JobView> {
+        if let Some(job) = self.live(id) {
+            return Ok(job.wait(timeout));
+        }
+        self.locked().past.get(&id).map(StoredJob::view).ok_or(Error::JobNotFound)
+    }
+
+    /// Every known job, by ascending number.
+    pub fn views(&self) -> Vec<JobView> {
+        let jobs = self.locked();
+        jobs.past.values().map(StoredJob::view).chain(jobs.live.values().map(|job| job.view())).collect()
+    }
+
+    /// Whether a job waits or runs.
+    pub fn is_busy(&self) -> bool {
+        self.locked().running
+    }
+
+    /// Accepts no more jobs, asks all to stop and waits for them.
+    pub fn close(&self) {
+        let live: Vec<Arc<Job>> = {
+            let mut jobs = self.locked();
+            jobs.closed = true;
+            jobs.live.values().cloned().collect()
+        };
+        for job in &live {
+            job.terminate();
+        }
+        for job in &live {
+            job.join();
+        }
+    }
+
+    /// Accepts jobs again, after a deletion that did not come about.
+    pub fn reopen(&self) {
+        self.locked().closed = false;
+    }
+
+    /// Removes what the store holds, when the service is deleted.
+    pub fn forget(&self) {
+        self.store.remove();
+    }
+}
+
+impl Jobs {
+    fn forget_oldest(&mut self) {
+        while self.past.len() + self.live.len() > KEPT_JOBS {
+            if self.past.pop_first().is_some() {
+                continue;
+            }
+            let over = self.live.iter().find(|(_, job)| job.locked().state.is_over()).map(|(id, _)| *id);
+            match over {
+                Some(id) => self.live.remove(&id),
+                None => return,
+            };
+        }
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    Error::Internal(format!("training stopped by a bug: {}", text.unwrap_or_else(|| "panic".into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn result() -> JobResult {
+        let measure = serde_json::json!({"acc": 1.0}).as_object().cloned().unwrap();
+        JobResult { measure, ..JobResult::default() }
+    }
+
+    fn queue(directory: &tempfile::TempDir) -> Arc<JobQueue> {
+        JobQueue::open(JobStore::new(directory.path().join("jobs.json"))).unwrap()
+    }
+
+    #[test]
+    fn jobs_run_in_order_and_stay_readable() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory);
+        let (release, wait) = mpsc::channel::<()>();
+        let first = queue
+            .submit(
+                Progress::default(),
+                Box::new(move |_| {
+                    wait.recv().unwrap();
+                    Ok(JobResult::default())
+                }),
+            )
+            .unwrap();
+        let second = queue.submit(Progress::default(), Box::new(|_| Ok(result()))).unwrap();
+        assert_eq!((first.id, second.id), (1, 2));
+        assert_eq!(queue.view(2, Duration::ZERO).unwrap().status.state, JobState::Running);
+        release.send(()).unwrap();
+        assert_eq!(second.join().status.result, Some(result()));
+        for _ in 0..2 {
+            assert_eq!(queue.view(1, LONG).unwrap().status.state, JobState::Finished);
+        }
+        assert!(matches!(queue.view(3, Duration::ZERO), Err(Error::JobNotFound)));
+    }
+
+    #[test]
+    fn a_panic_fails_the_job_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory);
+        let bad = queue.submit(Progress::default(), Box::new(|_| panic!("oh"))).unwrap();
+        let status = bad.join().status;
+        assert_eq!(status.state, JobState::Error);
+        assert!(status.error.unwrap().to_string().contains("oh"));
+        let good = queue.submit(Progress::default(), Box::new(|_| Ok(JobResult::default()))).unwrap();
+        assert_eq!(good.join().status.state, JobState::Finished);
+    }
+
+    #[test]
+    fn closing_terminates_running_and_waiting_jobs() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory);
+        let (started, is_started) = mpsc::channel();
+        let work: Work = Box::new(move |job| {
+            started.send(()).unwrap();
+            while !job.cancel.is_cancelled() {
+                std::thread::yield_now();
+            }
+            Ok(JobResult::default())
+        });
+        let first = queue.submit(Progress::default(), work).unwrap();
+        let second = queue.submit(Progress::default(), Box::new(|_| Ok(JobResult::default()))).unwrap();
+        is_started.recv().unwrap();
+        queue.close();
+        assert_eq!(first.view().status.state, JobState::Terminated);
+        assert_eq!(second.view().status.state, JobState::Terminated);
+        assert!(queue.submit(Progress::default(), Box::new(|_| Ok(JobResult::default()))).is_err());
+    }
+
+    #[test]
+    fn a_restart_keeps_finished_jobs_and_interrupts_running_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("jobs.json");
+        {
+            let queue = queue(&directory);
+            queue.submit(Progress::default(), Box::new(|_| Ok(result()))).unwrap().join();
+            let (sender, receiver) = mpsc::channel::<()>();
+            queue
+                .submit(
+                    Progress::default(),
+                    Box::new(move |_| {
+                        let _ = receiver.recv();
+                        Ok(JobResult::default())
+                    }),
+                )
+                .unwrap();
+            // What a killed process leaves is what the file holds now; the second job never ends in it.
+            let left = std::fs::read(&path).unwrap();
+            drop(sender);
+            queue.close();
+            std::fs::write(&path, left).unwrap();
+        }
+        let queue = queue(&directory);
+        let first = queue.view(1, Duration::ZERO).unwrap();
+        assert_eq!(first.status.state, JobState::Finished);
+        assert_eq!(first.status.result, Some(result()));
+        let second = queue.view(2, Duration::ZERO).unwrap();
+        assert_eq!(second.status.state, JobState::Error);
+        assert!(second.status.error.unwrap().to_string().contains("interrupted"));
+        assert_eq!(queue.submit(Progress::default(), Box::new(|_| Ok(JobResult::default()))).unwrap().id, 3);
+    }
+}

@@ -1,0 +1,91 @@
+//! How a service was asked for: its creation request, checked against what this server has.
+
+use std::path::PathBuf;
+
+use dede_api::requests::CreateRequest;
+use serde_json::Value;
+
+use crate::backend::{Backend, ServiceType};
+use crate::connector::Connector;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::parameters::Parameters;
+use crate::repository::Repository;
+
+/// Immutable for the life of a service.
+#[derive(Clone)]
+pub struct Definition {
+    /// The request as it came.
+    pub request: CreateRequest,
+    /// Supervised or not.
+    pub service_type: ServiceType,
+    /// Reads its data.
+    pub connector: &'static dyn Connector,
+    /// Runs its network.
+    pub backend: &'static dyn Backend,
+    /// Parameters of creation.
+    pub parameters: Parameters,
+    /// Where its network is.
+    pub repository: Repository,
+}
+
+impl Definition {
+    /// Checks a request, in the order of contract.md 1.2: repository, mllib, type, connector.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`], [`Error::UnknownBackend`], [`Error::UnknownConnector`].
+    pub fn check(request: CreateRequest, environment: &Environment) -> Result<Self> {
+        let repository = Repository::open(repository_path(&request)?, flag(&request, "create_repository"))?;
+        Self::with_repository(request, repository, environment)
+    }
+
+    /// The definition of a service that was there before a restart: its repository may be gone meanwhile, which is
+    /// found out when it is loaded.
+    ///
+    /// # Errors
+    /// [`Error::UnknownBackend`], [`Error::UnknownConnector`], when this server is another than the one that recorded it.
+    pub(crate) fn restore(request: CreateRequest, environment: &Environment) -> Result<Self> {
+        let repository = Repository::recorded(repository_path(&request)?);
+        Self::with_repository(request, repository, environment)
+    }
+
+    fn with_repository(request: CreateRequest, repository: Repository, environment: &Environment) -> Result<Self> {
+        let backend = environment.backend(&request.mllib)?;
+        let service_type = match request.service_type.as_str() {
+            "supervised" => ServiceType::Supervised,
+            "unsupervised" => ServiceType::Unsupervised,
+            other => return Err(Error::bad_parameter_at("type", format!("unknown type {other:?}"))),
+        };
+        let connector = environment.connector(&request.connector)?;
+        if !backend.accepts(connector.kind(), service_type) {
+            return Err(Error::UnknownConnector(format!("{} for mllib {}", request.connector, request.mllib)));
+        }
+        let mut parameters = Parameters {
+            input: request.parameters.input.clone(),
+            mllib: request.parameters.mllib.clone(),
+            output: request.parameters.output.clone(),
+        };
+        parameters.input.remove("connector");
+        Ok(Self { request, service_type, connector, backend, parameters, repository })
+    }
+
+    /// `model.repository` as sent.
+    pub fn repository_as_sent(&self) -> &str {
+        self.request.model.get("repository").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+fn repository_path(request: &CreateRequest) -> Result<PathBuf> {
+    match request.model.get("repository") {
+        None | Some(Value::Null) => Ok(PathBuf::new()),
+        Some(Value::String(path)) if path.contains('\0') => {
+            Err(Error::bad_parameter_at("model.repository", "a path without NUL expected"))
+        }
+        Some(Value::String(path)) => Ok(PathBuf::from(path)),
+        Some(_) => Err(Error::bad_parameter_at("model.repository", "a string expected")),
+    }
+}
+
+fn flag(request: &CreateRequest, key: &str) -> bool {
+    request.model.get(key).and_then(Value::as_bool).unwrap_or(false)
+}

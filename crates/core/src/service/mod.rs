@@ -1,0 +1,145 @@
+//! One service: a model repository under a name, predicting and training.
+//!
+//! [`definition`] is how it was asked for, [`serving`] what it answers with now, [`predict`] and [`train`] the two things it does.
+//! A service must not know other services, aliases or HTTP.
+
+mod definition;
+mod info;
+mod predict;
+mod serving;
+mod train;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use serde::{Deserialize, Serialize};
+
+pub use definition::Definition;
+pub use info::{InfoOptions, wire_status};
+pub use predict::{PredictCall, Predicted, Took};
+pub use serving::Serving;
+pub use train::TrainCall;
+
+use crate::admission::Admission;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::job::{JobQueue, JobStore};
+use crate::name::ServiceName;
+use crate::statistics::Statistics;
+
+/// Identity of a service within a server: it stays when the service is renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ServiceId(pub u64);
+
+/// A running service, shared by everyone who uses it.
+pub struct Service {
+    /// Stays for life.
+    pub id: ServiceId,
+    /// How it was asked for.
+    pub definition: Definition,
+    /// Its trainings.
+    pub jobs: Arc<JobQueue>,
+    /// Its counters.
+    pub statistics: Statistics,
+    /// Its bounded queue.
+    pub admission: Admission,
+    environment: Arc<Environment>,
+    name: ArcSwap<ServiceName>,
+    serving: ArcSwapOption<Serving>,
+    /// Why there is nothing to serve with, when a restart could not load it.
+    fault: ArcSwapOption<Error>,
+    recent_reader: ArcSwapOption<predict::RecentReader>,
+    warned: Mutex<HashSet<String>>,
+}
+
+/// Most different unknown keys remembered per service, so that a client cannot fill the memory with them.
+const WARNED_LIMIT: usize = 1000;
+
+impl Service {
+    /// Builds a service around what `serving` says, good or bad: a service that came back broken still exists.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when its record of jobs cannot be read.
+    pub(crate) fn new(
+        id: ServiceId,
+        name: ServiceName,
+        definition: Definition,
+        serving: Result<Serving>,
+        environment: &Arc<Environment>,
+    ) -> Result<Arc<Self>> {
+        let store = JobStore::new(environment.state_directory.join("jobs").join(format!("{}.json", id.0)));
+        let (serving, fault) = match serving {
+            Ok(serving) => (Some(Arc::new(serving)), None),
+            Err(error) => (None, Some(Arc::new(error))),
+        };
+        Ok(Arc::new(Self {
+            id,
+            definition,
+            jobs: JobQueue::open(store)?,
+            statistics: Statistics::default(),
+            admission: Admission::new(environment.queue_limit),
+            environment: Arc::clone(environment),
+            name: ArcSwap::from_pointee(name),
+            serving: ArcSwapOption::new(serving),
+            fault: ArcSwapOption::new(fault),
+            recent_reader: ArcSwapOption::empty(),
+            warned: Mutex::default(),
+        }))
+    }
+
+    /// Its name now.
+    pub fn name(&self) -> Arc<ServiceName> {
+        self.name.load_full()
+    }
+
+    pub(crate) fn set_name(&self, name: ServiceName) {
+        self.name.store(Arc::new(name));
+    }
+
+    /// What it answers with now.
+    ///
+    /// # Errors
+    /// Why it could not be loaded, when it came back broken after a restart.
+    pub fn serving(&self) -> Result<Arc<Serving>> {
+        self.serving.load_full().ok_or_else(|| match self.fault.load_full() {
+            Some(fault) => Error::clone(&fault),
+            None => Error::Internal("a service without anything to serve with".into()),
+        })
+    }
+
+    /// Replaces what it answers with. Requests in flight finish on the former one.
+    fn serve(&self, serving: Serving) {
+        self.serving.store(Some(Arc::new(serving)));
+        self.fault.store(None);
+        self.recent_reader.store(None);
+    }
+
+    /// `sha256:…`, or `none` without a network.
+    pub fn version(&self) -> String {
+        self.serving().map_or_else(|_| "none".to_owned(), |serving| serving.version())
+    }
+
+    /// Logs each unknown parameter once per service; refuses it in strict mode.
+    fn warn_unknown<'a>(&self, unknown: impl Iterator<Item = &'a String>) -> Result<()> {
+        for path in unknown {
+            if self.environment.strict {
+                return Err(Error::bad_parameter_at(path, "unknown parameter"));
+            }
+            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+            if warned.len() < WARNED_LIMIT && warned.insert(path.clone()) {
+                tracing::warn!(service = %self.name(), parameter = %path.escape_debug(), "unknown parameter ignored");
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the creation parameters that nobody knows: warns, or refuses in strict mode.
+    pub(crate) fn check_unknown(&self) -> Result<()> {
+        match self.serving() {
+            Ok(serving) => self.warn_unknown(serving.unknown_parameters.iter()),
+            Err(_) => Ok(()),
+        }
+    }
+}

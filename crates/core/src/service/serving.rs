@@ -1,0 +1,163 @@
+//! What a service answers with at one moment: model, reader, names, digest. Replaced whole, never changed.
+
+use std::sync::Arc;
+
+use dede_bundle::{Digest, Manifest};
+use serde_json::Value;
+
+use super::definition::Definition;
+use crate::backend::{DecidingFile, Model, OpenRequest, Opened, PredictOptions, Task};
+use crate::connector::{Reader, ReaderContext};
+use crate::data::SampleShape;
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::labels::Labels;
+use crate::parameters::{Parameters, Section};
+use crate::repository::Published;
+
+/// One version of a service. Requests hold it until they are answered.
+pub struct Serving {
+    /// The loaded network; `None` before the first training.
+    pub model: Option<Arc<dyn Model>>,
+    /// Identity of everything that decides an answer; `None` without a network.
+    pub digest: Option<Digest>,
+    /// For requests without input parameters of their own.
+    pub reader: Arc<dyn Reader>,
+    /// Class names.
+    pub labels: Labels,
+    /// Creation over stored.
+    pub parameters: Parameters,
+    /// Stored by the training whose network is served; empty otherwise.
+    pub stored: Parameters,
+    /// What the outputs mean, where known.
+    pub task: Option<Task>,
+    /// For requests without mllib parameters of their own.
+    pub predict_options: PredictOptions,
+    /// Dotted paths of creation parameters that nobody knows.
+    pub unknown_parameters: Vec<String>,
+}
+
+impl Serving {
+    /// Loads and warms what the repository holds now.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] of the connector, [`Error::BadParameter`] of the backend, [`Error::Io`].
+    pub fn open(definition: &Definition, environment: &Environment) -> Result<Self> {
+        let published = definition.repository.published()?;
+        let stored = stored_parameters(published.as_ref(), definition)?;
+        let parameters = definition.parameters.over(&stored);
+        let opened = definition.backend.open(&OpenRequest {
+            repository: &definition.repository,
+            mllib: &parameters.mllib,
+            mllib_in_call: &definition.parameters.mllib,
+            mllib_stored: &stored.mllib,
+            input: &parameters.input,
+            model: &definition.request.model,
+            service_type: definition.service_type,
+            kind: definition.connector.kind(),
+            engine: &environment.engine,
+        })?;
+        let (labels, label_file) = labels(published.as_ref(), definition)?;
+        let reader = definition.connector.open(&ReaderContext {
+            parameters: &parameters.input,
+            parameters_in_call: false,
+            shape: opened.model.as_ref().map(|model| model.description().shape),
+            labels: &labels,
+            regression: is_regression(opened.task, &parameters.mllib),
+            limits: Arc::clone(&environment.limits),
+        })?;
+        let digest = digest(&opened, label_file)?;
+        let mut unknown_parameters = opened.unknown_parameters;
+        unknown_parameters.extend(reader.unknown_parameters().iter().cloned());
+        Ok(Self {
+            digest,
+            reader: reader.into(),
+            labels,
+            predict_options: predict_options(&parameters.mllib)?,
+            task: opened.task,
+            model: opened.model,
+            parameters,
+            stored,
+            unknown_parameters,
+        })
+    }
+
+    /// What the network takes, where there is one.
+    pub fn shape(&self) -> Option<SampleShape> {
+        self.model.as_ref().map(|model| model.description().shape)
+    }
+
+    /// Whether labels are values rather than classes.
+    pub fn regression(&self) -> bool {
+        is_regression(self.task, &self.parameters.mllib)
+    }
+
+    /// `sha256:…`, or `none` without a network.
+    pub fn version(&self) -> String {
+        self.digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string())
+    }
+}
+
+/// Options of a predict from `parameters.mllib`.
+///
+/// # Errors
+/// [`Error::BadParameter`] naming the key.
+pub(super) fn predict_options(mllib: &Section) -> Result<PredictOptions> {
+    let extract_layer = match mllib.get("extract_layer") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) => Some(name.clone()).filter(|name| !name.is_empty()),
+        Some(_) => return Err(Error::bad_parameter_at("parameters.mllib.extract_layer", "a string expected")),
+    };
+    let batch_size = match mllib.get("net").and_then(|net| net.get("test_batch_size")) {
+        None | Some(Value::Null) => None,
+        Some(value) => {
+            let size = value.as_u64().filter(|size| *size > 0).and_then(|size| usize::try_from(size).ok());
+            let place = "parameters.mllib.net.test_batch_size";
+            Some(size.ok_or_else(|| Error::bad_parameter_at(place, format!("1 or more expected, found {value}")))?)
+        }
+    };
+    Ok(PredictOptions { extract_layer, batch_size })
+}
+
+pub(super) fn is_regression(task: Option<Task>, mllib: &Section) -> bool {
+    match task {
+        Some(Task::Regression { .. }) => true,
+        Some(Task::Classification { .. } | Task::Features) => false,
+        None => mllib.get("regression").and_then(Value::as_bool).unwrap_or(false),
+    }
+}
+
+fn stored_parameters(published: Option<&Published>, definition: &Definition) -> Result<Parameters> {
+    let Some(published) = published else {
+        return Ok(Parameters::default());
+    };
+    let connector = &published.record.connector;
+    if connector != definition.connector.name() {
+        let found = definition.connector.name();
+        let reason = format!("this repository was trained with connector {connector:?}, found {found:?}");
+        return Err(Error::bad_parameter_at("parameters.input.connector", reason));
+    }
+    Ok(published.record.parameters.to_parameters())
+}
+
+/// Names, and the file that decides them where no record does.
+fn labels(published: Option<&Published>, definition: &Definition) -> Result<(Labels, Option<DecidingFile>)> {
+    if let Some(published) = published {
+        let file = DecidingFile { name: "service.json".into(), path: published.record_file() };
+        return Ok((published.record.labels.clone(), Some(file)));
+    }
+    Ok(match definition.repository.legacy_labels()? {
+        Some((path, labels)) => (labels, Some(DecidingFile { name: "corresp.txt".into(), path })),
+        None => (Labels::default(), None),
+    })
+}
+
+fn digest(opened: &Opened, label_file: Option<DecidingFile>) -> Result<Option<Digest>> {
+    if opened.model.is_none() {
+        return Ok(None);
+    }
+    let files = opened.files.iter().chain(&label_file);
+    let manifest = Manifest::of_files(files.map(|file| (file.name.as_str(), file.path.as_path())))
+        .map_err(Error::io("hash the model's files"))?;
+    Ok(Some(manifest.digest()))
+}

@@ -1,0 +1,188 @@
+//! The life of a training: plan, fit, train, publish, load, swap.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dede_api::Object;
+use serde_json::Value;
+
+use super::Service;
+use super::serving::{Serving, is_regression};
+use crate::backend::{Backend, TrainRequest, Trained, TrainingPlan, TrainingRun};
+use crate::connector::{Fitted, Reader, ReaderContext};
+use crate::error::{Error, Result};
+use crate::job::{Identity, Job, JobResult, final_object, histories, status_body, test_object};
+use crate::measure::MeasureSpec;
+use crate::output::OutputOptions;
+use crate::parameters::{Parameters, over};
+use crate::progress::Progress;
+use crate::repository::{NewRecord, Run, ServiceRecord, StoredParameters};
+
+/// A train request, whoever it was addressed to.
+#[derive(Debug, Clone, Default)]
+pub struct TrainCall {
+    /// The sections of the call.
+    pub parameters: Parameters,
+    /// Training data, then test data.
+    pub data: Vec<String>,
+    /// The body as it came, for model.json.
+    pub body: String,
+}
+
+/// Everything a training job needs, resolved before it is queued.
+struct Training {
+    service: Arc<Service>,
+    plan: Box<dyn TrainingPlan>,
+    reader: Box<dyn Reader>,
+    data: Vec<String>,
+    measures: MeasureSpec,
+    body: String,
+}
+
+impl Service {
+    /// Checks a training and queues it. Data is read by the job; parameters are resolved here.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`], [`Error::BadParameter`], [`Error::Overloaded`].
+    pub fn train(self: &Arc<Self>, call: TrainCall) -> Result<Arc<Job>> {
+        let serving = self.serving()?;
+        if call.data.is_empty() {
+            return Err(Error::bad_input("missing data"));
+        }
+        let own = &self.definition.parameters;
+        let mut input = over(&call.parameters.input, &own.input);
+        input.remove("connector");
+        let mllib = over(&call.parameters.mllib, &over(&own.mllib, &serving.stored.mllib));
+        let backend: &dyn Backend = self.definition.backend;
+        let plan = backend.plan(&TrainRequest {
+            repository: &self.definition.repository,
+            mllib: &mllib,
+            input: &input,
+            kind: self.definition.connector.kind(),
+            engine: &self.environment.engine,
+        })?;
+        if plan.resumes() {
+            // A resumed run goes on with the bounds and categories it began with.
+            input = over(&input, &serving.stored.input);
+        }
+        let reader = self.definition.connector.open(&ReaderContext {
+            parameters: &input,
+            parameters_in_call: true,
+            shape: None,
+            labels: &serving.labels,
+            regression: is_regression(None, &mllib),
+            limits: Arc::clone(&self.environment.limits),
+        })?;
+        let output = OutputOptions::parse(&over(&call.parameters.output, &own.output))?;
+        self.warn_unknown(reader.unknown_parameters().iter().chain(&output.unknown))?;
+        let progress = if plan.resumes() { Progress::with_histories(self.histories()) } else { Progress::default() };
+        let training = Training {
+            service: Arc::clone(self),
+            plan,
+            reader,
+            data: call.data,
+            measures: output.measures,
+            body: call.body,
+        };
+        self.jobs.submit(progress, Box::new(move |job| training.run(job)))
+    }
+
+    /// What status answers say about this service.
+    pub fn identity(&self) -> Identity {
+        let mltype = self.serving().ok().and_then(|serving| serving.task).map_or("", |task| task.mltype());
+        Identity {
+            sname: self.name().to_string(),
+            mltype: mltype.to_owned(),
+            description: self.definition.request.description.clone(),
+            repository: self.definition.repository_as_sent().to_owned(),
+        }
+    }
+
+    /// Histories of the last training, from metrics.json, so that plots go on after a resume.
+    fn histories(&self) -> BTreeMap<String, Vec<f64>> {
+        let path = self.definition.repository.root().join("metrics.json");
+        let text = crate::files::read_text(&path, crate::repository::TEXT_LIMIT).ok().flatten();
+        let Some(Value::Object(root)) = text.and_then(|text| serde_json::from_str(&text).ok()) else {
+            return BTreeMap::new();
+        };
+        let kept = root.get("body").and_then(|body| body.get("measure_hist")).and_then(Value::as_object);
+        let points = |values: &Value| -> Vec<f64> {
+            values.as_array().map(|v| v.iter().map(|x| x.as_f64().unwrap_or(f64::NAN)).collect()).unwrap_or_default()
+        };
+        let named = kept.into_iter().flatten();
+        named.map(|(name, values)| (name.trim_end_matches("_hist").to_owned(), points(values))).collect()
+    }
+}
+
+impl Training {
+    fn run(self, job: &Job) -> Result<JobResult> {
+        let Self { service, plan, reader, data, measures, body } = self;
+        let repository = &service.definition.repository;
+        record(&service, "model.json", format!("{body}\n").as_bytes());
+        let fitted = reader.fit(&data)?;
+        let run = repository.begin_run()?;
+        let trained = plan.run(TrainingRun {
+            data: &fitted,
+            directory: run.directory(),
+            measures: &measures,
+            progress: &job.progress,
+            cancel: &job.cancel,
+        })?;
+        let result = result(job, &fitted, &trained);
+        publish(&service, &run, &fitted, &trained)?;
+        write_records(&service, job, &fitted, &trained, &result);
+        let serving = Serving::open(&service.definition, &service.environment)?;
+        service.serve(serving);
+        Ok(result)
+    }
+}
+
+fn publish(service: &Service, run: &Run, fitted: &Fitted, trained: &Trained) -> Result<()> {
+    let definition = &service.definition;
+    let record = ServiceRecord::new(NewRecord {
+        mllib: definition.backend.name().to_owned(),
+        connector: definition.connector.name().to_owned(),
+        service_type: definition.service_type,
+        parameters: StoredParameters { input: fitted.state.clone(), mllib: trained.state.clone() },
+        task: trained.task,
+        shape: fitted.shape,
+        labels: trained.labels.clone().unwrap_or_else(|| fitted.labels.clone()),
+        network: trained.network.clone(),
+    });
+    definition.repository.publish(run, &record)
+}
+
+fn result(job: &Job, fitted: &Fitted, trained: &Trained) -> JobResult {
+    let figures = job.progress.figures();
+    let measures: Vec<Object> = figures.tests.iter().map(|test| test_object(&figures, test)).collect();
+    JobResult {
+        measure: measures.first().cloned().unwrap_or_else(|| final_object(&figures)),
+        measures,
+        input: fitted.report.clone(),
+        mllib: trained.report.clone(),
+        measure_hist: histories(&figures),
+    }
+}
+
+/// The files that people and other tools read. The network is published already, so a failure here is logged only.
+fn write_records(service: &Service, job: &Job, fitted: &Fitted, trained: &Trained, result: &JobResult) {
+    let labels = trained.labels.as_ref().unwrap_or(&fitted.labels);
+    record(service, "corresp.txt", labels.render().as_bytes());
+    if let Some(best) = &trained.best {
+        let text = format!("iteration:{}\n{}:{}\n", best.iteration, best.measure, best.value);
+        record(service, "best_model.txt", text.as_bytes());
+    }
+    let mut view = job.view();
+    view.status.result = Some(result.clone());
+    let body = status_body(&view, &service.identity(), usize::MAX);
+    let head =
+        serde_json::json!({"method": "/train", "job": job.id, "status": "finished", "time": view.seconds.floor()});
+    let answer = serde_json::json!({"status": {"code": 200, "msg": "OK"}, "head": head, "body": body});
+    record(service, "metrics.json", format!("{answer}\n").as_bytes());
+}
+
+fn record(service: &Service, name: &str, bytes: &[u8]) {
+    if let Err(error) = service.definition.repository.write_record(name, bytes) {
+        tracing::warn!(service = %service.name(), %error, "record not written");
+    }
+}
