@@ -45,7 +45,22 @@ impl Failure {
         match error {
             Error::BadInput(fault) => Self::BadInput(fault.to_string()),
             Error::BadParameter(fault) => Self::BadParameter(fault.to_string()),
-            other => Self::Internal(other.to_string()),
+            Error::InvalidName(_)
+            | Error::EmptyName
+            | Error::ServiceNotFound(_)
+            | Error::NothingToDelete(_)
+            | Error::ServiceExists(_)
+            | Error::AliasNotFound(_)
+            | Error::AliasConflict(_)
+            | Error::UnknownBackend(_)
+            | Error::UnknownConnector(_)
+            | Error::Malformed(_)
+            | Error::JobNotFound
+            | Error::NotTrainedYet(_)
+            | Error::Overloaded(_)
+            | Error::Cancelled(_)
+            | Error::Io { .. }
+            | Error::Internal(_) => Self::Internal(error.to_string()),
         }
     }
 
