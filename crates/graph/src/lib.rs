@@ -1,6 +1,7 @@
 //! One description of a neural network: [`Graph`]. Templates build it, importers read it, the exporter writes ONNX from it,
 //! training interprets it layer by layer. This crate runs no network, opens no file and knows nothing of services.
 
+pub mod caffe;
 pub mod error;
 pub mod graph;
 mod inference;
@@ -9,6 +10,7 @@ pub mod layer;
 mod pooling;
 pub mod shape;
 pub mod weights;
+mod wire;
 
 pub use error::{Error, Result};
 pub use graph::{Graph, Input, Node, Transform};

@@ -1,0 +1,370 @@
+//! One layer's text as a typed [`Layer`]. It owns the names and defaults of Caffe's layer parameters; it knows nothing of
+//! the network around the layer but the shapes of its inputs.
+
+use super::text::Message;
+use crate::initializer::Initializer;
+use crate::layer::{
+    BatchNorm, Bias, BroadcastOperation, Convolution, Eltwise, InnerProduct, Layer, Lrn, LrnRegion, Pooling,
+    PoolingMethod, Rounding, Scale,
+};
+use crate::shape::Shape;
+
+/// What the importer does with a layer of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It makes input values.
+    Data,
+    /// It is part of the network, under this type name.
+    Network(&'static str),
+    /// It serves training or reporting alone.
+    Skipped,
+}
+
+/// The role of a type, written as `layer { type: "Convolution" }` or in the older `layers { type: CONVOLUTION }`.
+///
+/// # Errors
+/// Names a type that is not supported.
+pub(super) fn role(kind: &str) -> Result<Role, String> {
+    Ok(match kind {
+        "Input" | "MemoryData" | "Data" | "ImageData" | "DATA" | "IMAGE_DATA" | "MEMORY_DATA" => Role::Data,
+        "Convolution" | "DepthwiseConvolution" | "ConvolutionDepthwise" | "CONVOLUTION" => Role::Network("Convolution"),
+        "InnerProduct" | "INNER_PRODUCT" => Role::Network("InnerProduct"),
+        "ReLU" | "RELU" => Role::Network("ReLU"),
+        "PReLU" => Role::Network("PReLU"),
+        "ELU" => Role::Network("ELU"),
+        "Sigmoid" | "SIGMOID" => Role::Network("Sigmoid"),
+        "TanH" | "TANH" => Role::Network("TanH"),
+        "Pooling" | "POOLING" => Role::Network("Pooling"),
+        "LRN" => Role::Network("LRN"),
+        "BatchNorm" => Role::Network("BatchNorm"),
+        "Scale" => Role::Network("Scale"),
+        "Bias" => Role::Network("Bias"),
+        "Concat" | "CONCAT" => Role::Network("Concat"),
+        "Eltwise" | "ELTWISE" => Role::Network("Eltwise"),
+        "Dropout" | "DROPOUT" => Role::Network("Dropout"),
+        "Flatten" | "FLATTEN" => Role::Network("Flatten"),
+        "Reshape" => Role::Network("Reshape"),
+        // Without labels a softmax loss is the softmax inside it.
+        "Softmax" | "SOFTMAX" | "SoftmaxWithLoss" | "SOFTMAX_LOSS" => Role::Network("Softmax"),
+        "Split" | "SPLIT" => Role::Network("Split"),
+        "Slice" | "SLICE" => Role::Network("Slice"),
+        "Accuracy"
+        | "ACCURACY"
+        | "Silence"
+        | "SILENCE"
+        | "EuclideanLoss"
+        | "EUCLIDEAN_LOSS"
+        | "HingeLoss"
+        | "HINGE_LOSS"
+        | "InfogainLoss"
+        | "INFOGAIN_LOSS"
+        | "MultinomialLogisticLoss"
+        | "MULTINOMIAL_LOGISTIC_LOSS"
+        | "SigmoidCrossEntropyLoss"
+        | "SIGMOID_CROSS_ENTROPY_LOSS" => Role::Skipped,
+        other => return Err(format!("layer type {other:?} is not supported")),
+    })
+}
+
+/// The layer of type `kind`, one of those [`role`] returns.
+///
+/// # Errors
+/// Says which parameter is wrong and where.
+pub(super) fn layer(kind: &str, text: &Message, inputs: &[&Shape], tops: usize) -> Result<Layer, String> {
+    let first = *inputs.first().ok_or("it has no bottom")?;
+    match kind {
+        "Convolution" => convolution(text.message("convolution_param")).map(Layer::Convolution),
+        "InnerProduct" => inner_product(text.message("inner_product_param"), first).map(Layer::InnerProduct),
+        "ReLU" => {
+            let slope = text.message("relu_param").number("negative_slope")?;
+            Ok(Layer::Relu { negative_slope: slope.unwrap_or(0.0) })
+        }
+        "PReLU" => {
+            let param = text.message("prelu_param");
+            Ok(Layer::Prelu {
+                channel_shared: param.number("channel_shared")?.unwrap_or(false),
+                initializer: filler(param, "filler", Initializer::Constant { value: 0.25 })?,
+            })
+        }
+        "ELU" => Ok(Layer::Elu { alpha: text.message("elu_param").number("alpha")?.unwrap_or(1.0) }),
+        "Sigmoid" => Ok(Layer::Sigmoid),
+        "TanH" => Ok(Layer::Tanh),
+        "Pooling" => pooling(text.message("pooling_param")).map(Layer::Pooling),
+        "LRN" => lrn(text.message("lrn_param")).map(Layer::Lrn),
+        "BatchNorm" => {
+            let param = text.message("batch_norm_param");
+            Ok(Layer::BatchNorm(BatchNorm {
+                epsilon: param.number("eps")?.unwrap_or(1e-5),
+                momentum: param.number("moving_average_fraction")?.unwrap_or(0.999),
+            }))
+        }
+        "Scale" => scale(text.message("scale_param"), inputs),
+        "Bias" => bias(text.message("bias_param"), inputs),
+        "Concat" => {
+            let param = text.message("concat_param");
+            Ok(Layer::Concat { axis: axis(param, &["axis", "concat_dim"], first)? })
+        }
+        "Eltwise" => eltwise(text.message("eltwise_param")).map(Layer::Eltwise),
+        "Dropout" => {
+            Ok(Layer::Dropout { ratio: text.message("dropout_param").number("dropout_ratio")?.unwrap_or(0.5) })
+        }
+        "Flatten" => flatten(text.message("flatten_param"), first),
+        "Reshape" => reshape(text.message("reshape_param"), first),
+        "Softmax" => Ok(Layer::Softmax { axis: axis(text.message("softmax_param"), &["axis"], first)? }),
+        "Split" => Ok(Layer::Split),
+        "Slice" => slice(text.message("slice_param"), first, tops),
+        other => Err(format!("layer type {other:?} is not supported")),
+    }
+}
+
+/// A pair that Caffe writes as one repeated field (`kernel_size: 3`, or height then width) or as two (`kernel_h`, `kernel_w`).
+fn pair(param: &Message, [both, height, width]: [&str; 3], default: Option<usize>) -> Result<[usize; 2], String> {
+    let fallback = match param.numbers::<usize>(both)?.as_slice() {
+        [] => [default; 2],
+        &[value] => [Some(value); 2],
+        &[height, width] => [Some(height), Some(width)],
+        more => {
+            return Err(format!("{both} should have one or two values (images have two axes), found {}", more.len()));
+        }
+    };
+    let pair = [param.number(height)?.or(fallback[0]), param.number(width)?.or(fallback[1])];
+    match pair {
+        [Some(height), Some(width)] => Ok([height, width]),
+        _ => Err(format!("{both} is missing")),
+    }
+}
+
+/// An axis of `shape` other than the batch, 1 when absent; Caffe counts negative ones from the end.
+fn axis(param: &Message, names: &[&str], shape: &Shape) -> Result<usize, String> {
+    let mut found = 1i64;
+    for name in names {
+        found = param.number(name)?.unwrap_or(found);
+    }
+    resolve_axis(found, shape).filter(|&axis| axis >= 1).ok_or_else(|| {
+        format!("axis {found} is the batch or none of the axes of one sample of shape {shape}, which is not supported")
+    })
+}
+
+/// The axis as counted from the batch (axis 0), if the shape has it.
+fn resolve_axis(axis: i64, shape: &Shape) -> Option<usize> {
+    let axes = shape.dims().len() + 1;
+    let axis =
+        if axis < 0 { axes.checked_sub(usize::try_from(axis.unsigned_abs()).ok()?)? } else { axis.try_into().ok()? };
+    (axis < axes).then_some(axis)
+}
+
+/// A filler. Weights come from a file as a rule, so a distribution that is not in [`Initializer`] is no error: Xavier stands
+/// in for it.
+fn filler(param: &Message, name: &str, default: Initializer) -> Result<Initializer, String> {
+    if !param.has(name) {
+        return Ok(default);
+    }
+    let filler = param.message(name);
+    let number = |name| filler.number::<f32>(name);
+    Ok(match filler.text("type") {
+        None | Some("constant") => Initializer::Constant { value: number("value")?.unwrap_or(0.0) },
+        Some("uniform") => {
+            Initializer::Uniform { min: number("min")?.unwrap_or(0.0), max: number("max")?.unwrap_or(1.0) }
+        }
+        Some("gaussian") => {
+            Initializer::Gaussian { mean: number("mean")?.unwrap_or(0.0), std: number("std")?.unwrap_or(1.0) }
+        }
+        Some("msra") => Initializer::Msra,
+        Some(_) => Initializer::Xavier,
+    })
+}
+
+fn outputs(param: &Message) -> Result<usize, String> {
+    match param.number("num_output")? {
+        Some(outputs) if outputs > 0 => Ok(outputs),
+        Some(_) => Err("num_output is 0".to_owned()),
+        None => Err("num_output is missing".to_owned()),
+    }
+}
+
+fn convolution(param: &Message) -> Result<Convolution, String> {
+    if let Some(axis) = param.number::<i64>("axis")?.filter(|&axis| axis != 1) {
+        return Err(format!("the channels should be axis 1, found axis {axis}"));
+    }
+    Ok(Convolution {
+        outputs: outputs(param)?,
+        kernel: pair(param, ["kernel_size", "kernel_h", "kernel_w"], None)?,
+        stride: pair(param, ["stride", "stride_h", "stride_w"], Some(1))?,
+        padding: pair(param, ["pad", "pad_h", "pad_w"], Some(0))?,
+        dilation: pair(param, ["dilation", "dilation_h", "dilation_w"], Some(1))?,
+        groups: param.number("group")?.unwrap_or(1),
+        bias: param.number("bias_term")?.unwrap_or(true),
+        weight_initializer: filler(param, "weight_filler", Initializer::ZERO)?,
+        bias_initializer: filler(param, "bias_filler", Initializer::ZERO)?,
+    })
+}
+
+fn inner_product(param: &Message, input: &Shape) -> Result<InnerProduct, String> {
+    Ok(InnerProduct {
+        outputs: outputs(param)?,
+        bias: param.number("bias_term")?.unwrap_or(true),
+        axis: axis(param, &["axis"], input)?,
+        weight_initializer: filler(param, "weight_filler", Initializer::ZERO)?,
+        bias_initializer: filler(param, "bias_filler", Initializer::ZERO)?,
+    })
+}
+
+fn pooling(param: &Message) -> Result<Pooling, String> {
+    let method = match param.text("pool") {
+        None | Some("MAX" | "0") => PoolingMethod::Max,
+        Some("AVE" | "1") => PoolingMethod::Average,
+        Some(other) => return Err(format!("pool should be MAX or AVE, found {other:?}")),
+    };
+    let floor = matches!(param.text("round_mode"), Some("FLOOR" | "1")) || param.number("ceil_mode")? == Some(false);
+    let global = param.number("global_pooling")?.unwrap_or(false);
+    Ok(Pooling {
+        method,
+        kernel: pair(param, ["kernel_size", "kernel_h", "kernel_w"], global.then_some(1))?,
+        stride: pair(param, ["stride", "stride_h", "stride_w"], Some(1))?,
+        padding: pair(param, ["pad", "pad_h", "pad_w"], Some(0))?,
+        global,
+        rounding: if floor { Rounding::Floor } else { Rounding::Ceil },
+    })
+}
+
+fn lrn(param: &Message) -> Result<Lrn, String> {
+    let region = match param.text("norm_region") {
+        None | Some("ACROSS_CHANNELS" | "0") => LrnRegion::AcrossChannels,
+        Some("WITHIN_CHANNEL" | "1") => LrnRegion::WithinChannel,
+        Some(other) => return Err(format!("norm_region should be ACROSS_CHANNELS or WITHIN_CHANNEL, found {other:?}")),
+    };
+    let k = match region {
+        LrnRegion::AcrossChannels => param.number("k")?.unwrap_or(1.0),
+        LrnRegion::WithinChannel => 1.0,
+    };
+    Ok(Lrn {
+        region,
+        size: param.number("local_size")?.unwrap_or(5),
+        alpha: param.number("alpha")?.unwrap_or(1.0),
+        beta: param.number("beta")?.unwrap_or(0.75),
+        k,
+    })
+}
+
+/// Number of axes a learned scale or bias covers; -1 means all from `axis` on.
+fn axes(param: &Message, axis: usize, input: &Shape) -> Result<usize, String> {
+    match param.number::<i64>("num_axes")?.unwrap_or(1) {
+        -1 => Ok((input.dims().len() + 1).saturating_sub(axis)),
+        count => usize::try_from(count)
+            .ok()
+            .filter(|&count| count > 0)
+            .ok_or_else(|| format!("num_axes should be -1 or at least 1, found {count}")),
+    }
+}
+
+fn scale(param: &Message, inputs: &[&Shape]) -> Result<Layer, String> {
+    let bias = param.number("bias_term")?.unwrap_or(false);
+    if inputs.len() == 2 {
+        return broadcast(param, BroadcastOperation::Product, inputs, bias);
+    }
+    let axis = axis(param, &["axis"], inputs[0])?;
+    Ok(Layer::Scale(Scale {
+        axis,
+        axes: axes(param, axis, inputs[0])?,
+        bias,
+        weight_initializer: filler(param, "filler", Initializer::ONE)?,
+        bias_initializer: filler(param, "bias_filler", Initializer::ZERO)?,
+    }))
+}
+
+fn bias(param: &Message, inputs: &[&Shape]) -> Result<Layer, String> {
+    if inputs.len() == 2 {
+        return broadcast(param, BroadcastOperation::Sum, inputs, false);
+    }
+    let axis = axis(param, &["axis"], inputs[0])?;
+    let axes = axes(param, axis, inputs[0])?;
+    Ok(Layer::Bias(Bias { axis, axes, initializer: filler(param, "filler", Initializer::ZERO)? }))
+}
+
+/// A scale or bias that is a second bottom; its axes start with the batch.
+fn broadcast(param: &Message, operation: BroadcastOperation, inputs: &[&Shape], bias: bool) -> Result<Layer, String> {
+    let axis = param.number::<i64>("axis")?.unwrap_or(1);
+    match resolve_axis(axis, inputs[0]) {
+        Some(0) if !bias => Ok(Layer::Broadcast { operation }),
+        Some(0) => Err("a bias_term beside two bottoms is not supported".to_owned()),
+        _ => Err(format!("with two bottoms the axis should be 0, found {axis}")),
+    }
+}
+
+fn eltwise(param: &Message) -> Result<Eltwise, String> {
+    let coefficients = param.numbers("coeff")?;
+    match param.text("operation") {
+        None | Some("SUM" | "1") => Ok(Eltwise::Sum { coefficients }),
+        Some("PROD" | "0") => Ok(Eltwise::Product),
+        Some("MAX" | "2") => Ok(Eltwise::Max),
+        Some(other) => Err(format!("operation should be SUM, PROD or MAX, found {other:?}")),
+    }
+}
+
+fn flatten(param: &Message, input: &Shape) -> Result<Layer, String> {
+    let start = axis(param, &["axis"], input)?;
+    let end = param.number::<i64>("end_axis")?.unwrap_or(-1);
+    let end = resolve_axis(end, input).filter(|&end| end >= start).ok_or_else(|| {
+        format!("end_axis {end} should be at least axis {start} and be an axis of one sample of shape {input}")
+    })?;
+    let dims = input.dims();
+    if start == 1 && end == dims.len() {
+        return Ok(Layer::Flatten);
+    }
+    let middle = crate::shape::element_count(&dims[start - 1..end])?;
+    Ok(Layer::Reshape { dims: [&dims[..start - 1], &[middle], &dims[end..]].concat() })
+}
+
+/// Caffe's reshape: `shape.dim` replaces the axes `axis..axis + num_axes`; 0 copies an extent, -1 is what is left.
+fn reshape(param: &Message, input: &Shape) -> Result<Layer, String> {
+    let shape = param.message("shape").numbers::<i64>("dim")?;
+    let old: Vec<i64> = std::iter::once(1).chain(input.dims().iter().map(|&dim| dim as i64)).collect();
+    let start = resolve_axis(param.number("axis")?.unwrap_or(0), input).ok_or("axis is none of its input's")?;
+    let count = match param.number::<i64>("num_axes")?.unwrap_or(-1) {
+        -1 => old.len() - start,
+        count => usize::try_from(count).map_err(|_| format!("num_axes should be -1 or more, found {count}"))?,
+    };
+    let end = start.checked_add(count).filter(|&end| end <= old.len()).ok_or("num_axes passes its input's axes")?;
+    let mut dims = old[..start].to_vec();
+    for (index, &dim) in shape.iter().enumerate() {
+        let copied = || old.get(start + index).copied().ok_or("dim: 0 copies an axis that its input does not have");
+        // The batch is free: where Caffe's file fixes it, the number written there is not the batch of a request.
+        let is_batch = start + index == 0;
+        dims.push(if is_batch {
+            1
+        } else if dim == 0 {
+            copied()?
+        } else {
+            dim
+        });
+    }
+    dims.extend(&old[end..]);
+    let wanted = input.elements()?;
+    let known = dims
+        .iter()
+        .filter(|&&dim| dim != -1)
+        .try_fold(1usize, |product, &dim| product.checked_mul(usize::try_from(dim).ok().filter(|&dim| dim > 0)?));
+    let known = known.ok_or_else(|| format!("shape {shape:?} should have extents of at least -1"))?;
+    let resolved = dims.iter().skip(1).map(|&dim| usize::try_from(dim).unwrap_or(wanted / known)).collect();
+    match dims.first() {
+        Some(1) => Ok(Layer::Reshape { dims: resolved }),
+        _ => Err("the batch axis cannot be reshaped".to_owned()),
+    }
+}
+
+fn slice(param: &Message, input: &Shape, tops: usize) -> Result<Layer, String> {
+    let axis = axis(param, &["slice_dim", "axis"], input)?;
+    let whole = input.dims()[axis - 1];
+    let points = param.numbers::<usize>("slice_point")?;
+    if points.is_empty() {
+        return match tops > 0 && whole.is_multiple_of(tops) {
+            true => Ok(Layer::Slice { axis, sizes: vec![whole / tops; tops] }),
+            false => Err(format!("axis {axis} of extent {whole} cannot be cut into {tops} equal pieces")),
+        };
+    }
+    let ends = points.iter().copied().chain([whole]);
+    let starts = [0].into_iter().chain(points.iter().copied());
+    let sizes: Option<Vec<usize>> = starts.zip(ends).map(|(start, end)| end.checked_sub(start)).collect();
+    let sizes = sizes.ok_or_else(|| format!("slice points {points:?} should increase up to {whole}"))?;
+    Ok(Layer::Slice { axis, sizes })
+}
