@@ -1,0 +1,19 @@
+# What CI runs.
+check:
+    .ci/run
+
+# The tests of all crates.
+test *arguments:
+    cargo test --workspace {{arguments}}
+
+# Create, train, move, switch: the main job, end to end.
+demo:
+    cargo run --release -- demo
+
+# Images/s, rows/s, latencies, CPU and memory, per engine.
+bench *arguments:
+    python3 benches/bench.py {{arguments}}
+
+# Ours beside FastAPI, mosec and LitServe, in the same terms.
+bench-peers *arguments:
+    python3 benches/bench.py --peers fastapi,mosec,litserve {{arguments}}
