@@ -1,0 +1,174 @@
+//! Checkpoints: everything a training needs to go on bit by bit as if it had never stopped.
+//!
+//! A safetensors file (format: huggingface/safetensors, README) with the weights under their names in the graph, the
+//! solver's memory as `solver.<slot>.<weight>`, and one metadata entry of JSON. Data order and dropout are functions of the
+//! seed and the iteration, so no generator has to be stored. This file owns the format and the choice of the newest; it must not
+//! know when checkpoints are written.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use dede_core::backend::Best;
+use dede_core::error::{Error, Result};
+use dede_core::files::write_atomically;
+use dede_core::repository::Repository;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use super::network::Network;
+use super::solver::Solver;
+
+/// The metadata entry.
+const ENTRY: &str = "training";
+const SUFFIX: &str = ".safetensors";
+const PREFIX: &str = "checkpoint-";
+
+/// What a checkpoint holds besides arrays.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Position {
+    /// Iterations done.
+    pub(super) iteration: u64,
+    /// Seed of data order and dropout.
+    pub(super) seed: u64,
+    /// Batches that running statistics come from.
+    pub(super) statistics_batches: u64,
+    /// Milliseconds trained so far.
+    pub(super) elapsed_ms: f64,
+    /// Best test result so far.
+    pub(super) best: Option<Best>,
+}
+
+/// The file's name after `iteration` iterations.
+pub(super) fn file_name(iteration: u64) -> String {
+    format!("{PREFIX}{iteration}{SUFFIX}")
+}
+
+/// Writes a checkpoint into `directory`, whole or not at all.
+///
+/// # Errors
+/// [`Error::Io`] naming the file.
+pub(super) fn write(directory: &Path, position: &Position, network: &Network, solver: &Solver) -> Result<()> {
+    let internal = |error: &dyn std::fmt::Display| Error::Internal(format!("encode a checkpoint: {error}"));
+    let mut arrays: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (index, (parameter, weights)) in network.parameters().iter().zip(network.weights()).enumerate() {
+        for (slot, values) in solver.slots(index).iter().enumerate() {
+            arrays.push((slot_name(slot, &parameter.name), vec![values.len()], to_bytes(values)));
+        }
+        arrays.push((parameter.name.clone(), parameter.shape.clone(), to_bytes(weights)));
+    }
+    let views: Vec<(&str, TensorView<'_>)> = arrays
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect::<std::result::Result<_, safetensors::SafeTensorError>>()
+        .map_err(|error| internal(&error))?;
+    let json = serde_json::to_string(position).map_err(|error| internal(&error))?;
+    let metadata = HashMap::from([(ENTRY.to_owned(), json)]);
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| internal(&error))?;
+    write_atomically(&directory.join(file_name(position.iteration)), &bytes)
+}
+
+/// Puts the weights of a checkpoint into `network`, and into `solver` what it remembered, unless that is `None`.
+///
+/// # Errors
+/// [`Error::BadParameter`] naming the file when it is damaged or was written for another network or solver.
+pub(super) fn read(path: &Path, network: &mut Network, solver: Option<&mut Solver>) -> Result<Position> {
+    let bytes = read_bytes(path)?;
+    let position = position_of(path, &bytes)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, &error))?;
+    let names: Vec<(String, Vec<usize>)> =
+        network.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
+    for ((name, shape), weights) in names.iter().zip(network.weights_mut()) {
+        fill(path, &tensors, name, shape, weights)?;
+    }
+    if let Some(solver) = solver {
+        for (index, (name, _)) in names.iter().enumerate() {
+            for (slot, values) in solver.slots_mut(index).iter_mut().enumerate() {
+                let length = [values.len()];
+                fill(path, &tensors, &slot_name(slot, name), &length, values)?;
+            }
+        }
+    }
+    network.set_statistics_batches(position.statistics_batches);
+    Ok(position)
+}
+
+/// The newest checkpoint of the newest run that left one that can be read.
+///
+/// # Errors
+/// [`Error::Io`] when the repository cannot be listed; [`Error::BadParameter`] naming the newest file when there are
+/// checkpoints and all are damaged.
+pub(super) fn newest(repository: &Repository) -> Result<Option<(PathBuf, Position)>> {
+    let mut first_error = None;
+    for run in repository.runs()?.iter().rev() {
+        for (_, path) in in_directory(run.directory())?.into_iter().rev() {
+            match read_bytes(&path).and_then(|bytes| position_of(&path, &bytes)) {
+                Ok(position) => return Ok(Some((path, position))),
+                Err(error) => {
+                    tracing::warn!(%error, "skipping a checkpoint");
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+    }
+    first_error.map_or(Ok(None), Err)
+}
+
+/// The checkpoints of a run by ascending iteration.
+///
+/// # Errors
+/// [`Error::Io`] when the directory cannot be listed.
+pub(super) fn in_directory(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let context = || format!("list {}", directory.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(Error::io(context()))? {
+        let path = entry.map_err(Error::io(context()))?.path();
+        let iteration = path
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse::<u64>().ok());
+        found.extend(iteration.map(|iteration| (iteration, path)));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn slot_name(slot: usize, weight: &str) -> String {
+    format!("solver.{slot}.{weight}")
+}
+
+fn to_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))
+}
+
+fn position_of(path: &Path, bytes: &[u8]) -> Result<Position> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(path, &error))?;
+    let entry = metadata.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
+    let json = entry.ok_or_else(|| damaged(path, &format!("it has no metadata entry {ENTRY}")))?;
+    // The header says where each array lies; whether the file is that long shows here already.
+    SafeTensors::deserialize(bytes).map_err(|error| damaged(path, &error))?;
+    serde_json::from_str(json).map_err(|error| damaged(path, &error))
+}
+
+fn fill(path: &Path, tensors: &SafeTensors<'_>, name: &str, shape: &[usize], values: &mut [f32]) -> Result<()> {
+    let unfit = |reason: String| {
+        let text = format!("the checkpoint is of another network or solver: {reason}");
+        Error::bad_parameter_at(path.display().to_string(), text)
+    };
+    let tensor = tensors.tensor(name).map_err(|_| unfit(format!("array {name} is missing")))?;
+    if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
+        let found = tensor.shape();
+        return Err(unfit(format!("array {name} should have shape {shape:?}, found {found:?}")));
+    }
+    for (value, bytes) in values.iter_mut().zip(tensor.data().as_chunks::<4>().0) {
+        *value = f32::from_le_bytes(*bytes);
+    }
+    Ok(())
+}
+
+fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> Error {
+    Error::bad_parameter_at(path.display().to_string(), format!("not a checkpoint: {reason}"))
+}
