@@ -16,6 +16,8 @@ pub enum ErrorKind {
     NotABoolean,
     /// A name that nothing has, where DeepDetect sends no code.
     NotFound,
+    /// No such alias.
+    AliasNotFound,
     /// `mllib` is empty or not in this server.
     UnknownLibrary,
     /// No such service.
@@ -69,11 +71,12 @@ struct Row {
 
 impl ErrorKind {
     /// All rows, in the order of the table.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::NotJson,
         Self::Malformed,
         Self::NotABoolean,
         Self::NotFound,
+        Self::AliasNotFound,
         Self::UnknownLibrary,
         Self::ServiceNotFound,
         Self::JobNotFound,
@@ -96,7 +99,8 @@ impl ErrorKind {
             Self::NotJson => (400, "BadRequest", None, Silent),
             Self::Malformed => (400, "BadRequest", Some(400), Detail),
             Self::NotABoolean => (400, "Bad request", Some(400), Detail),
-            Self::NotFound => (404, "NotFound", None, Detail),
+            Self::NotFound => (404, "NotFound", None, Silent),
+            Self::AliasNotFound => (404, "NotFound", None, Detail),
             Self::UnknownLibrary => (404, "NotFound", Some(1000), Fixed("Unknown Library")),
             Self::ServiceNotFound => (404, "NotFound", Some(1002), Fixed("Service Not Found")),
             Self::JobNotFound => (404, "NotFound", Some(1003), Fixed("Job Not Found")),
@@ -135,10 +139,11 @@ mod tests {
 
     /// Every row as it is answered, with and without a detail.
     const GOLDEN: &str = r#"
-NotJson {"code":400,"msg":"BadRequest"} {"code":400,"msg":"BadRequest"}
+NotJson {"code":400,"msg":"BadRequest"} =
 Malformed {"code":400,"msg":"BadRequest","dd_code":400} {"code":400,"msg":"BadRequest","dd_code":400,"dd_msg":"why"}
 NotABoolean {"code":400,"msg":"Bad request","dd_code":400} {"code":400,"msg":"Bad request","dd_code":400,"dd_msg":"why"}
-NotFound {"code":404,"msg":"NotFound"} {"code":404,"msg":"NotFound","dd_msg":"why"}
+NotFound {"code":404,"msg":"NotFound"} =
+AliasNotFound {"code":404,"msg":"NotFound"} {"code":404,"msg":"NotFound","dd_msg":"why"}
 UnknownLibrary {"code":404,"msg":"NotFound","dd_code":1000,"dd_msg":"Unknown Library"} =
 ServiceNotFound {"code":404,"msg":"NotFound","dd_code":1002,"dd_msg":"Service Not Found"} =
 JobNotFound {"code":404,"msg":"NotFound","dd_code":1003,"dd_msg":"Job Not Found"} =
@@ -162,7 +167,7 @@ UnsupportedEncoding {"code":415,"msg":"Unsupported Media Type"} {"code":415,"msg
         for (kind, row) in ErrorKind::ALL.into_iter().zip(rows) {
             let json = |detail| serde_json::to_string(&kind.status(detail)).expect("serialises");
             let (bare, detailed) = (json(""), json("why"));
-            let shown = if bare == detailed && kind != ErrorKind::NotJson { "=" } else { &detailed };
+            let shown = if bare == detailed { "=" } else { &detailed };
             assert_eq!(format!("{kind:?} {bare} {shown}"), row);
         }
     }

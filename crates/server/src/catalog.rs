@@ -1,0 +1,11 @@
+//! What this server is made of: every connector and every backend. Adding one is a line here.
+
+use dede_core::backend::Backend;
+use dede_core::connector::Connector;
+
+/// Values of `parameters.input.connector`.
+pub(crate) static CONNECTORS: &[&dyn Connector] =
+    &[&dede_connectors::csv::CsvConnector, &dede_connectors::image::ImageConnector];
+
+/// Values of `mllib`.
+pub(crate) static BACKENDS: &[&dyn Backend] = &[];

@@ -1,0 +1,77 @@
+//! The command line: what it says, and how it becomes options.
+//!
+//! It owns flags, help texts and defaults that depend on the machine. It must not know what a server does with them.
+
+mod gflags;
+pub(crate) mod serve;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use serve::ServeOptions;
+
+/// A machine-learning server that speaks DeepDetect's REST API and moves live services.
+///
+/// Start it with `dede serve` and talk to it with curl. `dede -host 0.0.0.0 -port 8080`, as DeepDetect is started, works too.
+#[derive(Debug, Parser)]
+#[command(name = "dede", version, max_term_width = 100, disable_help_subcommand = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve models over HTTP.
+    Serve(Box<ServeOptions>),
+}
+
+/// Parses the arguments of this process, DeepDetect's spelling included. Ends the process for `--help` and mistakes.
+pub(crate) fn parse() -> Cli {
+    Cli::parse_from(gflags::rewrite(std::env::args_os().collect::<Vec<OsString>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn serve(line: &str) -> ServeOptions {
+        let arguments = gflags::rewrite(line.split_whitespace().map(OsString::from).collect());
+        match Cli::try_parse_from(arguments).expect(line).command {
+            Command::Serve(options) => *options,
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn deepdetect_style_is_the_same_as_serve() {
+        let expected = serve("dede serve --host 0.0.0.0 --port 8081 --allow-origin *");
+        for line in [
+            "dede -host 0.0.0.0 -port 8081 -allow_origin *",
+            "dede --host=0.0.0.0 --port=8081 --allow_origin=*",
+            "dede -host=0.0.0.0 -port=8081 -allow_origin * -nthreads 10 -jsonapi 0",
+            "dede serve --host 0.0.0.0 --port 8081 --allow_origin *",
+        ] {
+            assert_eq!(serve(line), expected, "{line}");
+        }
+        let list = serve("dede -service_start_list list.txt -service_start_list_no_exit_on_failure");
+        assert_eq!(list, serve("dede serve --service-start-list list.txt --service-start-list-no-exit-on-failure"));
+        let list = serve("dede -service_start_list list.txt --noservice_start_list_no_exit_on_failure");
+        assert!(!list.service_start_list_no_exit_on_failure);
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for line in ["dede -prot 8080", "dede serve --port 99999", "dede -jsonapi 1", "dede nosuch", "dede serve x"] {
+            let arguments = gflags::rewrite(line.split_whitespace().map(OsString::from).collect());
+            assert!(Cli::try_parse_from(arguments).is_err(), "{line}");
+        }
+    }
+}

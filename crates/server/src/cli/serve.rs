@@ -1,0 +1,119 @@
+//! Options of `dede serve`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// What `dede serve` is started with.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_line_help = false)]
+pub(crate) struct ServeOptions {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1", help_heading = "Server")]
+    pub(crate) host: String,
+
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, default_value_t = 8080, help_heading = "Server")]
+    pub(crate) port: u16,
+
+    /// Directory that keeps services and aliases across restarts [default: $XDG_STATE_HOME/dede/<port>].
+    #[arg(long, value_name = "DIR", help_heading = "Server")]
+    pub(crate) state_dir: Option<PathBuf>,
+
+    /// Let web pages of this origin call the server ("*" for all).
+    #[arg(long, value_name = "ORIGIN", help_heading = "Server")]
+    pub(crate) allow_origin: Option<String>,
+
+    /// Refuse request members that nobody knows, instead of logging them.
+    #[arg(long, help_heading = "Server")]
+    pub(crate) strict: bool,
+
+    /// Threads that compute [default: all cores].
+    #[arg(long, value_name = "N", help_heading = "Server")]
+    pub(crate) threads: Option<NonZeroUsize>,
+
+    /// Inference engine to use [default: the best one that works here].
+    #[arg(long, value_name = "NAME", help_heading = "Server")]
+    pub(crate) engine: Option<String>,
+
+    /// File with calls to make at the start, one per line; services that came back are skipped.
+    #[arg(long, value_name = "FILE", help_heading = "Start")]
+    pub(crate) service_start_list: Option<PathBuf>,
+
+    /// Go on when a call of the list fails.
+    #[arg(long, help_heading = "Start")]
+    pub(crate) service_start_list_no_exit_on_failure: bool,
+
+    /// Seconds between "not ready" and the end of listening, for load balancers to notice.
+    #[arg(long, value_name = "S", default_value_t = 0, help_heading = "Start")]
+    pub(crate) drain_delay: u64,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitOptions,
+}
+
+/// Bounds on what requests may ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitOptions {
+    /// Largest request body after decompression, MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 128)]
+    pub(crate) max_body: u64,
+
+    /// Requests of one service that may wait or run at once; more are answered 503.
+    #[arg(long, value_name = "N", default_value = "256")]
+    pub(crate) queue: NonZeroUsize,
+
+    /// Requests of all services that may wait or run at once.
+    #[arg(long, value_name = "N", default_value = "1024")]
+    pub(crate) max_requests: NonZeroUsize,
+
+    /// Largest body fetched from a URL, MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub(crate) max_fetch: u64,
+
+    /// Seconds to connect to a URL's host.
+    #[arg(long, value_name = "S", default_value_t = 10)]
+    pub(crate) connect_timeout: u64,
+
+    /// Redirects followed when fetching.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) max_redirects: u32,
+
+    /// Largest image, millions of pixels.
+    #[arg(long, value_name = "MP", default_value_t = 100)]
+    pub(crate) max_image: u64,
+
+    /// Largest csv file, MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    pub(crate) max_table: u64,
+
+    /// Most items (files, rows) that one predict may expand to.
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub(crate) max_items: usize,
+}
+
+impl ServeOptions {
+    /// Where state is kept when the server listens on `port`.
+    ///
+    /// # Errors
+    /// A sentence, when neither `--state-dir` nor a home directory is known.
+    pub(crate) fn state_directory(&self, port: u16) -> Result<PathBuf, String> {
+        if let Some(directory) = &self.state_dir {
+            return Ok(directory.clone());
+        }
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+            .map(|base| base.join("dede").join(port.to_string()))
+            .ok_or_else(|| {
+                "neither XDG_STATE_HOME nor HOME is set: say where to keep state with --state-dir".to_owned()
+            })
+    }
+
+    /// Number of computing threads.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+    }
+}

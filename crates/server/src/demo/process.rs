@@ -1,0 +1,66 @@
+//! A `dede serve` of this very binary, on a free loopback port, with directories of its own.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::Failure;
+use super::api::Api;
+
+/// A running server; it does not outlive the demo.
+pub(super) struct Server {
+    name: &'static str,
+    child: Child,
+    pub(super) url: String,
+    pub(super) api: Api,
+}
+
+impl Server {
+    /// Starts a server and waits until it says where it listens.
+    pub(super) fn start(name: &'static str, directory: &Path) -> Result<Self, Failure> {
+        fs::create_dir_all(directory.join(name))?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["serve", "--host", "127.0.0.1", "--port", "0", "--state-dir"])
+            .arg(directory.join(name).join("state"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(directory.join(name).join("errors.log"))?)
+            .spawn()?;
+        let output = child.stdout.take().ok_or("a server without output")?;
+        let mut lines = BufReader::new(output).lines();
+        let address = lines.by_ref().map_while(Result::ok).find_map(|line| address(&line));
+        let Some(address) = address else {
+            let errors = fs::read_to_string(directory.join(name).join("errors.log")).unwrap_or_default();
+            return Err(format!("the {name} server did not start: {}", errors.trim_end()).into());
+        };
+        // Whatever else it logs is read and dropped, so that it never waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        let url = format!("http://{address}");
+        Ok(Self { name, child, api: Api::new(&url), url })
+    }
+
+    /// Asks it to stop and checks that it stopped cleanly.
+    pub(super) fn stop(mut self) -> Result<(), Failure> {
+        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status()?;
+        let status = self.child.wait()?;
+        if sent.success() && status.success() {
+            return Ok(());
+        }
+        Err(format!("the {} server ended with {status}", self.name).into())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is what we want.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `… listening on 127.0.0.1:41233` → the address.
+fn address(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("listening on ")?;
+    Some(rest.split_whitespace().next()?.to_owned())
+}

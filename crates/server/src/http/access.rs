@@ -1,0 +1,98 @@
+//! What every request goes through: panics caught, metrics, the access log line, CORS, compression.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+    CONNECTION, VARY,
+};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use dede_api::errors::ErrorKind;
+
+use super::error::Failure;
+use super::reply::{self, Encoding};
+use super::{Server, metrics};
+
+/// Methods a web page may use.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, HEAD, DELETE, PATCH, OPTIONS");
+/// Headers a web page may send.
+const HEADERS: HeaderValue = HeaderValue::from_static(
+    "DNT, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Range",
+);
+
+/// The name in the access log line: the service that answered.
+#[derive(Debug, Clone)]
+pub(crate) struct LogName(pub(crate) Arc<str>);
+
+/// Wraps every route, the unknown ones too.
+pub(crate) async fn observe(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let encoding = Encoding::accepted(request.headers());
+    let in_flight = metrics::in_flight();
+    let mut response = if server.settings.allow_origin.is_some() && method == Method::OPTIONS {
+        reply::with_bytes(StatusCode::OK, "")
+    } else {
+        caught(next.run(request)).await
+    };
+    if let Some(encoding) = encoding {
+        response = reply::compressed(response, encoding).await;
+    }
+    add_origin(&server, &mut response);
+    if server.phase().is_draining() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    drop(in_flight);
+    let elapsed = started.elapsed();
+    metrics::http_request(&method, uri.path(), response.status(), elapsed);
+    let service = response.extensions().get::<LogName>().map_or("<n/a>", |name| &name.0);
+    let (code, ms) = (response.status().as_u16(), elapsed.as_millis());
+    match code {
+        200 | 201 => tracing::info!(target: "api", "HTTP/1.1 \"{method} {uri}\" {service} {code} {ms}ms"),
+        _ => tracing::error!(target: "api", "HTTP/1.1 \"{method} {uri}\" {service} {code} {ms}ms"),
+    }
+    response
+}
+
+fn add_origin(server: &Server, response: &mut Response) {
+    let Some(origin) = &server.settings.allow_origin else { return };
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("1728000"));
+    headers.append(VARY, HeaderValue::from_static("origin"));
+}
+
+/// A panic becomes row 1007: one bad request never ends the server, nor the connection.
+async fn caught(future: impl Future<Output = Response>) -> Response {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| Poll::Ready(panicked().into_response()))
+    })
+    .await
+}
+
+/// The answer to a request whose handling panicked. The panic itself was logged where it happened.
+pub(crate) fn panicked() -> Failure {
+    Failure::new(ErrorKind::Internal, "the server made a mistake, see its log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        let response = caught(async { panic!("on purpose") }).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}

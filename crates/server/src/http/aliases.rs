@@ -1,0 +1,52 @@
+//! /aliases/{name}: a stable name that clients predict under, pointed from one service to another in one step.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::Uri;
+use axum::response::Response;
+use dede_api::aliases::AliasInfo;
+use dede_api::answer::{Answer, Status};
+use dede_api::requests::PutAlias;
+
+use super::error::Outcome;
+use super::{Server, name_in, reply};
+
+fn shown(info: AliasInfo) -> Response {
+    reply::json(&Answer::with_body(Status::ok(), info))
+}
+
+/// GET: target, generation, history.
+pub(crate) async fn get(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    let name = name_in(&uri);
+    reply::of(server.manage(move |catalogue| Ok(shown(catalogue.alias(&name)?))).await)
+}
+
+/// PUT: creates an alias or switches it.
+pub(crate) async fn put(State(server): State<Arc<Server>>, request: Request) -> Response {
+    reply::of(put_outcome(&server, request).await)
+}
+
+async fn put_outcome(server: &Server, request: Request) -> Outcome {
+    let name = name_in(request.uri());
+    let received = server.receive(request).await?;
+    server
+        .manage(move |catalogue| {
+            let request = PutAlias::read(received.object()?.0)?;
+            Ok(shown(catalogue.put_alias(&name, request)?))
+        })
+        .await
+}
+
+/// DELETE: removes the alias, not the service.
+pub(crate) async fn delete(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    let name = name_in(&uri);
+    let outcome = server.manage(move |catalogue| Ok(catalogue.delete_alias(&name)?)).await;
+    reply::of(outcome.map(|()| reply::json(&Answer::bare(Status::ok()))))
+}
+
+/// POST …/rollback: points the alias to what it pointed to before.
+pub(crate) async fn rollback(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    let name = name_in(&uri);
+    reply::of(server.manage(move |catalogue| Ok(shown(catalogue.rollback_alias(&name)?))).await)
+}

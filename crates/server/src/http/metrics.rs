@@ -1,0 +1,120 @@
+//! Prometheus metrics: names, and recording them.
+//!
+//! Label values come from the server, never from a client alone: an unknown service is counted without its name, so that no client can
+//! fill the memory with time series.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use metrics::{counter, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Upper bounds of duration buckets, seconds.
+const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Starts recording.
+///
+/// # Errors
+/// When a recorder is installed already.
+pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
+        .install_recorder()?;
+    metrics::describe_counter!(
+        "dede_predict_requests_total",
+        "Predict requests answered, by service, version, alias and code."
+    );
+    metrics::describe_histogram!("dede_predict_duration_seconds", "Time from receiving a predict to its answer.");
+    metrics::describe_histogram!("dede_queue_duration_seconds", "Time a request waited for a thread.");
+    metrics::describe_counter!("dede_predict_items_total", "Items answered by predicts.");
+    metrics::describe_counter!("dede_http_requests_total", "HTTP requests, by method, route and code.");
+    metrics::describe_gauge!("dede_requests_in_flight", "HTTP requests being answered.");
+    metrics::describe_gauge!("dede_queue_depth", "Requests of a service that wait or run.");
+    metrics::describe_gauge!("dede_services", "Services.");
+    metrics::describe_gauge!("dede_alias_generation", "Times an alias was pointed anywhere.");
+    metrics::describe_gauge!("dede_ready", "1 when ready.");
+    Ok(handle)
+}
+
+/// Counts a request while it lives.
+#[derive(Debug)]
+pub(crate) struct InFlight(());
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        gauge!("dede_requests_in_flight").decrement(1);
+    }
+}
+
+/// One more request in flight, until the guard is dropped.
+pub(crate) fn in_flight() -> InFlight {
+    gauge!("dede_requests_in_flight").increment(1);
+    InFlight(())
+}
+
+/// Counts an answered HTTP request.
+pub(crate) fn http_request(method: &Method, path: &str, code: StatusCode, elapsed: Duration) {
+    let (method, route) = (known_method(method), route(path));
+    counter!("dede_http_requests_total", "method" => method, "route" => route, "code" => code.as_str().to_owned())
+        .increment(1);
+    histogram!("dede_http_request_duration_seconds", "route" => route).record(elapsed);
+}
+
+/// Who answered a predict, and how.
+#[derive(Debug)]
+pub(crate) struct PredictRecord<'a> {
+    /// The service; empty when there was none.
+    pub(crate) service: &'a str,
+    /// Digest of its model; empty when it did not answer.
+    pub(crate) version: &'a str,
+    /// The alias it was addressed by; empty without.
+    pub(crate) alias: &'a str,
+    /// HTTP status.
+    pub(crate) code: u16,
+    /// Items answered.
+    pub(crate) items: usize,
+    /// Time from receiving to answering.
+    pub(crate) elapsed: Duration,
+}
+
+/// Counts an answered predict.
+pub(crate) fn predict(record: &PredictRecord<'_>) {
+    counter!(
+        "dede_predict_requests_total",
+        "service" => record.service.to_owned(),
+        "version" => record.version.to_owned(),
+        "alias" => record.alias.to_owned(),
+        "code" => record.code.to_string()
+    )
+    .increment(1);
+    histogram!("dede_predict_duration_seconds", "service" => record.service.to_owned()).record(record.elapsed);
+    if record.items > 0 {
+        counter!("dede_predict_items_total", "service" => record.service.to_owned()).increment(record.items as u64);
+    }
+}
+
+/// Time a request waited for a thread.
+pub(crate) fn queued(elapsed: Duration) {
+    histogram!("dede_queue_duration_seconds").record(elapsed);
+}
+
+fn known_method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "PATCH" => "PATCH",
+        "OPTIONS" => "OPTIONS",
+        "HEAD" => "HEAD",
+        _ => "other",
+    }
+}
+
+fn route(path: &str) -> &'static str {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    ["info", "services", "train", "predict", "aliases", "chain", "resources", "stream", "healthz", "readyz", "metrics"]
+        .into_iter()
+        .find(|known| *known == first)
+        .unwrap_or("other")
+}

@@ -1,0 +1,70 @@
+//! `output.network`: the answer of a predict is sent on, and what the other side says is the answer.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use dede_api::Object;
+use dede_api::errors::ErrorKind;
+use dede_core::connector::InputLimits;
+use dede_core::error::Error;
+use serde::Deserialize;
+
+use super::error::{Failure, Outcome};
+
+/// Most seconds for the whole exchange.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// `parameters.output.network`, as written.
+#[derive(Debug, Deserialize)]
+struct Written {
+    url: Option<String>,
+    http_method: Option<String>,
+    content_type: Option<String>,
+}
+
+/// Sends `text` to the place `network` names and answers with the status and body that come back.
+///
+/// # Errors
+/// Row 1006 for a missing or unusable url, row 1009 when the place cannot be reached.
+pub(crate) fn forward(network: &Object, text: String, limits: &InputLimits) -> Outcome {
+    let request = request(network, text)?;
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_connect(Some(Duration::from_millis(limits.connect_timeout_ms)))
+        .timeout_global(Some(TOTAL_TIMEOUT))
+        .build()
+        .into();
+    let unreachable = |error: ureq::Error| {
+        tracing::warn!(target: "api", "output.network: {error}");
+        Failure::new(ErrorKind::OutputNetwork, error.to_string())
+    };
+    let mut answer = agent.run(request).map_err(unreachable)?;
+    let bytes = answer.body_mut().with_config().limit(limits.fetch_bytes).read_to_vec().map_err(unreachable)?;
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+fn request(network: &Object, text: String) -> Outcome<ureq::http::Request<String>> {
+    let wrong = |reason: String| Failure::from(Error::bad_parameter_at("parameters.output.network", reason));
+    let written: Written = serde_json::from_value(network.clone().into()).map_err(|error| wrong(error.to_string()))?;
+    let url = written.url.ok_or_else(|| wrong("missing member \"url\"".to_owned()))?;
+    let method = written.http_method.unwrap_or_else(|| "POST".to_owned()).to_ascii_uppercase();
+    if !["POST", "PUT", "PATCH"].contains(&method.as_str()) {
+        return Err(wrong(format!("http_method: expected POST, PUT or PATCH, found {method:?}")));
+    }
+    // The original wants the whole header line; its value alone is understood too.
+    let line = written.content_type.unwrap_or_else(|| "Content-Type: application/json".to_owned());
+    let content_type = line.split_once(':').map_or(line.as_str(), |(_, value)| value).trim();
+    ureq::http::Request::builder()
+        .method(method.as_str())
+        .uri(url)
+        .header("content-type", content_type)
+        .body(text)
+        .map_err(|error| wrong(error.to_string()))
+}

@@ -1,0 +1,97 @@
+//! /services/{name}: create, describe, rename, delete.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::Uri;
+use axum::response::Response;
+use dede_api::answer::{Answer, Status};
+use dede_api::requests::{CreateRequest, read_rename};
+use dede_core::error::Error;
+use dede_core::name::ServiceName;
+use dede_core::repository::Clear;
+use dede_core::service::InfoOptions;
+
+use super::error::Outcome;
+use super::{Server, name_in, query_of, reply, unsupported};
+use crate::catalog::BACKENDS;
+
+/// PUT and POST: creates a service.
+pub(crate) async fn create(State(server): State<Arc<Server>>, request: Request) -> Response {
+    reply::of(create_outcome(&server, request).await)
+}
+
+async fn create_outcome(server: &Server, request: Request) -> Outcome {
+    let name = name_in(request.uri());
+    let received = server.receive(request).await?;
+    server
+        .manage(move |catalogue| {
+            // The original looks at the name before the body.
+            if catalogue.snapshot().is_taken(&ServiceName::parse(&name)?) {
+                return Err(Error::ServiceExists(name).into());
+            }
+            let (object, text) = received.object()?;
+            let request = CreateRequest::read(object, &text)?;
+            if BACKENDS.iter().any(|backend| backend.name() == request.mllib) {
+                unsupported::check_connector(&request.connector)?;
+                unsupported::check_parameters(&request.parameters)?;
+            }
+            catalogue.create(&name, request)?;
+            Ok(reply::json(&Answer::bare(Status::created())))
+        })
+        .await
+}
+
+/// GET: describes a service, or the one an alias points to.
+pub(crate) async fn get(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    reply::of(get_outcome(&server, &uri).await)
+}
+
+async fn get_outcome(server: &Server, uri: &Uri) -> Outcome {
+    let (name, query) = (name_in(uri), query_of(uri));
+    let options = InfoOptions { status: query.flag("status", true)?, labels: query.flag("labels", false)? };
+    server
+        .manage(move |catalogue| {
+            let info = catalogue.resolve(&name)?.service.info(options);
+            Ok(reply::json(&Answer::with_body(Status::ok(), info)))
+        })
+        .await
+}
+
+/// DELETE: removes a service; `clear` says which of its files go too. A body is ignored, as by the original.
+pub(crate) async fn delete(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    reply::of(delete_outcome(&server, &uri).await)
+}
+
+async fn delete_outcome(server: &Server, uri: &Uri) -> Outcome {
+    let (name, query) = (name_in(uri), query_of(uri));
+    let clear = Clear::parse(query.get("clear").unwrap_or_default());
+    let deleted = server
+        .manage(move |catalogue| {
+            let found = catalogue.resolve(&name).ok().map(|resolved| resolved.service.id);
+            catalogue.delete(&name, clear)?;
+            Ok(found)
+        })
+        .await?;
+    if let Some(id) = deleted {
+        server.turns.forget(id);
+    }
+    Ok(reply::json(&Answer::bare(Status::ok())))
+}
+
+/// PATCH `{"name": "new"}`: renames a running service. An addition of ours.
+pub(crate) async fn rename(State(server): State<Arc<Server>>, request: Request) -> Response {
+    reply::of(rename_outcome(&server, request).await)
+}
+
+async fn rename_outcome(server: &Server, request: Request) -> Outcome {
+    let name = name_in(request.uri());
+    let received = server.receive(request).await?;
+    server
+        .manage(move |catalogue| {
+            let new = read_rename(received.object()?.0)?;
+            catalogue.rename(&name, &new)?;
+            Ok(reply::json(&Answer::bare(Status::ok())))
+        })
+        .await
+}

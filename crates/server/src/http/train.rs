@@ -1,0 +1,163 @@
+//! /train: start, watch, stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::Uri;
+use axum::response::{IntoResponse as _, Response};
+use dede_api::answer::{Answer, Status};
+use dede_api::query::Query;
+use dede_api::requests::{Malformed, TrainRequest};
+use dede_api::training::{JobStatus, TrainBody, TrainHead};
+use dede_core::error::Error;
+use dede_core::job::{Job, JobId, JobView, blocking_body, status_body};
+use dede_core::service::{Service, TrainCall, wire_status};
+
+use super::error::{Failure, Outcome};
+use super::{Server, query_of, reply, unsupported};
+
+/// Points of a history that are answered unless the request says otherwise (contract.md 1.6).
+const HISTORY_POINTS: usize = 10_000;
+/// Longest wait of a status request.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// POST and PUT: starts a training, and waits for its end when `async` is false.
+pub(crate) async fn start(State(server): State<Arc<Server>>, request: Request) -> Response {
+    reply::of(start_outcome(&server, request).await)
+}
+
+async fn start_outcome(server: &Server, request: Request) -> Outcome {
+    let received = server.receive(request).await?;
+    server
+        .manage(move |catalogue| {
+            let (object, text) = received.object()?;
+            let request = TrainRequest::read(object, &text)?;
+            let service = catalogue.service(&request.service)?;
+            unsupported::check_parameters(&request.parameters)?;
+            let histories = Histories::of(&request.parameters.output);
+            let job = service.train(TrainCall {
+                parameters: super::sections(request.parameters),
+                data: request.data,
+                body: request.body,
+            })?;
+            if request.asynchronous {
+                let head = TrainHead::state(job.id, JobStatus::Running, None);
+                return Ok(reply::json(&Answer::<_, ()> { status: Status::created(), head: Some(head), body: None }));
+            }
+            finished(&service, &job, histories)
+        })
+        .await
+}
+
+fn finished(service: &Service, job: &Job, histories: Histories) -> Outcome {
+    let view = job.join();
+    if let Some(error) = view.status.error {
+        return Err(error.into());
+    }
+    let result = view.status.result.unwrap_or_default();
+    let body = blocking_body(&result, &service.identity(), histories.wanted, histories.points);
+    Ok(reply::json(&Answer::whole(Status::created(), TrainHead::blocking(view.seconds.floor()), body)))
+}
+
+/// Which histories a blocking train answers.
+#[derive(Debug, Clone, Copy)]
+struct Histories {
+    wanted: bool,
+    points: usize,
+}
+
+impl Histories {
+    fn of(output: &dede_api::Object) -> Self {
+        let points = output.get("max_hist_points").and_then(serde_json::Value::as_u64);
+        Self {
+            wanted: output.get("measure_hist").and_then(serde_json::Value::as_bool).unwrap_or(false),
+            points: points.and_then(|points| usize::try_from(points).ok()).unwrap_or(HISTORY_POINTS),
+        }
+    }
+}
+
+/// GET: where a job is.
+pub(crate) async fn get(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    let query = query_of(&uri);
+    let outcome = get_outcome(&server, &query).await;
+    answer_job(outcome, &query)
+}
+
+async fn get_outcome(server: &Server, query: &Query) -> Outcome {
+    let (name, job) = named(query)?;
+    let timeout = Duration::from_secs(query.number("timeout")?.unwrap_or(0)).min(LONGEST_WAIT);
+    let points = query.number("parameters.output.max_hist_points")?.and_then(|points| usize::try_from(points).ok());
+    server
+        .manage(move |catalogue| {
+            let service = catalogue.resolve(&name)?.service;
+            let view = service.jobs.view(job?, timeout)?;
+            Ok(reply::json(&status(&service, &view, points.unwrap_or(HISTORY_POINTS))))
+        })
+        .await
+}
+
+fn status(service: &Service, view: &JobView, points: usize) -> Answer<TrainHead, TrainBody> {
+    let state = wire_status(view.status.state);
+    if let Some(error) = &view.status.error {
+        let body = TrainBody { error: Some(Failure::from(error.clone()).status()), ..TrainBody::default() };
+        return Answer::whole(Status::ok(), TrainHead::state(view.id, state, None), body);
+    }
+    let body = status_body(view, &service.identity(), points);
+    Answer::whole(Status::ok(), TrainHead::state(view.id, state, Some(view.seconds.floor())), body)
+}
+
+/// DELETE: stops a job and waits for it, unless `wait` is false.
+pub(crate) async fn delete(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    let query = query_of(&uri);
+    let outcome = delete_outcome(&server, &query).await;
+    answer_job(outcome, &query)
+}
+
+async fn delete_outcome(server: &Server, query: &Query) -> Outcome {
+    let (name, job) = named(query)?;
+    let wait = query.flag("wait", true)?;
+    server
+        .manage(move |catalogue| {
+            let service = catalogue.resolve(&name)?.service;
+            let id = job?;
+            let before = service.jobs.view(id, Duration::ZERO)?;
+            let Some(live) = service.jobs.live(id).filter(|_| !before.status.state.is_over()) else {
+                return Ok(reply::json(&head_only(TrainHead::job(id))));
+            };
+            live.terminate();
+            let view = if wait { live.join() } else { live.view() };
+            let head = TrainHead::state(id, wire_status(view.status.state), Some(view.seconds.floor()));
+            Ok(reply::json(&head_only(head)))
+        })
+        .await
+}
+
+fn head_only(head: TrainHead) -> Answer<TrainHead> {
+    Answer { status: Status::ok(), head: Some(head), body: None }
+}
+
+/// Service and job of a status request. A missing job is looked up like an unknown one, after the service.
+fn named(query: &Query) -> Outcome<(String, Result<JobId, Error>)> {
+    let name = query.get("service").ok_or_else(|| Malformed::new("service", "missing member \"service\""))?;
+    let job = query.number("job")?.ok_or(Error::JobNotFound);
+    Ok((name.to_owned(), job))
+}
+
+/// An unknown job is answered with a head that names it.
+fn answer_job(outcome: Outcome, query: &Query) -> Response {
+    match outcome {
+        Err(failure) if failure.is_job_not_found() => {
+            let job = query.number("job").ok().flatten();
+            let head = job.map(TrainHead::job).unwrap_or(TrainHead {
+                method: TrainHead::METHOD,
+                job: None,
+                status: None,
+                time: None,
+            });
+            reply::json(&Answer::<_, ()> { status: failure.status(), head: Some(head), body: None })
+        }
+        Err(failure) => failure.into_response(),
+        Ok(response) => response,
+    }
+}

@@ -1,0 +1,96 @@
+//! Log lines: `[date] [logger] [level] text`, on standard error, with control characters escaped.
+//!
+//! Texts hold what clients sent; escaping here, for every line, keeps anybody from forging lines or steering a terminal.
+
+use std::fmt::{self, Write as _};
+use std::io::IsTerminal;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Starts logging; `DEDE_LOG` chooses what (`info` by default, `warn`, `debug`, `dede_core=debug`).
+pub(crate) fn start() {
+    let filter = EnvFilter::try_from_env("DEDE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .event_format(Line)
+        .init();
+}
+
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let (metadata, mut text) = (event.metadata(), Text::default());
+        event.record(&mut text);
+        writer.write_char('[')?;
+        SystemTime.format_time(&mut writer)?;
+        write!(writer, "] [{}] [{}] ", metadata.target(), level(*metadata.level()))?;
+        write_escaped(&mut writer, &text.message)?;
+        write_escaped(&mut writer, &text.fields)?;
+        writer.write_char('\n')
+    }
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warning",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}
+
+#[derive(Default)]
+struct Text {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let written = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.fields, " {name}={value:?}"),
+        };
+        debug_assert!(written.is_ok(), "writing to a string cannot fail");
+    }
+}
+
+/// Writes text with control characters, and the invisible ones that reorder text, as `\u{..}`.
+pub(crate) fn write_escaped(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
+    let hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.chars().any(hidden) {
+        return out.write_str(text);
+    }
+    for character in text.chars() {
+        if hidden(character) { write!(out, "{}", character.escape_default())? } else { out.write_char(character)? }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_steers_a_terminal_gets_through() {
+        let mut line = String::new();
+        write_escaped(&mut line, "a\r\nb\u{1b}[31mc\u{202e}d\u{7}é").expect("a string takes all");
+        assert_eq!(line, r"a\r\nb\u{1b}[31mc\u{202e}d\u{7}é");
+    }
+}

@@ -1,0 +1,187 @@
+//! The life of a server: bind, bring services back, make the calls of the start list, serve, drain, stop.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use dede_core::backend::EngineOptions;
+use dede_core::catalogue::Catalogue;
+use dede_core::connector::InputLimits;
+use dede_core::environment::Environment;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::catalog::{BACKENDS, CONNECTORS};
+use crate::cli::ServeOptions;
+use crate::http::connection;
+use crate::http::{HttpSettings, Server, router};
+use crate::start_list;
+
+/// How often samples of histograms are collected.
+const METRICS_INTERVAL: Duration = Duration::from_secs(5);
+/// Threads that may block at once: each admitted request takes one while it computes.
+const BLOCKING_THREADS: usize = 512;
+/// Exit status after a second signal: what a shell reports for SIGTERM.
+const EXIT_AT_ONCE: i32 = 143;
+
+/// Serves until told to stop.
+pub(crate) fn run(options: &ServeOptions) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(options.threads())
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("http")
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(serve(options)),
+        Err(error) => Err(format!("cannot start threads: {error}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            tracing::error!(target: "api", "{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(options: &ServeOptions) -> Result<(), String> {
+    let mut signals = Signals::listen()?;
+    let limits = Arc::new(input_limits(options));
+    let server = Server::new(http_settings(options, &limits)?)?;
+    let listener = connection::listen(&options.host, options.port)?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let (stop, stopped) = watch::channel(false);
+    let connections = tokio::spawn(accept(listener, Arc::clone(&server), stopped));
+    tokio::spawn(collect_metrics(Arc::clone(&server)));
+
+    let environment = environment(options, limits, address)?;
+    let started = tokio::select! {
+        started = bring_back(environment, options) => started?,
+        () = signals.next() => return Ok(()),
+    };
+    server.open(Arc::clone(&started));
+    announce(address);
+    signals.next().await;
+    drain(&server, &started, signals, options).await;
+    let _ = stop.send(true);
+    let _ = connections.await;
+    tracing::info!(target: "api", "stopped");
+    Ok(())
+}
+
+async fn accept(listener: TcpListener, server: Arc<Server>, mut stopped: watch::Receiver<bool>) {
+    let stop = async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    connection::serve(listener, router(&server), stop).await;
+}
+
+async fn collect_metrics(server: Arc<Server>) {
+    loop {
+        tokio::time::sleep(METRICS_INTERVAL).await;
+        server.collect_metrics();
+    }
+}
+
+/// Opens the state directory, loads what it records, and makes the calls of the start list.
+async fn bring_back(environment: Environment, options: &ServeOptions) -> Result<Arc<Catalogue>, String> {
+    let list = options.service_start_list.clone();
+    let go_on = options.service_start_list_no_exit_on_failure;
+    let work = move || {
+        let state = environment.state_directory.display().to_string();
+        let catalogue = Catalogue::start(environment)
+            .map_err(|error| format!("cannot start on state directory {state}: {error}"))?;
+        if let Some(list) = list {
+            start_list::run(&list, &catalogue, go_on)?;
+        }
+        Ok(catalogue)
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|_| "a bug while starting, see above".to_owned())?
+}
+
+/// Not ready first; then, after the drain delay, trainings stop with a checkpoint. A second signal ends everything.
+async fn drain(server: &Server, catalogue: &Arc<Catalogue>, mut signals: Signals, options: &ServeOptions) {
+    tracing::info!(target: "api", "stopping: requests in flight are answered, trainings stop with a checkpoint");
+    server.drain();
+    tokio::spawn(async move {
+        signals.next().await;
+        std::process::exit(EXIT_AT_ONCE);
+    });
+    tokio::time::sleep(Duration::from_secs(options.drain_delay)).await;
+    let catalogue = Arc::clone(catalogue);
+    if tokio::task::spawn_blocking(move || catalogue.stop()).await.is_err() {
+        tracing::error!(target: "api", "trainings could not be stopped in order");
+    }
+}
+
+/// Tells where the server listens: a log line, and the only line ever written to standard output.
+fn announce(address: SocketAddr) {
+    let line = format!("DeepDetect HTTP server listening on {address}");
+    tracing::info!(target: "api", "{line}");
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+        tracing::debug!(target: "api", "standard output: {error}");
+    }
+}
+
+/// SIGTERM and SIGINT, as one.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("cannot listen to signals: {error}"));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn http_settings(options: &ServeOptions, limits: &Arc<InputLimits>) -> Result<HttpSettings, String> {
+    let allow_origin = options.allow_origin.as_deref().filter(|origin| !origin.is_empty());
+    let allow_origin = allow_origin.map(HeaderValue::from_str).transpose();
+    Ok(HttpSettings {
+        allow_origin: allow_origin.map_err(|_| "--allow-origin cannot be sent in a header".to_owned())?,
+        body_limit: options.limits.max_body << 20,
+        requests: options.limits.max_requests.get(),
+        threads: options.threads(),
+        limits: Arc::clone(limits),
+    })
+}
+
+fn input_limits(options: &ServeOptions) -> InputLimits {
+    let limits = &options.limits;
+    InputLimits {
+        fetch_bytes: limits.max_fetch << 20,
+        connect_timeout_ms: limits.connect_timeout * 1000,
+        redirects: limits.max_redirects,
+        image_pixels: limits.max_image * 1_000_000,
+        table_bytes: limits.max_table << 20,
+        items: limits.max_items,
+    }
+}
+
+fn environment(options: &ServeOptions, limits: Arc<InputLimits>, address: SocketAddr) -> Result<Environment, String> {
+    let threads = options.threads();
+    Ok(Environment {
+        connectors: CONNECTORS,
+        backends: BACKENDS,
+        engine: EngineOptions { threads, concurrency: threads, engine: options.engine.clone() },
+        limits,
+        queue_limit: options.limits.queue.get(),
+        strict: options.strict,
+        state_directory: options.state_directory(address.port())?,
+    })
+}

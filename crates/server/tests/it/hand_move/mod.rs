@@ -1,0 +1,178 @@
+//! The move by hand under load: the procedure of the manual, to the letter, while clients never pause; then the same with `kill -9` and
+//! a restart of the production server at each step.
+//!
+//! The two models differ in every answer on the inputs used, so that a client can tell from the numbers alone which version answered, and
+//! compare that with what the header says.
+
+mod clients;
+mod models;
+
+use std::path::Path;
+
+use clients::{Allowed, Clients};
+use models::Models;
+use serde_json::{Value, json};
+
+use crate::process::Process;
+
+/// Where the production server is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    FirstModelServed,
+    SecondServiceCreated,
+    Compared,
+    /// While the switch is being asked for: it may have happened or not, but nothing in between.
+    DuringSwitch,
+    Switched,
+    FormerDeleted,
+}
+
+/// Requests that must be answered between two steps.
+const BETWEEN: u64 = 200;
+const THREADS: usize = 8;
+
+#[test]
+fn by_hand_under_load() {
+    move_by_hand(None);
+}
+
+#[test]
+fn killed_with_the_first_model() {
+    move_by_hand(Some(Step::FirstModelServed));
+}
+
+#[test]
+fn killed_with_both_services() {
+    move_by_hand(Some(Step::SecondServiceCreated));
+}
+
+#[test]
+fn killed_after_comparing() {
+    move_by_hand(Some(Step::Compared));
+}
+
+#[test]
+fn killed_during_the_switch() {
+    move_by_hand(Some(Step::DuringSwitch));
+}
+
+#[test]
+fn killed_after_the_switch() {
+    move_by_hand(Some(Step::Switched));
+}
+
+#[test]
+fn killed_after_the_deletion() {
+    move_by_hand(Some(Step::FormerDeleted));
+}
+
+/// The production server, its clients, and the step at which it is killed.
+struct Production<'a> {
+    process: Process,
+    clients: Clients,
+    state: &'a Path,
+    kill_at: Option<Step>,
+    /// Predicts that this test itself sent to the present process.
+    own_predicts: u64,
+}
+
+fn move_by_hand(kill_at: Option<Step>) {
+    let directory = tempfile::tempdir().unwrap();
+    let models = Models::train(directory.path());
+    let state = directory.path().join("production").join("state");
+    let process = Process::start(&state);
+    put_service(&process, "service1", &models.first);
+    let clients = Clients::start(&process.url, THREADS, models.answers());
+    let mut production = Production { process, clients, state: &state, kill_at, own_predicts: 0 };
+    production.reached(Step::FirstModelServed);
+
+    put_service(&production.process, "service2", &models.second);
+    production.reached(Step::SecondServiceCreated);
+
+    for (service, expected) in [("service1", &models.first), ("service2", &models.second)] {
+        for (input, answer) in models.inputs.iter().zip(&expected.answers) {
+            assert_eq!(&models::classes(&production.process, service, input), answer, "{service} for {input}");
+            production.own_predicts += 1;
+        }
+    }
+    production.reached(Step::Compared);
+
+    production.clients.allow(Allowed::Either);
+    production.switch();
+    production.clients.allow(Allowed::Second);
+    production.reached(Step::Switched);
+
+    let former = former_target(&production.process);
+    assert_eq!(former, format!("service1-{}", &models.first.digest["sha256:".len()..][..8]));
+    assert_eq!(production.process.delete(&format!("/services/{former}")).0, 200);
+    production.reached(Step::FormerDeleted);
+
+    let Production { process, clients, own_predicts, .. } = production;
+    let seen = clients.stop();
+    assert_eq!(seen.failures, Vec::<String>::new());
+    assert!(seen.first > 0 && seen.second > 0, "both versions answered: {seen:?}");
+    assert_eq!(process.answered_predicts(), seen.in_last_epoch + own_predicts, "server and clients count the same");
+    process.stop();
+}
+
+impl Production<'_> {
+    /// Lets the clients work, and kills the server here if this is the step.
+    fn reached(&mut self, step: Step) {
+        self.clients.wait_for(BETWEEN);
+        if self.kill_at == Some(step) {
+            self.clients.going_down();
+            self.process.kill();
+            self.restart();
+        }
+    }
+
+    fn restart(&mut self) {
+        self.process = Process::start(self.state);
+        self.own_predicts = 0;
+        self.clients.up(&self.process.url);
+        self.clients.wait_for(BETWEEN);
+    }
+
+    fn switch(&mut self) {
+        if self.kill_at == Some(Step::DuringSwitch) {
+            self.clients.going_down();
+            let url = self.process.url.clone();
+            let asked = std::thread::spawn(move || {
+                // The answer may never come: the server dies meanwhile.
+                let _ = ureq::put(format!("{url}/aliases/service1")).send(switch_body().to_string());
+            });
+            self.process.kill();
+            asked.join().unwrap();
+            self.restart();
+        }
+        // Asking again is safe: an alias that points there already stays as it is.
+        let (status, answer) = self.process.put("/aliases/service1", &switch_body());
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(answer["body"]["service"], "service2");
+    }
+}
+
+fn switch_body() -> Value {
+    json!({"service": "service2", "takeover": true})
+}
+
+/// The call of the manual: mllib, connector, repository; no template parameters.
+fn put_service(process: &Process, name: &str, model: &models::Model) {
+    let body = json!({
+        "mllib": "caffe",
+        "description": "moved by hand",
+        "type": "supervised",
+        "parameters": {"input": {"connector": "csv"}, "mllib": {"nclasses": 3}},
+        "model": {"repository": model.repository},
+    });
+    let (status, answer) = process.put(&format!("/services/{name}"), &body);
+    assert_eq!(status, 201, "{answer}");
+}
+
+fn former_target(process: &Process) -> String {
+    let (status, answer) = process.get("/aliases/service1");
+    assert_eq!(status, 200, "{answer}");
+    let history = answer["body"]["history"].as_array().unwrap();
+    assert_eq!(history.len(), 2, "{answer}");
+    history[0]["service"].as_str().unwrap().to_owned()
+}
