@@ -1,1 +1,6 @@
-//! Placeholder.
+//! Input connectors: what turns the `data` of a request into samples.
+//!
+//! Each connector owns its parameters and its formats. Nothing here knows networks, services or HTTP routes.
+
+pub mod image;
+mod source;

@@ -1,0 +1,75 @@
+//! From the bytes of an image file to pixels.
+//!
+//! It owns the choice of decoder, the bound on what an image may declare, and the orientation. It must not know sizes
+//! asked for, nor where bytes come from.
+
+#[cfg(not(feature = "turbojpeg"))]
+mod jpeg;
+#[cfg(feature = "turbojpeg")]
+#[path = "jpeg_turbo.rs"]
+mod jpeg;
+mod orientation;
+mod others;
+
+use super::colour::Order;
+use super::raster::Raster;
+
+/// Which pixels are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Three channels of 8 bits.
+    Colour,
+    /// One channel of 8 bits.
+    Grey,
+    /// Channels and depth as in the file; its orientation is not applied.
+    Unchanged,
+}
+
+/// Pixels of either depth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Pixels {
+    U8(Raster<u8>),
+    U16(Raster<u16>),
+}
+
+/// A decoded image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Decoded {
+    pub(super) pixels: Pixels,
+    pub(super) order: Order,
+}
+
+/// Decodes. `buffer` becomes the memory of the pixels where that is possible; its content does not matter.
+///
+/// # Errors
+/// Why these bytes are no image, in words.
+pub(super) fn decode(bytes: &[u8], mode: Mode, max_pixels: u64, buffer: Vec<u8>) -> Result<Decoded, String> {
+    let (decoded, orientation) = if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
+        (jpeg::decode(bytes, mode, max_pixels, buffer)?, orientation::of_jpeg(bytes))
+    } else {
+        others::decode(bytes, mode, max_pixels)?
+    };
+    if mode == Mode::Unchanged {
+        return Ok(decoded);
+    }
+    let pixels = match decoded.pixels {
+        Pixels::U8(raster) => Pixels::U8(orientation::apply(raster, orientation)),
+        Pixels::U16(raster) => Pixels::U16(orientation::apply(raster, orientation)),
+    };
+    Ok(Decoded { pixels, order: decoded.order })
+}
+
+/// Refuses what is empty or larger than allowed.
+fn check_size(width: usize, height: usize, max_pixels: u64) -> Result<(), String> {
+    let pixels = width as u64 * height as u64;
+    if (1..=max_pixels).contains(&pixels) {
+        return Ok(());
+    }
+    Err(format!("it declares {width}x{height} pixels, expected from 1 to {max_pixels} in all"))
+}
+
+/// `buffer` with exactly `length` values, which the caller overwrites.
+fn sized(mut buffer: Vec<u8>, length: usize) -> Vec<u8> {
+    buffer.resize(length, 0);
+    buffer
+}

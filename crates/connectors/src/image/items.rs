@@ -1,0 +1,217 @@
+//! The items of a request: expanding directories, getting bytes, and turning each into an image, in order.
+//!
+//! It owns URIs, error texts and parallelism. It must not know training.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use dede_core::connector::InputLimits;
+use dede_core::data::Image;
+use dede_core::error::{Error, Result};
+use rayon::prelude::*;
+
+use super::options::Settings;
+use super::pipeline::{self, Failure};
+use crate::source::{Fetcher, Origin, read_file};
+
+/// URLs fetched at once. They wait more than they compute, so they have threads of their own.
+const FETCHES: usize = 8;
+
+/// Characters of an item that an error repeats.
+const SHOWN_CHARACTERS: usize = 200;
+
+/// Allowance for headers of files on disk, bytes.
+const HEADER_BYTES: u64 = 1 << 20;
+
+/// Largest pixel in a file, bytes: four channels of 16 bits.
+const PIXEL_BYTES: u64 = 8;
+
+/// One image to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Item<'a> {
+    /// What the prediction is named by.
+    pub(super) uri: String,
+    /// Where its bytes are.
+    pub(super) place: Place<'a>,
+    /// Name of the class directory it lies in.
+    pub(super) class: Option<String>,
+}
+
+/// Where bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place<'a> {
+    Path(PathBuf),
+    Url(&'a str),
+    Inline(&'a str),
+}
+
+/// Expands `data` into items.
+///
+/// # Errors
+/// `BadInput`: no data, no image in it, or too many.
+pub(super) fn expand<'a>(data: &'a [String], limits: &InputLimits) -> Result<Vec<Item<'a>>> {
+    if data.is_empty() {
+        return Err(Error::bad_input("missing data"));
+    }
+    let mut items = Vec::with_capacity(data.len());
+    for (index, text) in data.iter().enumerate() {
+        match Origin::of(text) {
+            Origin::Url(url) => items.push(Item { uri: text.clone(), place: Place::Url(url), class: None }),
+            Origin::File(path) => items.push(Item { uri: text.clone(), place: Place::Path(path), class: None }),
+            Origin::Inline(inline) => {
+                items.push(Item { uri: index.to_string(), place: Place::Inline(inline), class: None });
+            }
+            Origin::Directory(path) => {
+                let files = directory(&path, limits.items)?;
+                items.extend(files.into_iter().map(|(path, class)| Item {
+                    uri: path.display().to_string(),
+                    place: Place::Path(path),
+                    class,
+                }));
+            }
+        }
+        if items.len() > limits.items {
+            return Err(Error::bad_input(format!("expected at most {} images in one request", limits.items)));
+        }
+    }
+    if items.is_empty() {
+        return Err(Error::bad_input("no image could be found"));
+    }
+    Ok(items)
+}
+
+/// The images of a directory, by name: its own files, or, where it has sub-directories, their files with the
+/// sub-directory as class. Hidden entries are left out.
+///
+/// # Errors
+/// When a directory cannot be listed, or holds more than `most` entries.
+pub(super) fn directory(path: &Path, most: usize) -> Result<Vec<(PathBuf, Option<String>)>> {
+    let entries = entries(path, most)?;
+    let mut classes = entries.iter().filter(|entry| entry.is_dir()).peekable();
+    if classes.peek().is_none() {
+        return Ok(entries.into_iter().map(|file| (file, None)).collect());
+    }
+    let mut images = Vec::new();
+    for class in classes {
+        let name = class.file_name().map(|name| name.to_string_lossy().into_owned());
+        let files = self::entries(class, most)?.into_iter().filter(|entry| !entry.is_dir());
+        images.extend(files.map(|file| (file, name.clone())));
+        if images.len() > most {
+            return Err(Error::bad_input_at(path.display().to_string(), format!("expected at most {most} files")));
+        }
+    }
+    Ok(images)
+}
+
+/// Paths in a directory, sorted by name, without hidden ones.
+fn entries(path: &Path, most: usize) -> Result<Vec<PathBuf>> {
+    let listing = |error: std::io::Error| Error::bad_input_at(path.display().to_string(), error.to_string());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(listing)? {
+        let name = entry.map_err(listing)?.file_name();
+        if !name.to_string_lossy().starts_with('.') {
+            names.push(name);
+        }
+        if names.len() > most {
+            return Err(Error::bad_input_at(path.display().to_string(), format!("expected at most {most} files")));
+        }
+    }
+    names.sort();
+    Ok(names.into_iter().map(|name| path.join(name)).collect())
+}
+
+/// Reads items into images, in parallel and in order.
+///
+/// # Errors
+/// `BadInput` for the first item, in order, that cannot be read.
+pub(super) fn read(items: &[Item<'_>], settings: &Settings, fetcher: &Fetcher) -> Result<Vec<Image>> {
+    let work = |item: &Item<'_>| read_one(item, settings, fetcher);
+    let results: Vec<Result<Image>> = if items.iter().any(|item| matches!(item.place, Place::Url(_))) {
+        on_threads(items, work)
+    } else if let [item] = items {
+        vec![work(item)]
+    } else {
+        items.par_iter().with_max_len(1).map(work).collect()
+    };
+    results.into_iter().collect()
+}
+
+/// Works on items on a few threads of their own, in order.
+fn on_threads<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let run = || {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(item) = items.get(at) else { return done };
+                done.push((at, work(item)));
+            }
+        };
+        let threads: Vec<_> = (0..FETCHES.min(items.len())).map(|_| scope.spawn(run)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Reads one image file.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_path(path: &Path, settings: &Settings) -> Result<Image> {
+    let max_bytes = settings.max_pixels.saturating_mul(PIXEL_BYTES).saturating_add(HEADER_BYTES);
+    let shown = path.to_string_lossy();
+    let mut bytes = Vec::new();
+    read_file(path, max_bytes, &mut bytes).map_err(|cause| unreadable(&shown, &cause))?;
+    process(&bytes, settings, &shown)
+}
+
+fn read_one(item: &Item<'_>, settings: &Settings, fetcher: &Fetcher) -> Result<Image> {
+    match &item.place {
+        Place::Path(path) => read_path(path, settings),
+        Place::Url(url) => {
+            let fetched = fetcher.fetch(url);
+            let bytes = fetched.map_err(|reason| Error::bad_input(format!("Could not read image(s): {reason}")))?;
+            process(&bytes, settings, url)
+        }
+        Place::Inline(text) => match STANDARD.decode(text) {
+            Ok(bytes) if !bytes.is_empty() => process(&bytes, settings, text),
+            Ok(_) | Err(_) if text.starts_with("data:") => {
+                Err(unreadable(text, "data: URIs are not read, send the base64 text alone"))
+            }
+            Ok(_) | Err(_) => pipeline::process(text.as_bytes(), settings).map_err(|failure| match failure {
+                Failure::Unreadable(_) => unreadable(text, "neither a path that exists nor the content of an image"),
+                Failure::Unfit(cause) => unfit(text, &cause),
+            }),
+        },
+    }
+}
+
+fn process(bytes: &[u8], settings: &Settings, shown: &str) -> Result<Image> {
+    pipeline::process(bytes, settings).map_err(|failure| match failure {
+        Failure::Unreadable(cause) => unreadable(shown, &cause),
+        Failure::Unfit(cause) => unfit(shown, &cause),
+    })
+}
+
+fn unreadable(item: &str, cause: &str) -> Error {
+    let shown = shortened(item);
+    Error::bad_input(format!(
+        "Could not read image(s): image could not be read or does not exist: {shown} ({cause})"
+    ))
+}
+
+fn unfit(item: &str, cause: &str) -> Error {
+    Error::bad_input(format!("failed resizing image {}: {cause}", shortened(item)))
+}
+
+/// The beginning of an item.
+fn shortened(item: &str) -> String {
+    match item.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}...", &item[..end]),
+        None => item.to_owned(),
+    }
+}

@@ -1,0 +1,86 @@
+//! The `image` connector: image files and bytes, turned into pixels of the size and channel order that a network takes.
+//!
+//! It owns the parameters of contract.md 3.2, except that `mean`, `std` and `scale` are handed on to the backend as
+//! resolved. It must not know networks.
+
+mod colour;
+mod dataset;
+mod decode;
+mod geometry;
+mod items;
+mod options;
+mod pipeline;
+mod raster;
+mod resize;
+mod training;
+
+use std::sync::Arc;
+
+use dede_core::connector::{Connector, Fitted, InputLimits, Reader, ReaderContext};
+use dede_core::data::{Batch, DataKind, SampleShape, Samples, Targets};
+use dede_core::error::Result;
+use dede_core::labels::Labels;
+
+use self::options::Settings;
+use crate::source::Fetcher;
+
+/// The connector named `image`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ImageConnector;
+
+impl Connector for ImageConnector {
+    fn name(&self) -> &'static str {
+        "image"
+    }
+
+    fn kind(&self) -> DataKind {
+        DataKind::Images
+    }
+
+    fn open(&self, context: &ReaderContext<'_>) -> Result<Box<dyn Reader>> {
+        let (settings, unknown) = options::resolve(context)?;
+        let fetcher = Fetcher::new(&context.limits, settings.timeout_s)?;
+        Ok(Box::new(ImageReader {
+            settings: Arc::new(settings),
+            unknown,
+            fetcher,
+            labels: context.labels.clone(),
+            regression: context.regression,
+            limits: Arc::clone(&context.limits),
+        }))
+    }
+}
+
+/// Resolved parameters, ready to read.
+struct ImageReader {
+    settings: Arc<Settings>,
+    unknown: Vec<String>,
+    fetcher: Fetcher,
+    labels: Labels,
+    regression: bool,
+    limits: Arc<InputLimits>,
+}
+
+impl Reader for ImageReader {
+    fn read(&self, data: &[String]) -> Result<Batch> {
+        let items = items::expand(data, &self.limits)?;
+        let images = items::read(&items, &self.settings, &self.fetcher)?;
+        let classes: Option<Vec<&str>> = items.iter().map(|item| item.class.as_deref()).collect();
+        let targets = classes.map(|names| Targets::Classes(training::class_ids(&names, &self.labels).0));
+        let uris = items.into_iter().map(|item| item.uri).collect();
+        let normalization = self.settings.normalization.clone();
+        Ok(Batch { samples: Samples::Images { images, normalization }, uris, targets })
+    }
+
+    fn fit(&self, data: &[String]) -> Result<Fitted> {
+        training::fit(self, data)
+    }
+
+    fn shape(&self) -> Option<SampleShape> {
+        self.settings.shape()
+    }
+
+    fn unknown_parameters(&self) -> &[String] {
+        &self.unknown
+    }
+}

@@ -1,0 +1,111 @@
+//! The work on one image: decode, resize, pad, grey, equalize, channel order (contract.md 3.2).
+//!
+//! It must not know where bytes come from, nor normalise: backends do.
+
+use std::cell::Cell;
+
+use dede_core::data::{Image, Pixels as OutPixels};
+
+use super::colour::{self, Order};
+use super::decode::{self, Decoded, Mode, Pixels};
+use super::options::{Colours, Settings};
+use super::raster::Raster;
+use super::resize::{self, Sample};
+
+thread_local! {
+    /// Memory of the last decoded image of this thread: pages that need not be mapped and cleared again.
+    static DECODED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Larger memory goes back to the system.
+const KEPT_BYTES: usize = 16 << 20;
+
+/// Why an image could not be made ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The bytes are no image that can be read.
+    Unreadable(String),
+    /// The size asked for cannot be reached from this image, or its colours cannot be changed as asked.
+    Unfit(String),
+}
+
+/// Makes one image ready.
+///
+/// # Errors
+/// [`Failure`], with the cause in words.
+pub(super) fn process(bytes: &[u8], settings: &Settings) -> Result<Image, Failure> {
+    let mode = match settings.colours {
+        Colours { unchanged: true, .. } => Mode::Unchanged,
+        Colours { grey: true, .. } => Mode::Grey,
+        Colours { .. } => Mode::Colour,
+    };
+    let Decoded { pixels, order } =
+        decode::decode(bytes, mode, settings.max_pixels, DECODED.take()).map_err(Failure::Unreadable)?;
+    match pixels {
+        Pixels::U8(source) => {
+            let original = (source.width, source.height);
+            let (mut raster, spent) = fit(source, settings)?;
+            DECODED.set(spent.filter(|memory| memory.capacity() <= KEPT_BYTES).unwrap_or_default());
+            raster = grey(raster, order, settings.colours);
+            if settings.equalize {
+                equalize(&mut raster, order)?;
+            }
+            Ok(ordered(raster, order, settings.colours, original, OutPixels::U8))
+        }
+        Pixels::U16(source) => {
+            let original = (source.width, source.height);
+            let raster = grey(fit(source, settings)?.0, order, settings.colours);
+            if settings.equalize {
+                return Err(Failure::Unfit("histogram_equalization needs 8 bits per channel, found 16".to_owned()));
+            }
+            Ok(ordered(raster, order, settings.colours, original, OutPixels::U16))
+        }
+    }
+}
+
+/// Resizes and pads; also gives the memory of the source back when it is no longer used.
+fn fit<T: Sample>(source: Raster<T>, settings: &Settings) -> Result<(Raster<T>, Option<Vec<T>>), Failure> {
+    let scaling = settings.target.scaling((source.width, source.height));
+    let pixels = scaling.width as u64 * scaling.height as u64;
+    if !(1..=settings.max_pixels).contains(&pixels) {
+        let (from, to) = ((source.width, source.height), (scaling.width, scaling.height));
+        return Err(Failure::Unfit(format!("{}x{} would become {}x{}", from.0, from.1, to.0, to.1)));
+    }
+    let (raster, spent) = match resize::resize(&source, &scaling, settings.interpolation) {
+        Some(resized) => (resized, Some(source.values)),
+        None => (source, None),
+    };
+    match settings.target.square() {
+        Some(side) if (raster.width, raster.height) != (side, side) => Ok((raster.padded_to_square(side), spent)),
+        _ => Ok((raster, spent)),
+    }
+}
+
+fn grey<T: Copy + Default + Into<u32> + TryFrom<u32>>(raster: Raster<T>, order: Order, colours: Colours) -> Raster<T> {
+    if colours.grey && raster.channels > 1 { colour::to_grey(&raster, order) } else { raster }
+}
+
+fn equalize(raster: &mut Raster<u8>, order: Order) -> Result<(), Failure> {
+    if raster.channels > 3 {
+        return Err(Failure::Unfit("histogram_equalization needs 1 or 3 channels, found 4".to_owned()));
+    }
+    colour::equalize(raster, order);
+    Ok(())
+}
+
+/// Brings channels into the order asked for.
+fn ordered<T: Copy + Default>(
+    mut raster: Raster<T>,
+    order: Order,
+    colours: Colours,
+    (original_width, original_height): (usize, usize),
+    wrap: impl FnOnce(Vec<T>) -> OutPixels,
+) -> Image {
+    if raster.channels == 1 && colours.channels() == Some(3) {
+        raster = colour::replicate(&raster, 3);
+    } else if raster.channels >= 3 && (order == Order::RedFirst) != colours.red_first {
+        colour::swap_red_and_blue(&mut raster.values, raster.channels);
+    }
+    let Raster { width, height, channels, values } = raster;
+    Image { width, height, channels, pixels: wrap(values), original_width, original_height }
+}

@@ -1,0 +1,227 @@
+//! Reading training data: directories of classes and list files (contract.md 3.2), their order and their split.
+//!
+//! Nothing is decoded here.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dede_core::connector::{Fitted, TestSet};
+use dede_core::data::{Dataset, SampleShape};
+use dede_core::error::{Error, Result};
+use dede_core::labels::Labels;
+use dede_core::parameters::Section;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::dataset::{Cache, ImageDataset, Sample, Target};
+use super::options::{Settings, Split};
+use super::{ImageReader, items};
+use crate::source::Origin;
+
+/// Files that a training set may have.
+const MAX_FILES: usize = 20_000_000;
+
+/// See [`dede_core::connector::Reader::fit`].
+pub(super) fn fit(reader: &ImageReader, data: &[String]) -> Result<Fitted> {
+    let (train, test) = match data {
+        [] => return Err(Error::bad_input("missing data")),
+        [train] => (train, None),
+        [train, test] => (train, Some(test)),
+        [_, _, rest @ ..] => {
+            let found = rest.len() + 1;
+            return Err(Error::bad_input(format!("multiple test sets not supported yet: expected one, found {found}")));
+        }
+    };
+    let mut listed = list(reader, train, &reader.labels)?;
+    if reader.settings.split.shuffle {
+        shuffle(&mut listed.samples, reader.settings.split.seed);
+    }
+    let tests = match test {
+        Some(path) => list(reader, path, &listed.labels)?.samples,
+        None => split_off(&mut listed.samples, reader.settings.split),
+    };
+    check_same_targets(&listed.samples, &tests)?;
+    let shape = shape(&reader.settings, &listed.samples)?;
+    let cache = Arc::new(Cache::default());
+    let dataset = |samples| ImageDataset::new(samples, Arc::clone(&reader.settings), Arc::clone(&cache));
+    let tests = match tests.is_empty() {
+        true => Vec::new(),
+        false => vec![TestSet { name: String::new(), data: Box::new(dataset(tests)) as Box<dyn Dataset> }],
+    };
+    Ok(Fitted {
+        train: Box::new(dataset(listed.samples)),
+        tests,
+        state: reader.settings.state(),
+        report: Section::from_iter([("connector".to_owned(), "image".into())]),
+        labels: listed.labels,
+        shape,
+    })
+}
+
+/// Training images with their targets.
+struct Listed {
+    samples: Vec<Sample>,
+    labels: Labels,
+}
+
+/// Lists one data item. Class names that `labels` has keep their ids.
+fn list(reader: &ImageReader, item: &str, labels: &Labels) -> Result<Listed> {
+    let listed = match Origin::of(item) {
+        Origin::Directory(path) => class_directory(&path, labels)?,
+        Origin::File(path) => Listed { samples: list_file(reader, &path)?, labels: Labels::default() },
+        Origin::Url(_) => return Err(Error::bad_input_at(item, "expected a directory or a list file, found a URL")),
+        Origin::Inline(_) => return Err(Error::bad_input_at(item, "expected a directory or a list file, found no such path")),
+    };
+    if listed.samples.is_empty() {
+        return Err(Error::bad_input_at(item, "no image could be found"));
+    }
+    Ok(listed)
+}
+
+fn class_directory(path: &Path, labels: &Labels) -> Result<Listed> {
+    let files = items::directory(path, MAX_FILES)?;
+    let names: Option<Vec<&str>> = files.iter().map(|(_, class)| class.as_deref()).collect();
+    let names = names.filter(|names| !names.is_empty()).ok_or_else(|| {
+        Error::bad_input_at(path.display().to_string(), "expected one sub-directory per class, found none with files")
+    })?;
+    let (ids, labels) = class_ids(&names, labels);
+    let samples = ids.into_iter().zip(&files).map(|(id, (path, _))| Sample { path: path.clone(), target: Target::Class(id) });
+    Ok(Listed { samples: samples.collect(), labels })
+}
+
+/// Ids of class names: the known ones when all names are known, else by sorted name from 0.
+pub(super) fn class_ids(names: &[&str], known: &Labels) -> (Vec<i64>, Labels) {
+    let distinct: BTreeSet<&str> = names.iter().copied().collect();
+    let labels = match distinct.iter().all(|name| known.id(name).is_some()) {
+        true => known.clone(),
+        false => Labels::from_names(distinct),
+    };
+    let ids: std::collections::HashMap<&str, i64> =
+        names.iter().filter_map(|name| Some((*name, i64::try_from(labels.id(name)?).ok()?))).collect();
+    (names.iter().map(|name| ids.get(name).copied().unwrap_or(-1)).collect(), labels)
+}
+
+/// Reads `path label` or `path f1 f2 …` lines. All lines have the same number of values.
+fn list_file(reader: &ImageReader, list: &Path) -> Result<Vec<Sample>> {
+    let shown = list.display().to_string();
+    let failed = |error: std::io::Error| Error::bad_input_at(shown.clone(), error.to_string());
+    let metadata = std::fs::metadata(list).map_err(failed)?;
+    if !metadata.is_file() || metadata.len() > reader.limits.table_bytes {
+        let most = reader.limits.table_bytes;
+        return Err(Error::bad_input_at(shown, format!("expected a regular file of at most {most} bytes")));
+    }
+    let file = std::fs::File::open(list).map_err(failed)?;
+    let mut rows = Vec::new();
+    for (index, line) in BufReader::new(file).lines().enumerate() {
+        let at = || format!("{shown}, line {}", index + 1);
+        let line = line.map_err(|error| Error::bad_input_at(at(), error.to_string()))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let (name, values) = row(&line).map_err(|reason| Error::bad_input_at(at(), reason))?;
+        let expected = rows.first().map_or(values.len(), |(_, first): &(PathBuf, Vec<String>)| first.len());
+        if values.len() != expected {
+            return Err(Error::bad_input_at(at(), format!("expected {expected} values, found {}", values.len())));
+        }
+        let path = locate(name, reader.settings.root_folder.as_deref(), list);
+        let path = path.ok_or_else(|| Error::bad_input_at(at(), format!("no such file: {name}")))?;
+        rows.push((path, values));
+    }
+    Ok(targets(rows, reader.regression))
+}
+
+/// Splits a line into the path and the numbers after it. A path may contain spaces.
+fn row(line: &str) -> Result<(&str, Vec<String>), String> {
+    let mut name = line.trim();
+    let mut values = Vec::new();
+    while let Some((before, word)) = name.rsplit_once([' ', '\t']) {
+        if !word.parse::<f32>().is_ok_and(f32::is_finite) {
+            break;
+        }
+        values.push(word.to_owned());
+        name = before.trim_end();
+    }
+    values.reverse();
+    match values.is_empty() {
+        true => Err(format!("expected an image path and one or more numbers, found \"{}\"", line.trim())),
+        false => Ok((name, values)),
+    }
+}
+
+/// The file that a name in a list means: below `root_folder` where that is given, else as it stands, else beside the
+/// list.
+fn locate(name: &str, root_folder: Option<&str>, list: &Path) -> Option<PathBuf> {
+    let candidates = match root_folder {
+        Some(root) => vec![Path::new(root).join(name.trim_start_matches('/')), PathBuf::from(name)],
+        None => vec![PathBuf::from(name), list.parent().unwrap_or(Path::new("")).join(name)],
+    };
+    candidates.into_iter().find(|path| path.is_file())
+}
+
+/// One column of whole numbers is classes, unless values are predicted.
+fn targets(rows: Vec<(PathBuf, Vec<String>)>, regression: bool) -> Vec<Sample> {
+    let class = |values: &[String]| match values {
+        [value] if !regression => value.parse::<i64>().ok(),
+        _ => None,
+    };
+    let classes = rows.iter().all(|(_, values)| class(values).is_some());
+    let sample = |(path, values): (PathBuf, Vec<String>)| {
+        let target = match class(&values) {
+            Some(id) if classes => Target::Class(id),
+            _ => Target::Values(values.iter().filter_map(|value| value.parse().ok()).collect()),
+        };
+        Sample { path, target }
+    };
+    rows.into_iter().map(sample).collect()
+}
+
+/// Training and test targets must be of one kind.
+fn check_same_targets(train: &[Sample], tests: &[Sample]) -> Result<()> {
+    let kind = |samples: &[Sample]| {
+        samples.first().map(|sample| match &sample.target {
+            Target::Class(_) => (true, 1),
+            Target::Values(values) => (false, values.len()),
+        })
+    };
+    match (kind(train), kind(tests)) {
+        (Some(train), Some(test)) if train != test => {
+            let words = |(classes, count)| if classes { "classes".to_owned() } else { format!("{count} values") };
+            let (train, test) = (words(train), words(test));
+            Err(Error::bad_input(format!("the training set has {train} per image, the test set {test}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Fisher–Yates.
+fn shuffle(samples: &mut [Sample], seed: Option<u64>) {
+    let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(samples.len()));
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    for last in (1..samples.len()).rev() {
+        let other = (u128::from(random.next_u64()) * (last as u128 + 1)) >> 64;
+        samples.swap(last, other as usize);
+    }
+}
+
+/// Takes the test share from the end.
+fn split_off(samples: &mut Vec<Sample>, split: Split) -> Vec<Sample> {
+    if split.test <= 0.0 {
+        return Vec::new();
+    }
+    let kept = (samples.len() as f64 * (1.0 - split.test)).floor() as usize;
+    samples.split_off(kept.max(1))
+}
+
+/// The shape of all samples; with `unchanged_data` the first file decides on channels.
+fn shape(settings: &Settings, samples: &[Sample]) -> Result<SampleShape> {
+    if let Some(shape) = settings.shape() {
+        return Ok(shape);
+    }
+    let first = samples.first().ok_or_else(|| Error::bad_input("no image could be found"))?;
+    let channels = items::read_path(&first.path, settings)?.channels;
+    let (width, height) = settings.target.size().unzip();
+    Ok(SampleShape::Image { width, height, channels })
+}
