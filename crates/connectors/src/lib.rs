@@ -2,5 +2,6 @@
 //!
 //! Each connector owns its parameters and its formats. Nothing here knows networks, services or HTTP routes.
 
+pub mod csv;
 pub mod image;
 mod source;

@@ -1,0 +1,258 @@
+//! Reading training data: one pass for categories and class names, one for bounds, one for the rows.
+
+use std::sync::Arc;
+
+use dede_core::connector::{Fitted, TestSet};
+use dede_core::data::{Batch, SampleShape};
+use dede_core::error::{Error, Result};
+use dede_core::labels::Labels;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+
+use super::categories::{Categories, Mappings};
+use super::input::{self, Source};
+use super::labels::ClassNames;
+use super::layout::Layout;
+use super::options::Settings;
+use super::records::Record;
+use super::row::{Place, RowReader, parse_number};
+use super::scaling::BoundsCollector;
+use super::state;
+use super::table::{Rows, TableView};
+
+/// Reads `[train]`, `[train, test]` or `[header, line, …]`.
+///
+/// # Errors
+/// [`Error::BadInput`] naming the path, line or column.
+pub(super) fn fit(settings: &Settings, data: &[String]) -> Result<Fitted> {
+    let (train, test) = sources(settings, data)?;
+    if settings.labels.is_empty() && !settings.autoencoder {
+        return Err(Error::bad_input("missing label column parameter"));
+    }
+    let mut settings = for_training(settings);
+    let header = read_header(&train, &settings)?;
+    if let Some(missing) =
+        settings.labels.iter().find(|label| !header.contains(label) || settings.ignore.contains(*label))
+    {
+        return Err(Error::bad_input(format!("cannot find label column {missing}")));
+    }
+    let names = learn_values(&train, &header, &mut settings)?;
+    let mut layout = Layout::of_header(&header, &settings)?;
+    if settings.scale.is_some() && settings.bounds.is_none() {
+        learn_bounds(&train, &layout, &mut settings)?;
+    }
+    if let Some(bounds) = &settings.bounds {
+        layout = layout.scaled(bounds, &settings)?;
+    }
+    let (rows, as_values) = read_rows(&train, &layout, &settings, None)?;
+    let test = test.map(|test| read_test(&test, &layout, &settings, as_values)).transpose()?;
+    let (train, tests) = divide(rows, test, &settings)?;
+    Ok(Fitted {
+        train,
+        tests,
+        state: state::stored(&settings, &header),
+        report: state::reported(&settings),
+        labels: names,
+        shape: SampleShape::Row { columns: layout.width },
+    })
+}
+
+/// Settings as training takes them: what an earlier training stored about its data does not bind this one.
+fn for_training(settings: &Settings) -> Settings {
+    let mut settings = settings.clone();
+    let known = if settings.columns.take().is_some() {
+        settings.bounds = None;
+        Mappings::default()
+    } else {
+        settings.mappings
+    };
+    settings.mappings = Mappings::empty(settings.categoricals.iter().cloned());
+    for column in &settings.categoricals {
+        if let (Some(from), Some(to)) = (known.of(column), settings.mappings.of_mut(column)) {
+            from.values().iter().for_each(|value| to.add(value));
+        }
+    }
+    settings.class_names = ClassNames::default();
+    settings.network_columns = None;
+    settings
+}
+
+/// What `data` names. Lines are told from a mistyped path by the separator that any header has.
+fn sources<'a>(settings: &Settings, data: &'a [String]) -> Result<(Source<'a>, Option<Source<'a>>)> {
+    let Some(first) = data.first() else { return Err(Error::bad_input("missing data")) };
+    let train = Source::of_item(data, 0, settings)?;
+    if matches!(train, Source::Lines(..)) {
+        let is_header = first.contains(char::from(settings.dialect.separator)) || first.contains('\n');
+        if !is_header || first.starts_with('/') {
+            return Err(Error::bad_input(format!("cannot open file {first}: it does not exist")));
+        }
+        return Ok((Source::Lines(0, data), None));
+    }
+    match data.len() {
+        1 => Ok((train, None)),
+        2 => match Source::of_item(data, 1, settings)? {
+            Source::Lines(..) => Err(Error::bad_input(format!("cannot open test file {}: it does not exist", data[1]))),
+            test @ (Source::File(..) | Source::Fetched(..)) => Ok((train, Some(test))),
+        },
+        _ => Err(Error::bad_input("multiple test sets not supported by caffe backend yet")),
+    }
+}
+
+/// Calls `take` with every line but the header.
+fn for_each_row(
+    source: &Source<'_>,
+    settings: &Settings,
+    mut take: impl FnMut(Place<'_>, Record<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut header = true;
+    source.for_each(
+        settings.dialect,
+        |place, record| {
+            if std::mem::take(&mut header) { Ok(()) } else { take(place, record) }
+        },
+    )
+}
+
+fn read_header(source: &Source<'_>, settings: &Settings) -> Result<Vec<String>> {
+    let mut names = None;
+    let read = source.for_each(settings.dialect, |_, record| {
+        names = Some(input::header(record));
+        Err(Error::Internal("the header is read".to_owned()))
+    });
+    match (names, read) {
+        (Some(names), _) => Ok(names),
+        (None, Err(error)) => Err(error),
+        (None, Ok(())) => Err(Error::bad_input("no data could be found")),
+    }
+}
+
+/// Numbers the values of categorical columns and the names of classes, by first appearance.
+fn learn_values(source: &Source<'_>, header: &[String], settings: &mut Settings) -> Result<Labels> {
+    let layout = Layout::of_header(header, settings)?;
+    let mut mappings = std::mem::take(&mut settings.mappings);
+    let categoricals: Vec<(usize, &String)> = header
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| mappings.of(name).is_some() && !settings.ignore.contains(*name))
+        .collect();
+    let label = match settings.labels.as_slice() {
+        [label] if !settings.regression && mappings.of(label).is_none() => header.iter().position(|name| name == label),
+        _ => None,
+    };
+    let (mut names, mut text, mut rows) = (Categories::default(), false, 0usize);
+    for_each_row(source, settings, |place, record| {
+        let fields = RowReader { layout: &layout, settings, place }.checked(record)?;
+        for &(index, name) in &categoricals {
+            if let (Some(categories), Ok(value)) = (mappings.of_mut(name), std::str::from_utf8(fields[index])) {
+                categories.add(value);
+            }
+        }
+        if let Some(label) = label {
+            text |= parse_number(fields[label]).is_none() && !fields[label].is_empty();
+            names.add(&String::from_utf8_lossy(fields[label]));
+        }
+        rows += 1;
+        Ok(())
+    })?;
+    if rows == 0 {
+        return Err(Error::bad_input("no data could be found"));
+    }
+    settings.mappings = mappings;
+    if text {
+        settings.class_names = ClassNames::found(names.values().iter().map(String::as_str));
+        return Ok(Labels::from_names(names.values().iter().cloned()));
+    }
+    let mapped = match settings.labels.as_slice() {
+        [label] => settings.mappings.of(label),
+        _ => None,
+    };
+    Ok(mapped.map_or_else(Labels::default, |categories| Labels::from_names(categories.values().iter().cloned())))
+}
+
+/// Takes the bounds of all rows of the training file, those that become a test set included.
+fn learn_bounds(source: &Source<'_>, layout: &Layout, settings: &mut Settings) -> Result<()> {
+    let Some(kind) = settings.scale else { return Ok(()) };
+    let mut collector = BoundsCollector::new(kind, layout.bound_owners(settings).len());
+    let mut values = Vec::new();
+    for_each_row(source, settings, |place, record| {
+        RowReader { layout, settings, place }.raw(record, &mut values)?;
+        collector.add(&values);
+        Ok(())
+    })?;
+    settings.bounds = Some(collector.finish());
+    Ok(())
+}
+
+/// Reads all rows; `as_values` says what labels are, where that is decided already.
+fn read_rows(
+    source: &Source<'_>,
+    layout: &Layout,
+    settings: &Settings,
+    as_values: Option<bool>,
+) -> Result<(Batch, bool)> {
+    let mut rows = Rows::new(layout.width, layout.label_columns(settings));
+    for_each_row(source, settings, |place, record| rows.push(layout, settings, place, record))?;
+    let values = rows.labels().are_values(settings.regression);
+    if as_values == Some(false) && values {
+        return Err(Error::bad_input("the labels of the test file are no class ids, those of the training file are"));
+    }
+    let as_values = as_values.unwrap_or(values);
+    Ok((rows.into_batch(as_values)?, as_values))
+}
+
+fn read_test(source: &Source<'_>, layout: &Layout, settings: &Settings, as_values: bool) -> Result<Batch> {
+    let header = read_header(source, settings)?;
+    let layout = layout.reordered(&header, settings)?;
+    if layout.label_columns(settings) != settings.labels.len() {
+        return Err(Error::bad_input(format!(
+            "cannot find label column {} in the test file",
+            settings.labels.join(",")
+        )));
+    }
+    let (batch, _) = read_rows(source, &layout, settings, Some(as_values))?;
+    if batch.uris.is_empty() {
+        return Err(Error::bad_input("no data could be found in the test file"));
+    }
+    Ok(batch)
+}
+
+/// Shuffles, and splits the tail off as a test set unless there is one.
+fn divide(
+    rows: Batch,
+    test: Option<Batch>,
+    settings: &Settings,
+) -> Result<(Box<dyn dede_core::data::Dataset>, Vec<TestSet>)> {
+    let view = |table, order| Box::new(TableView::new(table, order, settings.autoencoder));
+    let count = rows.uris.len();
+    let rows = Arc::new(rows);
+    let mut order: Vec<usize> = (0..count).collect();
+    if settings.shuffle {
+        let seed = settings.seed.unwrap_or_else(random_seed);
+        order.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
+    }
+    if let Some(test) = test {
+        let all = (0..test.uris.len()).collect();
+        let test = TestSet { name: String::new(), data: view(Arc::new(test), all) };
+        return Ok((view(rows, order), vec![test]));
+    }
+    if settings.test_split == 0.0 {
+        return Ok((view(rows, order), Vec::new()));
+    }
+    let kept = (count as f64 * (1.0 - settings.test_split)).floor() as usize;
+    if kept == 0 {
+        let reason = format!("a test_split of {} leaves nothing of {count} rows to train on", settings.test_split);
+        return Err(Error::bad_input_at("parameters.input.test_split", reason));
+    }
+    let tail = order.split_off(kept);
+    if tail.is_empty() {
+        return Ok((view(rows, order), Vec::new()));
+    }
+    let test = TestSet { name: String::new(), data: view(Arc::clone(&rows), tail) };
+    Ok((view(rows, order), vec![test]))
+}
+
+/// A seed nobody asked to repeat.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}

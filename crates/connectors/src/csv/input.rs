@@ -1,0 +1,104 @@
+//! Items of `data`: which are files, which are fetched, which are lines (contract.md 3.1).
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use dede_core::error::{Error, Result};
+
+use super::options::Settings;
+use super::records::{self, Dialect, Record};
+use super::row::Place;
+use crate::source::{Fetcher, Origin};
+
+/// A table as it was named in the request.
+#[derive(Debug)]
+pub(super) enum Source<'a> {
+    /// A file of this machine.
+    File(&'a str, PathBuf),
+    /// Fetched from a URL.
+    Fetched(&'a str, Vec<u8>),
+    /// Strings of the request, from this 0-based item on.
+    Lines(usize, &'a [String]),
+}
+
+impl<'a> Source<'a> {
+    /// Finds out what `data[index]` is. A string that is no URL and no existing path is a line.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for directories, files and answers that are too large, and URLs that cannot be fetched.
+    pub(super) fn of_item(data: &'a [String], index: usize, settings: &Settings) -> Result<Self> {
+        let item = data[index].as_str();
+        match Origin::of(item) {
+            Origin::Inline(_) => Ok(Self::Lines(index, &data[index..=index])),
+            Origin::Directory(path) => {
+                let reason = format!("uri {} is a directory, requires a CSV file", path.display());
+                Err(Error::bad_input(reason))
+            }
+            Origin::File(path) => Self::of_file(item, path, settings.limits.table_bytes),
+            Origin::Url(url) => match url::Url::parse(url) {
+                Ok(parsed) if parsed.scheme() == "file" => {
+                    let path = parsed
+                        .to_file_path()
+                        .map_err(|()| Error::bad_input(format!("{url}: expected file:// and an absolute path")))?;
+                    Self::of_file(item, path, settings.limits.table_bytes)
+                }
+                Ok(_) | Err(_) => {
+                    let bytes = Fetcher::new(&settings.limits, settings.timeout_s)?.fetch(url);
+                    bytes.map(|bytes| Self::Fetched(url, bytes)).map_err(Error::bad_input)
+                }
+            },
+        }
+    }
+
+    /// A file that is to be read more than once, so no pipe and no device.
+    fn of_file(item: &'a str, path: PathBuf, most_bytes: u64) -> Result<Self> {
+        let refused = |reason: String| Error::bad_input(format!("cannot open file {}: {reason}", path.display()));
+        let metadata = path.metadata().map_err(|error| refused(error.to_string()))?;
+        if !metadata.is_file() {
+            return Err(refused("it is no regular file".to_owned()));
+        }
+        if metadata.len() > most_bytes {
+            return Err(refused(format!("{} bytes, at most {most_bytes} are read", metadata.len())));
+        }
+        Ok(Self::File(item, path))
+    }
+
+    /// Calls `take` with every line, the header included, and where it stands.
+    ///
+    /// # Errors
+    /// What `take` answers; [`Error::BadInput`] when the file cannot be read.
+    pub(super) fn for_each(
+        &self,
+        dialect: Dialect,
+        mut take: impl FnMut(Place<'_>, Record<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Self::File(name, path) => {
+                let file =
+                    File::open(path).map_err(|error| Error::bad_input(format!("cannot open file {name}: {error}")))?;
+                records::of_reader(file, dialect, |record| take(Place::File(name), record))
+            }
+            Self::Fetched(name, bytes) => {
+                records::of_reader(bytes.as_slice(), dialect, |record| take(Place::File(name), record))
+            }
+            Self::Lines(first, lines) => lines.iter().enumerate().try_for_each(|(index, line)| {
+                records::of_text(line, dialect, |record| take(Place::Item(first + index), record))
+            }),
+        }
+    }
+}
+
+/// Column names of a header line: a byte order mark and the empty name after a separator at the end are left out.
+pub(super) fn header(record: Record<'_>) -> Vec<String> {
+    let fields = match record.fields {
+        [fields @ .., b""] if !fields.is_empty() => fields,
+        fields => fields,
+    };
+    let mut names: Vec<String> = fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
+    if let Some(first) = names.first_mut()
+        && let Some(rest) = first.strip_prefix('\u{feff}')
+    {
+        *first = rest.to_owned();
+    }
+    names
+}

@@ -1,0 +1,83 @@
+//! Label columns: class names, class ids and values.
+
+use std::collections::HashMap;
+
+use dede_core::data::Targets;
+use dede_core::error::{Error, Result};
+use dede_core::labels::Labels;
+use dede_core::tensor::Tensor;
+
+/// Class id by name, where labels are text. Empty: labels are numbers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ClassNames(HashMap<String, usize>);
+
+impl ClassNames {
+    /// The names a repository knows. Names that are all numbers say nothing: such labels are read as numbers.
+    pub(super) fn known(labels: &Labels) -> Self {
+        if labels.names().all(|name| name.parse::<f64>().is_ok()) {
+            return Self::default();
+        }
+        let named = labels.names().filter_map(|name| Some((name.to_owned(), labels.id(name)?)));
+        Self(named.collect())
+    }
+
+    /// Names in the order in which they were found.
+    pub(super) fn found<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(names.into_iter().enumerate().map(|(id, name)| (name.to_owned(), id)).collect())
+    }
+
+    /// True where labels are numbers.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The class of a name.
+    pub(super) fn id(&self, name: &str) -> Option<usize> {
+        self.0.get(name).copied()
+    }
+}
+
+/// Label values of the rows read so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LabelValues {
+    columns: usize,
+    values: Vec<f64>,
+    fractional: bool,
+}
+
+impl LabelValues {
+    /// For `columns` label columns.
+    pub(super) fn new(columns: usize) -> Self {
+        Self { columns, ..Self::default() }
+    }
+
+    /// Adds the labels of one row.
+    pub(super) fn extend(&mut self, row: &[f64]) {
+        self.fractional |= row.iter().any(|value| value.fract() != 0.0);
+        self.values.extend_from_slice(row);
+    }
+
+    /// Whether these can only be values: several targets, or one that is no whole number.
+    pub(super) fn are_values(&self, regression: bool) -> bool {
+        regression || self.columns != 1 || self.fractional
+    }
+
+    /// The targets; `None` without label columns.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when rows were added with another number of labels.
+    pub(super) fn into_targets(self, as_values: bool) -> Result<Option<Targets>> {
+        if self.columns == 0 {
+            return Ok(None);
+        }
+        if !as_values {
+            let classes = self.values.iter().map(|&value| value as i64).collect();
+            return Ok(Some(Targets::Classes(classes)));
+        }
+        let rows = self.values.len() / self.columns;
+        let values = self.values.iter().map(|&value| value as f32).collect();
+        let tensor = Tensor::new(vec![rows, self.columns], values)
+            .map_err(|mismatch| Error::Internal(format!("labels of a table: {mismatch}")))?;
+        Ok(Some(Targets::Values(tensor)))
+    }
+}

@@ -1,0 +1,244 @@
+//! What each column of a line is, and where its values go among the features.
+//!
+//! One layout belongs to one header, or to one way of writing lines without a header. The layout of the training file
+//! (`columns` of the stored state) decides the order of the features; other headers are laid out to yield that order.
+
+use std::collections::HashMap;
+
+use dede_core::error::{Error, Result};
+
+use super::options::Settings;
+use super::scaling::{Bounds, Scale, ScaleType};
+
+/// What a column is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Dropped.
+    Ignored,
+    /// Names the row.
+    Id,
+    /// The label of that number.
+    Label(usize),
+    /// A number; its feature.
+    Number(usize),
+    /// A category; its first feature and how many there are.
+    Category(usize, usize),
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Column {
+    /// From the header; 1-based position without one.
+    pub(super) name: String,
+    /// What it is.
+    pub(super) role: Role,
+}
+
+/// The columns of a line.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    /// As they come in the line.
+    pub(super) columns: Vec<Column>,
+    /// Number of features.
+    pub(super) width: usize,
+    /// One per feature; empty: not scaled.
+    pub(super) scales: Vec<Scale>,
+}
+
+impl Layout {
+    /// Columns as a header names them, features in the order of the header, not scaled yet. Labels may be missing.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when the id column is missing, or a categorical one has no known values.
+    pub(super) fn of_header(header: &[String], settings: &Settings) -> Result<Self> {
+        let mut columns = Vec::with_capacity(header.len());
+        let mut width = 0;
+        for name in header {
+            let role = role(name, width, settings)?;
+            width += match role {
+                Role::Number(_) => 1,
+                Role::Category(_, count) => count,
+                Role::Ignored | Role::Id | Role::Label(_) => 0,
+            };
+            columns.push(Column { name: name.clone(), role });
+        }
+        let layout = Self { columns, width, scales: Vec::new() };
+        match &settings.id {
+            Some(id) if !layout.has_id() => Err(Error::bad_input(format!("cannot find id column {id}"))),
+            Some(_) | None => Ok(layout),
+        }
+    }
+
+    /// `count` numbers without names.
+    pub(super) fn of_numbers(count: usize) -> Self {
+        let columns = (0..count).map(|index| Column { name: (index + 1).to_string(), role: Role::Number(index) });
+        Self { columns: columns.collect(), width: count, scales: Vec::new() }
+    }
+
+    /// Scales by `bounds`. As many bounds as this layout has columns belong to them by name.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] with fewer bounds than columns.
+    pub(super) fn scaled(mut self, bounds: &Bounds, settings: &Settings) -> Result<Self> {
+        let owners = self.bound_owners(settings);
+        if owners.len() > bounds.len() {
+            return Err(Error::bad_input(format!(
+                "number of values to unscale ({}) > number of scaling factors ({})",
+                owners.len(),
+                bounds.len()
+            )));
+        }
+        self.scales = vec![Scale::NONE; self.width];
+        for (index, owner) in owners.into_iter().enumerate() {
+            if let Some(feature) = owner {
+                self.scales[feature] = bounds.scale(index);
+            }
+        }
+        Ok(self)
+    }
+
+    /// The feature that each bound scales; `None` for id and labels, which keep their values.
+    pub(super) fn bound_owners(&self, settings: &Settings) -> Vec<Option<usize>> {
+        let mut owners = Vec::with_capacity(self.width + 2);
+        for column in &self.columns {
+            match column.role {
+                Role::Ignored => {}
+                Role::Id => owners.push(None),
+                Role::Label(_) => {
+                    let values = settings.mappings.of(&column.name).map_or(1, |categories| categories.len().max(1));
+                    owners.extend(std::iter::repeat_n(None, values));
+                }
+                Role::Number(feature) => owners.push(Some(feature)),
+                Role::Category(first, count) => owners.extend((first..first + count).map(Some)),
+            }
+        }
+        owners
+    }
+
+    /// The same features from lines that hold only the columns at `indices`, in that order.
+    pub(super) fn select(&self, indices: &[usize]) -> Self {
+        let columns = indices.iter().map(|&index| self.columns[index].clone()).collect();
+        Self { columns, width: self.width, scales: self.scales.clone() }
+    }
+
+    /// The same features from lines with another header.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] naming columns that are missing or unknown.
+    pub(super) fn reordered(&self, header: &[String], settings: &Settings) -> Result<Self> {
+        let places: HashMap<&str, usize> =
+            self.columns.iter().enumerate().map(|(index, column)| (column.name.as_str(), index)).collect();
+        if !header.iter().any(|name| places.get(name.as_str()).is_some_and(|&place| self.columns[place].is_feature())) {
+            return self.renamed(header, settings);
+        }
+        let mut columns = Vec::with_capacity(header.len());
+        for name in header {
+            let column = match places.get(name.as_str()) {
+                Some(&place) => self.columns[place].clone(),
+                None => match role(name, 0, settings)? {
+                    role @ (Role::Ignored | Role::Id | Role::Label(_)) => Column { name: name.clone(), role },
+                    Role::Number(_) | Role::Category(..) => return Err(self.unknown_column(name)),
+                },
+            };
+            if columns.contains(&column) && column.is_feature() {
+                return Err(Error::bad_input(format!("column {name} occurs twice in the header")));
+            }
+            columns.push(column);
+        }
+        match self.columns.iter().find(|column| column.is_feature() && !columns.contains(column)) {
+            Some(missing) => Err(Error::bad_input(format!(
+                "column {} of the training data is missing: expected {}, found {}",
+                missing.name,
+                self.feature_names().join(","),
+                header.join(",")
+            ))),
+            None => Ok(Self { columns, width: self.width, scales: self.scales.clone() }),
+        }
+    }
+
+    /// A header that shares no feature name with the training data: features count in its order, as in a line
+    /// without a header.
+    fn renamed(&self, header: &[String], settings: &Settings) -> Result<Self> {
+        let mut features = self.columns.iter().filter(|column| column.is_feature());
+        let mut columns = Vec::with_capacity(header.len());
+        for name in header {
+            let role = match role(name, 0, settings)? {
+                role @ (Role::Ignored | Role::Id | Role::Label(_)) => role,
+                Role::Number(_) | Role::Category(..) => match features.next() {
+                    Some(column) => column.role.clone(),
+                    None => return Err(self.unknown_column(name)),
+                },
+            };
+            columns.push(Column { name: name.clone(), role });
+        }
+        match features.next() {
+            Some(missing) => Err(Error::bad_input(format!(
+                "column {} of the training data is missing: expected {}, found {}",
+                missing.name,
+                self.feature_names().join(","),
+                header.join(",")
+            ))),
+            None => Ok(Self { columns, width: self.width, scales: self.scales.clone() }),
+        }
+    }
+
+    fn unknown_column(&self, name: &str) -> Error {
+        let known = self.feature_names().join(",");
+        Error::bad_input(format!("column {name} is not in the training data, which has {known}; ignore it?"))
+    }
+
+    /// Names of the columns that make features.
+    pub(super) fn feature_names(&self) -> Vec<&str> {
+        self.columns.iter().filter(|column| column.is_feature()).map(|column| column.name.as_str()).collect()
+    }
+
+    /// Names of the columns, as in the line.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
+    /// Whether lines carry the id.
+    pub(super) fn has_id(&self) -> bool {
+        self.columns.iter().any(|column| column.role == Role::Id)
+    }
+
+    /// Number of the label columns, if lines carry all of them; 0 otherwise.
+    pub(super) fn label_columns(&self, settings: &Settings) -> usize {
+        let found = self.columns.iter().filter(|column| matches!(column.role, Role::Label(_))).count();
+        if found == settings.labels.len() { found } else { 0 }
+    }
+}
+
+impl Column {
+    /// Whether it makes features.
+    pub(super) fn is_feature(&self) -> bool {
+        matches!(self.role, Role::Number(_) | Role::Category(..))
+    }
+}
+
+/// What a column of that name is; a feature would be feature number `next`.
+fn role(name: &str, next: usize, settings: &Settings) -> Result<Role> {
+    if settings.ignore.contains(name) {
+        return Ok(Role::Ignored);
+    }
+    if let Some(label) = settings.labels.iter().position(|label| label == name) {
+        return Ok(Role::Label(label));
+    }
+    if settings.id.as_deref() == Some(name) {
+        return Ok(Role::Id);
+    }
+    match settings.mappings.of(name) {
+        Some(categories) => Ok(Role::Category(next, categories.len())),
+        None if settings.categoricals.iter().any(|column| column == name) => Err(Error::bad_input_at(
+            "parameters.input.categoricals_mapping",
+            format!("the values of categorical column {name} are not known"),
+        )),
+        None => Ok(Role::Number(next)),
+    }
+}
+
+/// The complaint about `scale` without bounds, in the words of the original.
+pub(super) fn missing_bounds(kind: ScaleType) -> Error {
+    let [first, second] = kind.keys();
+    Error::bad_input(format!("predict: failed acquiring scaling {first} or {second}"))
+}

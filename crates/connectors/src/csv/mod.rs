@@ -1,0 +1,73 @@
+//! The `csv` connector: rows of numbers from files, URLs or strings of the request (contract.md 3.3).
+//!
+//! `options` says what may be written, `layout` what each column is, `scaling` how values are normalised, `records`
+//! how text becomes fields, `row` how fields become numbers; `predict` and `fit` put them together. Nothing here knows
+//! networks: whether labels are classes or values follows from the data and from `ReaderContext::regression`.
+
+mod categories;
+mod fit;
+mod input;
+mod labels;
+mod layout;
+mod options;
+mod predict;
+mod records;
+mod row;
+mod scaling;
+mod state;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use dede_core::connector::{Connector, Fitted, Reader, ReaderContext};
+use dede_core::data::{Batch, DataKind, SampleShape};
+use dede_core::error::Result;
+
+use self::options::Settings;
+use self::predict::Predictor;
+
+/// `parameters.input`, the place of every complaint about an option.
+const SECTION: &str = "parameters.input";
+
+/// Rows of numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CsvConnector;
+
+impl Connector for CsvConnector {
+    fn name(&self) -> &'static str {
+        "csv"
+    }
+
+    fn kind(&self) -> DataKind {
+        DataKind::Table
+    }
+
+    fn open(&self, context: &ReaderContext<'_>) -> Result<Box<dyn Reader>> {
+        let (settings, unknown) = Settings::resolve(context)?;
+        Ok(Box::new(CsvReader { predictor: Predictor::new(settings)?, unknown }))
+    }
+}
+
+/// Settings with the layouts they imply.
+struct CsvReader {
+    predictor: Predictor,
+    unknown: Vec<String>,
+}
+
+impl Reader for CsvReader {
+    fn read(&self, data: &[String]) -> Result<Batch> {
+        self.predictor.read(data)
+    }
+
+    fn fit(&self, data: &[String]) -> Result<Fitted> {
+        fit::fit(self.predictor.settings(), data)
+    }
+
+    fn shape(&self) -> Option<SampleShape> {
+        self.predictor.width().map(|columns| SampleShape::Row { columns })
+    }
+
+    fn unknown_parameters(&self) -> &[String] {
+        &self.unknown
+    }
+}

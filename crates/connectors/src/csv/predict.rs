@@ -1,0 +1,223 @@
+//! Reading the items of a predict: files and URLs with a header, lines with or without one.
+//!
+//! What the first line of in-memory data is follows contract.md 3.3(b), with two additions: a line that names all
+//! features of the training data is a header though nothing else says so, and a line that is plainly data is none.
+
+use std::borrow::Cow;
+
+use dede_core::data::Batch;
+use dede_core::error::{Error, Fault, Result};
+
+use super::input::{self, Source};
+use super::layout::{Layout, Role, missing_bounds};
+use super::options::Settings;
+use super::records::Record;
+use super::row::{Place, parse_number};
+use super::table::Rows;
+
+/// Settings, and the layouts that follow from the header of the training data.
+#[derive(Debug)]
+pub(super) struct Predictor {
+    settings: Settings,
+    trained: Option<Trained>,
+}
+
+/// The layouts of lines of a service whose training data is known.
+#[derive(Debug)]
+struct Trained {
+    /// All columns, as in the training file.
+    all: Layout,
+    /// What lines without a header may hold: the features alone; the same with id, without labels; all columns.
+    forms: Vec<Layout>,
+}
+
+impl Trained {
+    /// `None` when the settings contradict what was stored (another id or label column, say): then columns count by
+    /// position, as they do for a repository that stores nothing.
+    fn new(settings: &Settings) -> Option<Self> {
+        let all = Layout::of_header(settings.columns.as_ref()?, settings).ok()?;
+        if settings.network_columns.is_some_and(|columns| columns != all.width) {
+            return None;
+        }
+        let all = match &settings.bounds {
+            Some(bounds) if bounds.len() == all.bound_owners(settings).len() => all.scaled(bounds, settings).ok()?,
+            Some(_) | None => all,
+        };
+        let places = |keep: fn(&Role) -> bool| -> Vec<usize> {
+            (0..all.columns.len()).filter(|&index| keep(&all.columns[index].role)).collect()
+        };
+        let features = all.select(&places(|role| matches!(role, Role::Number(_) | Role::Category(..))));
+        let unlabelled = all.select(&places(|role| !matches!(role, Role::Label(_))));
+        Some(Self { forms: vec![features, unlabelled, all.clone()], all })
+    }
+
+    /// The way of writing lines that has as many columns as this one. A separator at the end of the line adds none.
+    fn form(&self, fields: &[&[u8]]) -> Option<&Layout> {
+        let of_length = |length| self.forms.iter().find(|form| form.columns.len() == length);
+        match fields {
+            [shorter @ .., b""] => of_length(shorter.len()).or_else(|| of_length(fields.len())),
+            fields => of_length(fields.len()),
+        }
+    }
+
+    /// Whether a line names every feature.
+    fn names_features(&self, fields: &[&[u8]]) -> bool {
+        let first = fields.first().map(|field| field.strip_prefix("\u{feff}".as_bytes()).unwrap_or(field));
+        if fields.len() < self.forms[0].columns.len() || !self.all.names().any(|name| Some(name.as_bytes()) == first) {
+            return false;
+        }
+        let mut names = self.forms[0].names();
+        names.all(|name| first == Some(name.as_bytes()) || fields.contains(&name.as_bytes()))
+    }
+}
+
+impl Predictor {
+    /// Lays out what the settings know.
+    ///
+    /// # Errors
+    /// None so far; bounds are only asked for when there is something to scale.
+    pub(super) fn new(settings: Settings) -> Result<Self> {
+        let trained = Trained::new(&settings);
+        Ok(Self { settings, trained })
+    }
+
+    /// The settings.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Number of features, where the training data is known.
+    pub(super) fn width(&self) -> Option<usize> {
+        self.trained.as_ref().map(|trained| trained.all.width)
+    }
+
+    /// Reads all items.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] naming the item, line and column.
+    pub(super) fn read(&self, data: &[String]) -> Result<Batch> {
+        if data.is_empty() {
+            return Err(Error::bad_input("missing data"));
+        }
+        let mut collected: Option<Rows> = None;
+        let mut lines: Option<Cow<'_, Layout>> = None;
+        for index in 0..data.len() {
+            let source = Source::of_item(data, index, &self.settings)?;
+            let is_line = matches!(source, Source::Lines(..));
+            let mut layout = if is_line { lines.take() } else { None };
+            let read = source.for_each(self.settings.dialect, |place, record| {
+                let known = match &layout {
+                    Some(known) => known,
+                    None => {
+                        let (found, is_header) = self.first_line(record, is_line)?;
+                        let known = layout.insert(found);
+                        if is_header {
+                            return Ok(());
+                        }
+                        known
+                    }
+                };
+                self.push(&mut collected, known, place, record)
+            });
+            read.map_err(|error| if is_line { hint_at_path(&data[index], error) } else { error })?;
+            if is_line {
+                lines = layout;
+            }
+        }
+        match collected {
+            Some(rows) if rows.len() > 0 => {
+                let as_values = rows.labels().are_values(self.settings.regression);
+                rows.into_batch(as_values)
+            }
+            Some(_) | None => Err(Error::bad_input("no data could be found")),
+        }
+    }
+
+    fn push(&self, rows: &mut Option<Rows>, layout: &Layout, place: Place<'_>, record: Record<'_>) -> Result<()> {
+        let rows = rows.get_or_insert_with(|| Rows::new(layout.width, layout.label_columns(&self.settings)));
+        if rows.len() >= self.settings.limits.items {
+            let reason = format!("more than {} rows in one request", self.settings.limits.items);
+            return Err(Error::bad_input_at(place.line(record.line, None), reason));
+        }
+        rows.push(layout, &self.settings, place, record)
+    }
+
+    /// The layout that the first line of a source implies, and whether that line is a header. Files always have one.
+    fn first_line(&self, record: Record<'_>, is_line: bool) -> Result<(Cow<'_, Layout>, bool)> {
+        if !is_line || self.is_header(record.fields) {
+            return Ok((Cow::Owned(self.of_header(&input::header(record))?), true));
+        }
+        let layout = match &self.trained {
+            Some(trained) => Cow::Borrowed(trained.form(record.fields).unwrap_or(&trained.forms[0])),
+            None => Cow::Owned(Layout::of_numbers(match record.fields {
+                [fields @ .., b""] => fields.len(),
+                fields => fields.len(),
+            })),
+        };
+        Ok((self.finished(layout)?, false))
+    }
+
+    fn is_header(&self, fields: &[&[u8]]) -> bool {
+        if self.trained.as_ref().is_some_and(|trained| trained.names_features(fields)) {
+            return true;
+        }
+        let implied = !self.settings.categoricals.is_empty()
+            || (self.settings.in_call && self.settings.id.is_some() && fields.len() > 1);
+        implied && !self.is_data(fields)
+    }
+
+    /// Whether a line that stands where a header is expected can only be data.
+    fn is_data(&self, fields: &[&[u8]]) -> bool {
+        match &self.trained {
+            Some(trained) => trained.form(fields).is_some_and(|form| {
+                form.columns.iter().zip(fields).all(|(column, field)| match column.role {
+                    Role::Number(_) => parse_number(field).is_some(),
+                    Role::Category(..) => field != &column.name.as_bytes(),
+                    Role::Ignored | Role::Id | Role::Label(_) => true,
+                })
+            }),
+            None => {
+                let is_id = |field: &[u8]| self.settings.id.as_ref().is_some_and(|id| id.as_bytes() == field);
+                self.settings.categoricals.is_empty()
+                    && fields.iter().all(|field| parse_number(field).is_some() && !is_id(field))
+            }
+        }
+    }
+
+    fn of_header(&self, header: &[String]) -> Result<Layout> {
+        let layout = match &self.trained {
+            Some(trained) => trained.all.reordered(header, &self.settings)?,
+            None => Layout::of_header(header, &self.settings)?,
+        };
+        self.finished(Cow::Owned(layout)).map(Cow::into_owned)
+    }
+
+    /// Checks a layout against the network and scales it, by position where it is not scaled by name already.
+    fn finished<'l>(&self, layout: Cow<'l, Layout>) -> Result<Cow<'l, Layout>> {
+        if let Some(expected) = self.settings.network_columns
+            && expected != layout.width
+        {
+            let names = layout.feature_names().join(",");
+            let reason = format!("the network takes {expected} columns, found {}: {names}", layout.width);
+            return Err(Error::bad_input(reason));
+        }
+        match (self.settings.scale, &self.settings.bounds) {
+            (None, _) => Ok(layout),
+            (Some(_), Some(_)) if !layout.scales.is_empty() => Ok(layout),
+            (Some(_), Some(bounds)) => Ok(Cow::Owned(layout.into_owned().scaled(bounds, &self.settings)?)),
+            (Some(kind), None) => Err(missing_bounds(kind)),
+        }
+    }
+}
+
+/// A line that is no data and looks like a path was probably meant as one.
+fn hint_at_path(item: &str, error: Error) -> Error {
+    let looks_like_path = !item.contains('\n') && (item.starts_with(['/', '.']) || item.ends_with(".csv"));
+    let Error::BadInput(fault) = error else { return error };
+    if !looks_like_path {
+        return Error::BadInput(fault);
+    }
+    tracing::warn!(item, "taken as a csv line: there is no file of that name");
+    let reason = format!("{}; taken as a line, since there is no file of that name", fault.reason);
+    Error::BadInput(Fault { at: fault.at, reason })
+}

@@ -1,0 +1,188 @@
+//! Text into lines and fields: separators, quotes, line ends.
+//!
+//! Lines without quotes and stray carriage returns are split at the separator, which is what the `csv` crate would do
+//! with them (property-tested below); everything else is left to the `csv` crate.
+
+use std::io::Read;
+
+use dede_core::error::{Error, Result};
+
+use super::SECTION;
+
+/// `separator` and `quote`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dialect {
+    /// Between fields.
+    pub(super) separator: u8,
+    /// Around fields; without it quotes are ordinary characters.
+    pub(super) quote: Option<u8>,
+}
+
+impl Dialect {
+    /// The first character of each counts.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] for characters outside ASCII, line ends, and a separator that is the quote.
+    pub(super) fn new(separator: Option<&str>, quote: Option<&str>) -> Result<Self> {
+        let separator = match separator {
+            None | Some("") => b',',
+            Some(text) => first_character(text, "separator")?,
+        };
+        let quote = match quote {
+            None => Some(b'"'),
+            Some("") => None,
+            Some(text) => Some(first_character(text, "quote")?),
+        };
+        if quote == Some(separator) {
+            let reason = format!("separator and quote are both {:?}", char::from(separator));
+            return Err(Error::bad_input_at(format!("{SECTION}.separator"), reason));
+        }
+        Ok(Self { separator, quote })
+    }
+
+    /// Whether splitting at separators is all there is to do for this line.
+    fn is_plain(self, line: &[u8]) -> bool {
+        !line.iter().any(|&byte| byte == b'\r' || byte == b'\n' || Some(byte) == self.quote)
+    }
+}
+
+fn first_character(text: &str, parameter: &str) -> Result<u8> {
+    match text.chars().next().map(|character| (character, u8::try_from(character))) {
+        Some((_, Ok(byte))) if byte.is_ascii() && !matches!(byte, b'\r' | b'\n') => Ok(byte),
+        Some((character, _)) => {
+            let reason = format!("expected one ASCII character, found {character:?}");
+            Err(Error::bad_input_at(format!("{SECTION}.{parameter}"), reason))
+        }
+        None => Err(Error::bad_input_at(format!("{SECTION}.{parameter}"), "expected one ASCII character, found none")),
+    }
+}
+
+/// One line, split.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record<'a> {
+    /// 1-based line of the text it came from.
+    pub(super) line: u64,
+    /// Its fields, quotes removed.
+    pub(super) fields: &'a [&'a [u8]],
+}
+
+/// Calls `take` with every line of `text`. Blank lines are left out.
+///
+/// # Errors
+/// What `take` answers.
+pub(super) fn of_text(text: &str, dialect: Dialect, mut take: impl FnMut(Record<'_>) -> Result<()>) -> Result<()> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line).as_bytes();
+    if !dialect.is_plain(line) {
+        return of_reader(text.as_bytes(), dialect, take);
+    }
+    if line.is_empty() {
+        return Ok(());
+    }
+    let mut fields = Vec::with_capacity(32);
+    fields.extend(line.split(|&byte| byte == dialect.separator));
+    take(Record { line: 1, fields: &fields })
+}
+
+/// Calls `take` with every line that `reader` yields. Blank lines are left out.
+///
+/// # Errors
+/// What `take` answers, and [`Error::BadInput`] when reading fails.
+pub(super) fn of_reader(
+    reader: impl Read,
+    dialect: Dialect,
+    mut take: impl FnMut(Record<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut lines = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(dialect.separator)
+        .quote(dialect.quote.unwrap_or(b'"'))
+        .quoting(dialect.quote.is_some())
+        .from_reader(reader);
+    let mut record = csv::ByteRecord::new();
+    while lines.read_byte_record(&mut record).map_err(|error| Error::bad_input(error.to_string()))? {
+        let fields: Vec<&[u8]> = record.iter().collect();
+        let line = record.position().map_or(0, csv::Position::line);
+        take(Record { line, fields: &fields })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(text: &str, dialect: Dialect) -> Vec<Vec<String>> {
+        let mut rows = Vec::new();
+        of_text(text, dialect, |record| {
+            rows.push(record.fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect());
+            Ok(())
+        })
+        .expect("splitting does not fail");
+        rows
+    }
+
+    fn dialect(separator: &str, quote: &str) -> Dialect {
+        Dialect::new(Some(separator), Some(quote)).expect("a dialect")
+    }
+
+    #[test]
+    fn lines_split_as_written() {
+        let cases: [(&str, &str, &str, &[&[&str]]); 8] = [
+            ("1,2,3", ",", "\"", &[&["1", "2", "3"]]),
+            ("1,2,3\r\n", ",", "\"", &[&["1", "2", "3"]]),
+            ("1;2,5;3", ";", "\"", &[&["1", "2,5", "3"]]),
+            ("\"a,b\",c", ",", "\"", &[&["a,b", "c"]]),
+            ("'a\"b',\"c", ",", "'", &[&["a\"b", "\"c"]]),
+            ("\"say \"\"x\"\"\",2", ",", "\"", &[&["say \"x\"", "2"]]),
+            ("a,b\n\n1,2\n", ",", "\"", &[&["a", "b"], &["1", "2"]]),
+            ("a,,", ",", "", &[&["a", "", ""]]),
+        ];
+        for (text, separator, quote, expected) in cases {
+            assert_eq!(split(text, dialect(separator, quote)), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn separators_that_cannot_be_are_refused() {
+        for (separator, quote) in [("é", "\""), ("\n", "\""), (",", ","), (",", "ß")] {
+            assert!(Dialect::new(Some(separator), Some(quote)).is_err(), "{separator:?} {quote:?}");
+        }
+        assert_eq!(dialect(";;", "").separator, b';');
+    }
+
+    proptest! {
+        /// Whatever cells the `csv` crate writes are read back as they were.
+        #[test]
+        fn written_cells_come_back(
+            cells in prop::collection::vec("[a-c,;\"' \r\n0-9.é-]{0,6}", 1..6),
+            separator in "[,;\t|]",
+            quote in "[\"']",
+        ) {
+            let dialect = dialect(&separator, &quote);
+            let mut writer = csv::WriterBuilder::new()
+                .delimiter(dialect.separator)
+                .quote(dialect.quote.expect("a quote"))
+                .from_writer(Vec::new());
+            writer.write_record(&cells).expect("writes to memory");
+            let text = String::from_utf8(writer.into_inner().expect("flushes")).expect("is UTF-8");
+            prop_assert_eq!(split(&text, dialect), vec![cells]);
+        }
+
+        /// The fast path does what the `csv` crate does.
+        #[test]
+        fn plain_lines_split_like_the_csv_crate(text in "[a-c,;\"'\r\n0-9.é ]{0,24}", quote in "[\"']") {
+            let dialect = dialect(",", &quote);
+            let mut rows: Vec<Vec<String>> = Vec::new();
+            of_reader(text.as_bytes(), dialect, |record| {
+                rows.push(record.fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect());
+                Ok(())
+            })
+            .expect("reads from memory");
+            prop_assert_eq!(split(&text, dialect), rows);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! One line's fields into features, id and labels.
+
+use dede_core::error::{Error, Result};
+
+use super::layout::{Column, Layout, Role};
+use super::options::Settings;
+use super::records::Record;
+use super::scaling::Scale;
+
+/// Where a line comes from, for complaints.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// A file or URL.
+    File(&'a str),
+    /// Strings of `data`; the 0-based number of this one.
+    Item(usize),
+}
+
+impl Place<'_> {
+    /// The line, and the column where there is one: `/data/iris.csv, line 3, column sw`.
+    pub(super) fn line(self, line: u64, column: Option<&Column>) -> String {
+        let mut place = match self {
+            Self::File(name) => format!("{name}, line {line}"),
+            Self::Item(index) if line > 1 => format!("data[{index}], line {line}"),
+            Self::Item(index) => format!("data[{index}]"),
+        };
+        if let Some(column) = column {
+            place.push_str(", column ");
+            place.push_str(&column.name);
+        }
+        place
+    }
+}
+
+/// Reads lines of one layout.
+pub(super) struct RowReader<'a> {
+    /// What the columns are.
+    pub(super) layout: &'a Layout,
+    /// Offsets, mappings and class names.
+    pub(super) settings: &'a Settings,
+    /// Where the lines come from.
+    pub(super) place: Place<'a>,
+}
+
+impl<'a> RowReader<'a> {
+    /// Appends the features of one line to `features`, fills `labels` (one value per label column) and returns the id.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] naming line and column.
+    pub(super) fn read<'r>(
+        &self,
+        record: Record<'r>,
+        features: &mut Vec<f32>,
+        labels: &mut [f64],
+    ) -> Result<Option<&'r [u8]>> {
+        let fields = self.checked(record)?;
+        let start = features.len();
+        features.resize(start + self.layout.width, 0.0);
+        let row = &mut features[start..];
+        let scales = &self.layout.scales;
+        let mut id = None;
+        for (column, &field) in self.layout.columns.iter().zip(fields) {
+            match column.role {
+                Role::Number(feature) => {
+                    let value = self.number(record.line, column, field)?;
+                    let scale = scales.get(feature).copied().unwrap_or(Scale::NONE);
+                    row[feature] = scale.apply(value) as f32;
+                }
+                Role::Category(first, count) => {
+                    let number = self.category(record.line, column, field)?;
+                    for (index, cell) in row[first..first + count].iter_mut().enumerate() {
+                        let scale = scales.get(first + index).copied().unwrap_or(Scale::NONE);
+                        *cell = scale.apply(f64::from(u8::from(index == number))) as f32;
+                    }
+                }
+                Role::Label(label) => {
+                    if let Some(value) = labels.get_mut(label) {
+                        *value = self.label(record.line, column, label, field)?;
+                    }
+                }
+                Role::Id => id = Some(field),
+                Role::Ignored => {}
+            }
+        }
+        Ok(id)
+    }
+
+    /// The values that bounds are taken of: one per non-ignored column after one-hot coding, unscaled.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] naming line and column.
+    pub(super) fn raw(&self, record: Record<'_>, values: &mut Vec<f64>) -> Result<()> {
+        let fields = self.checked(record)?;
+        values.clear();
+        for (index, (column, &field)) in self.layout.columns.iter().zip(fields).enumerate() {
+            match column.role {
+                Role::Ignored => {}
+                Role::Number(_) => values.push(self.number(record.line, column, field)?),
+                Role::Id => values.push(parse_number(field).unwrap_or(index as f64)),
+                Role::Label(label) => match self.settings.mappings.of(&column.name) {
+                    Some(_) => self.one_hot(record.line, column, field, values)?,
+                    None => values.push(self.label(record.line, column, label, field)?),
+                },
+                Role::Category(..) => self.one_hot(record.line, column, field, values)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn one_hot(&self, line: u64, column: &Column, field: &[u8], values: &mut Vec<f64>) -> Result<()> {
+        let number = self.category(line, column, field)?;
+        let count = self.settings.mappings.of(&column.name).map_or(0, super::categories::Categories::len);
+        values.extend((0..count).map(|index| f64::from(u8::from(index == number))));
+        Ok(())
+    }
+
+    /// The fields, one per column: a separator at the end of the line adds none.
+    pub(super) fn checked<'r>(&self, record: Record<'r>) -> Result<&'r [&'r [u8]]> {
+        let expected = self.layout.columns.len();
+        match record.fields {
+            fields if fields.len() == expected => Ok(fields),
+            [fields @ .., b""] if fields.len() == expected => Ok(fields),
+            fields => {
+                let names: Vec<&str> = self.layout.names().collect();
+                let reason = format!("expected {expected} columns ({}), found {}", names.join(","), fields.len());
+                Err(Error::bad_input_at(self.place.line(record.line, None), reason))
+            }
+        }
+    }
+
+    fn number(&self, line: u64, column: &Column, field: &[u8]) -> Result<f64> {
+        match parse_number(field) {
+            Some(value) if value.is_finite() => Ok(value),
+            Some(_) => {
+                let reason = format!("column {} is not a finite number: {}", column.name, shown(field));
+                Err(Error::bad_input_at(self.place.line(line, Some(column)), reason))
+            }
+            None => Err(self.not_a_number(line, column, field)),
+        }
+    }
+
+    fn not_a_number(&self, line: u64, column: &Column, field: &[u8]) -> Error {
+        let reason = format!(
+            "column {} is not a number, use categoricals or ignore parameters instead: found {}",
+            column.name,
+            shown(field)
+        );
+        Error::bad_input_at(self.place.line(line, Some(column)), reason)
+    }
+
+    fn category(&self, line: u64, column: &Column, field: &[u8]) -> Result<usize> {
+        let number =
+            std::str::from_utf8(field).ok().and_then(|value| self.settings.mappings.of(&column.name)?.number(value));
+        number.ok_or_else(|| {
+            let value = String::from_utf8_lossy(field);
+            let reason = format!("unknown category {value} for variable {}", column.name);
+            Error::bad_input_at(self.place.line(line, Some(column)), reason)
+        })
+    }
+
+    fn label(&self, line: u64, column: &Column, label: usize, field: &[u8]) -> Result<f64> {
+        if self.settings.mappings.of(&column.name).is_some() {
+            return Ok(self.category(line, column, field)? as f64);
+        }
+        let named = std::str::from_utf8(field).ok().and_then(|name| self.settings.class_names.id(name));
+        match named {
+            Some(class) if !self.settings.regression => Ok(class as f64),
+            Some(_) | None if parse_number(field).is_none() && !self.settings.class_names.is_empty() => {
+                let value = String::from_utf8_lossy(field);
+                let reason = format!("label {value} of column {} is none of the training data's", column.name);
+                Err(Error::bad_input_at(self.place.line(line, Some(column)), reason))
+            }
+            Some(_) | None => {
+                let value = self.number(line, column, field)?;
+                Ok(value + self.settings.label_offsets[label] as f64)
+            }
+        }
+    }
+}
+
+/// A number, blanks around it removed.
+pub(super) fn parse_number(field: &[u8]) -> Option<f64> {
+    std::str::from_utf8(field.trim_ascii()).ok()?.parse().ok()
+}
+
+fn shown(field: &[u8]) -> String {
+    if field.is_empty() {
+        return "an empty cell".to_owned();
+    }
+    let text: String = String::from_utf8_lossy(field).chars().take(80).collect();
+    format!("{text:?}")
+}

@@ -1,0 +1,193 @@
+//! Training: bounds, categories, class names, splits, and what is stored for later predicts.
+
+use dede_core::connector::Fitted;
+use dede_core::data::Dataset;
+use serde_json::json;
+
+use super::*;
+
+fn fit(setup: &Setup, data: &[&str]) -> Fitted {
+    setup.open().fit(&strings(data)).expect("the data is right")
+}
+
+fn refuse(setup: &Setup, data: &[&str]) -> String {
+    setup.open().fit(&strings(data)).err().expect("refused").to_string()
+}
+
+fn all(dataset: &dyn Dataset) -> Batch {
+    dataset.batch(&(0..dataset.len()).collect::<Vec<_>>()).expect("all rows")
+}
+
+/// Transcript 02: what the original answered to the same request.
+#[test]
+fn iris_has_the_recorded_bounds() {
+    let parameters = json!({"label": "target", "id": "id", "separator": ",", "shuffle": true, "seed": 42,
+                            "test_split": 0.2, "scale": true});
+    for file in ["iris.csv", "iris_crlf.csv"] {
+        let fitted = fit(&sent(parameters.clone()), &[&fixture(file)]);
+        let expected = json!({"connector": "csv", "min_vals": [1.0, 4.3, 2.0, 1.0, 0.1, 0.0],
+                              "max_vals": [150.0, 7.9, 4.4, 6.9, 2.5, 2.0]});
+        assert_eq!(Value::Object(fitted.report), expected);
+        assert_eq!((fitted.train.len(), fitted.tests.len(), fitted.tests[0].data.len()), (120, 1, 30));
+        assert_eq!(fitted.tests[0].name, "");
+        assert_eq!(fitted.shape, SampleShape::Row { columns: 4 });
+        assert!(fitted.labels.is_empty());
+        let mut uris = all(fitted.train.as_ref()).uris;
+        uris.extend(all(fitted.tests[0].data.as_ref()).uris);
+        let mut numbers: Vec<u32> = uris.iter().map(|uri| uri.parse().expect("a number")).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=150).collect::<Vec<_>>(), "every row once");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_order() {
+    let order = |seed: i64| {
+        let setup = sent(json!({"label": "target", "shuffle": true, "seed": seed, "id": "id"}));
+        all(fit(&setup, &[&fixture("iris.csv")]).train.as_ref()).uris
+    };
+    assert_eq!(order(42), order(42));
+    assert_ne!(order(42), order(43));
+}
+
+#[test]
+fn the_directory_alone_predicts_what_was_trained() {
+    let parameters = json!({"label": "target", "id": "id", "scale": true, "categoricals": ["color"]});
+    let fitted = fit(&sent(parameters), &[&fixture("iris_str.csv")]);
+    let trained = all(fitted.train.as_ref());
+    let reader = Setup { network_columns: Some(7), ..stored(fitted.state) }.open();
+    let predicted = reader.read(&[fixture("iris_str.csv")]).expect("the same file");
+    assert_eq!(predicted, trained, "to the last bit");
+    let line = reader.read(&strings(&["5.9,3,5.1,1.8,red"])).expect("a line of features");
+    assert_eq!(features(&line)[0], features(&trained)[0]);
+}
+
+#[test]
+fn categories_are_numbered_by_first_appearance() {
+    let setup = sent(json!({"label": "target", "id": "id", "scale": true, "categoricals": ["color"]}));
+    let fitted = fit(&setup, &[&fixture("iris_str.csv")]);
+    let mapping = &fitted.report["categoricals_mapping"]["color"];
+    assert_eq!(serde_json::to_string(mapping).expect("writes"), r#"{"red":0,"green":1,"blue":2}"#);
+    assert_eq!(fitted.report["min_vals"].as_array().map(Vec::len), Some(9));
+    assert_eq!(fitted.shape, SampleShape::Row { columns: 7 });
+}
+
+/// The original's test of three mushrooms, with the label among the categories.
+#[test]
+fn one_hot_columns_stand_where_their_column_stood() {
+    let columns = ["target", "cap-shape", "cap-surface", "cap-color", "bruises"];
+    let setup = sent(json!({"label": "target", "categoricals": columns, "scale": true}));
+    let fitted = fit(&setup, &[&columns.join(","), "p,x,s,n,t", "e,x,s,y,t", "e,b,s,w,t"]);
+    let batch = all(fitted.train.as_ref());
+    assert_eq!(
+        features(&batch),
+        [[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]]
+    );
+    assert_eq!(classes(&batch), [0, 1, 1]);
+    assert_eq!(fitted.labels.names().collect::<Vec<_>>(), ["p", "e"]);
+    assert_eq!(fitted.report["min_vals"], json!([0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]), "nine columns");
+}
+
+#[test]
+fn znorm_takes_mean_and_variance_of_all_columns() {
+    let setup = sent(json!({"label": "y", "id": "id", "scale": true, "scale_type": "znorm"}));
+    let fitted = fit(&setup, &["id,a,b,y", "1,2590,56,2", "2,4000,25,10"]);
+    assert_eq!(fitted.report["mean_vals"], json!([1.5, 3295.0, 40.5, 6.0]));
+    assert_eq!(fitted.report["variance_vals"], json!([0.25, 497_025.0, 240.25, 16.0]));
+    let batch = all(fitted.train.as_ref());
+    assert_eq!(features(&batch), [[-1.0, 1.0], [1.0, -1.0]]);
+    assert_eq!(classes(&batch), [2, 10], "labels keep their values");
+    assert_eq!(features(&stored(fitted.state).read(&["2590,56"])), [[-1.0, 1.0]]);
+}
+
+#[test]
+fn text_labels_become_classes_by_first_appearance() {
+    let setup = sent(json!({"label": "kind"}));
+    let train = ["a,kind", "1,square", "2,circle", "3,square"];
+    let fitted = fit(&setup, &train);
+    assert_eq!(classes(&all(fitted.train.as_ref())), [0, 1, 0]);
+    assert_eq!(fitted.labels.names().collect::<Vec<_>>(), ["square", "circle"]);
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let (one, two) = (directory.path().join("one.csv"), directory.path().join("two.csv"));
+    std::fs::write(&one, train.join("\n")).expect("written");
+    std::fs::write(&two, "a,kind\n1,hexagon\n").expect("written");
+    let refused = refuse(&setup, &[&one.display().to_string(), &two.display().to_string()]);
+    assert!(refused.contains("label hexagon of column kind") && refused.contains("line 2"), "{refused}");
+}
+
+#[test]
+fn offsets_shift_class_ids_and_may_make_them_negative() {
+    let lines = ["a,y", "1,1", "2,2"];
+    for (offset, expected) in [(json!(-1), [0, 1]), (json!([-2]), [-1, 0])] {
+        let fitted = fit(&sent(json!({"label": "y", "label_offset": offset})), &lines);
+        assert_eq!(classes(&all(fitted.train.as_ref())), expected);
+        assert_eq!(fitted.state["label_offset"].as_array().map(Vec::len), Some(1));
+    }
+}
+
+#[test]
+fn what_is_a_value_and_what_a_class() {
+    let one = fit(&sent(json!({"label": "target", "id": "id"})), &[&fixture("diabetes.csv")]);
+    assert_eq!(classes(&all(one.train.as_ref()))[..2], [151, 75]);
+    let setup = Setup { regression: true, ..sent(json!({"label": "target", "id": "id", "scale": true})) };
+    let one = fit(&setup, &[&fixture("diabetes.csv")]);
+    assert_eq!(values(&all(one.train.as_ref()))[..2], [[151.0], [75.0]], "not scaled");
+    let two = fit(&sent(json!({"label": ["target", "target2"], "id": "id"})), &[&fixture("diabetes2.csv")]);
+    assert_eq!(values(&all(two.train.as_ref()))[..2], [[151.0, 75.5], [75.0, 37.5]]);
+    assert_eq!(two.shape, SampleShape::Row { columns: 10 });
+    let fractional = fit(&sent(json!({"label": "y"})), &["a,y", "1,2", "2,2.5"]);
+    assert_eq!(values(&all(fractional.train.as_ref())), [[2.0], [2.5]]);
+    let autoencoder = fit(&sent(json!({"autoencoder": true})), &["a,b", "1,2"]);
+    assert_eq!(values(&all(autoencoder.train.as_ref())), [[1.0, 2.0]]);
+}
+
+#[test]
+fn a_second_file_is_the_test_set_and_takes_the_bounds_of_the_first() {
+    let setup = sent(json!({"label": "y", "scale": true, "test_split": 0.5}));
+    let directory = tempfile::tempdir().expect("a directory");
+    let (train, test) = (directory.path().join("train.csv"), directory.path().join("test.csv"));
+    std::fs::write(&train, "\u{feff}a,y,\n0,0,\n4,1,\n").expect("written");
+    std::fs::write(&test, "y,a\n1,8\n").expect("written");
+    let fitted = fit(&setup, &[&train.display().to_string(), &test.display().to_string()]);
+    assert_eq!(features(&all(fitted.train.as_ref())), [[0.0], [1.0]], "not split");
+    assert_eq!(features(&all(fitted.tests[0].data.as_ref())), [[2.0]]);
+    assert_eq!(classes(&all(fitted.tests[0].data.as_ref())), [1]);
+}
+
+#[test]
+fn a_retrained_service_learns_its_bounds_anew() {
+    let first = fit(&sent(json!({"label": "y", "scale": true})), &["a,y", "0,0", "4,1"]);
+    let again = fit(&stored(first.state), &["a,y", "0,0", "8,1"]);
+    assert_eq!(again.report["max_vals"], json!([8.0, 1.0]));
+    let given = json!({"label": "y", "scale": true, "min_vals": [0, 0], "max_vals": [16, 1]});
+    let given = fit(&sent(given), &["a,y", "0,0", "8,1"]);
+    assert_eq!(features(&all(given.train.as_ref())), [[0.0], [0.5]], "bounds of the request stand");
+}
+
+#[test]
+fn every_complaint_names_what_and_where() {
+    let iris = fixture("iris.csv");
+    let label = || sent(json!({"label": "target"}));
+    let cases: [(Setup, &[&str], &[&str]); 13] = [
+        (label(), &[], &["missing data"]),
+        (sent(json!({})), &[&iris], &["missing label column parameter"]),
+        (sent(json!({"label": "y"})), &[&iris], &["cannot find label column y"]),
+        (sent(json!({"label": "target", "id": "key"})), &[&iris], &["cannot find id column key"]),
+        (label(), &["/nonexistent/a.csv"], &["cannot open file /nonexistent/a.csv"]),
+        (label(), &[&iris, "/nonexistent/b.csv"], &["cannot open test file /nonexistent/b.csv"]),
+        (label(), &[&iris, &iris, &iris], &["multiple test sets not supported"]),
+        (label(), &[env!("CARGO_MANIFEST_DIR")], &["is a directory, requires a CSV file"]),
+        (label(), &["a,target"], &["no data could be found"]),
+        (label(), &["a,target", "1,0", "x,1"], &["column a is not a number", "data[2], column a"]),
+        (label(), &["a,target", "1,0,5"], &["expected 2 columns (a,target), found 3", "data[1]"]),
+        (sent(json!({"label": "target", "test_split": 0.9})), &["a,target", "1,0"], &["leaves nothing of 1 rows"]),
+        (sent(json!({"label": ["target", "b"]})), &["target,b,c", "1,x,2"], &["column b is not a number"]),
+    ];
+    for (setup, data, words) in cases {
+        let refused = refuse(&setup, data);
+        for word in words {
+            assert!(refused.contains(word), "{data:?}: {refused}");
+        }
+    }
+}

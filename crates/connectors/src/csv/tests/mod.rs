@@ -1,0 +1,108 @@
+//! The csv connector as a whole: requests as recorded, and what the original's tests pin (contract.md 8.3, 8.4).
+
+mod fit;
+mod predict;
+
+use std::sync::Arc;
+
+use dede_core::connector::{Connector, InputLimits, Reader, ReaderContext};
+use dede_core::data::{Batch, SampleShape, Samples, Targets};
+use dede_core::error::Result;
+use dede_core::labels::Labels;
+use dede_core::parameters::Section;
+use serde_json::Value;
+
+use super::CsvConnector;
+
+/// What a reader is opened with, and the defaults of most tests.
+struct Setup {
+    parameters: Section,
+    in_call: bool,
+    network_columns: Option<usize>,
+    labels: Labels,
+    regression: bool,
+    limits: InputLimits,
+}
+
+/// Parameters that the request itself sent.
+fn sent(parameters: Value) -> Setup {
+    Setup { in_call: true, ..stored(section(parameters)) }
+}
+
+/// Parameters that a repository stored.
+fn stored(parameters: Section) -> Setup {
+    let (labels, limits) = (Labels::default(), InputLimits::default());
+    Setup { parameters, in_call: false, network_columns: None, labels, regression: false, limits }
+}
+
+impl Setup {
+    fn try_open(&self) -> Result<Box<dyn Reader>> {
+        CsvConnector.open(&ReaderContext {
+            parameters: &self.parameters,
+            parameters_in_call: self.in_call,
+            shape: self.network_columns.map(|columns| SampleShape::Row { columns }),
+            labels: &self.labels,
+            regression: self.regression,
+            limits: Arc::new(self.limits.clone()),
+        })
+    }
+
+    fn open(&self) -> Box<dyn Reader> {
+        self.try_open().expect("the parameters are right")
+    }
+
+    fn read(&self, data: &[&str]) -> Batch {
+        self.open().read(&strings(data)).expect("the data is right")
+    }
+
+    /// The words with which data is refused.
+    fn refuse(&self, data: &[&str]) -> String {
+        match self.open().read(&strings(data)) {
+            Ok(batch) => panic!("{data:?} was read as {batch:?}"),
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+fn section(value: Value) -> Section {
+    value.as_object().cloned().expect("an object")
+}
+
+fn strings(data: &[&str]) -> Vec<String> {
+    data.iter().map(|&item| item.to_owned()).collect()
+}
+
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/csv/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn features(batch: &Batch) -> Vec<Vec<f32>> {
+    match &batch.samples {
+        Samples::Table(table) => (0..table.rows()).map(|row| table.row(row).to_vec()).collect(),
+        Samples::Images { .. } => panic!("a table was expected"),
+    }
+}
+
+fn classes(batch: &Batch) -> Vec<i64> {
+    match &batch.targets {
+        Some(Targets::Classes(classes)) => classes.clone(),
+        other => panic!("classes were expected, found {other:?}"),
+    }
+}
+
+fn values(batch: &Batch) -> Vec<Vec<f32>> {
+    match &batch.targets {
+        Some(Targets::Values(values)) => (0..values.rows()).map(|row| values.row(row).to_vec()).collect(),
+        other => panic!("values were expected, found {other:?}"),
+    }
+}
+
+fn assert_near(found: &[Vec<f32>], expected: &[&[f64]]) {
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (&found, &expected) in found.iter().zip(*expected) {
+            assert!((f64::from(found) - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+    }
+}
