@@ -7,8 +7,12 @@ pub mod graph;
 mod inference;
 pub mod initializer;
 pub mod layer;
+pub mod onnx;
 mod pooling;
+#[cfg(test)]
+mod reference;
 pub mod shape;
+pub mod templates;
 pub mod weights;
 mod wire;
 

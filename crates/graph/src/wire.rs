@@ -69,6 +69,11 @@ impl<'a> Reader<'a> {
         self.bytes.is_empty()
     }
 
+    /// How far reading has come in `bytes`, the message this reader was made for.
+    pub(crate) fn position_in(&self, bytes: &[u8]) -> usize {
+        bytes.len() - self.bytes.len()
+    }
+
     /// The next field's number and payload.
     fn field(&mut self) -> Result<(u64, Value<'a>), String> {
         let tag = self.varint()?;

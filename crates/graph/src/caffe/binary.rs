@@ -130,10 +130,12 @@ fn layer_weights(
     if blobs.len() != expected {
         return Err(format!("a {} here has {expected} blobs, found {}", node.layer.kind(), blobs.len()));
     }
-    let factor = match &node.layer {
-        Layer::BatchNorm(_) => blobs.pop().map_or(Ok(1.0), |blob| statistics_factor(&blob))?,
-        _ => 1.0,
-    };
+    let mut factor = 1.0;
+    if matches!(node.layer, Layer::BatchNorm(_))
+        && let Some(blob) = blobs.pop()
+    {
+        factor = statistics_factor(&blob)?;
+    }
     let transposed = matches!(node.layer, Layer::InnerProduct(_)) && layer.transposed()?;
     let weight = |(parameter, blob): (&Parameter, &Blob<'_>)| {
         let transpose = transposed && parameter.shape.len() == 2;

@@ -179,7 +179,7 @@ impl<'a> Builder<'a> {
     fn finish(mut self, name: &str) -> Result<Graph> {
         let read: BTreeSet<&str> = self.nodes.iter().flat_map(|node| &node.inputs).map(String::as_str).collect();
         let made = self.nodes.iter().flat_map(|node| &node.outputs);
-        let Some(output) = made.filter(|output| !read.contains(output.as_str())).last().cloned() else {
+        let Some(output) = made.rev().find(|output| !read.contains(output.as_str())).cloned() else {
             return Err(Error::Network("no layer makes an output".to_owned()));
         };
         self.inputs.retain(|input| read.contains(input.name.as_str()));

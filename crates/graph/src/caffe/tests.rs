@@ -105,7 +105,7 @@ fn in_place_layers_become_versions_of_the_blob() {
 #[test]
 fn transforms_of_the_data_layer_are_kept_for_the_caller() {
     let graph = parse(&text("imgconv", "deploy.prototxt")).unwrap();
-    assert_eq!(graph.inputs[0].transform.mean_values, [79.403_877, 95.809_326, 83.880_08]);
+    assert_eq!(graph.inputs[0].transform.mean_values, [79.403_88, 95.809_326, 83.880_08]);
     let text = "layer { name: 'd' type: 'ImageData' top: 'data' top: 'label'
         transform_param { mean_file: 'mean.binaryproto' scale: 0.5 crop_size: 6 } }
         layer { name: 'r' type: 'ReLU' bottom: 'data' top: 'r' }";
