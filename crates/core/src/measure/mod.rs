@@ -1,20 +1,43 @@
 //! Measures: how good outputs are, given targets (contract.md 4.3).
 //!
-//! One file per family; this one owns their names, the parsing of `parameters.output.measure` and the order in which a measure
-//! decides which model is best (contract.md 4.4). Measures are pure functions of outputs and targets.
+//! One file per family; this one owns the parsing of `parameters.output.measure`, the results and the dispatch. `name` has
+//! the names, `best` the order in which a measure decides which model is best. Measures are pure functions of outputs and
+//! targets.
 
+mod accuracy;
+mod best;
+mod confusion;
+mod distance;
+mod name;
+mod ranking;
+mod raw;
+
+pub use best::{deciding, is_better};
 use serde_json::Value;
 
+use self::name::Measure;
 use crate::data::Targets;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::outputs::Outputs;
+use crate::tensor::Tensor;
 
 /// What to measure: `parameters.output.measure`, parsed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MeasureSpec {
     /// The names as asked for.
     pub names: Vec<String>,
+}
+
+impl MeasureSpec {
+    /// Names that mean nothing here: they are left out of the results, and deserve a warning.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str).filter(|name| Measure::parse(name).is_none())
+    }
+
+    fn measures(&self) -> Vec<Measure> {
+        self.names.iter().filter_map(|name| Measure::parse(name)).collect()
+    }
 }
 
 /// Results by wire name, in the order they were computed.
@@ -69,12 +92,115 @@ impl MeasureValues {
     }
 }
 
-/// Computes every measure asked for.
+/// Computes every measure asked for that suits the outputs; without samples there is nothing to measure.
 ///
 /// # Errors
-/// [`crate::error::Error::Internal`] with the texts of contract.md 4.3 when a target is negative or not below the number of
-/// classes.
+/// [`Error::Internal`] with the texts of contract.md 4.3 when a target is negative or not below the number of classes, and
+/// when targets do not fit the outputs; [`Error::BadInput`] when classes are predicted and the labels are none.
 pub fn evaluate(spec: &MeasureSpec, outputs: &Outputs, targets: &Targets, labels: &Labels) -> Result<MeasureValues> {
-    let _ = (spec, outputs, targets, labels);
-    Ok(MeasureValues::default())
+    let mut values = MeasureValues::default();
+    if outputs.len() != targets.len() {
+        let reason = format!("{} outputs for {} targets", outputs.len(), targets.len());
+        return Err(Error::Internal(reason));
+    }
+    if outputs.is_empty() {
+        return Ok(values);
+    }
+    match outputs {
+        Outputs::Classification(scores) => {
+            let answers = Classified::new(scores, targets)?;
+            spec.measures().into_iter().for_each(|measure| answers.measure(measure, labels, &mut values));
+        }
+        Outputs::Regression(outputs) => {
+            let targets = as_values(targets, outputs)?;
+            spec.measures().into_iter().for_each(|measure| estimated(measure, outputs, &targets, &mut values));
+        }
+        Outputs::Features(_) => {}
+    }
+    Ok(values)
 }
+
+/// Scores of classes with the classes that are right, checked against each other.
+struct Classified<'a> {
+    scores: &'a Tensor,
+    classes: Vec<usize>,
+}
+
+impl<'a> Classified<'a> {
+    fn new(scores: &'a Tensor, targets: &Targets) -> Result<Self> {
+        let count = scores.row_len();
+        let checked = |class: i64| match usize::try_from(class) {
+            Err(_) => {
+                Err(Error::Internal("negative supervised discrete target (e.g. wrong use of label_offset ?".to_owned()))
+            }
+            Ok(class) if class >= count => Err(Error::Internal(format!(
+                "target class has id {class} is higher than the number of classes {count} (e.g. wrong number of classes \
+                 specified with nclasses"
+            ))),
+            Ok(class) => Ok(class),
+        };
+        let classes = match targets {
+            Targets::Classes(classes) => classes.iter().map(|&class| checked(class)).collect::<Result<_>>()?,
+            Targets::Values(values) => {
+                let whole = values.row_len() == 1 && values.values().iter().all(|value| value.fract() == 0.0);
+                if !whole {
+                    return Err(Error::bad_input("expected one class id per row as label, found values"));
+                }
+                values.values().iter().map(|&value| checked(value as i64)).collect::<Result<_>>()?
+            }
+        };
+        Ok(Self { scores, classes })
+    }
+
+    /// Scores of one sample and its class, sample by sample.
+    fn samples(&self) -> impl Iterator<Item = (&[f32], usize)> {
+        self.classes.iter().enumerate().map(|(row, &class)| (self.scores.row(row), class))
+    }
+
+    fn measure(&self, measure: Measure, labels: &Labels, values: &mut MeasureValues) {
+        match measure {
+            Measure::Accuracy(best) => accuracy::write(self, best, values),
+            Measure::CrossEntropy => values.set("mcll", accuracy::cross_entropy(self)),
+            Measure::F1 { per_class } => confusion::Confusion::of(self).write_f1(per_class, labels, values),
+            Measure::Recalls => confusion::Confusion::of(self).write_recalls(labels, values),
+            Measure::Matrix => confusion::Confusion::of(self).write_matrix(labels, values),
+            Measure::Matthews => values.set("mcc", confusion::Confusion::of(self).matthews()),
+            Measure::AreaUnderCurve => values.set("auc", ranking::area_under_curve(self)),
+            Measure::Gini => values.set("gini", ranking::gini_of_classes(self)),
+            Measure::Raw => values.set("raw", raw::of_classes(self, labels)),
+            Measure::Euclidean { .. } | Measure::Absolute | Measure::Percent => {}
+        }
+    }
+}
+
+fn estimated(measure: Measure, outputs: &Tensor, targets: &Tensor, values: &mut MeasureValues) {
+    match measure {
+        Measure::Euclidean { threshold } => distance::write_euclidean(outputs, targets, threshold, values),
+        Measure::Absolute => distance::write_absolute(outputs, targets, values),
+        Measure::Percent => distance::write_percent(outputs, targets, values),
+        Measure::Gini => values.set("gini", ranking::gini_of_values(outputs, targets)),
+        Measure::Raw => values.set("raw", raw::of_values(outputs, targets)),
+        Measure::Accuracy(_)
+        | Measure::CrossEntropy
+        | Measure::F1 { .. }
+        | Measure::Recalls
+        | Measure::Matrix
+        | Measure::Matthews
+        | Measure::AreaUnderCurve => {}
+    }
+}
+
+/// Targets in the shape of `outputs`; class ids count as values.
+fn as_values(targets: &Targets, outputs: &Tensor) -> Result<Tensor> {
+    let values = match targets {
+        Targets::Values(values) => values.values().to_vec(),
+        Targets::Classes(classes) => classes.iter().map(|&class| class as f32).collect(),
+    };
+    Tensor::new(outputs.shape().to_vec(), values).map_err(|mismatch| {
+        let (expected, rows) = (outputs.row_len(), outputs.rows());
+        Error::Internal(format!("{expected} values predicted for {rows} samples, but {} targets", mismatch.found))
+    })
+}
+
+#[cfg(test)]
+mod tests;
