@@ -1,1 +1,5 @@
-//! Placeholder.
+//! Model libraries: backends behind the seam of `dede_core::backend`.
+//!
+//! [`neural`] runs and trains neural networks. Nothing here knows requests, services or HTTP.
+
+pub mod neural;

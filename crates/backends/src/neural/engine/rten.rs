@@ -1,0 +1,207 @@
+//! The engine that is always there: `rten`, in pure Rust.
+//!
+//! It owns how rten is loaded and run, and undoes rten's narrower types (it answers 32-bit integers where ONNX says 64-bit
+//! or truth values). What rten cannot be trusted with is in [`super::rten_gaps`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
+
+use super::{Array, Availability, Engine, EngineError, LoadOptions, Network, Port, Session, Values, Width, guarded};
+use crate::neural::onnx_view::{Dimension, ElementType, OnnxView, ValueView};
+
+/// Name and version as built in.
+const VERSION: &str = "0.27.0";
+
+/// The engine.
+pub(super) struct Rten;
+
+impl Engine for Rten {
+    fn name(&self) -> &'static str {
+        "rten"
+    }
+
+    fn check(&self) -> Availability {
+        Availability::Usable { version: VERSION.into(), origin: "built in".into() }
+    }
+
+    fn load(&self, network: Network, options: &LoadOptions) -> Result<Box<dyn Session>, EngineError> {
+        let view = OnnxView::parse(&network.onnx).map_err(|error| EngineError::new(error.to_string()))?;
+        super::rten_gaps::check(&view)?;
+        let inputs: Vec<Port> = view.graph.required_inputs().map(port).collect();
+        let outputs = wanted_outputs(&view, &options.outputs)?;
+        let model = guarded("rten", || load_model(network))?;
+        let find = |ports: &[Port]| -> Result<Vec<NodeId>, EngineError> {
+            let id = |port: &Port| model.node_id(&port.name).map_err(|_| EngineError::at(&port.name, "no such value"));
+            ports.iter().map(id).collect()
+        };
+        let (input_ids, output_ids) = (find(&inputs)?, find(&outputs)?);
+        let single = (0..options.lanes.max(1)).map(|_| pool(1)).collect();
+        Ok(Box::new(RtenSession {
+            model,
+            inputs,
+            outputs,
+            input_ids,
+            output_ids,
+            all: pool(options.threads.max(1)),
+            single: Mutex::new(single),
+        }))
+    }
+}
+
+fn pool(threads: usize) -> Arc<ThreadPool> {
+    Arc::new(ThreadPool::with_num_threads(threads))
+}
+
+fn load_model(network: Network) -> Result<Model, EngineError> {
+    let mut options = ModelOptions::with_all_ops();
+    options.prepack_weights(true);
+    for (name, content) in &network.external {
+        options.external_data(name, content.to_vec());
+    }
+    options.load(network.onnx).map_err(|error| {
+        let node = error.node().unwrap_or_default().to_owned();
+        EngineError::at(node, format!("rten cannot load this network: {error}"))
+    })
+}
+
+/// The ports for the names asked for; without any, those of the graph.
+fn wanted_outputs(view: &OnnxView<'_>, names: &[String]) -> Result<Vec<Port>, EngineError> {
+    if names.is_empty() {
+        return Ok(view.graph.outputs.iter().map(port).collect());
+    }
+    let find = |name: &String| {
+        let produced = view.graph.nodes.iter().any(|node| node.outputs.contains(&name.as_str()));
+        let known = view.graph.value(name);
+        match known {
+            Some(value) => Ok(port(value)),
+            None if produced => Ok(Port { name: name.clone(), element: None, dims: Vec::new() }),
+            None => Err(EngineError::at(name, "no such value")),
+        }
+    };
+    names.iter().map(find).collect()
+}
+
+fn port(value: &ValueView<'_>) -> Port {
+    let size = |dimension: &Dimension<'_>| match dimension {
+        Dimension::Fixed(size) => usize::try_from(*size).ok(),
+        Dimension::Symbolic(_) => None,
+    };
+    let dims = value.dims.iter().flatten().map(size).collect();
+    Port { name: value.name.to_owned(), element: value.element, dims }
+}
+
+struct RtenSession {
+    model: Model,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    input_ids: Vec<NodeId>,
+    output_ids: Vec<NodeId>,
+    all: Arc<ThreadPool>,
+    /// Pools of one thread that nobody uses now; one more is made when they are all out.
+    single: Mutex<Vec<Arc<ThreadPool>>>,
+}
+
+impl Session for RtenSession {
+    fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    fn run(&self, inputs: Vec<Array>, width: Width) -> Result<Vec<Array>, EngineError> {
+        let pool = match width {
+            Width::All => Arc::clone(&self.all),
+            Width::One => self.pools(Vec::pop).unwrap_or_else(|| pool(1)),
+        };
+        let answer = guarded("rten", || self.run_in(inputs, Arc::clone(&pool)));
+        if width == Width::One {
+            self.pools(|pools| pools.push(pool));
+        }
+        answer
+    }
+
+    fn release_all_width(&mut self) {
+        self.all = pool(1);
+    }
+}
+
+impl RtenSession {
+    fn pools<T>(&self, change: impl FnOnce(&mut Vec<Arc<ThreadPool>>) -> T) -> T {
+        change(&mut self.single.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn run_in(&self, inputs: Vec<Array>, pool: Arc<ThreadPool>) -> Result<Vec<Array>, EngineError> {
+        if inputs.len() != self.input_ids.len() {
+            let (wanted, found) = (self.input_ids.len(), inputs.len());
+            return Err(EngineError::new(format!("the network takes {wanted} inputs, found {found}")));
+        }
+        let inputs: Vec<(NodeId, ValueOrView<'_>)> =
+            self.input_ids.iter().copied().zip(inputs.into_iter().map(|input| to_rten(input).into())).collect();
+        let options = RunOptions::default().with_thread_pool(Some(pool));
+        let answer = self.model.run(inputs, &self.output_ids, Some(options));
+        let values = answer.map_err(|error| EngineError::new(format!("rten: {error}")))?;
+        self.outputs.iter().zip(values).map(|(port, value)| from_rten(port, value)).collect()
+    }
+}
+
+fn to_rten(array: Array) -> Value {
+    let (shape, values) = array.into_parts();
+    let fits = "an array's shape fits its values";
+    match values {
+        Values::F32(values) => Value::from_shape(&shape, values).expect(fits),
+        Values::U8(values) => Value::from_shape(&shape, values).expect(fits),
+        Values::I8(values) => Value::from_shape(&shape, values).expect(fits),
+        Values::I32(values) => Value::from_shape(&shape, values).expect(fits),
+        Values::I64(values) => {
+            let clamped = |value: i64| value.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+            Value::from_shape(&shape, values.into_iter().map(clamped).collect::<Vec<i32>>()).expect(fits)
+        }
+        Values::Bool(values) => {
+            Value::from_shape(&shape, values.into_iter().map(i32::from).collect::<Vec<i32>>()).expect(fits)
+        }
+    }
+}
+
+fn from_rten(port: &Port, value: Value) -> Result<Array, EngineError> {
+    use rten_tensor::prelude::*;
+    let (shape, values) = match value {
+        Value::FloatTensor(tensor) => (tensor.shape().to_vec(), Values::F32(tensor.into_data())),
+        Value::UInt8Tensor(tensor) => (tensor.shape().to_vec(), Values::U8(tensor.into_data())),
+        Value::Int8Tensor(tensor) => (tensor.shape().to_vec(), Values::I8(tensor.into_data())),
+        Value::Int32Tensor(tensor) => {
+            let shape = tensor.shape().to_vec();
+            let numbers = tensor.into_data();
+            let values = match port.element {
+                Some(ElementType::I64) => Values::I64(numbers.into_iter().map(i64::from).collect()),
+                Some(ElementType::Bool) => Values::Bool(numbers.into_iter().map(|number| number != 0).collect()),
+                _ => Values::I32(numbers),
+            };
+            (shape, values)
+        }
+        _ => return Err(EngineError::at(&port.name, "the output is no tensor")),
+    };
+    Array::new(shape, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_get_back_the_type_that_onnx_gives_them() {
+        let port = |element| Port { name: "y".into(), element: Some(element), dims: vec![] };
+        let value = || Value::from_shape([2], vec![0i32, 5]).expect("two values");
+        let cases = [
+            (ElementType::I64, Values::I64(vec![0, 5])),
+            (ElementType::Bool, Values::Bool(vec![false, true])),
+            (ElementType::I32, Values::I32(vec![0, 5])),
+        ];
+        for (element, expected) in cases {
+            let array = from_rten(&port(element), value()).expect("a tensor");
+            assert_eq!(array.values(), &expected, "{element:?}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A read-only look into ONNX bytes without copying weights: nodes, names, types, external files.
+//!
+//! It owns the field numbers of `onnx.proto` (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>) that are asked for here
+//! and refuses what no honest file contains (graphs nested without end), so that engines never see it. It must not know
+//! engines, nor what an operator computes.
+
+mod graph;
+mod wire;
+
+pub use graph::{AttributeView, Dimension, GraphView, NodeView, TensorView, ValueView};
+pub use wire::WireError;
+
+use wire::{Field, fields};
+
+/// Element types of `TensorProto.DataType` that are told apart here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ElementType {
+    /// 32-bit float.
+    F32,
+    /// 64-bit float.
+    F64,
+    /// 16-bit float.
+    F16,
+    /// bfloat16.
+    Bf16,
+    /// Unsigned bytes.
+    U8,
+    /// Signed bytes.
+    I8,
+    /// 32-bit integers.
+    I32,
+    /// 64-bit integers.
+    I64,
+    /// Truth values.
+    Bool,
+    /// Any other, by its number in the format.
+    Other(i64),
+}
+
+impl ElementType {
+    /// From its number in `TensorProto.DataType`.
+    pub fn from_code(code: i64) -> Self {
+        match code {
+            1 => Self::F32,
+            2 => Self::U8,
+            3 => Self::I8,
+            6 => Self::I32,
+            7 => Self::I64,
+            9 => Self::Bool,
+            10 => Self::F16,
+            11 => Self::F64,
+            16 => Self::Bf16,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// One ONNX model, borrowed from its bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OnnxView<'a> {
+    /// `(domain, version)` of every operator set; the standard one has an empty domain.
+    pub opsets: Vec<(&'a str, i64)>,
+    /// The main graph.
+    pub graph: GraphView<'a>,
+}
+
+impl<'a> OnnxView<'a> {
+    /// Reads a serialised `ModelProto`.
+    ///
+    /// # Errors
+    /// [`WireError`] when the bytes are cut short, are no ONNX model, or nest deeper than any real network.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
+        let mut opsets = Vec::new();
+        let mut graph = GraphView::default();
+        for field in fields(bytes) {
+            match field? {
+                (7, Field::Bytes(body)) => graph.merge(GraphView::parse(body, 0)?),
+                (8, Field::Bytes(body)) => opsets.push(opset(body)?),
+                _ => {}
+            }
+        }
+        if graph.nodes.is_empty() && graph.outputs.is_empty() {
+            return Err(WireError::NoGraph);
+        }
+        Ok(Self { opsets, graph })
+    }
+
+    /// Version of the standard operator set.
+    pub fn opset(&self) -> Option<i64> {
+        self.opsets.iter().find(|(domain, _)| domain.is_empty() || *domain == "ai.onnx").map(|(_, version)| *version)
+    }
+}
+
+fn opset(bytes: &[u8]) -> Result<(&str, i64), WireError> {
+    let (mut domain, mut version) = ("", 0);
+    for field in fields(bytes) {
+        match field? {
+            (1, Field::Bytes(text)) => domain = wire::text(text)?,
+            (2, Field::Integer(value)) => version = value,
+            _ => {}
+        }
+    }
+    Ok((domain, version))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// `ModelProto{graph{attribute graphs nested `depth` times}}`.
+    fn nested(depth: usize) -> Vec<u8> {
+        let mut graph = wire::message(1, &wire::message(4, b"Relu"));
+        for _ in 0..depth {
+            let attribute = wire::message(6, &graph);
+            graph = wire::message(1, &wire::message(5, &attribute));
+        }
+        wire::message(7, &graph)
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        assert!(OnnxView::parse(&nested(3)).is_ok());
+        assert_eq!(OnnxView::parse(&nested(500)), Err(WireError::TooDeep));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = OnnxView::parse(&bytes);
+        }
+
+        #[test]
+        fn a_truncated_model_never_panics(cut in 0usize..1000) {
+            let model = nested(20);
+            let _ = OnnxView::parse(&model[..cut.min(model.len())]);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Writes small ONNX files for tests, field by field (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>).
+
+#![allow(dead_code, reason = "each test file uses the parts it needs")]
+
+pub(crate) const F32: u64 = 1;
+pub(crate) const U8: u64 = 2;
+pub(crate) const I8: u64 = 3;
+pub(crate) const I64: u64 = 7;
+pub(crate) const BOOL: u64 = 9;
+pub(crate) const BF16: u64 = 16;
+
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
+fn number(field: u64, value: u64) -> Vec<u8> {
+    [varint(field << 3), varint(value)].concat()
+}
+
+fn bytes(field: u64, body: &[u8]) -> Vec<u8> {
+    [varint(field << 3 | 2), varint(body.len() as u64), body.to_vec()].concat()
+}
+
+/// One attribute of a node.
+pub(crate) enum Attribute<'a> {
+    Int(i64),
+    Ints(&'a [i64]),
+    Float(f32),
+    Text(&'a str),
+}
+
+fn attribute(name: &str, value: &Attribute<'_>) -> Vec<u8> {
+    let (kind, body) = match value {
+        Attribute::Float(value) => (1, [varint(2 << 3 | 5), value.to_le_bytes().to_vec()].concat()),
+        Attribute::Int(value) => (2, number(3, *value as u64)),
+        Attribute::Text(text) => (3, bytes(4, text.as_bytes())),
+        Attribute::Ints(values) => (7, values.iter().flat_map(|value| number(8, *value as u64)).collect()),
+    };
+    [bytes(1, name.as_bytes()), body, number(20, kind)].concat()
+}
+
+/// A model under construction.
+#[derive(Default, Clone)]
+pub(crate) struct Onnx {
+    graph: Vec<u8>,
+    opset: u64,
+    nodes: usize,
+}
+
+impl Onnx {
+    pub(crate) fn new(opset: u64) -> Self {
+        Self { graph: bytes(2, b"test"), opset, nodes: 0 }
+    }
+
+    fn value(mut self, field: u64, name: &str, element: u64, dims: &[i64]) -> Self {
+        let dims = dims.iter().flat_map(|&size| {
+            let size = if size < 0 { bytes(2, b"batch") } else { number(1, size as u64) };
+            bytes(1, &size)
+        });
+        let shape = bytes(2, &dims.collect::<Vec<u8>>());
+        let kind = bytes(1, &[number(1, element), shape].concat());
+        self.graph.extend(bytes(field, &[bytes(1, name.as_bytes()), bytes(2, &kind)].concat()));
+        self
+    }
+
+    /// A negative size is decided at run time.
+    pub(crate) fn input(self, name: &str, element: u64, dims: &[i64]) -> Self {
+        self.value(11, name, element, dims)
+    }
+
+    pub(crate) fn output(self, name: &str, element: u64, dims: &[i64]) -> Self {
+        self.value(12, name, element, dims)
+    }
+
+    pub(crate) fn floats(self, name: &str, dims: &[i64], values: &[f32]) -> Self {
+        let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.raw(name, F32, dims, &raw)
+    }
+
+    pub(crate) fn longs(self, name: &str, dims: &[i64], values: &[i64]) -> Self {
+        let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.raw(name, I64, dims, &raw)
+    }
+
+    pub(crate) fn raw(mut self, name: &str, element: u64, dims: &[i64], raw: &[u8]) -> Self {
+        let dims: Vec<u8> = dims.iter().flat_map(|&size| number(1, size as u64)).collect();
+        let tensor = [dims, number(2, element), bytes(8, name.as_bytes()), bytes(9, raw)].concat();
+        self.graph.extend(bytes(5, &tensor));
+        self
+    }
+
+    /// A tensor of floats that is the whole content of the file `location` beside the model.
+    pub(crate) fn external(mut self, name: &str, lengths: &[i64], location: &str) -> Self {
+        let dims: Vec<u8> = lengths.iter().flat_map(|&size| number(1, size as u64)).collect();
+        let length = (4 * lengths.iter().product::<i64>()).to_string();
+        let entry =
+            |key: &str, value: &str| bytes(13, &[bytes(1, key.as_bytes()), bytes(2, value.as_bytes())].concat());
+        let entries = [entry("location", location), entry("offset", "0"), entry("length", &length)].concat();
+        let tensor = [dims, number(2, F32), bytes(8, name.as_bytes()), entries, number(14, 1)].concat();
+        self.graph.extend(bytes(5, &tensor));
+        self
+    }
+
+    pub(crate) fn node(
+        mut self,
+        op: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: &[(&str, Attribute<'_>)],
+    ) -> Self {
+        let name = format!("{op}_{}", self.nodes);
+        self.nodes += 1;
+        let mut node = Vec::new();
+        inputs.iter().for_each(|input| node.extend(bytes(1, input.as_bytes())));
+        outputs.iter().for_each(|output| node.extend(bytes(2, output.as_bytes())));
+        node.extend(bytes(3, name.as_bytes()));
+        node.extend(bytes(4, op.as_bytes()));
+        attributes.iter().for_each(|(name, value)| node.extend(bytes(5, &attribute(name, value))));
+        self.graph.extend(bytes(1, &node));
+        self
+    }
+
+    pub(crate) fn build(&self) -> Vec<u8> {
+        let opset = number(2, self.opset);
+        [number(1, 8), bytes(7, &self.graph), bytes(8, &opset)].concat()
+    }
+}
