@@ -199,9 +199,7 @@ fn process(bytes: &[u8], settings: &Settings, shown: &str) -> Result<Image> {
 
 fn unreadable(item: &str, cause: &str) -> Error {
     let shown = shortened(item);
-    Error::bad_input(format!(
-        "Could not read image(s): image could not be read or does not exist: {shown} ({cause})"
-    ))
+    Error::bad_input(format!("Could not read image(s): image could not be read or does not exist: {shown} ({cause})"))
 }
 
 fn unfit(item: &str, cause: &str) -> Error {

@@ -172,9 +172,7 @@ fn target(options: &Options, shape: Option<SampleShape>, max_pixels: u64) -> Res
 fn cropped(key: &str, size: i64, crop: Option<i64>) -> Result<i64> {
     match crop {
         None | Some(0) => Ok(size),
-        Some(crop) if crop > size => {
-            Err(Error::bad_input(format!("Crop {key} must be less than or equal to {key}")))
-        }
+        Some(crop) if crop > size => Err(Error::bad_input(format!("Crop {key} must be less than or equal to {key}"))),
         Some(crop) => Ok(crop),
     }
 }

@@ -73,7 +73,9 @@ fn list(reader: &ImageReader, item: &str, labels: &Labels) -> Result<Listed> {
         Origin::Directory(path) => class_directory(&path, labels)?,
         Origin::File(path) => Listed { samples: list_file(reader, &path)?, labels: Labels::default() },
         Origin::Url(_) => return Err(Error::bad_input_at(item, "expected a directory or a list file, found a URL")),
-        Origin::Inline(_) => return Err(Error::bad_input_at(item, "expected a directory or a list file, found no such path")),
+        Origin::Inline(_) => {
+            return Err(Error::bad_input_at(item, "expected a directory or a list file, found no such path"));
+        }
     };
     if listed.samples.is_empty() {
         return Err(Error::bad_input_at(item, "no image could be found"));
@@ -88,7 +90,8 @@ fn class_directory(path: &Path, labels: &Labels) -> Result<Listed> {
         Error::bad_input_at(path.display().to_string(), "expected one sub-directory per class, found none with files")
     })?;
     let (ids, labels) = class_ids(&names, labels);
-    let samples = ids.into_iter().zip(&files).map(|(id, (path, _))| Sample { path: path.clone(), target: Target::Class(id) });
+    let samples =
+        ids.into_iter().zip(&files).map(|(id, (path, _))| Sample { path: path.clone(), target: Target::Class(id) });
     Ok(Listed { samples: samples.collect(), labels })
 }
 

@@ -53,7 +53,10 @@ fn by_whole_steps<T: Sample>(source: &Raster<T>, scaling: &Scaling, (x_step, y_s
             let count = rows.len() * columns.len();
             for (channel, value) in pixel.iter_mut().enumerate() {
                 let cell = rows.clone().flat_map(|y| {
-                    source.row(y)[columns.start * channels..columns.end * channels].iter().skip(channel).step_by(channels)
+                    source.row(y)[columns.start * channels..columns.end * channels]
+                        .iter()
+                        .skip(channel)
+                        .step_by(channels)
                 });
                 let sum: u32 = cell.map(|value| value.to_u32()).sum();
                 *value = match count {
@@ -124,12 +127,23 @@ fn by_shares<T: Sample>(source: &Raster<T>, scaling: &Scaling, steps: &Steps) ->
 
 /// One source row, averaged along itself.
 fn average_row<T: Sample>(row: &[T], channels: usize, columns: &[Share], line: &mut [f32]) {
-    line.fill(0.0);
-    for share in columns {
-        let from = &row[share.source * channels..(share.source + 1) * channels];
-        let to = &mut line[share.target * channels..(share.target + 1) * channels];
-        for (to, from) in to.iter_mut().zip(from) {
-            *to += (*from).into() * share.weight;
+    match channels {
+        1 => add_shares::<T, 1>(row, columns, line),
+        3 => add_shares::<T, 3>(row, columns, line),
+        _ => add_shares::<T, 4>(row, columns, line),
+    }
+}
+
+fn add_shares<T: Sample, const C: usize>(row: &[T], columns: &[Share], line: &mut [f32]) {
+    for cell in columns.chunk_by(|a, b| a.target == b.target) {
+        let mut sum = [0.0; C];
+        for share in cell {
+            let from = &row[share.source * C..(share.source + 1) * C];
+            for (sum, value) in sum.iter_mut().zip(from) {
+                *sum += (*value).into() * share.weight;
+            }
         }
+        let start = cell[0].target * C;
+        line[start..start + C].copy_from_slice(&sum);
     }
 }

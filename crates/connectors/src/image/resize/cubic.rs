@@ -2,7 +2,7 @@
 
 use super::axis::{FIXED_ONE, Positions, taps};
 use super::separable::{self, LANES};
-use super::{Sample, Scaling};
+use super::{Sample, Scaling, whole_number};
 use crate::image::raster::Raster;
 
 /// See [`super::resize`].
@@ -29,31 +29,26 @@ pub(in crate::image) trait Cubic: Sized {
 
 impl Cubic for u8 {
     /// In single precision; the rest of a row in whole numbers.
+    #[inline(always)]
     fn cubic(rows: [&[f32]; 4], weights: &[f32; 4], out: &mut [Self]) {
         let whole = out.len() - out.len() % LANES;
         let scaled = weights.map(|weight| weight / (FIXED_ONE * FIXED_ONE));
         let (head, tail) = out.split_at_mut(whole);
-        let [a, b, c, d] = rows.map(|row| row[..whole].chunks_exact(LANES));
-        for ((((out, a), b), c), d) in head.chunks_exact_mut(LANES).zip(a).zip(b).zip(c).zip(d) {
-            for lane in 0..LANES {
-                // The sum as OpenCV nests it: from the last row to the first.
-                let below = b[lane] * scaled[1] + (c[lane] * scaled[2] + d[lane] * scaled[3]);
-                out[lane] = round_to_u8(a[lane] * scaled[0] + below);
-            }
+        let [a, b, c, d] = rows.map(|row| &row[..whole]);
+        for (at, out) in head.iter_mut().enumerate() {
+            // The sum as OpenCV nests it: from the last row to the first.
+            let below = b[at] * scaled[1] + (c[at] * scaled[2] + d[at] * scaled[3]);
+            *out = Self::from_f32(a[at] * scaled[0] + below);
         }
         for (at, out) in tail.iter_mut().enumerate() {
-            let sum: i32 = rows.iter().zip(weights).map(|(row, weight)| row[whole + at] as i32 * *weight as i32).sum();
+            let sum: i32 = rows
+                .iter()
+                .zip(weights)
+                .map(|(row, weight)| whole_number(row[whole + at]) * whole_number(*weight))
+                .sum();
             *out = ((sum + (1 << 21)) >> 22).clamp(0, 255) as Self;
         }
     }
-}
-
-/// Rounds half to even and saturates, in a form that compiles to vector instructions: adding 1.5 · 2²³ leaves no
-/// bits for a fraction.
-fn round_to_u8(value: f32) -> u8 {
-    const SHIFT: f32 = 12_582_912.0;
-    let rounded = (value + SHIFT) - SHIFT;
-    rounded.clamp(0.0, 255.0) as i32 as u8
 }
 
 impl Cubic for u16 {

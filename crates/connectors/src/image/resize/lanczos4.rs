@@ -3,7 +3,7 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 use super::axis::{Positions, taps};
-use super::{Sample, Scaling, separable};
+use super::{Sample, Scaling, separable, whole_number};
 use crate::image::raster::Raster;
 
 /// See [`super::resize`].
@@ -17,8 +17,7 @@ pub(super) fn resize<T: Sample>(source: &Raster<T>, scaling: &Scaling) -> Raster
 /// All eight follow from one sine and one cosine, since the distances are an eighth of a turn apart.
 fn weights(x: f32) -> [f32; 8] {
     const H: f64 = FRAC_1_SQRT_2;
-    const TURNS: [[f64; 2]; 8] =
-        [[1.0, 0.0], [-H, -H], [0.0, 1.0], [H, -H], [-1.0, 0.0], [H, H], [0.0, -1.0], [-H, H]];
+    const TURNS: [[f64; 2]; 8] = [[1.0, 0.0], [-H, -H], [0.0, 1.0], [H, -H], [-1.0, 0.0], [H, H], [0.0, -1.0], [-H, H]];
     let start = -(f64::from(x) + 3.0) * PI * 0.25;
     let (sine, cosine) = (start.sin(), start.cos());
     let mut weights = [0.0f32; 8];
@@ -43,11 +42,15 @@ pub(in crate::image) trait Lanczos4: Sized {
 }
 
 impl Lanczos4 for u8 {
+    #[inline(always)]
     fn lanczos4(rows: [&[f32]; 8], weights: &[f32; 8], out: &mut [Self]) {
-        let weights = weights.map(|weight| weight as i32);
+        let weights = weights.map(whole_number);
+        let rows = rows.map(|row| &row[..out.len()]);
         for (at, out) in out.iter_mut().enumerate() {
-            let products = rows.iter().zip(weights).map(|(row, weight)| (row[at] as i32).wrapping_mul(weight));
-            let sum = products.fold(1 << 21, i32::wrapping_add);
+            let mut sum = 1i32 << 21;
+            for (row, weight) in rows.iter().zip(weights) {
+                sum = sum.wrapping_add(whole_number(row[at]).wrapping_mul(weight));
+            }
             *out = (sum >> 22).clamp(0, 255) as Self;
         }
     }

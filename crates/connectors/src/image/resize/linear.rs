@@ -1,7 +1,7 @@
 //! Bilinear, and `area` where it enlarges.
 
 use super::axis::{FIXED_ONE, Positions, clamp_linear, taps};
-use super::{Sample, Scaling, separable};
+use super::{Sample, Scaling, separable, whole_number};
 use crate::image::raster::Raster;
 
 /// See [`super::resize`].
@@ -21,12 +21,13 @@ pub(in crate::image) trait Linear: Sized {
 
 impl Linear for u8 {
     /// In 16-bit steps, each of which drops bits.
+    #[inline(always)]
     fn linear(rows: [&[f32]; 2], weights: &[f32; 2], out: &mut [Self]) {
         let [above, below] = rows;
-        let [first, second] = weights.map(|weight| weight as i32);
+        let [first, second] = weights.map(whole_number);
         for ((out, above), below) in out.iter_mut().zip(above).zip(below) {
-            let above = (first * (*above as i32 >> 4)) >> 16;
-            let below = (second * (*below as i32 >> 4)) >> 16;
+            let above = (first * (whole_number(*above) >> 4)) >> 16;
+            let below = (second * (whole_number(*below) >> 4)) >> 16;
             *out = ((above + below + 2) >> 2) as Self;
         }
     }

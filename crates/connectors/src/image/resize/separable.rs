@@ -4,108 +4,119 @@
 //! hence exact, whatever the order of additions; on 16 bits they are added in OpenCV's order.
 
 use super::axis::Taps;
+use super::vectors::{Plan, Vectors};
 use super::{Sample, Scaling};
 use crate::image::raster::Raster;
 
 /// OpenCV works on this many values of a row at once; what is left over at its end is summed in another way.
 pub(super) const LANES: usize = 8;
 
-/// Runs both passes. `columns` and `rows` are the taps of the result's columns and rows; `combine` turns `N`
-/// intermediate rows into one row of the result.
+/// Turns `N` intermediate rows, by their weights, into one row of the result; all rows have the same length.
+pub(super) trait Combine<T, const N: usize>: Copy + Fn([&[f32]; N], &[f32; N], &mut [T]) {}
+
+impl<F: Copy + Fn([&[f32]; N], &[f32; N], &mut [T]), T, const N: usize> Combine<T, N> for F {}
+
+/// Runs both passes. `columns` and `rows` are the taps of the result's columns and rows.
 pub(super) fn run<T: Sample, const N: usize>(
     source: &Raster<T>,
     scaling: &Scaling,
     columns: &[Taps<N>],
     rows: &[Taps<N>],
-    combine: impl Fn([&[f32]; N], &[f32; N], &mut [T]),
+    combine: impl Combine<T, N>,
 ) -> Raster<T> {
     let row_len = scaling.width * source.channels;
     let mut result = Raster::<T>::black(scaling.width, scaling.height, source.channels);
-    let mut ring = Ring::new(source.width, source.channels, columns);
+    let mut ring = Ring::new(source, columns);
     let last = source.height as isize - 1;
     for (taps, out) in rows.iter().zip(result.values.chunks_exact_mut(row_len)) {
         let wanted: [usize; N] = std::array::from_fn(|k| (taps.first + k as isize).clamp(0, last) as usize);
         for y in wanted {
-            ring.ensure(y, source);
+            ring.ensure(y, source.row(y));
         }
-        combine(wanted.map(|y| ring.row(y)), &taps.weights, out);
+        ring.vectors.combine(combine, wanted.map(|y| ring.row(y)), &taps.weights, out);
     }
     result
 }
 
 /// The last `N` intermediate rows. Neighbouring result rows share most of theirs.
-struct Ring<const N: usize> {
+struct Ring<T, const N: usize> {
+    vectors: Vectors,
     /// Start in the padded row, and weights, of each column of the result.
     columns: Vec<(usize, [f32; N])>,
+    /// The same, as vector code wants it.
+    plan: Option<Plan>,
     channels: usize,
     /// One source row with its border values repeated `N` times on both sides.
-    padded: Vec<f32>,
+    padded: Vec<T>,
     /// Intermediate rows; source row `y` lives in slot `y % N`.
     slots: [Vec<f32>; N],
     /// Which source row each slot holds.
     held: [Option<usize>; N],
 }
 
-impl<const N: usize> Ring<N> {
-    fn new(source_width: usize, channels: usize, taps: &[Taps<N>]) -> Self {
-        let furthest = (source_width + N) as isize;
-        let columns = taps
-            .iter()
-            .map(|tap| ((tap.first + N as isize).clamp(0, furthest) as usize * channels, tap.weights))
-            .collect();
+impl<T: Sample, const N: usize> Ring<T, N> {
+    fn new(source: &Raster<T>, taps: &[Taps<N>]) -> Self {
+        let (width, channels) = (source.width, source.channels);
+        let furthest = (width + N) as isize;
+        let start = |first: isize| (first + N as isize).clamp(0, furthest) as usize * channels;
+        let columns: Vec<_> = taps.iter().map(|tap| (start(tap.first), tap.weights)).collect();
+        let vectors = Vectors::detect();
         Self {
-            columns,
+            plan: if T::FIXED_POINT { vectors.plan(&columns, channels) } else { None },
+            vectors,
             channels,
-            padded: vec![0.0; (source_width + 2 * N) * channels],
-            slots: std::array::from_fn(|_| vec![0.0; taps.len() * channels]),
+            padded: vec![T::default(); (width + 2 * N) * channels + Vectors::READ],
+            slots: std::array::from_fn(|_| vec![0.0; taps.len() * channels + Vectors::WRITTEN]),
             held: [None; N],
+            columns,
         }
     }
 
+    /// Intermediate row of source row `y`.
     fn row(&self, y: usize) -> &[f32] {
-        &self.slots[y % N]
+        &self.slots[y % N][..self.columns.len() * self.channels]
     }
 
-    fn ensure<T: Sample>(&mut self, y: usize, source: &Raster<T>) {
+    fn ensure(&mut self, y: usize, row: &[T]) {
         let slot = y % N;
         if self.held[slot] == Some(y) {
             return;
         }
         self.held[slot] = Some(y);
-        pad(source.row(y), self.channels, N, &mut self.padded);
+        pad(row, self.channels, N * self.channels, &mut self.padded);
         let out = &mut self.slots[slot];
+        if let Some((plan, bytes)) = self.plan.as_ref().zip(T::bytes(&self.padded)) {
+            return self.vectors.convolve::<N>(self.channels, bytes, plan, out);
+        }
         match self.channels {
-            1 => convolve::<N, 1>(&self.padded, &self.columns, out),
-            3 => convolve::<N, 3>(&self.padded, &self.columns, out),
-            _ => convolve::<N, 4>(&self.padded, &self.columns, out),
+            1 => convolve::<T, N, 1>(&self.padded, &self.columns, out),
+            3 => convolve::<T, N, 3>(&self.padded, &self.columns, out),
+            _ => convolve::<T, N, 4>(&self.padded, &self.columns, out),
         }
     }
 }
 
-/// Converts a row and repeats its first and last pixel `times` times.
-fn pad<T: Sample>(row: &[T], channels: usize, times: usize, padded: &mut [f32]) {
-    let margin = times * channels;
+/// Copies a row behind a margin, and repeats its first and last pixel over the margins.
+fn pad<T: Copy>(row: &[T], channels: usize, margin: usize, padded: &mut [T]) {
     let (left, rest) = padded.split_at_mut(margin);
     let (middle, right) = rest.split_at_mut(row.len());
-    for (to, from) in middle.iter_mut().zip(row) {
-        *to = (*from).into();
-    }
+    middle.copy_from_slice(row);
     for pixel in left.chunks_exact_mut(channels) {
-        pixel.copy_from_slice(&middle[..channels]);
+        pixel.copy_from_slice(&row[..channels]);
     }
-    for pixel in right.chunks_exact_mut(channels) {
-        pixel.copy_from_slice(&middle[middle.len() - channels..]);
+    for pixel in right[..margin].chunks_exact_mut(channels) {
+        pixel.copy_from_slice(&row[row.len() - channels..]);
     }
 }
 
 /// One intermediate row: for each column, the weighted sum of `N` neighbouring pixels, channel by channel.
-fn convolve<const N: usize, const C: usize>(padded: &[f32], columns: &[(usize, [f32; N])], out: &mut [f32]) {
+fn convolve<T: Sample, const N: usize, const C: usize>(padded: &[T], columns: &[(usize, [f32; N])], out: &mut [f32]) {
     for ((start, weights), pixel) in columns.iter().zip(out.chunks_exact_mut(C)) {
         let window = &padded[*start..*start + N * C];
         let mut sum = [0.0; C];
         for (tap, weight) in window.chunks_exact(C).zip(weights) {
             for (sum, value) in sum.iter_mut().zip(tap) {
-                *sum += value * weight;
+                *sum += (*value).into() * weight;
             }
         }
         pixel.copy_from_slice(&sum);

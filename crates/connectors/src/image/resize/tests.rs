@@ -68,7 +68,8 @@ fn source(kind: &str, (width, height): (usize, usize), channels: usize) -> Raste
 
 /// FNV-1a, 64 bits.
 fn fnv(bytes: impl Iterator<Item = u8>) -> String {
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     format!("{hash:016x}")
 }
 
