@@ -20,7 +20,8 @@ use super::scaling::BoundsCollector;
 use super::state;
 use super::table::{Rows, TableView};
 
-/// Reads `[train]`, `[train, test]` or `[header, line, …]`.
+/// Reads `[train]`, `[train, test]` or `[header, line, …]`. Settings that come with the columns of an earlier training
+/// belong to a run that is resumed: its features, categories, classes and bounds stay.
 ///
 /// # Errors
 /// [`Error::BadInput`] naming the path, line or column.
@@ -29,52 +30,80 @@ pub(super) fn fit(settings: &Settings, data: &[String]) -> Result<Fitted> {
     if settings.labels.is_empty() && !settings.autoencoder {
         return Err(Error::bad_input("missing label column parameter"));
     }
-    let mut settings = for_training(settings);
+    let mut settings = Settings { network_columns: None, ..settings.clone() };
     let header = read_header(&train, &settings)?;
-    if let Some(missing) =
-        settings.labels.iter().find(|label| !header.contains(label) || settings.ignore.contains(*label))
-    {
+    let is_label = |label: &&String| header.contains(label) && !settings.ignore.contains(*label);
+    if let Some(missing) = settings.labels.iter().find(|label| !is_label(label)) {
         return Err(Error::bad_input(format!("cannot find label column {missing}")));
     }
-    let names = learn_values(&train, &header, &mut settings)?;
-    let mut layout = Layout::of_header(&header, &settings)?;
-    if settings.scale.is_some() && settings.bounds.is_none() {
-        learn_bounds(&train, &layout, &mut settings)?;
-    }
-    if let Some(bounds) = &settings.bounds {
-        layout = layout.scaled(bounds, &settings)?;
-    }
+    let (columns, layout) = match settings.columns.clone() {
+        Some(columns) => {
+            let layout = resumed(&columns, &settings)?.reordered(&header, &settings)?;
+            (columns, layout)
+        }
+        None => {
+            let layout = learn(&train, &header, &mut settings)?;
+            (header, layout)
+        }
+    };
     let (rows, as_values) = read_rows(&train, &layout, &settings, None)?;
+    if rows.uris.is_empty() {
+        return Err(Error::bad_input("no data could be found"));
+    }
     let test = test.map(|test| read_test(&test, &layout, &settings, as_values)).transpose()?;
     let (train, tests) = divide(rows, test, &settings)?;
     Ok(Fitted {
         train,
         tests,
-        state: state::stored(&settings, &header),
+        state: state::stored(&settings, &columns),
         report: state::reported(&settings),
-        labels: names,
+        labels: label_names(&settings),
         shape: SampleShape::Row { columns: layout.width },
     })
 }
 
-/// Settings as training takes them: what an earlier training stored about its data does not bind this one.
-fn for_training(settings: &Settings) -> Settings {
-    let mut settings = settings.clone();
-    let known = if settings.columns.take().is_some() {
-        settings.bounds = None;
-        Mappings::default()
-    } else {
-        settings.mappings
-    };
-    settings.mappings = Mappings::empty(settings.categoricals.iter().cloned());
+/// The layout of the training that is resumed.
+fn resumed(columns: &[String], settings: &Settings) -> Result<Layout> {
+    let layout = Layout::of_header(columns, settings)?;
+    match (settings.scale, &settings.bounds) {
+        (None, _) => Ok(layout),
+        (Some(_), Some(bounds)) => layout.scaled(bounds, settings),
+        (Some(_), None) => Err(Error::bad_input_at(
+            "parameters.input.scale",
+            "a resumed training cannot begin to scale: the training before it did not",
+        )),
+    }
+}
+
+/// Learns categories, class names and bounds, and lays out the columns.
+fn learn(train: &Source<'_>, header: &[String], settings: &mut Settings) -> Result<Layout> {
+    let given = std::mem::replace(&mut settings.mappings, Mappings::empty(settings.categoricals.iter().cloned()));
     for column in &settings.categoricals {
-        if let (Some(from), Some(to)) = (known.of(column), settings.mappings.of_mut(column)) {
+        if let (Some(from), Some(to)) = (given.of(column), settings.mappings.of_mut(column)) {
             from.values().iter().for_each(|value| to.add(value));
         }
     }
     settings.class_names = ClassNames::default();
-    settings.network_columns = None;
-    settings
+    learn_values(train, header, settings)?;
+    let layout = Layout::of_header(header, settings)?;
+    if settings.scale.is_some() && settings.bounds.is_none() {
+        learn_bounds(train, &layout, settings)?;
+    }
+    match &settings.bounds {
+        Some(bounds) => layout.scaled(bounds, settings),
+        None => Ok(layout),
+    }
+}
+
+/// Names of the classes, where labels are text.
+fn label_names(settings: &Settings) -> Labels {
+    match settings.labels.as_slice() {
+        [label] => match settings.mappings.of(label) {
+            Some(categories) => Labels::from_names(categories.values().iter().cloned()),
+            None => settings.class_names.labels(),
+        },
+        _ => Labels::default(),
+    }
 }
 
 /// What `data` names. Lines are told from a mistyped path by the separator that any header has.
@@ -127,7 +156,7 @@ fn read_header(source: &Source<'_>, settings: &Settings) -> Result<Vec<String>> 
 }
 
 /// Numbers the values of categorical columns and the names of classes, by first appearance.
-fn learn_values(source: &Source<'_>, header: &[String], settings: &mut Settings) -> Result<Labels> {
+fn learn_values(source: &Source<'_>, header: &[String], settings: &mut Settings) -> Result<()> {
     let layout = Layout::of_header(header, settings)?;
     let mut mappings = std::mem::take(&mut settings.mappings);
     let categoricals: Vec<(usize, &String)> = header
@@ -139,9 +168,9 @@ fn learn_values(source: &Source<'_>, header: &[String], settings: &mut Settings)
         [label] if !settings.regression && mappings.of(label).is_none() => header.iter().position(|name| name == label),
         _ => None,
     };
-    let (mut names, mut text, mut rows) = (Categories::default(), false, 0usize);
+    let (mut names, mut text, mut empty) = (Categories::default(), false, true);
     for_each_row(source, settings, |place, record| {
-        let fields = RowReader { layout: &layout, settings, place }.checked(record)?;
+        let fields = RowReader { layout: &layout, settings, place, labelled: true }.checked(record)?;
         for &(index, name) in &categoricals {
             if let (Some(categories), Ok(value)) = (mappings.of_mut(name), std::str::from_utf8(fields[index])) {
                 categories.add(value);
@@ -151,22 +180,17 @@ fn learn_values(source: &Source<'_>, header: &[String], settings: &mut Settings)
             text |= parse_number(fields[label]).is_none() && !fields[label].is_empty();
             names.add(&String::from_utf8_lossy(fields[label]));
         }
-        rows += 1;
+        empty = false;
         Ok(())
     })?;
-    if rows == 0 {
+    if empty {
         return Err(Error::bad_input("no data could be found"));
     }
     settings.mappings = mappings;
     if text {
         settings.class_names = ClassNames::found(names.values().iter().map(String::as_str));
-        return Ok(Labels::from_names(names.values().iter().cloned()));
     }
-    let mapped = match settings.labels.as_slice() {
-        [label] => settings.mappings.of(label),
-        _ => None,
-    };
-    Ok(mapped.map_or_else(Labels::default, |categories| Labels::from_names(categories.values().iter().cloned())))
+    Ok(())
 }
 
 /// Takes the bounds of all rows of the training file, those that become a test set included.
@@ -175,7 +199,7 @@ fn learn_bounds(source: &Source<'_>, layout: &Layout, settings: &mut Settings) -
     let mut collector = BoundsCollector::new(kind, layout.bound_owners(settings).len());
     let mut values = Vec::new();
     for_each_row(source, settings, |place, record| {
-        RowReader { layout, settings, place }.raw(record, &mut values)?;
+        RowReader { layout, settings, place, labelled: true }.raw(record, &mut values)?;
         collector.add(&values);
         Ok(())
     })?;
@@ -190,7 +214,7 @@ fn read_rows(
     settings: &Settings,
     as_values: Option<bool>,
 ) -> Result<(Batch, bool)> {
-    let mut rows = Rows::new(layout.width, layout.label_columns(settings));
+    let mut rows = Rows::new(layout.width, layout.label_columns(settings), true);
     for_each_row(source, settings, |place, record| rows.push(layout, settings, place, record))?;
     let values = rows.labels().are_values(settings.regression);
     if as_values == Some(false) && values {

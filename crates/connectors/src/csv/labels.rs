@@ -31,6 +31,13 @@ impl ClassNames {
         self.0.is_empty()
     }
 
+    /// The names by class.
+    pub(super) fn labels(&self) -> Labels {
+        let mut names: Vec<(&String, &usize)> = self.0.iter().collect();
+        names.sort_unstable_by_key(|(_, id)| **id);
+        Labels::from_names(names.into_iter().map(|(name, _)| name.clone()))
+    }
+
     /// The class of a name.
     pub(super) fn id(&self, name: &str) -> Option<usize> {
         self.0.get(name).copied()
@@ -43,6 +50,7 @@ pub(super) struct LabelValues {
     columns: usize,
     values: Vec<f64>,
     fractional: bool,
+    missing: bool,
 }
 
 impl LabelValues {
@@ -51,8 +59,9 @@ impl LabelValues {
         Self { columns, ..Self::default() }
     }
 
-    /// Adds the labels of one row.
+    /// Adds the labels of one row; NaN stands for an empty cell.
     pub(super) fn extend(&mut self, row: &[f64]) {
+        self.missing |= row.iter().any(|value| value.is_nan());
         self.fractional |= row.iter().any(|value| value.fract() != 0.0);
         self.values.extend_from_slice(row);
     }
@@ -62,12 +71,12 @@ impl LabelValues {
         regression || self.columns != 1 || self.fractional
     }
 
-    /// The targets; `None` without label columns.
+    /// The targets; `None` without label columns and where one of them is empty.
     ///
     /// # Errors
     /// [`Error::Internal`] when rows were added with another number of labels.
     pub(super) fn into_targets(self, as_values: bool) -> Result<Option<Targets>> {
-        if self.columns == 0 {
+        if self.columns == 0 || self.missing {
             return Ok(None);
         }
         if !as_values {

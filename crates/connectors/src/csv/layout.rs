@@ -132,26 +132,21 @@ impl Layout {
             return self.renamed(header, settings);
         }
         let mut columns = Vec::with_capacity(header.len());
+        let mut found = vec![false; self.columns.len()];
         for name in header {
-            let column = match places.get(name.as_str()) {
+            columns.push(match places.get(name.as_str()) {
+                Some(&place) if std::mem::replace(&mut found[place], true) => {
+                    return Err(Error::bad_input(format!("column {name} occurs twice in the header")));
+                }
                 Some(&place) => self.columns[place].clone(),
                 None => match role(name, 0, settings)? {
                     role @ (Role::Ignored | Role::Id | Role::Label(_)) => Column { name: name.clone(), role },
                     Role::Number(_) | Role::Category(..) => return Err(self.unknown_column(name)),
                 },
-            };
-            if columns.contains(&column) && column.is_feature() {
-                return Err(Error::bad_input(format!("column {name} occurs twice in the header")));
-            }
-            columns.push(column);
+            });
         }
-        match self.columns.iter().find(|column| column.is_feature() && !columns.contains(column)) {
-            Some(missing) => Err(Error::bad_input(format!(
-                "column {} of the training data is missing: expected {}, found {}",
-                missing.name,
-                self.feature_names().join(","),
-                header.join(",")
-            ))),
+        match self.columns.iter().zip(found).find(|(column, found)| column.is_feature() && !found) {
+            Some((missing, _)) => Err(self.missing_column(missing, header)),
             None => Ok(Self { columns, width: self.width, scales: self.scales.clone() }),
         }
     }
@@ -172,12 +167,7 @@ impl Layout {
             columns.push(Column { name: name.clone(), role });
         }
         match features.next() {
-            Some(missing) => Err(Error::bad_input(format!(
-                "column {} of the training data is missing: expected {}, found {}",
-                missing.name,
-                self.feature_names().join(","),
-                header.join(",")
-            ))),
+            Some(missing) => Err(self.missing_column(missing, header)),
             None => Ok(Self { columns, width: self.width, scales: self.scales.clone() }),
         }
     }
@@ -185,6 +175,15 @@ impl Layout {
     fn unknown_column(&self, name: &str) -> Error {
         let known = self.feature_names().join(",");
         Error::bad_input(format!("column {name} is not in the training data, which has {known}; ignore it?"))
+    }
+
+    fn missing_column(&self, missing: &Column, header: &[String]) -> Error {
+        Error::bad_input(format!(
+            "column {} of the training data is missing: expected {}, found {}",
+            missing.name,
+            self.feature_names().join(","),
+            header.join(",")
+        ))
     }
 
     /// Names of the columns that make features.

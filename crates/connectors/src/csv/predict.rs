@@ -134,7 +134,7 @@ impl Predictor {
     }
 
     fn push(&self, rows: &mut Option<Rows>, layout: &Layout, place: Place<'_>, record: Record<'_>) -> Result<()> {
-        let rows = rows.get_or_insert_with(|| Rows::new(layout.width, layout.label_columns(&self.settings)));
+        let rows = rows.get_or_insert_with(|| Rows::new(layout.width, layout.label_columns(&self.settings), false));
         if rows.len() >= self.settings.limits.items {
             let reason = format!("more than {} rows in one request", self.settings.limits.items);
             return Err(Error::bad_input_at(place.line(record.line, None), reason));
@@ -145,7 +145,7 @@ impl Predictor {
     /// The layout that the first line of a source implies, and whether that line is a header. Files always have one.
     fn first_line(&self, record: Record<'_>, is_line: bool) -> Result<(Cow<'_, Layout>, bool)> {
         if !is_line || self.is_header(record.fields) {
-            return Ok((Cow::Owned(self.of_header(&input::header(record))?), true));
+            return Ok((self.of_header(&input::header(record))?, true));
         }
         let layout = match &self.trained {
             Some(trained) => Cow::Borrowed(trained.form(record.fields).unwrap_or(&trained.forms[0])),
@@ -184,12 +184,15 @@ impl Predictor {
         }
     }
 
-    fn of_header(&self, header: &[String]) -> Result<Layout> {
+    fn of_header(&self, header: &[String]) -> Result<Cow<'_, Layout>> {
         let layout = match &self.trained {
-            Some(trained) => trained.all.reordered(header, &self.settings)?,
-            None => Layout::of_header(header, &self.settings)?,
+            Some(trained) => match trained.forms.iter().find(|form| form.names().eq(header)) {
+                Some(form) => Cow::Borrowed(form),
+                None => Cow::Owned(trained.all.reordered(header, &self.settings)?),
+            },
+            None => Cow::Owned(Layout::of_header(header, &self.settings)?),
         };
-        self.finished(Cow::Owned(layout)).map(Cow::into_owned)
+        self.finished(layout)
     }
 
     /// Checks a layout against the network and scales it, by position where it is not scaled by name already.

@@ -40,6 +40,8 @@ pub(super) struct RowReader<'a> {
     pub(super) settings: &'a Settings,
     /// Where the lines come from.
     pub(super) place: Place<'a>,
+    /// An empty label is a mistake; otherwise it is read as NaN.
+    pub(super) labelled: bool,
 }
 
 impl<'a> RowReader<'a> {
@@ -159,6 +161,9 @@ impl<'a> RowReader<'a> {
     }
 
     fn label(&self, line: u64, column: &Column, label: usize, field: &[u8]) -> Result<f64> {
+        if field.is_empty() && !self.labelled {
+            return Ok(f64::NAN);
+        }
         if self.settings.mappings.of(&column.name).is_some() {
             return Ok(self.category(line, column, field)? as f64);
         }

@@ -20,13 +20,15 @@ pub(super) struct Rows {
     uris: Vec<String>,
     labels: LabelValues,
     label_row: Vec<f64>,
+    labelled: bool,
 }
 
 impl Rows {
-    /// For rows of `width` features and `label_columns` labels.
-    pub(super) fn new(width: usize, label_columns: usize) -> Self {
+    /// For rows of `width` features and `label_columns` labels; with `labelled`, an empty label is refused.
+    pub(super) fn new(width: usize, label_columns: usize, labelled: bool) -> Self {
         Self {
             width,
+            labelled,
             features: Vec::new(),
             uris: Vec::new(),
             labels: LabelValues::new(label_columns),
@@ -37,7 +39,7 @@ impl Rows {
     /// Reads one more line. Its uri is its id, or its 1-based number.
     ///
     /// # Errors
-    /// [`Error::BadInput`] naming line and column.
+    /// [`Error::BadInput`] naming line and column, also when the table outgrows `table_bytes`.
     pub(super) fn push(
         &mut self,
         layout: &Layout,
@@ -45,7 +47,13 @@ impl Rows {
         place: Place<'_>,
         record: Record<'_>,
     ) -> Result<()> {
-        let id = RowReader { layout, settings, place }.read(record, &mut self.features, &mut self.label_row)?;
+        let bytes = (self.features.len() + layout.width) * size_of::<f32>();
+        if bytes as u64 > settings.limits.table_bytes {
+            let reason = format!("the table takes more than {} bytes", settings.limits.table_bytes);
+            return Err(Error::bad_input_at(place.line(record.line, None), reason));
+        }
+        let reader = RowReader { layout, settings, place, labelled: self.labelled };
+        let id = reader.read(record, &mut self.features, &mut self.label_row)?;
         self.labels.extend(&self.label_row);
         self.uris.push(match id {
             Some(id) => String::from_utf8_lossy(id).into_owned(),

@@ -156,20 +156,30 @@ fn a_second_file_is_the_test_set_and_takes_the_bounds_of_the_first() {
 }
 
 #[test]
-fn a_retrained_service_learns_its_bounds_anew() {
-    let first = fit(&sent(json!({"label": "y", "scale": true})), &["a,y", "0,0", "4,1"]);
-    let again = fit(&stored(first.state), &["a,y", "0,0", "8,1"]);
-    assert_eq!(again.report["max_vals"], json!([8.0, 1.0]));
+fn a_resumed_training_keeps_bounds_categories_and_classes() {
+    let first = sent(json!({"label": "y", "scale": true, "categoricals": ["c"]}));
+    let first = fit(&first, &["a,c,y", "0,red,no", "4,blue,yes"]);
+    let resume = || Setup { labels: first.labels.clone(), ..stored(first.state.clone()) };
+    let again = fit(&resume(), &["y,c,a", "yes,blue,8"]);
+    let batch = all(again.train.as_ref());
+    assert_eq!((features(&batch), classes(&batch)), (vec![vec![2.0, 0.0, 1.0]], vec![1]));
+    assert_eq!((&again.state, &again.labels), (&first.state, &first.labels));
+    assert!(refuse(&resume(), &["a,c,y", "0,green,no"]).contains("unknown category green for variable c"));
+    assert!(refuse(&resume(), &["a,c,y", "0,red,maybe"]).contains("label maybe of column y"));
+}
+
+#[test]
+fn bounds_of_the_request_stand() {
     let given = json!({"label": "y", "scale": true, "min_vals": [0, 0], "max_vals": [16, 1]});
     let given = fit(&sent(given), &["a,y", "0,0", "8,1"]);
-    assert_eq!(features(&all(given.train.as_ref())), [[0.0], [0.5]], "bounds of the request stand");
+    assert_eq!(features(&all(given.train.as_ref())), [[0.0], [0.5]]);
 }
 
 #[test]
 fn every_complaint_names_what_and_where() {
     let iris = fixture("iris.csv");
     let label = || sent(json!({"label": "target"}));
-    let cases: [(Setup, &[&str], &[&str]); 13] = [
+    let cases: [(Setup, &[&str], &[&str]); 14] = [
         (label(), &[], &["missing data"]),
         (sent(json!({})), &[&iris], &["missing label column parameter"]),
         (sent(json!({"label": "y"})), &[&iris], &["cannot find label column y"]),
@@ -180,6 +190,7 @@ fn every_complaint_names_what_and_where() {
         (label(), &[env!("CARGO_MANIFEST_DIR")], &["is a directory, requires a CSV file"]),
         (label(), &["a,target"], &["no data could be found"]),
         (label(), &["a,target", "1,0", "x,1"], &["column a is not a number", "data[2], column a"]),
+        (label(), &["a,target", "1,"], &["column target is not a number", "an empty cell"]),
         (label(), &["a,target", "1,0,5"], &["expected 2 columns (a,target), found 3", "data[1]"]),
         (sent(json!({"label": "target", "test_split": 0.9})), &["a,target", "1,0"], &["leaves nothing of 1 rows"]),
         (sent(json!({"label": ["target", "b"]})), &["target,b,c", "1,x,2"], &["column b is not a number"]),

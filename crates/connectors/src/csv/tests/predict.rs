@@ -110,6 +110,31 @@ fn labels_of_a_labelled_file_come_along() {
 }
 
 #[test]
+fn a_row_without_its_label_is_no_mistake() {
+    let batch = stored(iris_state()).read(&["id,sl,sw,pl,pw,target", "901,5.1,3.5,1.4,0.2,", "902,6.3,3.3,6.0,2.5,2"]);
+    assert_near(&features(&batch), &[&ROW_901, &ROW_902]);
+    assert_eq!(batch.targets, None);
+}
+
+#[test]
+fn a_url_is_read_like_a_file() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/rows.csv", listener.local_addr().expect("bound"));
+    let answering = std::thread::spawn(move || {
+        use std::io::{BufRead, BufReader, Write};
+        let (mut stream, _) = listener.accept().expect("a client");
+        let request = BufReader::new(stream.try_clone().expect("a clone"));
+        request.lines().map(|line| line.expect("a request")).find(String::is_empty);
+        let body = "id,sl,sw,pl,pw\r\n901,5.1,3.5,1.4,0.2\r\n";
+        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).expect("an open connection");
+    });
+    let batch = stored(iris_state()).read(&[&url]);
+    answering.join().expect("answered");
+    assert_near(&features(&batch), &[&ROW_901]);
+    assert_eq!(batch.uris, ["901"]);
+}
+
+#[test]
 fn stored_class_names_decide_what_a_label_is() {
     let lines = ["a,kind", "1,square", "2,circle"];
     let labels = Labels::from_names(["circle", "square"]);
@@ -204,8 +229,10 @@ fn tables_and_requests_are_bounded() {
     let refused = Setup { limits, ..stored(Section::new()) }.refuse(&["1", "2", "3"]);
     assert_eq!(refused, "more than 2 rows in one request (data[2])");
     let limits = InputLimits { table_bytes: 10, ..InputLimits::default() };
-    let refused = Setup { limits, ..stored(Section::new()) }.refuse(&[&fixture("iris_nolabel.csv")]);
+    let small = Setup { limits, ..stored(Section::new()) };
+    let refused = small.refuse(&[&fixture("iris_nolabel.csv")]);
     assert!(refused.contains("at most 10 are read"), "{refused}");
+    assert_eq!(small.refuse(&["1,2", "3,4"]), "the table takes more than 10 bytes (data[1])");
     let refused = stored(Section::new()).refuse(&[env!("CARGO_MANIFEST_DIR")]);
     assert!(refused.contains("is a directory, requires a CSV file"), "{refused}");
 }
