@@ -59,12 +59,12 @@ fn request<'a>(case: &'a BackendCase<'_>, mllib: &'a Section, none: &'a Section)
 
 fn opens(case: &BackendCase<'_>) -> Opened {
     let none = Section::new();
+    let files = case.repository.files().expect("listed");
     let mut mllib = case.mllib.clone();
     mllib.insert("no_such_parameter".to_owned(), json!(1));
     let opened = case.backend.open(&request(case, &mllib, &none)).expect("unknown parameters are no error");
     assert_eq!(opened.unknown_parameters, ["parameters.mllib.no_such_parameter"]);
 
-    let files = case.repository.files().expect("listed");
     let opened = case.backend.open(&request(case, &case.mllib, &none)).expect("opens");
     assert_eq!(opened.unknown_parameters, [""; 0]);
     assert!(!opened.files.is_empty(), "some file decides the answers");

@@ -3,3 +3,6 @@
 
 pub mod backend;
 pub mod connector;
+
+#[cfg(test)]
+mod tests;

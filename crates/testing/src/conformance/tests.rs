@@ -1,0 +1,218 @@
+//! The suites accept a small connector and a small backend that keep the rules, and find every rule broken.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use dede_core::backend::{
+    Backend, DecidingFile, EngineOptions, Model, ModelDescription, OpenRequest, Opened, PredictOptions, ServiceType,
+    Task, TrainRequest, TrainingPlan,
+};
+use dede_core::connector::{Connector, Fitted, Reader, ReaderContext};
+use dede_core::data::{Batch, DataKind, SampleShape, Samples};
+use dede_core::error::{Error, Result};
+use dede_core::outputs::Outputs;
+use dede_core::parameters::{Section, parse};
+use dede_core::repository::Repository;
+use dede_core::tensor::Tensor;
+use serde_json::json;
+
+use super::backend::{BackendCase, backend_suite};
+use super::connector::{ConnectorCase, connector_suite};
+
+/// A rule to break.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Broken {
+    Nothing,
+    EmptyData,
+    Order,
+    BadItem,
+    UnknownParameter,
+    Shape,
+    Batching,
+    Misfit,
+    Layer,
+    Files,
+}
+
+fn breaks_only(suite: impl Fn(Broken), rules: &[Broken]) {
+    suite(Broken::Nothing);
+    for &rule in rules {
+        assert!(catch_unwind(AssertUnwindSafe(|| suite(rule))).is_err(), "{rule:?} is not found");
+    }
+}
+
+/// Rows of two numbers: `1,2`.
+struct Pairs(Broken);
+
+#[derive(serde::Deserialize)]
+struct PairOptions {
+    #[serde(rename = "separator")]
+    _separator: Option<String>,
+}
+
+impl Connector for Pairs {
+    fn name(&self) -> &'static str {
+        "pairs"
+    }
+
+    fn kind(&self) -> DataKind {
+        DataKind::Table
+    }
+
+    fn open(&self, context: &ReaderContext<'_>) -> Result<Box<dyn Reader>> {
+        let parsed = parse::<PairOptions>(context.parameters, "parameters.input").map_err(Error::BadInput)?;
+        let unknown = if self.0 == Broken::UnknownParameter { Vec::new() } else { parsed.unknown };
+        Ok(Box::new(PairReader { broken: self.0, unknown }))
+    }
+}
+
+struct PairReader {
+    broken: Broken,
+    unknown: Vec<String>,
+}
+
+impl Reader for PairReader {
+    fn read(&self, data: &[String]) -> Result<Batch> {
+        if data.is_empty() && self.broken != Broken::EmptyData {
+            return Err(Error::bad_input("missing data"));
+        }
+        let mut values = Vec::new();
+        for item in data {
+            match item.split_once(',').map(|(a, b)| (a.parse::<f32>(), b.parse::<f32>())) {
+                Some((Ok(a), Ok(b))) => values.extend([a, b]),
+                _ if self.broken == Broken::BadItem => values.extend([0.0, 0.0]),
+                _ => return Err(Error::bad_input_at(item, "not a pair")),
+            }
+        }
+        if self.broken == Broken::Order {
+            values.reverse();
+        }
+        let table = Tensor::new(vec![data.len(), 2], values).expect("two values per item");
+        Ok(Batch { samples: Samples::Table(table), uris: data.to_vec(), targets: None })
+    }
+
+    fn fit(&self, _: &[String]) -> Result<Fitted> {
+        Err(Error::bad_input("pairs have no targets"))
+    }
+
+    fn shape(&self) -> Option<SampleShape> {
+        Some(SampleShape::Row { columns: if self.broken == Broken::Shape { 3 } else { 2 } })
+    }
+
+    fn unknown_parameters(&self) -> &[String] {
+        &self.unknown
+    }
+}
+
+#[test]
+fn the_connector_suite_finds_every_broken_rule() {
+    let suite = |broken| {
+        connector_suite(&ConnectorCase {
+            connector: &Pairs(broken),
+            parameters: Section::new(),
+            shape: None,
+            items: vec!["1,2".into(), "3,4".into(), "5,6".into()],
+            refused: vec![("1".into(), "not a pair")],
+            wrong_parameter: ("separator", json!(1)),
+            training: None,
+        });
+    };
+    breaks_only(suite, &[Broken::EmptyData, Broken::Order, Broken::BadItem, Broken::UnknownParameter, Broken::Shape]);
+}
+
+/// Answers the sum of a row of two.
+struct Sums(Broken);
+
+impl Backend for Sums {
+    fn name(&self) -> &'static str {
+        "sums"
+    }
+
+    fn accepts(&self, kind: DataKind, _: ServiceType) -> bool {
+        kind == DataKind::Table
+    }
+
+    fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
+        let task = Task::Regression { targets: 1 };
+        let path = request.repository.root().join("sums.txt");
+        if self.0 == Broken::Files {
+            std::fs::write(request.repository.root().join("opened"), "").map_err(Error::io("write opened"))?;
+        }
+        let unknown = request.mllib.keys().map(|key| format!("parameters.mllib.{key}"));
+        let unknown_parameters = if self.0 == Broken::UnknownParameter { Vec::new() } else { unknown.collect() };
+        let description = ModelDescription {
+            task,
+            shape: SampleShape::Row { columns: 2 },
+            parameters: 2,
+            flops: 0,
+            engine: "addition".into(),
+            weights: "sums.txt".into(),
+        };
+        Ok(Opened {
+            model: Some(Arc::new(SumModel { broken: self.0, description })),
+            task: Some(task),
+            files: vec![DecidingFile { name: "sums.txt".into(), path }],
+            unknown_parameters,
+        })
+    }
+
+    fn plan(&self, _: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
+        Err(Error::bad_parameter("sums cannot be trained"))
+    }
+
+    fn is_library_file(&self, _: &str) -> bool {
+        false
+    }
+}
+
+struct SumModel {
+    broken: Broken,
+    description: ModelDescription,
+}
+
+impl Model for SumModel {
+    fn description(&self) -> &ModelDescription {
+        &self.description
+    }
+
+    fn predict(&self, samples: &Samples, options: &PredictOptions) -> Result<Outputs> {
+        if let (Some(layer), false) = (&options.extract_layer, self.broken == Broken::Layer) {
+            return Err(Error::bad_parameter(format!("no layer {layer}")));
+        }
+        let Samples::Table(table) = samples else {
+            return Err(Error::bad_parameter("images have no sum"));
+        };
+        if table.row_len() != 2 && self.broken != Broken::Misfit {
+            return Err(Error::bad_parameter("a sum is of two"));
+        }
+        let rows = table.rows();
+        let drift = if self.broken == Broken::Batching && options.batch_size == Some(1) { 0.1 } else { 0.0 };
+        let mut sums: Vec<_> = (0..rows).map(|row| table.row(row).iter().sum::<f32>() + drift).collect();
+        if self.broken == Broken::Order {
+            sums.reverse();
+        }
+        Ok(Outputs::Regression(Tensor::new(vec![rows, 1], sums).expect("one sum per row")))
+    }
+}
+
+#[test]
+fn the_backend_suite_finds_every_broken_rule() {
+    let suite = |broken| {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(directory.path().join("sums.txt"), "+").expect("written");
+        let repository = Repository::open(directory.path(), false).expect("a repository");
+        backend_suite(&BackendCase {
+            backend: &Sums(broken),
+            repository: &repository,
+            mllib: Section::new(),
+            input: Section::new(),
+            samples: Samples::Table(Tensor::new(vec![3, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 7.0]).expect("three rows")),
+            engine: EngineOptions { threads: 1, concurrency: 1, engine: None },
+            tolerance: 1e-6,
+        });
+    };
+    breaks_only(
+        suite,
+        &[Broken::UnknownParameter, Broken::Order, Broken::Batching, Broken::Misfit, Broken::Layer, Broken::Files],
+    );
+}
