@@ -69,14 +69,7 @@ fn normal(uniform: &mut dyn FnMut() -> f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A small linear congruential generator (Knuth's MMIX constants).
-    fn generator(mut state: u64) -> impl FnMut() -> f64 {
-        move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 11) as f64 / (1u64 << 53) as f64
-        }
-    }
+    use crate::reference::generator;
 
     fn moments(values: &[f32]) -> (f64, f64) {
         let n = values.len() as f64;

@@ -8,6 +8,14 @@ use crate::layer::{BroadcastOperation, Convolution, Eltwise, Layer, Lrn, LrnRegi
 use crate::shape::Shape;
 use crate::weights::Weight;
 
+/// Reproducible numbers uniform in `[0, 1)`: a linear congruential generator with Knuth's MMIX constants.
+pub(crate) fn generator(mut state: u64) -> impl FnMut() -> f64 {
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
 /// All values of a network for one sample of its only input.
 pub(crate) fn run(graph: &Graph, sample: &[f64]) -> BTreeMap<String, Vec<f64>> {
     let shapes = graph.shapes().unwrap();

@@ -1,4 +1,4 @@
-//! The protobuf wire format (https://protobuf.dev/programming-guides/encoding/): a reader that borrows and a writer. It
+//! The protobuf wire format (<https://protobuf.dev/programming-guides/encoding/>): a reader that borrows and a writer. It
 //! owns varints, lengths and their checks; it knows no message. Reading allocates nothing, so a hostile file cannot make a
 //! small message large, and weights are copied once, straight from the file's bytes; a file whose messages we know only in
 //! part can be changed without losing the rest.
@@ -143,6 +143,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// A writer with room for `bytes`.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
+    }
+
     /// The bytes written.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes

@@ -1,4 +1,4 @@
-//! Caffe's files (`caffe.proto`, https://github.com/BVLC/caffe/blob/master/src/caffe/proto/caffe.proto): the network as
+//! Caffe's files (`caffe.proto`, <https://github.com/BVLC/caffe/blob/master/src/caffe/proto/caffe.proto>): the network as
 //! text, its weights and a mean image as binary. It owns Caffe's names, defaults and legacy forms; the graph it makes no
 //! longer shows where it came from. Callers open the files and give their names for messages.
 //!

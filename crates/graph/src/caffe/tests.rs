@@ -8,6 +8,7 @@ use super::*;
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::shape::Shape;
+use crate::wire::Writer;
 
 fn repository(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../testing/fixtures/models").join(name)
@@ -269,6 +270,90 @@ fn mean_images_are_read() {
         assert!((mean - written).abs() < 1e-3, "{mean} {written}");
     }
     assert!(read_mean(b"\x08\x01\x10\x03").is_err());
+}
+
+type BlobWriter<'a> = &'a dyn Fn(&mut Writer);
+
+/// A caffemodel of one layer `l` with blobs that `blobs` write.
+fn caffemodel(blobs: &[BlobWriter<'_>], transpose: bool) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.message(100, |writer| {
+        writer.bytes(1, b"l");
+        blobs.iter().for_each(|blob| writer.message(7, blob));
+        if transpose {
+            writer.message(117, |writer| writer.integer(6, 1));
+        }
+    });
+    writer.into_bytes()
+}
+
+fn filled(layer: &str, model: &[u8]) -> Result<Graph> {
+    let mut graph = small(&format!("layer {{ name: 'l' bottom: 'data' top: 'l' {layer} }}"))?;
+    read_weights(&mut graph, model)?;
+    graph.check()?;
+    Ok(graph)
+}
+
+fn packed_dims(writer: &mut Writer, dims: &[u8]) {
+    writer.message(7, |writer| writer.bytes(1, dims));
+}
+
+#[test]
+fn blobs_are_read_in_every_form() {
+    let numbers = |range: std::ops::Range<u8>| range.map(f32::from).collect::<Vec<f32>>();
+    let weight = |graph: Graph, name: &str| graph.weights.get(name).unwrap().data().to_vec();
+    // Statistics are sums, to be divided by the third blob.
+    let sums = |writer: &mut Writer| {
+        packed_dims(writer, &[3]);
+        writer.floats(5, &[2.0, 4.0, 6.0]);
+    };
+    let divisor = |writer: &mut Writer| writer.float(5, 2.0);
+    let graph = filled("type: 'BatchNorm'", &caffemodel(&[&sums, &sums, &divisor], false)).unwrap();
+    assert_eq!(weight(graph, "l.running_mean"), [1.0, 2.0, 3.0]);
+    let zero = |writer: &mut Writer| writer.float(5, 0.0);
+    let graph = filled("type: 'BatchNorm'", &caffemodel(&[&sums, &sums, &zero], false)).unwrap();
+    assert_eq!(weight(graph, "l.running_variance"), [0.0; 3]);
+    // Doubles, one by one and packed; four axes of before shapes; a weight stored [inputs, outputs].
+    let doubles = |writer: &mut Writer| {
+        [1, 1, 1, 3].iter().zip(1..).for_each(|(&dim, field)| writer.integer(field, dim));
+        let bytes: Vec<u8> = [0.5f64, 1.5, 2.5].iter().flat_map(|value| value.to_le_bytes()).collect();
+        writer.bytes(8, &bytes);
+    };
+    let graph = filled("type: 'Scale'", &caffemodel(&[&doubles], false)).unwrap();
+    assert_eq!(weight(graph, "l.weight"), [0.5, 1.5, 2.5]);
+    let inner = "type: 'InnerProduct' inner_product_param { num_output: 2 axis: 3 bias_term: false }";
+    let columns = |writer: &mut Writer| {
+        packed_dims(writer, &[8, 2]);
+        writer.floats(5, &numbers(0..16));
+    };
+    let graph = filled(inner, &caffemodel(&[&columns], true)).unwrap();
+    let expected: Vec<f32> = (0..16u8).map(|index| f32::from(index % 8 * 2 + index / 8)).collect();
+    assert_eq!(weight(graph, "l.weight"), expected);
+}
+
+#[test]
+fn blobs_that_do_not_fit_name_the_layer() {
+    let three = |writer: &mut Writer| writer.floats(5, &[1.0; 3]);
+    let shaped = |writer: &mut Writer| {
+        packed_dims(writer, &[3]);
+        writer.floats(5, &[1.0; 2]);
+    };
+    let huge = |writer: &mut Writer| packed_dims(writer, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]);
+    let ragged = |writer: &mut Writer| {
+        packed_dims(writer, &[3]);
+        writer.bytes(5, &[0; 13]);
+    };
+    let cases: [(&[BlobWriter<'_>], &str); 6] = [
+        (&[], "layer l: weight l.weight is missing"),
+        (&[&three], "layer l: blob for l.weight should have shape [3], found []"),
+        (&[&shaped], "layer l: blob for l.weight should have 3 values, found 2"),
+        (&[&huge], "layer l: blob for l.weight should have shape [3], found [9223372036854775807]"),
+        (&[&ragged], "layer l: 13 bytes are not whole floats"),
+        (&[&shaped, &shaped], "layer l: a Scale here has 1 blobs, found 2"),
+    ];
+    for (blobs, expected) in cases {
+        assert_eq!(filled("type: 'Scale'", &caffemodel(blobs, false)).unwrap_err().to_string(), expected);
+    }
 }
 
 /// Any edit of a file: bytes changed, some cut out, the rest cut off.

@@ -1,4 +1,4 @@
-//! The protobuf text format (https://protobuf.dev/reference/protobuf/textformat-spec/) as a tree with line numbers. It owns
+//! The protobuf text format (<https://protobuf.dev/reference/protobuf/textformat-spec/>) as a tree with line numbers. It owns
 //! the grammar; it knows no message, so that fields nobody asks for, of any fork of Caffe, do no harm.
 
 use crate::error::{Error, Result};
@@ -120,9 +120,10 @@ impl Number for i64 {
 }
 
 impl Number for f32 {
-    const EXPECTED: &'static str = "a number";
+    const EXPECTED: &'static str = "a finite number";
     fn parse(text: &str) -> Option<Self> {
-        text.parse().ok().or_else(|| text.strip_suffix(['f', 'F'])?.parse().ok())
+        let number: Option<Self> = text.parse().ok().or_else(|| text.strip_suffix(['f', 'F'])?.parse().ok());
+        number.filter(|number| number.is_finite())
     }
 }
 

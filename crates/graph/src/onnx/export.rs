@@ -43,7 +43,9 @@ pub fn export(graph: &Graph, options: &ExportOptions) -> Result<Vec<u8>> {
     let shapes = graph.shapes()?;
     let lowering = Lowering::of(&graph, &shapes)?;
     let description = read::describe(&graph)?;
-    let mut writer = Writer::default();
+    // Weights are nearly all of a file: with room for them the buffer never grows to twice its size.
+    let weights: usize = graph.weights.iter().map(|(_, weight)| size_of_val(&weight.data()[..])).sum();
+    let mut writer = Writer::with_capacity(weights + weights / 64 + 512 * (graph.nodes.len() + 8) + description.len());
     writer.integer(format::model::IR_VERSION, IR_VERSION);
     writer.bytes(format::model::PRODUCER_NAME, b"dede");
     writer.message(format::model::OPSET_IMPORT, |writer| writer.integer(SECOND, OPSET));
@@ -52,7 +54,9 @@ pub fn export(graph: &Graph, options: &ExportOptions) -> Result<Vec<u8>> {
         writer.bytes(SECOND, description.as_bytes());
     });
     writer.message(format::model::GRAPH, |writer| {
-        writer.bytes(field::NAME, graph.name.as_bytes());
+        // ONNX wants a name, Caffe does not.
+        let name = if graph.name.is_empty() { "network" } else { &graph.name };
+        writer.bytes(field::NAME, name.as_bytes());
         lowering.write(writer);
         let mut value = |number, name: &str| {
             let dims = shapes.get(name).map_or(&[][..], |shape| shape.dims());

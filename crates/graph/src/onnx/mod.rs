@@ -1,4 +1,4 @@
-//! ONNX files (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto): written from a [`crate::Graph`], read back when we
+//! ONNX files (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>): written from a [`crate::Graph`], read back when we
 //! wrote them, looked into and given further outputs whoever wrote them. It owns ONNX's field numbers, and how each layer
 //! becomes operators that every engine computes right; it runs nothing.
 

@@ -10,16 +10,8 @@ use rten_tensor::prelude::*;
 use super::*;
 use crate::caffe::{NetworkOptions, import as import_caffe, parse_network};
 use crate::graph::Graph;
-use crate::reference;
+use crate::reference::{self, generator};
 use crate::weights::Weight;
-
-/// A linear congruential generator of numbers in `[0, 1)` (Knuth's MMIX constants).
-fn generator(mut state: u64) -> impl FnMut() -> f64 {
-    move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
 
 /// A network of one image input `data`, 3 × 7 × 9, and `layers`, with random weights.
 fn network(layers: &str) -> Graph {
