@@ -1,0 +1,44 @@
+//! Ready, not ready, stopping.
+
+use serde_json::{Value, json};
+
+use crate::server::{Server, eventually};
+
+#[test]
+fn a_signal_ends_the_server_in_order() {
+    for signal in ["TERM", "INT"] {
+        let server = Server::start(&[]);
+        assert_eq!(server.send("GET", "/readyz", "").status, 200);
+        let idle = server.connect();
+        server.signal(signal);
+        let (status, _) = server.wait();
+        assert_eq!(status.code(), Some(0), "{signal}");
+        drop(idle);
+    }
+}
+
+#[test]
+fn not_ready_comes_before_the_end_and_requests_are_still_answered() {
+    let server = Server::start(&["--drain-delay", "600"]);
+    let mut connection = server.connect();
+    server.signal("TERM");
+    eventually("not ready", || server.send("GET", "/readyz", "").status == 503);
+    let response = connection.send("GET", "/info", b"").expect("answered");
+    assert_eq!((response.status, response.header("connection")), (200, Some("close")));
+    assert_eq!(server.send("GET", "/healthz", "").status, 200);
+    server.signal("TERM");
+    let (status, _) = server.wait();
+    assert_ne!(status.code(), Some(0), "a second signal ends it at once");
+}
+
+#[test]
+fn readiness_has_the_envelope_and_a_retry_after() {
+    let server = Server::start(&["--drain-delay", "600"]);
+    let (code, body) = server.json("GET", "/readyz", &Value::Null);
+    assert_eq!((code, body), (200, json!({"status": {"code": 200, "msg": "OK"}})));
+    server.signal("TERM");
+    eventually("not ready", || server.send("GET", "/readyz", "").status == 503);
+    let response = server.send("GET", "/readyz", "");
+    assert_eq!(response.header("retry-after"), Some("1"));
+    assert_eq!(response.json().expect("JSON")["status"]["dd_msg"], "the server is stopping");
+}

@@ -1,0 +1,119 @@
+//! A real server process on a free port, with a directory of its own; it ends with the test.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use dede_testing::http::{Connection, Response};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longest wait for anything a process does.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    directory: TempDir,
+}
+
+impl Server {
+    /// Starts `dede serve` on a free port with further arguments.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a temporary directory"), arguments)
+    }
+
+    /// As [`Server::start`], with the state that is in `directory`.
+    pub(crate) fn start_in(directory: TempDir, arguments: &[&str]) -> Self {
+        let (mut child, log) = spawn(directory.path(), arguments);
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
+        let address = line.trim().rsplit(' ').next().and_then(|address| address.parse().ok());
+        let Some(address) = address else {
+            let _ = child.kill();
+            panic!("no server: {line:?}\n{}", std::fs::read_to_string(log).unwrap_or_default());
+        };
+        Self { child, address, directory }
+    }
+
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.address).expect("the server listens")
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Response {
+        let sent = self.connect().send(method, path, body.as_bytes());
+        sent.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
+    }
+
+    /// One request, its status and its JSON.
+    pub(crate) fn json(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let response = self.send(method, path, &text);
+        (response.status, response.json().expect("answers are JSON"))
+    }
+
+    /// What it logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(log_file(self.directory.path())).unwrap_or_default()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success(), "signal {name} not sent");
+    }
+
+    /// Waits for its end; gives its directory back for a restart.
+    pub(crate) fn wait(mut self) -> (ExitStatus, TempDir) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().expect("temporary"));
+                return (status, directory);
+            }
+            assert!(Instant::now() < deadline, "the server does not end\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn log_file(directory: &Path) -> PathBuf {
+    directory.join("server.log")
+}
+
+/// Starts the process; its log goes to a file in `directory`, its state is there too.
+pub(crate) fn spawn(directory: &Path, arguments: &[&str]) -> (Child, PathBuf) {
+    let log = log_file(directory);
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
+    let child = Command::new(env!("CARGO_BIN_EXE_dede"))
+        .args(["serve", "--port", "0", "--state-dir"])
+        .arg(directory.join("state"))
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(file)
+        .spawn()
+        .expect("the binary runs");
+    (child, log)
+}
+
+/// Waits until `done` says so.
+pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
