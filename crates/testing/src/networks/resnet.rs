@@ -117,7 +117,7 @@ fn normalised(net: &mut Builder, name: &str, bottom: &str, shape: Convolution) -
     let x = net.convolution(name, bottom, shape);
     let sums = |low: f32, high: f32| Fill::Uniform(low * AVERAGE_FACTOR, high * AVERAGE_FACTOR);
     let statistics = vec![
-        Blob { shape: channels.clone(), fill: sums(-0.1, 0.1) },
+        Blob { shape: channels.clone(), fill: sums(-0.02, 0.02) },
         Blob { shape: channels.clone(), fill: sums(0.8, 1.2) },
         Blob { shape: vec![1], fill: Fill::Constant(AVERAGE_FACTOR) },
     ];
@@ -125,7 +125,7 @@ fn normalised(net: &mut Builder, name: &str, bottom: &str, shape: Convolution) -
     net.layer(&format!("{name}_bn"), "BatchNorm", &[&x], &x, parameters, statistics);
     let scale = vec![
         Blob { shape: channels.clone(), fill: Fill::Uniform(0.9, 1.1) },
-        Blob { shape: channels, fill: Fill::Uniform(-0.1, 0.1) },
+        Blob { shape: channels, fill: Fill::Uniform(-0.02, 0.02) },
     ];
     net.layer(&format!("{name}_scale"), "Scale", &[&x], &x, "scale_param {\n  bias_term: true\n}".to_owned(), scale)
 }
