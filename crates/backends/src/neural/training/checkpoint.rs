@@ -31,12 +31,19 @@ pub(super) struct Position {
     pub(super) iteration: u64,
     /// Seed of data order and dropout.
     pub(super) seed: u64,
-    /// Batches that running statistics come from.
-    pub(super) statistics_batches: u64,
     /// Milliseconds trained so far.
     pub(super) elapsed_ms: f64,
     /// Best test result so far.
     pub(super) best: Option<Best>,
+}
+
+/// The metadata entry's content.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    #[serde(flatten)]
+    position: Position,
+    /// Batches that running statistics come from.
+    statistics_batches: u64,
 }
 
 /// The file's name after `iteration` iterations.
@@ -62,7 +69,8 @@ pub(super) fn write(directory: &Path, position: &Position, network: &Network, so
         .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect::<std::result::Result<_, safetensors::SafeTensorError>>()
         .map_err(|error| internal(&error))?;
-    let json = serde_json::to_string(position).map_err(|error| internal(&error))?;
+    let entry = Entry { position: position.clone(), statistics_batches: network.statistics_batches() };
+    let json = serde_json::to_string(&entry).map_err(|error| internal(&error))?;
     let metadata = HashMap::from([(ENTRY.to_owned(), json)]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| internal(&error))?;
     write_atomically(&directory.join(file_name(position.iteration)), &bytes)
@@ -74,7 +82,7 @@ pub(super) fn write(directory: &Path, position: &Position, network: &Network, so
 /// [`Error::BadParameter`] naming the file when it is damaged or was written for another network or solver.
 pub(super) fn read(path: &Path, network: &mut Network, solver: Option<&mut Solver>) -> Result<Position> {
     let bytes = read_bytes(path)?;
-    let position = position_of(path, &bytes)?;
+    let entry = entry_of(path, &bytes)?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, &error))?;
     let names: Vec<(String, Vec<usize>)> =
         network.parameters().iter().map(|parameter| (parameter.name.clone(), parameter.shape.clone())).collect();
@@ -89,8 +97,8 @@ pub(super) fn read(path: &Path, network: &mut Network, solver: Option<&mut Solve
             }
         }
     }
-    network.set_statistics_batches(position.statistics_batches);
-    Ok(position)
+    network.set_statistics_batches(entry.statistics_batches);
+    Ok(entry.position)
 }
 
 /// The newest checkpoint of the newest run that left one that can be read.
@@ -98,12 +106,12 @@ pub(super) fn read(path: &Path, network: &mut Network, solver: Option<&mut Solve
 /// # Errors
 /// [`Error::Io`] when the repository cannot be listed; [`Error::BadParameter`] naming the newest file when there are
 /// checkpoints and all are damaged.
-pub(super) fn newest(repository: &Repository) -> Result<Option<(PathBuf, Position)>> {
+pub(super) fn newest(repository: &Repository) -> Result<Option<PathBuf>> {
     let mut first_error = None;
     for run in repository.runs()?.iter().rev() {
         for (_, path) in in_directory(run.directory())?.into_iter().rev() {
-            match read_bytes(&path).and_then(|bytes| position_of(&path, &bytes)) {
-                Ok(position) => return Ok(Some((path, position))),
+            match read_bytes(&path).and_then(|bytes| entry_of(&path, &bytes)) {
+                Ok(_) => return Ok(Some(path)),
                 Err(error) => {
                     tracing::warn!(%error, "skipping a checkpoint");
                     first_error.get_or_insert(error);
@@ -144,7 +152,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))
 }
 
-fn position_of(path: &Path, bytes: &[u8]) -> Result<Position> {
+fn entry_of(path: &Path, bytes: &[u8]) -> Result<Entry> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(path, &error))?;
     let entry = metadata.metadata().as_ref().and_then(|entries| entries.get(ENTRY));
     let json = entry.ok_or_else(|| damaged(path, &format!("it has no metadata entry {ENTRY}")))?;

@@ -21,7 +21,7 @@ pub(super) enum Goal {
 }
 
 impl Goal {
-    /// Number of values.
+    /// The values of either kind.
     pub(super) fn into_values(self) -> Vec<f32> {
         match self {
             Self::Classes(values) | Self::Values(values) => values,
@@ -46,9 +46,6 @@ impl Goal {
             }
             (Task::Regression { targets: expected }, Targets::Values(tensor)) if tensor.row_len() == expected => {
                 Ok(Self::Values(tensor.values().to_vec()))
-            }
-            (Task::Regression { targets: 1 }, Targets::Classes(ids)) => {
-                Ok(Self::Values(ids.iter().map(|id| *id as f32).collect()))
             }
             (task, targets) => Err(mismatch(task, targets)),
         }

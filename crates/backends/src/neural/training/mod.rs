@@ -4,6 +4,7 @@
 //! and `schedule` (update rules), `checkpoint`. What a run leaves is an ONNX file that any engine serves. This module must not
 //! know engines, connectors or the server.
 
+mod architecture;
 mod checkpoint;
 mod evaluation;
 mod feed;
@@ -12,17 +13,34 @@ mod loss;
 mod network;
 mod options;
 mod order;
+mod plan;
 mod schedule;
 mod settings;
 mod solver;
+#[cfg(test)]
+mod tests;
 mod trainer;
 
 use std::sync::Arc;
 
+use dede_core::backend::{TrainRequest, TrainingPlan};
 use dede_core::data::Samples;
 use dede_core::error::Result;
 use dede_core::tensor::Tensor;
+use dede_graph::Graph;
 
 /// Turns samples into what the network takes, `[items, …]`: the same function that prepares a predict, so that a network
 /// is served what it was trained on.
 pub type Prepare = Arc<dyn Fn(&Samples) -> Result<Tensor> + Send + Sync>;
+
+/// Reads the network that the repository holds, with its weights; `None` when there is none that can be trained.
+pub type Existing<'a> = &'a dyn Fn() -> Result<Option<Graph>>;
+
+/// Prepares a training: every parameter is resolved and checked now.
+///
+/// # Errors
+/// [`dede_core::error::Error::BadParameter`] naming the parameter, or with the texts of contract.md 3.9 and 4.5 when
+/// template, network or checkpoint are missing.
+pub fn plan(request: &TrainRequest<'_>, prepare: Prepare, existing: Existing<'_>) -> Result<Box<dyn TrainingPlan>> {
+    Ok(Box::new(plan::Plan::resolve(request, prepare, existing)?))
+}

@@ -13,7 +13,10 @@ use dede_core::cancel::CancelToken;
 use dede_core::error::{Error, Result};
 use dede_core::files::write_atomically;
 
+use dede_core::measure;
 use dede_core::progress::{IterationReport, Progress, TestResult};
+
+use dede_graph::onnx;
 
 use super::checkpoint::{self, Position};
 use super::evaluation::Evaluation;
@@ -222,7 +225,7 @@ impl Trainer<'_> {
             let path = self.directory.join(checkpoint::file_name(best.iteration));
             checkpoint::read(&path, &mut self.network, None)?;
         }
-        let bytes = encode(&self.network.to_graph()?).map_err(bad_network)?;
+        let bytes = onnx::export(&self.network.to_graph()?, &onnx::ExportOptions::default()).map_err(bad_network)?;
         write_atomically(&self.directory.join(NETWORK_FILE), &bytes)?;
         Ok(best)
     }
@@ -233,23 +236,11 @@ type Passed = (f64, Vec<Option<Vec<f32>>>, Vec<BatchStatistics>);
 
 /// The deciding measure of a test, if it is better than the best so far.
 fn better(test: &TestResult, best: Option<&Best>, iteration: u64) -> Option<Best> {
-    let (measure, value, larger_is_better) = deciding(&test.values)?;
-    let improved = match best {
-        Some(best) if larger_is_better => value > best.value,
-        Some(best) => value < best.value,
-        None => true,
-    };
-    (improved && value.is_finite()).then_some(Best { iteration, measure, value })
+    let (measure, value, larger_is_better) = measure::deciding(&test.values)?;
+    let improved = best.is_none_or(|best| measure::is_better(value, best.value, larger_is_better));
+    (improved && value.is_finite()).then(|| Best { iteration, measure: measure.to_owned(), value })
 }
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
-}
-
-fn encode(_: &dede_graph::Graph) -> dede_graph::Result<Vec<u8>> {
-    Ok(Vec::new())
-}
-
-fn deciding(values: &dede_core::measure::MeasureValues) -> Option<(String, f64, bool)> {
-    ["f1", "acc", "eucll"].iter().find_map(|name| Some(((*name).to_owned(), values.number(name)?, *name != "eucll")))
 }
