@@ -20,13 +20,39 @@ fn split<T: Copy>(pixel: &[T], order: Order) -> [T; 3] {
     }
 }
 
-/// Grey of a colour image, 8 or 16 bits (ITU-R BT.601 weights in 15 bits); alpha is dropped.
-pub(super) fn to_grey<T: Copy + Default + Into<u32> + TryFrom<u32>>(colour: &Raster<T>, order: Order) -> Raster<T> {
-    let grey = |pixel: &[T]| {
-        let [red, green, blue] = split(pixel, order).map(Into::into);
-        // A weighted mean of values of T: always a value of T again.
-        T::try_from((red * 9798 + green * 19235 + blue * 3735 + (1 << 14)) >> 15).unwrap_or_default()
-    };
+/// How grey is computed: ITU-R BT.601 weights, in fixed point. Libraries differ in the last bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GreyRule {
+    /// Weights of red, green and blue; their sum is `1 << bits`.
+    weights: [u32; 3],
+    bits: u32,
+    /// Whether the nearest value is taken, or the one below.
+    nearest: bool,
+}
+
+impl GreyRule {
+    /// `cv::cvtColor`.
+    pub(super) const CONVERSION: Self = Self { weights: [9798, 19235, 3735], bits: 15, nearest: true };
+    /// OpenCV's readers of BMP and TIFF.
+    pub(super) const READERS: Self = Self { weights: [4899, 9617, 1868], bits: 14, nearest: true };
+    /// libpng, asked for weights of 0.299 and 0.587, on 8 bits.
+    pub(super) const LIBPNG_8: Self = Self { weights: [9797, 19234, 3737], bits: 15, nearest: false };
+    /// The same on 16 bits.
+    pub(super) const LIBPNG_16: Self = Self { nearest: true, ..Self::LIBPNG_8 };
+
+    fn grey(self, rgb: [u32; 3]) -> u32 {
+        let sum: u32 = rgb.iter().zip(self.weights).map(|(value, weight)| value * weight).sum();
+        (sum + if self.nearest { 1 << (self.bits - 1) } else { 0 }) >> self.bits
+    }
+}
+
+/// Grey of a colour image, 8 or 16 bits; alpha is dropped.
+pub(super) fn to_grey<T>(colour: &Raster<T>, order: Order, rule: GreyRule) -> Raster<T>
+where
+    T: Copy + Default + Into<u32> + TryFrom<u32>,
+{
+    // A weighted mean of values of T: always a value of T again.
+    let grey = |pixel: &[T]| T::try_from(rule.grey(split(pixel, order).map(Into::into))).unwrap_or_default();
     let values = colour.values.chunks_exact(colour.channels).map(grey).collect();
     Raster::new(colour.width, colour.height, 1, values)
 }
@@ -110,4 +136,49 @@ fn from_ycrcb(ycrcb: [u8; 3]) -> [u8; 3] {
     let green = luma + descale(cb * -5636 + cr * -11698);
     let blue = luma + descale(cb * 29049);
     [red, green, blue].map(saturate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::expected::{fnv, source};
+
+    #[test]
+    fn results_equal_those_of_opencv() {
+        let cases = include_str!("../../tests/fixtures/opencv/colour.tsv");
+        for line in cases.lines().filter(|line| !line.starts_with('#')) {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let channels = fields[2].parse().expect("a number");
+            let mut raster = source(fields[1], (61, 47), channels);
+            if channels == 1 {
+                raster.values.iter_mut().for_each(|value| *value = *value / 3 + 40);
+            }
+            match fields[0] {
+                "grey" => raster = to_grey(&raster, Order::BlueFirst, GreyRule::CONVERSION),
+                _ => equalize(&mut raster, Order::BlueFirst),
+            }
+            assert_eq!(fnv(raster.values.into_iter()), fields[3], "{line}");
+        }
+    }
+
+    #[test]
+    fn one_level_stays_as_it_is() {
+        let mut flat = Raster::new(2, 2, 1, vec![7; 4]);
+        equalize(&mut flat, Order::BlueFirst);
+        assert_eq!(flat.values, [7; 4]);
+    }
+
+    #[test]
+    fn the_order_of_channels_only_changes_the_order() {
+        let blue_first = source("noise", (9, 7), 3);
+        let mut red_first = blue_first.clone();
+        swap_red_and_blue(&mut red_first.values, 3);
+        let grey = |raster, order| to_grey(raster, order, GreyRule::CONVERSION);
+        assert_eq!(grey(&red_first, Order::RedFirst), grey(&blue_first, Order::BlueFirst));
+        let mut equalized = blue_first;
+        equalize(&mut equalized, Order::BlueFirst);
+        equalize(&mut red_first, Order::RedFirst);
+        swap_red_and_blue(&mut red_first.values, 3);
+        assert_eq!(red_first, equalized);
+    }
 }

@@ -6,6 +6,8 @@
 mod colour;
 mod dataset;
 mod decode;
+#[cfg(test)]
+mod expected;
 mod geometry;
 mod items;
 mod options;

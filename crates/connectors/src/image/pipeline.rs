@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use dede_core::data::{Image, Pixels as OutPixels};
 
-use super::colour::{self, Order};
+use super::colour::{self, GreyRule, Order};
 use super::decode::{self, Decoded, Mode, Pixels};
 use super::options::{Colours, Settings};
 use super::raster::Raster;
@@ -82,7 +82,7 @@ fn fit<T: Sample>(source: Raster<T>, settings: &Settings) -> Result<(Raster<T>, 
 }
 
 fn grey<T: Copy + Default + Into<u32> + TryFrom<u32>>(raster: Raster<T>, order: Order, colours: Colours) -> Raster<T> {
-    if colours.grey && raster.channels > 1 { colour::to_grey(&raster, order) } else { raster }
+    if colours.grey && raster.channels > 1 { colour::to_grey(&raster, order, GreyRule::CONVERSION) } else { raster }
 }
 
 fn equalize(raster: &mut Raster<u8>, order: Order) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::{Decoded, Mode, Pixels, check_size, sized};
-use crate::image::colour::{Order, to_grey};
+use crate::image::colour::{GreyRule, Order, to_grey};
 use crate::image::raster::Raster;
 
 /// Largest side that the format can declare.
@@ -39,7 +39,7 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, max_pixels: u64, buffer: Vec<u8>)
     decoder.decode_into(&mut values).map_err(words)?;
     let mut raster = Raster::new(width, height, channels, values);
     if mode == Mode::Grey && !direct {
-        raster = to_grey(&raster, Order::RedFirst);
+        raster = to_grey(&raster, Order::RedFirst, GreyRule::CONVERSION);
     }
     Ok(Decoded { pixels: Pixels::U8(raster), order: Order::RedFirst })
 }

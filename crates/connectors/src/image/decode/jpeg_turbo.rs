@@ -3,7 +3,7 @@
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
 
 use super::{Decoded, Mode, Pixels, check_size, sized};
-use crate::image::colour::{Order, to_grey};
+use crate::image::colour::{GreyRule, Order, to_grey};
 use crate::image::raster::Raster;
 
 /// Scans a progressive file may have: each costs as much as the whole image.
@@ -31,7 +31,7 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, max_pixels: u64, buffer: Vec<u8>)
     if inks {
         raster = from_inks(&raster);
         if mode == Mode::Grey {
-            raster = to_grey(&raster, Order::BlueFirst);
+            raster = to_grey(&raster, Order::BlueFirst, GreyRule::READERS);
         }
     }
     Ok(Decoded { pixels: Pixels::U8(raster), order: Order::BlueFirst })

@@ -10,6 +10,8 @@ mod jpeg;
 mod jpeg;
 mod orientation;
 mod others;
+#[cfg(test)]
+mod tests;
 
 use super::colour::Order;
 use super::raster::Raster;

@@ -9,7 +9,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::{Decoded, Mode, Pixels, check_size};
-use crate::image::colour::{Order, replicate, to_grey};
+use crate::image::colour::{GreyRule, Order, replicate, to_grey};
 use crate::image::raster::Raster;
 
 /// Memory that a decoder may use beside the pixels, bytes.
@@ -109,10 +109,21 @@ fn colour(raster: Raster<u8>) -> Raster<u8> {
 
 /// One channel, without alpha.
 fn grey(stored: Pixels, format: ImageFormat) -> Raster<u8> {
+    if let (Pixels::U16(raster), ImageFormat::Png) = (&stored, format)
+        && raster.channels >= 3
+    {
+        let grey = to_grey(raster, Order::RedFirst, GreyRule::LIBPNG_16);
+        return narrowed(Pixels::U16(grey), format);
+    }
     let raster = narrowed(stored, format);
+    let rule = match format {
+        ImageFormat::Png => GreyRule::LIBPNG_8,
+        ImageFormat::Bmp | ImageFormat::Tiff => GreyRule::READERS,
+        _ => GreyRule::CONVERSION,
+    };
     match raster.channels {
         1 => raster,
         2 => leading(&raster, 1),
-        _ => to_grey(&raster, Order::RedFirst),
+        _ => to_grey(&raster, Order::RedFirst, rule),
     }
 }

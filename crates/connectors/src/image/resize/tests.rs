@@ -1,6 +1,7 @@
 //! Equality with OpenCV, on results that `tests/fixtures/opencv/make_expected.py` wrote.
 
 use super::*;
+use crate::image::expected::{fnv, noise, source};
 
 const CASES: &str = include_str!("../../../tests/fixtures/opencv/resize.tsv");
 const RESULTS: &[u8] = include_bytes!("../../../tests/fixtures/opencv/resize.bin");
@@ -41,36 +42,6 @@ impl<'a> Case<'a> {
             stored: offset.map(|at| &RESULTS[at..at + scaling.width * scaling.height * number(2)]),
         }
     }
-}
-
-/// The generator of make_expected.py: its `bits` highest bits.
-fn noise(count: usize, bits: u32) -> impl Iterator<Item = u16> {
-    let mut state = 1u64;
-    (0..count).map(move |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> (64 - bits)) as u16
-    })
-}
-
-fn source(kind: &str, (width, height): (usize, usize), channels: usize) -> Raster<u8> {
-    let count = width * height * channels;
-    let values = match kind {
-        "noise" => noise(count, 8).map(|value| value as u8).collect(),
-        _ => (0..count)
-            .map(|at| {
-                let (c, x, y) = (at % channels, at / channels % width, at / channels / width);
-                ((x * x + 3 * y * y + 170 * c) / 5 % 256) as u8
-            })
-            .collect(),
-    };
-    Raster::new(width, height, channels, values)
-}
-
-/// FNV-1a, 64 bits.
-fn fnv(bytes: impl Iterator<Item = u8>) -> String {
-    let hash =
-        bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-    format!("{hash:016x}")
 }
 
 #[test]

@@ -1,0 +1,152 @@
+//! Equality with OpenCV, on files and pixels that `tests/fixtures/images/make_images.py` wrote.
+
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::image::colour::swap_red_and_blue;
+
+const LIMIT: u64 = 1_000_000;
+
+fn file(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images").join(name);
+    std::fs::read(&path).expect("a fixture")
+}
+
+/// Width, height, channels, and values with blue first.
+fn blue_first(decoded: Decoded) -> (usize, usize, usize, Vec<u16>) {
+    fn values<T: Copy + Into<u16>>(mut raster: Raster<T>, order: Order) -> (usize, usize, usize, Vec<u16>) {
+        if raster.channels >= 3 && order == Order::RedFirst {
+            swap_red_and_blue(&mut raster.values, raster.channels);
+        }
+        let values = raster.values.iter().map(|value| (*value).into()).collect();
+        (raster.width, raster.height, raster.channels, values)
+    }
+    match decoded.pixels {
+        Pixels::U8(raster) => values(raster, decoded.order),
+        Pixels::U16(raster) => values(raster, decoded.order),
+    }
+}
+
+/// Levels by which a value may differ from OpenCV's: none, but for the pure-Rust JPEG decoder.
+fn tolerance(name: &str) -> u16 {
+    match (name, cfg!(feature = "turbojpeg")) {
+        (_, true) => 0,
+        ("cmyk.jpg", false) => 3,
+        (name, false) if name.ends_with(".jpg") => 5,
+        _ => 0,
+    }
+}
+
+#[test]
+fn pixels_equal_those_of_opencv() {
+    let cases = include_str!("../../../tests/fixtures/images/decoded.tsv");
+    let pixels = include_bytes!("../../../tests/fixtures/images/decoded.bin");
+    let mut wrong = Vec::new();
+    for line in cases.lines().filter(|line| !line.starts_with('#')) {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let number = |at: usize| fields[at].parse::<usize>().expect("a number");
+        let (width, height, channels, depth, offset) = (number(2), number(3), number(4), number(5), number(6));
+        let mode = match fields[1] {
+            "colour" => Mode::Colour,
+            "grey" => Mode::Grey,
+            _ => Mode::Unchanged,
+        };
+        let decoded = decode(&file(fields[0]), mode, LIMIT, Vec::new()).expect(line);
+        let deep = matches!(decoded.pixels, Pixels::U16(_));
+        let (found_width, found_height, found_channels, values) = blue_first(decoded);
+        if (found_width, found_height, found_channels, deep) != (width, height, channels, depth == 16) {
+            wrong.push(format!("{line}: found {found_width}x{found_height}x{found_channels}"));
+            continue;
+        }
+        let bytes = &pixels[offset..][..width * height * channels * depth / 8];
+        let expected = bytes.chunks_exact(depth / 8).map(|bytes| match bytes {
+            [low, high] => u16::from_le_bytes([*low, *high]),
+            _ => bytes[0].into(),
+        });
+        let most = values.iter().zip(expected).map(|(found, expected)| found.abs_diff(expected)).max();
+        if most > Some(tolerance(fields[0])) {
+            wrong.push(format!("{line}: differs by {most:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_first_frame_of_a_gif_is_read() {
+    let decoded = decode(&file("two_frames.gif"), Mode::Colour, LIMIT, Vec::new()).expect("a GIF");
+    let (width, height, channels, values) = blue_first(decoded);
+    assert_eq!((width, height, channels), (5, 4, 3));
+    assert!(values.chunks(3).all(|pixel| pixel[2] > 150 && pixel[0] < 50), "{values:?}");
+}
+
+#[test]
+fn declared_sizes_are_checked_before_anything_is_allocated() {
+    let mut png = file("rgb.png");
+    png.truncate(65);
+    png[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
+    let crc = png_crc(&png[12..29]);
+    png[29..33].copy_from_slice(&crc.to_be_bytes());
+    let refused = decode(&png, Mode::Colour, 100_000_000, Vec::new()).expect_err("10 gigapixels");
+    assert!(refused.contains("100000x100000"), "{refused}");
+
+    for name in ["rgb.png", "rgb.bmp", "two_frames.gif", "rgb.webp", "rgb.tiff", "rgb444.jpg"] {
+        let refused = decode(&file(name), Mode::Colour, 19, Vec::new()).expect_err(name);
+        assert!(refused.contains("expected from 1 to 19"), "{name}: {refused}");
+    }
+}
+
+/// The checksum of a PNG chunk (ISO/IEC 15948, annex D).
+fn png_crc(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
+    };
+    !bytes.iter().fold(u32::MAX, step)
+}
+
+#[test]
+fn truncated_files_are_refused() {
+    // The first frame of the GIF ends with its first half.
+    let gif = ("two_frames.gif", &[2][..]);
+    let others = ["rgb.png", "rgb.bmp", "rgb.webp", "rgb.tiff", "rgb444.jpg", "progressive.jpg"];
+    for (name, shares) in others.map(|name| (name, &[2, 3, 4, 9][..])).into_iter().chain([gif]) {
+        let whole = file(name);
+        for share in shares {
+            let cut = &whole[..whole.len() - whole.len() / share];
+            assert!(decode(cut, Mode::Colour, LIMIT, Vec::new()).is_err(), "{name} cut to {} bytes", cut.len());
+        }
+    }
+}
+
+#[test]
+fn other_content_is_refused_by_name() {
+    for bytes in [&b""[..], b"GIF", b"<svg/>", b"\xff\xd8\xff", b"%PDF-1.7", b"BM"] {
+        assert!(decode(bytes, Mode::Colour, LIMIT, Vec::new()).is_err(), "{bytes:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), magic in 0usize..8) {
+        let magics: [&[u8]; 8] =
+            [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF89a", b"RIFF\0\x01\0\0WEBP", b"II*\0", b"MM\0*", b""];
+        let bytes = [magics[magic], &bytes].concat();
+        let _ = decode(&bytes, Mode::Colour, LIMIT, Vec::new());
+    }
+
+    #[test]
+    fn no_damage_makes_it_panic(name in 0usize..10, at in any::<prop::sample::Index>(), byte in any::<u8>(),
+                                cut in any::<prop::sample::Index>(), mode in 0usize..3) {
+        let names = ["rgb420.jpg", "progressive.jpg", "cmyk.jpg", "orientation6.jpg", "palette.png", "rgb16.png",
+                     "rgb.bmp", "two_frames.gif", "rgba.webp", "lzw.tiff"];
+        let mut bytes = file(names[name]);
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let cut = cut.index(2 * bytes.len()).max(1);
+        bytes.truncate(cut);
+        let _ = decode(&bytes, [Mode::Colour, Mode::Grey, Mode::Unchanged][mode], LIMIT, Vec::new());
+    }
+}
