@@ -28,6 +28,9 @@ impl<'a> Source<'a> {
     /// [`Error::BadInput`] for directories, files and answers that are too large, and URLs that cannot be fetched.
     pub(super) fn of_item(data: &'a [String], index: usize, settings: &Settings) -> Result<Self> {
         let item = data[index].as_str();
+        if is_row_of_numbers(item, settings.dialect) {
+            return Ok(Self::Lines(index, &data[index..=index]));
+        }
         match Origin::of(item) {
             Origin::Inline(_) => Ok(Self::Lines(index, &data[index..=index])),
             Origin::Directory(path) => {
@@ -86,6 +89,14 @@ impl<'a> Source<'a> {
             }),
         }
     }
+}
+
+/// Whether an item is nothing but numbers and separators: no need to ask the file system for it. (A file named `1,2` is
+/// reached as `./1,2`.)
+fn is_row_of_numbers(item: &str, dialect: Dialect) -> bool {
+    let numeric = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E' | b' ');
+    item.bytes().all(|byte| byte == dialect.separator || numeric(byte))
+        && item.bytes().any(|byte| byte == dialect.separator)
 }
 
 /// Column names of a header line: a byte order mark and the empty name after a separator at the end are left out.
