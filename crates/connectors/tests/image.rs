@@ -212,7 +212,7 @@ fn geometry_follows_the_parameters() {
     assert_eq!(&middle[..60 * 80 * 3], bytes(&plain));
 
     let line = text(&fixture("images/rgb.png"));
-    let vanishing = open(json!({"scale_min": 1, "scale_max": 1})).read(&[line.clone()]).map(images).expect("1x1");
+    let vanishing = open(json!({"scale_min": 1, "scale_max": 1})).read(&[line]).map(images).expect("1x1");
     assert_eq!((vanishing[0].width, vanishing[0].height), (1, 1));
 }
 
@@ -360,7 +360,7 @@ fn list_files_train() {
     };
     let parameters = json!({"width": 8, "height": 8});
     let classes = list("classes.txt", &format!("{} 1\r\n\na circle.jpg 0\n", circle()));
-    let fitted = fit(&Setting::default(), parameters.clone(), &[classes.clone()]);
+    let fitted = fit(&Setting::default(), parameters.clone(), std::slice::from_ref(&classes));
     assert_eq!(all(&fitted).targets, Some(Targets::Classes(vec![1, 0])));
     assert!(fitted.labels.is_empty());
 

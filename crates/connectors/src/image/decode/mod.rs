@@ -13,6 +13,8 @@ mod others;
 #[cfg(test)]
 mod tests;
 
+use std::panic::AssertUnwindSafe;
+
 use super::colour::Order;
 use super::raster::Raster;
 
@@ -46,6 +48,13 @@ pub(super) struct Decoded {
 /// # Errors
 /// Why these bytes are no image, in words.
 pub(super) fn decode(bytes: &[u8], mode: Mode, max_pixels: u64, buffer: Vec<u8>) -> Result<Decoded, String> {
+    // Bytes of strangers meet decoders of others: should one give up, this image is refused and nothing else happens.
+    // Everything that the closure changes is its own.
+    std::panic::catch_unwind(AssertUnwindSafe(|| decode_upright(bytes, mode, max_pixels, buffer)))
+        .unwrap_or_else(|_| Err("the decoder gave up on it".to_owned()))
+}
+
+fn decode_upright(bytes: &[u8], mode: Mode, max_pixels: u64, buffer: Vec<u8>) -> Result<Decoded, String> {
     let (decoded, orientation) = if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
         (jpeg::decode(bytes, mode, max_pixels, buffer)?, orientation::of_jpeg(bytes))
     } else {

@@ -18,14 +18,33 @@ const WORKING_BYTES: u64 = 64 << 20;
 /// Widest pixel: four channels of 32 bits.
 const MAX_PIXEL_BYTES: u64 = 16;
 
+/// The formats read here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Png,
+    Bmp,
+    Gif,
+    WebP,
+    Tiff,
+}
+
+impl Format {
+    const ALL: [(ImageFormat, Self); 5] = [
+        (ImageFormat::Png, Self::Png),
+        (ImageFormat::Bmp, Self::Bmp),
+        (ImageFormat::Gif, Self::Gif),
+        (ImageFormat::WebP, Self::WebP),
+        (ImageFormat::Tiff, Self::Tiff),
+    ];
+}
+
 /// See [`super::decode`].
 pub(super) fn decode(bytes: &[u8], mode: Mode, max_pixels: u64) -> Result<(Decoded, Orientation), String> {
-    const FORMATS: [ImageFormat; 5] =
-        [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Tiff];
-    let format = image::guess_format(bytes).ok().filter(|format| FORMATS.contains(format));
-    let format = format.ok_or("not a JPEG, PNG, BMP, GIF, WebP or TIFF")?;
+    let guessed = image::guess_format(bytes).ok();
+    let known = Format::ALL.into_iter().find(|(known, _)| guessed == Some(*known));
+    let (container, format) = known.ok_or("not a JPEG, PNG, BMP, GIF, WebP or TIFF")?;
     let words = |error: image::ImageError| format!("{format:?}: {error}");
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), container);
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(max_pixels.saturating_mul(MAX_PIXEL_BYTES).saturating_add(WORKING_BYTES));
     reader.limits(limits);
@@ -57,7 +76,7 @@ fn stored(image: DynamicImage) -> Option<Pixels> {
         DynamicImage::ImageLumaA16(image) => deep(2, image.into_raw()),
         DynamicImage::ImageRgb16(image) => deep(3, image.into_raw()),
         DynamicImage::ImageRgba16(image) => deep(4, image.into_raw()),
-        _ => None,
+        DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_) | _ => None,
     }
 }
 
@@ -77,10 +96,10 @@ fn unchanged(stored: Pixels) -> Pixels {
 }
 
 /// 8 bits: libpng cuts, libtiff rounds.
-fn narrowed(stored: Pixels, format: ImageFormat) -> Raster<u8> {
+fn narrowed(stored: Pixels, format: Format) -> Raster<u8> {
     let narrow = |value: u16| match format {
-        ImageFormat::Png => (value >> 8) as u8,
-        _ => ((u32::from(value) + 128) / 257) as u8,
+        Format::Png => (value >> 8) as u8,
+        Format::Bmp | Format::Gif | Format::WebP | Format::Tiff => ((u32::from(value) + 128) / 257) as u8,
     };
     match stored {
         Pixels::U8(raster) => raster,
@@ -108,8 +127,8 @@ fn colour(raster: Raster<u8>) -> Raster<u8> {
 }
 
 /// One channel, without alpha.
-fn grey(stored: Pixels, format: ImageFormat) -> Raster<u8> {
-    if let (Pixels::U16(raster), ImageFormat::Png) = (&stored, format)
+fn grey(stored: Pixels, format: Format) -> Raster<u8> {
+    if let (Pixels::U16(raster), Format::Png) = (&stored, format)
         && raster.channels >= 3
     {
         let grey = to_grey(raster, Order::RedFirst, GreyRule::LIBPNG_16);
@@ -117,9 +136,9 @@ fn grey(stored: Pixels, format: ImageFormat) -> Raster<u8> {
     }
     let raster = narrowed(stored, format);
     let rule = match format {
-        ImageFormat::Png => GreyRule::LIBPNG_8,
-        ImageFormat::Bmp | ImageFormat::Tiff => GreyRule::READERS,
-        _ => GreyRule::CONVERSION,
+        Format::Png => GreyRule::LIBPNG_8,
+        Format::Bmp | Format::Tiff => GreyRule::READERS,
+        Format::Gif | Format::WebP => GreyRule::CONVERSION,
     };
     match raster.channels {
         1 => raster,

@@ -134,7 +134,7 @@ proptest! {
         let magics: [&[u8]; 8] =
             [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF89a", b"RIFF\0\x01\0\0WEBP", b"II*\0", b"MM\0*", b""];
         let bytes = [magics[magic], &bytes].concat();
-        let _ = decode(&bytes, Mode::Colour, LIMIT, Vec::new());
+        let _ = decode_upright(&bytes, Mode::Colour, LIMIT, Vec::new());
     }
 
     #[test]
@@ -147,6 +147,6 @@ proptest! {
         bytes[at] = byte;
         let cut = cut.index(2 * bytes.len()).max(1);
         bytes.truncate(cut);
-        let _ = decode(&bytes, [Mode::Colour, Mode::Grey, Mode::Unchanged][mode], LIMIT, Vec::new());
+        let _ = decode_upright(&bytes, [Mode::Colour, Mode::Grey, Mode::Unchanged][mode], LIMIT, Vec::new());
     }
 }
