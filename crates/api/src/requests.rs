@@ -64,6 +64,8 @@ pub struct CreateRequest {
     pub model: Object,
     /// The body as it came, for config.json.
     pub body: String,
+    /// Dotted paths of members that nobody knows, outside the sections and `model`.
+    pub unknown: Vec<String>,
 }
 
 /// Body of POST and PUT /train.
@@ -79,6 +81,8 @@ pub struct TrainRequest {
     pub data: Vec<String>,
     /// The body as it came, for model.json.
     pub body: String,
+    /// Dotted paths of members that nobody knows, outside the sections and `model`.
+    pub unknown: Vec<String>,
 }
 
 /// Body of POST /predict.
@@ -92,6 +96,8 @@ pub struct PredictRequest {
     pub data: Vec<String>,
     /// Names that replace the `uri` of each item; empty when none were sent.
     pub ids: Vec<String>,
+    /// Dotted paths of members that nobody knows, outside the sections and `model`.
+    pub unknown: Vec<String>,
 }
 
 /// Body of PUT /aliases/{name}.
@@ -112,7 +118,7 @@ impl CreateRequest {
     /// [`Malformed`] naming the member that is missing or of another type.
     pub fn read(mut object: Object, body: &str) -> Result<Self, Malformed> {
         let mllib = text(&mut object, "mllib")?.ok_or_else(|| missing("mllib"))?;
-        let parameters = RequestParameters::take(&mut object)?;
+        let (parameters, in_parameters) = RequestParameters::take(&mut object)?;
         let connector = match parameters.input.get("connector") {
             Some(Value::String(name)) => name.clone(),
             Some(other) => return Err(wrong("parameters.input.connector", "a string", other)),
@@ -125,6 +131,7 @@ impl CreateRequest {
             service_type: text(&mut object, "type")?.unwrap_or_else(|| "supervised".to_owned()),
             parameters,
             model: section(&mut object, "model", "model")?,
+            unknown: unknown(object, in_parameters),
             body: body.to_owned(),
         })
     }
@@ -136,11 +143,13 @@ impl TrainRequest {
     /// # Errors
     /// [`Malformed`] naming the member that is missing or of another type.
     pub fn read(mut object: Object, body: &str) -> Result<Self, Malformed> {
+        let (parameters, in_parameters) = RequestParameters::take(&mut object)?;
         Ok(Self {
             service: text(&mut object, "service")?.ok_or_else(|| missing("service"))?,
             asynchronous: boolean(&mut object, "async")?.unwrap_or(true),
-            parameters: RequestParameters::take(&mut object)?,
+            parameters,
             data: texts(&mut object, "data")?,
+            unknown: unknown(object, in_parameters),
             body: body.to_owned(),
         })
     }
@@ -152,11 +161,13 @@ impl PredictRequest {
     /// # Errors
     /// [`Malformed`] naming the member that is missing or of another type.
     pub fn read(mut object: Object) -> Result<Self, Malformed> {
+        let (parameters, in_parameters) = RequestParameters::take(&mut object)?;
         Ok(Self {
             service: text(&mut object, "service")?.ok_or_else(|| missing("service"))?,
-            parameters: RequestParameters::take(&mut object)?,
+            parameters,
             data: texts(&mut object, "data")?,
             ids: texts(&mut object, "ids")?,
+            unknown: unknown(object, in_parameters),
         })
     }
 }
@@ -184,14 +195,22 @@ pub fn read_rename(mut object: Object) -> Result<String, Malformed> {
 }
 
 impl RequestParameters {
-    fn take(object: &mut Object) -> Result<Self, Malformed> {
+    /// The sections, and what else stands among them.
+    fn take(object: &mut Object) -> Result<(Self, Object), Malformed> {
         let mut parameters = section(object, "parameters", "parameters")?;
-        Ok(Self {
+        let sections = Self {
             input: section(&mut parameters, "input", "parameters.input")?,
             mllib: section(&mut parameters, "mllib", "parameters.mllib")?,
             output: section(&mut parameters, "output", "parameters.output")?,
-        })
+        };
+        Ok((sections, parameters))
     }
+}
+
+/// Paths of what is left of a request when everything known was taken out.
+fn unknown(rest: Object, in_parameters: Object) -> Vec<String> {
+    let inside = in_parameters.into_iter().map(|(key, _)| format!("parameters.{key}"));
+    rest.into_iter().map(|(key, _)| key).chain(inside).collect()
 }
 
 fn missing(at: &str) -> Malformed {
@@ -266,6 +285,13 @@ mod tests {
         assert_eq!(request.parameters.input.len(), 1);
         assert!(request.parameters.mllib.is_empty() && request.model.is_empty());
         assert_eq!(request.body, body);
+        assert!(request.unknown.is_empty());
+    }
+
+    #[test]
+    fn members_that_nobody_knows_are_listed() {
+        let body = r#"{"service":"a","dta":["x"],"parameters":{"input":{"x":1},"ouput":{}}}"#;
+        assert_eq!(PredictRequest::read(object(body)).expect("well-formed").unknown, ["dta", "parameters.ouput"]);
     }
 
     #[test]

@@ -8,4 +8,5 @@ pub(crate) static CONNECTORS: &[&dyn Connector] =
     &[&dede_connectors::csv::CsvConnector, &dede_connectors::image::ImageConnector];
 
 /// Values of `mllib`.
-pub(crate) static BACKENDS: &[&dyn Backend] = &[];
+pub(crate) static BACKENDS: &[&dyn Backend] =
+    &[&dede_backends::neural::caffe::Caffe, &dede_backends::neural::onnx::Onnx];

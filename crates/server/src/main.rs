@@ -5,6 +5,7 @@
 
 mod catalog;
 mod cli;
+mod demo;
 mod http;
 mod logging;
 mod serve;
@@ -19,6 +20,19 @@ fn main() -> ExitCode {
         Command::Serve(options) => {
             logging::start();
             serve::run(&options)
+        }
+        Command::Demo => exit_code("demo", demo::run()),
+        Command::Engine { command } => exit_code("engine", cli::engine::run(&command)),
+    }
+}
+
+/// Says why a command failed.
+fn exit_code<E: std::fmt::Display>(command: &str, outcome: Result<(), E>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("dede {command}: {failure}");
+            ExitCode::FAILURE
         }
     }
 }

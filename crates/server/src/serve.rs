@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use dede_backends::neural::engine;
 use dede_core::backend::EngineOptions;
 use dede_core::catalogue::Catalogue;
 use dede_core::connector::InputLimits;
@@ -157,6 +158,7 @@ fn http_settings(options: &ServeOptions, limits: &Arc<InputLimits>) -> Result<Ht
         body_limit: options.limits.max_body << 20,
         requests: options.limits.max_requests.get(),
         threads: options.threads(),
+        strict: options.strict,
         limits: Arc::clone(limits),
     })
 }
@@ -175,6 +177,9 @@ fn input_limits(options: &ServeOptions) -> InputLimits {
 
 fn environment(options: &ServeOptions, limits: Arc<InputLimits>, address: SocketAddr) -> Result<Environment, String> {
     let threads = options.threads();
+    if let Some(name) = &options.engine {
+        engine::select(Some(name)).map_err(|error| error.to_string())?;
+    }
     Ok(Environment {
         connectors: CONNECTORS,
         backends: BACKENDS,

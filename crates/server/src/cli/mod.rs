@@ -2,6 +2,7 @@
 //!
 //! It owns flags, help texts and defaults that depend on the machine. It must not know what a server does with them.
 
+pub(crate) mod engine;
 mod gflags;
 pub(crate) mod serve;
 
@@ -25,6 +26,13 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve models over HTTP.
     Serve(Box<ServeOptions>),
+    /// Show the main job: a model moves between two servers while clients keep calling.
+    Demo,
+    /// Show or install inference engines.
+    Engine {
+        #[command(subcommand)]
+        command: engine::EngineCommand,
+    },
 }
 
 /// Parses the arguments of this process, DeepDetect's spelling included. Ends the process for `--help` and mistakes.
@@ -42,6 +50,7 @@ mod tests {
         let arguments = gflags::rewrite(line.split_whitespace().map(OsString::from).collect());
         match Cli::try_parse_from(arguments).expect(line).command {
             Command::Serve(options) => *options,
+            Command::Demo | Command::Engine { .. } => panic!("{line} is no serve"),
         }
     }
 

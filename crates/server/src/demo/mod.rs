@@ -65,7 +65,10 @@ pub(crate) fn run() -> Result<(), Failure> {
     let bytes = copy_directory(&second, &next)?;
     report::fact("copy", &format!("the repository directory, {} kB, and nothing else", bytes / 1000));
     let took = timed(|| production.api.put_service("service2", &next))?;
-    report::fact("PUT /services/service2", &format!("without template parameters: loaded and warm in {} ms", took.as_millis()));
+    report::fact(
+        "PUT /services/service2",
+        &format!("without template parameters: loaded and warm in {} ms", took.as_millis()),
+    );
     let old = production.api.classify("service1", &digits)?;
     let new = production.api.classify("service2", &digits)?;
     report::fact("compare", &comparison(&old, &new, &digits));
@@ -94,13 +97,16 @@ fn train(
     digits: &Digits,
     iterations: u64,
 ) -> Result<(), Failure> {
-    api.put(&format!("/services/{name}"), &json!({
-        "mllib": "caffe",
-        "description": "handwritten digits",
-        "type": "supervised",
-        "parameters": {"input": {"connector": "csv"}, "mllib": network},
-        "model": {"repository": repository, "create_repository": true},
-    }))?;
+    api.put(
+        &format!("/services/{name}"),
+        &json!({
+            "mllib": "caffe",
+            "description": "handwritten digits",
+            "type": "supervised",
+            "parameters": {"input": {"connector": "csv"}, "mllib": network},
+            "model": {"repository": repository, "create_repository": true},
+        }),
+    )?;
     let answer = api.post("/train", &json!({
         "service": name,
         "async": true,

@@ -20,7 +20,8 @@ mod train;
 mod turns;
 mod unsupported;
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -35,6 +36,7 @@ use dede_api::query::{Query, decode_path};
 use dede_api::requests::RequestParameters;
 use dede_core::catalogue::Catalogue;
 use dede_core::connector::InputLimits;
+use dede_core::error::Error;
 use dede_core::parameters::Parameters;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, watch};
@@ -44,6 +46,9 @@ use turns::Turns;
 
 /// Longest time a request waits for a server that is starting.
 const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Most unknown members remembered, so that clients cannot fill the memory with them.
+const WARNED_LIMIT: usize = 1000;
 
 /// Settings of the HTTP side.
 #[derive(Debug, Clone)]
@@ -56,6 +61,8 @@ pub(crate) struct HttpSettings {
     pub(crate) requests: usize,
     /// Threads that compute.
     pub(crate) threads: usize,
+    /// Refuse members that nobody knows.
+    pub(crate) strict: bool,
     /// Bounds on what is fetched.
     pub(crate) limits: Arc<InputLimits>,
 }
@@ -86,6 +93,8 @@ pub(crate) struct Server {
     admitted: Arc<Semaphore>,
     turns: Turns,
     prometheus: PrometheusHandle,
+    /// Members of requests that nobody knows and that were warned of.
+    warned: Mutex<HashSet<String>>,
 }
 
 impl Server {
@@ -101,6 +110,7 @@ impl Server {
             admitted: Arc::new(Semaphore::new(settings.requests)),
             turns: Turns::new(settings.threads),
             prometheus,
+            warned: Mutex::default(),
             settings,
         }))
     }
@@ -159,6 +169,20 @@ impl Server {
     {
         let catalogue = self.catalogue().await?;
         self.blocking(move || work(&catalogue)).await
+    }
+
+    /// Warns once of each member of a request that nobody knows; refuses them in strict mode.
+    fn check_unknown(&self, service: &str, unknown: Vec<String>) -> Result<(), Error> {
+        for path in unknown {
+            if self.settings.strict {
+                return Err(Error::bad_parameter_at(path, "unknown member"));
+            }
+            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+            if warned.len() < WARNED_LIMIT && warned.insert(format!("{service} {path}")) {
+                tracing::warn!(target: "api", "{service}: unknown member {path:?} ignored");
+            }
+        }
+        Ok(())
     }
 
     /// Receives a request's body.

@@ -49,11 +49,12 @@ pub(crate) async fn predict(State(server): State<Arc<Server>>, request: Request)
 
 async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, started: Instant) -> Outcome {
     let received = server.receive(request).await?;
-    let request =
+    let mut request =
         if received.len() <= SMALL { parse(&received)? } else { server.blocking(move || parse(&received)).await? };
     let catalogue = server.catalogue().await?;
     let resolved = catalogue.resolve(&request.service)?;
     let service = Arc::clone(&resolved.service);
+    server.check_unknown(resolved.asked.as_str(), std::mem::take(&mut request.unknown))?;
     to.asked = Some(resolved.asked.clone());
     to.service = Some(Arc::clone(&service));
     let everywhere = Arc::clone(&server.admitted)

@@ -21,9 +21,10 @@ pub(crate) async fn create(State(server): State<Arc<Server>>, request: Request) 
     reply::of(create_outcome(&server, request).await)
 }
 
-async fn create_outcome(server: &Server, request: Request) -> Outcome {
+async fn create_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let name = name_in(request.uri());
     let received = server.receive(request).await?;
+    let shared = Arc::clone(server);
     server
         .manage(move |catalogue| {
             // The original looks at the name before the body.
@@ -31,7 +32,8 @@ async fn create_outcome(server: &Server, request: Request) -> Outcome {
                 return Err(Error::ServiceExists(name).into());
             }
             let (object, text) = received.object()?;
-            let request = CreateRequest::read(object, &text)?;
+            let mut request = CreateRequest::read(object, &text)?;
+            shared.check_unknown(&name, std::mem::take(&mut request.unknown))?;
             if BACKENDS.iter().any(|backend| backend.name() == request.mllib) {
                 unsupported::check_connector(&request.connector)?;
                 unsupported::check_parameters(&request.parameters)?;

@@ -113,7 +113,7 @@ fn stands_alone(template: &str, rest: &str, before: &str, after: &str) -> bool {
     at_line_start(before, is_first) && (tail.is_empty() || tail.starts_with('\n') || tail.starts_with("\r\n"))
 }
 
-fn write_nodes<'v>(nodes: &[Node<'_>], contexts: &mut Vec<&'v Value>, text: &mut String) -> Result<(), String> {
+fn write_nodes(nodes: &[Node<'_>], contexts: &mut Vec<&Value>, text: &mut String) -> Result<(), String> {
     for node in nodes {
         if text.len() > LONGEST {
             return Err(format!("the template produces more than {LONGEST} bytes"));

@@ -27,13 +27,15 @@ pub(crate) async fn start(State(server): State<Arc<Server>>, request: Request) -
     reply::of(start_outcome(&server, request).await)
 }
 
-async fn start_outcome(server: &Server, request: Request) -> Outcome {
+async fn start_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let received = server.receive(request).await?;
+    let shared = Arc::clone(server);
     server
         .manage(move |catalogue| {
             let (object, text) = received.object()?;
             let request = TrainRequest::read(object, &text)?;
             let service = catalogue.service(&request.service)?;
+            shared.check_unknown(&request.service, request.unknown)?;
             unsupported::check_parameters(&request.parameters)?;
             let histories = Histories::of(&request.parameters.output);
             let job = service.train(TrainCall {
