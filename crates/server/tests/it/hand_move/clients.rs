@@ -124,8 +124,7 @@ impl Shared {
         let mut outcomes = Vec::new();
         for expected in self.expected.iter().cycle().skip(index) {
             let world = self.world.lock().unwrap();
-            let before =
-                self.changed.wait_while(world, |world| world.epoch % 2 == 1 && !world.stop).unwrap().clone();
+            let before = self.changed.wait_while(world, |world| world.epoch % 2 == 1 && !world.stop).unwrap().clone();
             if before.stop {
                 break;
             }
@@ -166,7 +165,11 @@ fn ask(agent: &ureq::Agent, url: &str, expected: &Expected) -> Result<Version, S
         return Err(format!("numbers of neither version: {text}"));
     };
     let named = header.as_deref().and_then(|header| header.split_once('@')).map(|(_, digest)| digest.to_owned());
-    if named.as_ref() == Some(digest) { Ok(version) } else { Err(format!("{version:?} by its numbers, header {header:?}")) }
+    if named.as_ref() == Some(digest) {
+        Ok(version)
+    } else {
+        Err(format!("{version:?} by its numbers, header {header:?}"))
+    }
 }
 
 /// `before` and `after` are what was allowed when the request began and ended.

@@ -7,13 +7,11 @@
 mod clients;
 mod models;
 
-use std::path::Path;
-
 use clients::{Allowed, Clients};
 use models::Models;
 use serde_json::{Value, json};
 
-use crate::process::Process;
+use crate::server::Server;
 
 /// Where the production server is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,31 +65,29 @@ fn killed_after_the_deletion() {
 }
 
 /// The production server, its clients, and the step at which it is killed.
-struct Production<'a> {
-    process: Process,
+struct Production {
+    server: Option<Server>,
     clients: Clients,
-    state: &'a Path,
     kill_at: Option<Step>,
-    /// Predicts that this test itself sent to the present process.
+    /// Predicts that this test itself sent to the present server.
     own_predicts: u64,
 }
 
 fn move_by_hand(kill_at: Option<Step>) {
     let directory = tempfile::tempdir().unwrap();
     let models = Models::train(directory.path());
-    let state = directory.path().join("production").join("state");
-    let process = Process::start(&state);
-    put_service(&process, "service1", &models.first);
-    let clients = Clients::start(&process.url, THREADS, models.answers());
-    let mut production = Production { process, clients, state: &state, kill_at, own_predicts: 0 };
+    let server = Server::start(&[]);
+    put_service(&server, "service1", &models.first);
+    let clients = Clients::start(&server.url(), THREADS, models.answers());
+    let mut production = Production { server: Some(server), clients, kill_at, own_predicts: 0 };
     production.reached(Step::FirstModelServed);
 
-    put_service(&production.process, "service2", &models.second);
+    put_service(production.server(), "service2", &models.second);
     production.reached(Step::SecondServiceCreated);
 
     for (service, expected) in [("service1", &models.first), ("service2", &models.second)] {
         for (input, answer) in models.inputs.iter().zip(&expected.answers) {
-            assert_eq!(&models::classes(&production.process, service, input), answer, "{service} for {input}");
+            assert_eq!(&models::classes(production.server(), service, input), answer, "{service} for {input}");
             production.own_predicts += 1;
         }
     }
@@ -102,51 +98,54 @@ fn move_by_hand(kill_at: Option<Step>) {
     production.clients.allow(Allowed::Second);
     production.reached(Step::Switched);
 
-    let former = former_target(&production.process);
+    let former = former_target(production.server());
     assert_eq!(former, format!("service1-{}", &models.first.digest["sha256:".len()..][..8]));
-    assert_eq!(production.process.delete(&format!("/services/{former}")).0, 200);
+    assert_eq!(production.server().delete(&format!("/services/{former}")).0, 200);
     production.reached(Step::FormerDeleted);
 
-    let Production { process, clients, own_predicts, .. } = production;
+    let Production { server, clients, own_predicts, .. } = production;
+    let server = server.unwrap();
     let seen = clients.stop();
     assert_eq!(seen.failures, Vec::<String>::new());
     assert!(seen.first > 0 && seen.second > 0, "both versions answered: {seen:?}");
-    assert_eq!(process.answered_predicts(), seen.in_last_epoch + own_predicts, "server and clients count the same");
-    process.stop();
+    assert_eq!(server.answered_predicts(), seen.in_last_epoch + own_predicts, "server and clients count the same");
+    server.stop();
 }
 
-impl Production<'_> {
+impl Production {
+    fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
     /// Lets the clients work, and kills the server here if this is the step.
     fn reached(&mut self, step: Step) {
         self.clients.wait_for(BETWEEN);
         if self.kill_at == Some(step) {
             self.clients.going_down();
-            self.process.kill();
-            self.restart();
+            self.kill_and_restart();
         }
     }
 
-    fn restart(&mut self) {
-        self.process = Process::start(self.state);
+    fn kill_and_restart(&mut self) {
+        self.server = self.server.take().map(Server::kill_and_restart);
         self.own_predicts = 0;
-        self.clients.up(&self.process.url);
+        self.clients.up(&self.server().url());
         self.clients.wait_for(BETWEEN);
     }
 
     fn switch(&mut self) {
         if self.kill_at == Some(Step::DuringSwitch) {
             self.clients.going_down();
-            let url = self.process.url.clone();
+            let url = self.server().url();
             let asked = std::thread::spawn(move || {
                 // The answer may never come: the server dies meanwhile.
                 let _ = ureq::put(format!("{url}/aliases/service1")).send(switch_body().to_string());
             });
-            self.process.kill();
+            self.kill_and_restart();
             asked.join().unwrap();
-            self.restart();
         }
         // Asking again is safe: an alias that points there already stays as it is.
-        let (status, answer) = self.process.put("/aliases/service1", &switch_body());
+        let (status, answer) = self.server().put("/aliases/service1", &switch_body());
         assert_eq!(status, 200, "{answer}");
         assert_eq!(answer["body"]["service"], "service2");
     }
@@ -157,7 +156,7 @@ fn switch_body() -> Value {
 }
 
 /// The call of the manual: mllib, connector, repository; no template parameters.
-fn put_service(process: &Process, name: &str, model: &models::Model) {
+fn put_service(server: &Server, name: &str, model: &models::Model) {
     let body = json!({
         "mllib": "caffe",
         "description": "moved by hand",
@@ -165,12 +164,12 @@ fn put_service(process: &Process, name: &str, model: &models::Model) {
         "parameters": {"input": {"connector": "csv"}, "mllib": {"nclasses": 3}},
         "model": {"repository": model.repository},
     });
-    let (status, answer) = process.put(&format!("/services/{name}"), &body);
+    let (status, answer) = server.put(&format!("/services/{name}"), &body);
     assert_eq!(status, 201, "{answer}");
 }
 
-fn former_target(process: &Process) -> String {
-    let (status, answer) = process.get("/aliases/service1");
+fn former_target(server: &Server) -> String {
+    let (status, answer) = server.get("/aliases/service1");
     assert_eq!(status, 200, "{answer}");
     let history = answer["body"]["history"].as_array().unwrap();
     assert_eq!(history.len(), 2, "{answer}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dede_testing::fixtures;
 use serde_json::{Value, json};
 
-use crate::process::Process;
+use crate::server::Server;
 
 /// Classes with their probabilities, as answered.
 pub(super) type Classes = Vec<(String, f64)>;
@@ -30,11 +30,11 @@ impl Models {
     pub(super) fn train(directory: &Path) -> Self {
         let inputs = inputs();
         let development = directory.join("development");
-        let process = Process::start(&development.join("state"));
+        let server = Server::start(&[]);
         let first = json!({"template": "lregression", "nclasses": 3});
         let second = json!({"template": "mlp", "layers": [16, 16], "activation": "relu", "nclasses": 3});
-        let first = model(&process, &development, "first", &first, &inputs);
-        let second = model(&process, &development, "second", &second, &inputs);
+        let first = model(&server, &development, "first", &first, &inputs);
+        let second = model(&server, &development, "second", &second, &inputs);
         let mut models = Self { inputs, first, second };
         for (input, (a, b)) in models.inputs.iter().zip(models.first.answers.iter().zip(&models.second.answers)) {
             assert_ne!(a, b, "the versions must differ in every answer, here for {input}");
@@ -46,7 +46,7 @@ impl Models {
             fixtures::copy_directory(&model.repository, &copy).unwrap();
             model.repository = copy;
         }
-        process.stop();
+        server.stop();
         std::fs::remove_dir_all(development).unwrap();
         models
     }
@@ -74,9 +74,9 @@ pub(super) struct Expected {
     pub(super) second_digest: String,
 }
 
-fn model(process: &Process, parent: &Path, name: &str, network: &Value, inputs: &[String]) -> Model {
+fn model(server: &Server, parent: &Path, name: &str, network: &Value, inputs: &[String]) -> Model {
     let repository = parent.join(name);
-    let (status, answer) = process.put(
+    let (status, answer) = server.put(
         &format!("/services/{name}"),
         &json!({
             "mllib": "caffe",
@@ -86,7 +86,7 @@ fn model(process: &Process, parent: &Path, name: &str, network: &Value, inputs: 
         }),
     );
     assert_eq!(status, 201, "{answer}");
-    let (status, answer) = process.post(
+    let (status, answer) = server.post(
         "/train",
         &json!({
             "service": name,
@@ -100,8 +100,8 @@ fn model(process: &Process, parent: &Path, name: &str, network: &Value, inputs: 
         }),
     );
     assert_eq!(status, 201, "{answer}");
-    let answers = inputs.iter().map(|input| classes(process, name, input)).collect();
-    Model { repository, digest: digest(process, name, &inputs[0]), answers }
+    let answers = inputs.iter().map(|input| classes(server, name, input)).collect();
+    Model { repository, digest: digest(server, name, &inputs[0]), answers }
 }
 
 /// The numbers of some irises, without id and label.
@@ -118,8 +118,8 @@ fn predict_body(service: &str, input: &str) -> Value {
     json!({"service": service, "parameters": {"output": {"best": 3}}, "data": [input]})
 }
 
-pub(super) fn classes(process: &Process, service: &str, input: &str) -> Classes {
-    let (status, answer) = process.post("/predict", &predict_body(service, input));
+pub(super) fn classes(server: &Server, service: &str, input: &str) -> Classes {
+    let (status, answer) = server.post("/predict", &predict_body(service, input));
     assert_eq!(status, 200, "{answer}");
     read_classes(&answer).unwrap()
 }
@@ -130,8 +130,8 @@ pub(super) fn read_classes(answer: &Value) -> Option<Classes> {
 }
 
 /// What the header says after the `@`.
-fn digest(process: &Process, service: &str, input: &str) -> String {
-    let served_by = process.served_by(&predict_body(service, input));
+fn digest(server: &Server, service: &str, input: &str) -> String {
+    let served_by = server.served_by(&predict_body(service, input));
     let (name, digest) = served_by.split_once('@').unwrap();
     assert_eq!(name, service);
     assert!(digest.starts_with("sha256:"), "{served_by}");
