@@ -1,8 +1,16 @@
-//! Neural networks: the engines that run them.
+//! Neural networks: the backends that serve them, the engines that run them, and their training.
 //!
-//! Every network ends as ONNX bytes that an [`engine`] loads; [`onnx_view`] reads what must be known about such bytes
-//! beforehand.
+//! Every network takes one path: the repository's files → a graph (`dede-graph`) → ONNX bytes → an [`engine`]. Read first
+//! [`caffe`], then `loading`, `runner` (requests sharing a network) and `model`.
 
+pub mod caffe;
 pub mod engine;
+pub mod onnx;
 pub mod onnx_view;
 pub mod training;
+
+mod loading;
+mod model;
+mod options;
+mod preparation;
+mod runner;

@@ -60,8 +60,12 @@ fn gap(node: &NodeView<'_>, graph: &GraphView<'_>, main: &GraphView<'_>) -> Opti
         "NonMaxSuppression" if !has_one_class(node, graph, main) => {
             Some("with several classes or images is computed wrongly")
         }
-        "Conv" | "ConvTranspose" if node.attribute("strides").is_none() => Some("without strides is not supported"),
-        "Conv" if node.attribute("dilations").is_none() => Some("without dilations is not supported"),
+        "Conv"
+            if !has_all(node, &["strides", "dilations"]) || !(is_said(node, "pads") || is_said(node, "auto_pad")) =>
+        {
+            Some("without strides, dilations and pads is not supported")
+        }
+        "ConvTranspose" if !is_said(node, "strides") => Some("without strides is not supported"),
         "Cast"
             if node.attribute("to").and_then(|to| to.integer).map(ElementType::from_code)
                 == Some(ElementType::Bf16) =>
@@ -70,6 +74,14 @@ fn gap(node: &NodeView<'_>, graph: &GraphView<'_>, main: &GraphView<'_>) -> Opti
         }
         _ => None,
     }
+}
+
+fn is_said(node: &NodeView<'_>, attribute: &str) -> bool {
+    node.attribute(attribute).is_some()
+}
+
+fn has_all(node: &NodeView<'_>, attributes: &[&str]) -> bool {
+    attributes.iter().all(|attribute| is_said(node, attribute))
 }
 
 fn is_padded(node: &NodeView<'_>) -> bool {

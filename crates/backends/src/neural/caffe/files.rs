@@ -1,0 +1,285 @@
+//! The files of a repository that make a network: a run published here, or what Caffe wrote.
+//!
+//! It owns the choice among them (design decision 11): never by time, so that a copied directory serves the same network.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dede_core::backend::DecidingFile;
+use dede_core::error::{Error, Result};
+use dede_core::files::read_text;
+use dede_core::parameters::Section;
+use dede_core::repository::Repository;
+use dede_graph::{Graph, caffe};
+use serde_json::Value;
+
+use crate::neural::preparation::Mean;
+
+/// Largest description of a network, bytes.
+const TEXT_LIMIT: u64 = 16 << 20;
+
+/// What a repository holds.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    root: PathBuf,
+    names: Vec<String>,
+    published: Option<DecidingFile>,
+    deploy: Option<String>,
+    weights: Option<String>,
+    /// The mean image.
+    pub(super) mean: Option<DecidingFile>,
+}
+
+/// A network that can be read.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// The ONNX file of a run.
+    Run(DecidingFile),
+    /// A description and weights of Caffe.
+    Caffe {
+        /// `deploy.prototxt`.
+        deploy: DecidingFile,
+        /// `model_iter_<N>.caffemodel`.
+        weights: DecidingFile,
+    },
+}
+
+impl Files {
+    /// Looks what is there. `model` is that object of the request: `weights` and `def` name files of the repository.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] when a file that is named is not there, or when no rule chooses among several.
+    pub(super) fn find(repository: &Repository, model: &Section) -> Result<Self> {
+        let root = repository.root();
+        // A repository that training will fill may not be there yet.
+        let names = if root.is_dir() { repository.files()? } else { Vec::new() };
+        let weights = match named(root, &names, model, "weights")? {
+            Some(name) => Some(name),
+            None => chosen_weights(root, &names)?,
+        };
+        let deploy = match named(root, &names, model, "def")? {
+            Some(name) => Some(name),
+            None => find(&names, |name| name.contains("deploy") && name.ends_with(".prototxt")),
+        };
+        let published = repository.published()?.filter(|_| !model.contains_key("weights"));
+        let published = published
+            .map(|published| DecidingFile { name: published.record.network.clone(), path: published.network() });
+        let mean = find(&names, |name| name.contains("mean.binaryproto"));
+        let mean = mean.map(|name| DecidingFile { path: root.join(&name), name });
+        Ok(Self { root: root.to_owned(), names, published, deploy, weights, mean })
+    }
+
+    /// The network to serve; `None` while there is none.
+    pub(super) fn source(&self) -> Option<Source> {
+        if let Some(file) = &self.published {
+            return Some(Source::Run(file.clone()));
+        }
+        let file = |name: &String| DecidingFile { name: name.clone(), path: self.root.join(name) };
+        let (deploy, weights) = (self.deploy.as_ref()?, self.weights.as_ref()?);
+        Some(Source::Caffe { deploy: file(deploy), weights: file(weights) })
+    }
+
+    /// Whether a run trained here is served.
+    pub(super) fn has_run(&self) -> bool {
+        self.published.is_some()
+    }
+
+    /// Whether there are weights of Caffe.
+    pub(super) fn has_weights(&self) -> bool {
+        self.weights.is_some()
+    }
+
+    /// Whether there is a description of a network for training, such as `mlp.prototxt`.
+    pub(super) fn has_train_network(&self) -> bool {
+        let is_network =
+            |name: &String| name.ends_with(".prototxt") && !name.contains("deploy") && !name.contains("solver");
+        self.names.iter().any(is_network)
+    }
+
+    /// Whether Caffe could resume a training.
+    pub(super) fn has_solver_state(&self) -> bool {
+        self.names.iter().any(|name| name.ends_with(".solverstate"))
+    }
+
+    /// Whether the original instantiated this template here.
+    pub(super) fn has_template(&self, template: &str) -> bool {
+        self.names.contains(&format!("{template}.prototxt"))
+    }
+}
+
+impl Source {
+    /// Reads the network with its weights.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the file and the layer.
+    pub(super) fn read(&self) -> Result<Graph> {
+        match self {
+            Self::Run(file) => {
+                dede_graph::onnx::import(&bytes(file)?).map_err(|error| self.complaint(&error.in_file(&file.name)))
+            }
+            Self::Caffe { deploy, weights } => {
+                let text = read_text(&deploy.path, TEXT_LIMIT)
+                    .map_err(|error| Error::bad_parameter_at(&deploy.name, error.to_string()))?
+                    .unwrap_or_default();
+                caffe::import((&deploy.name, &text), (&weights.name, &bytes(weights)?))
+                    .map_err(|error| Error::bad_parameter(error.to_string()))
+            }
+        }
+    }
+
+    /// The files that decide an answer.
+    pub(super) fn files(&self) -> Vec<DecidingFile> {
+        match self {
+            Self::Run(file) => vec![file.clone()],
+            Self::Caffe { deploy, weights } => vec![deploy.clone(), weights.clone()],
+        }
+    }
+
+    /// The file of the weights, for people.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Run(file) | Self::Caffe { weights: file, .. } => file.name.clone(),
+        }
+    }
+
+    /// An error about this network.
+    pub(super) fn complaint(&self, error: &dede_graph::Error) -> Error {
+        let text = error.to_string();
+        let name = self.name();
+        if text.contains(&name) { Error::bad_parameter(text) } else { Error::bad_parameter_at(name, text) }
+    }
+}
+
+/// The mean image of a repository.
+///
+/// # Errors
+/// [`Error::BadParameter`] naming the file.
+pub(super) fn read_mean(file: &DecidingFile) -> Result<Mean> {
+    let fail = |reason: String| Error::bad_parameter_at(&file.name, reason);
+    let image = caffe::read_mean(&bytes(file)?).map_err(|error| fail(error.to_string()))?;
+    let (_, height, width) = image.shape.as_image().ok_or_else(|| fail("an image expected".into()))?;
+    Ok(Mean::Image { width, height, values: image.data })
+}
+
+fn bytes(file: &DecidingFile) -> Result<Vec<u8>> {
+    fs::read(&file.path).map_err(|error| Error::bad_parameter_at(&file.name, format!("cannot be read: {error}")))
+}
+
+fn find(names: &[String], is_it: impl Fn(&str) -> bool) -> Option<String> {
+    names.iter().find(|name| is_it(name)).cloned()
+}
+
+/// A file that the request names: a name in the repository, or a path that leads there.
+fn named(root: &Path, names: &[String], model: &Section, key: &str) -> Result<Option<String>> {
+    let at = format!("model.{key}");
+    let text = match model.get(key) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) if text.is_empty() => return Ok(None),
+        Some(Value::String(text)) => text,
+        Some(_) => return Err(Error::bad_parameter_at(at, "a file name expected")),
+    };
+    let path = Path::new(text);
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let inside = parent.as_os_str().is_empty()
+        || matches!((parent.canonicalize(), root.canonicalize()), (Ok(parent), Ok(root)) if parent == root);
+    if inside && names.iter().any(|known| known == name) {
+        return Ok(Some(name.to_owned()));
+    }
+    Err(Error::bad_parameter_at(at, format!("the repository has no file {text}")))
+}
+
+/// The weights to serve: those best_model.txt names, if they are there; else those of the highest iteration.
+fn chosen_weights(root: &Path, names: &[String]) -> Result<Option<String>> {
+    let weights: Vec<&String> = names.iter().filter(|name| name.ends_with(".caffemodel")).collect();
+    if let Some(best) = best_iteration(root)?
+        && let Some(name) = weights.iter().find(|name| iteration(name) == Some(best))
+    {
+        return Ok(Some((*name).clone()));
+    }
+    let highest = weights.iter().filter_map(|name| iteration(name)).max();
+    let mut candidates = weights.into_iter().filter(|name| iteration(name) == highest);
+    let first = candidates.next();
+    if let (Some(first), Some(second)) = (first, candidates.next()) {
+        let reason = format!("{first} and {second} are both there, name the one to serve");
+        return Err(Error::bad_parameter_at("model.weights", reason));
+    }
+    Ok(first.cloned())
+}
+
+/// `N` of `model_iter_N.caffemodel`.
+fn iteration(name: &str) -> Option<u64> {
+    name.strip_suffix(".caffemodel")?.rsplit_once("_iter_")?.1.parse().ok()
+}
+
+/// The line `iteration:N` of best_model.txt.
+fn best_iteration(root: &Path) -> Result<Option<u64>> {
+    let text = read_text(&root.join("best_model.txt"), 1 << 16)
+        .map_err(|error| Error::bad_parameter_at("best_model.txt", error.to_string()))?;
+    let line = |text: &String| text.lines().find_map(|line| line.strip_prefix("iteration:")?.trim().parse().ok());
+    Ok(text.as_ref().and_then(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn repository(files: &[(&str, &str)]) -> (tempfile::TempDir, Repository) {
+        let directory = tempfile::tempdir().expect("a directory");
+        for (name, content) in files {
+            fs::write(directory.path().join(name), content).expect("written");
+        }
+        let repository = Repository::open(directory.path(), false).expect("opened");
+        (directory, repository)
+    }
+
+    fn model(weights: &str) -> Section {
+        json!({ "weights": weights }).as_object().cloned().expect("an object")
+    }
+
+    fn weights(files: &[(&str, &str)], model: &Section) -> Result<Option<String>> {
+        let (_directory, repository) = repository(files);
+        Files::find(&repository, model).map(|files| files.weights)
+    }
+
+    #[test]
+    fn weights_are_chosen_by_name_then_best_then_iteration() {
+        let (zero, hundred, thousand) =
+            (("m_iter_0.caffemodel", ""), ("m_iter_100.caffemodel", ""), ("m_iter_1000.caffemodel", ""));
+        let none = Section::new();
+        let cases = [
+            (vec![zero, hundred, thousand], &none, Some("m_iter_1000.caffemodel")),
+            (vec![zero, hundred, thousand, ("best_model.txt", "iteration:100\nf1:1")], &none, Some(hundred.0)),
+            (vec![zero, thousand, ("best_model.txt", "iteration:100\nf1:1")], &none, Some(thousand.0)),
+            (vec![zero, thousand, ("best_model.txt", "nonsense")], &none, Some(thousand.0)),
+            (vec![zero, hundred, ("best_model.txt", "iteration:100")], &model(zero.0), Some(zero.0)),
+            (vec![("bvlc.caffemodel", "")], &none, Some("bvlc.caffemodel")),
+            (vec![("bvlc.caffemodel", ""), zero], &none, Some(zero.0)),
+            (vec![("deploy.prototxt", "")], &none, None),
+        ];
+        for (files, model, expected) in cases {
+            assert_eq!(weights(&files, model).expect("found").as_deref(), expected, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn names_outside_or_missing_are_refused() {
+        for name in ["absent.caffemodel", "../m_iter_0.caffemodel", "/etc/passwd", "sub/m_iter_0.caffemodel"] {
+            let error = weights(&[("m_iter_0.caffemodel", "")], &model(name)).expect_err("refused").to_string();
+            assert!(error.contains(name) && error.contains("model.weights"), "{error}");
+        }
+        let two = [("a.caffemodel", ""), ("b.caffemodel", "")];
+        let error = weights(&two, &Section::new()).expect_err("no rule chooses").to_string();
+        assert!(error.contains("a.caffemodel and b.caffemodel"), "{error}");
+    }
+
+    #[test]
+    fn a_path_into_the_repository_is_its_name() {
+        let (directory, repository) = repository(&[("m_iter_0.caffemodel", "")]);
+        let path = directory.path().join("m_iter_0.caffemodel");
+        let files = Files::find(&repository, &model(path.to_str().expect("text"))).expect("found");
+        assert_eq!(files.weights.as_deref(), Some("m_iter_0.caffemodel"));
+    }
+}

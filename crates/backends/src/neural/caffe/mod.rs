@@ -1,0 +1,202 @@
+//! mllib `caffe`: repositories as the original server wrote them, and runs trained here.
+//!
+//! It owns what a creation request may ask of such a repository (contract.md 3.9 and design decisions 8 to 11). Nothing is
+//! ever written over.
+
+mod files;
+pub(super) mod template;
+
+use std::sync::Arc;
+
+use dede_core::backend::{
+    Backend, DecidingFile, ModelDescription, OpenRequest, Opened, ServiceType, Task, TrainRequest, TrainingPlan,
+};
+use dede_core::data::{DataKind, SampleShape};
+use dede_core::error::{Error, Result};
+use dede_core::tensor::Tensor;
+use dede_graph::onnx::ExportOptions;
+use dede_graph::{Graph, Layer, Shape};
+
+use files::{Files, Source};
+
+use super::engine::Network;
+use super::loading::{Loaded, Loading, engine_name};
+use super::model::{Meaning, NeuralModel};
+use super::options::{CreationOptions, check_image_input};
+use super::preparation::{Arithmetic, InputType, Layout, Mean, Preparation, prepare_for_training};
+use super::training;
+
+/// The backend.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Caffe;
+
+impl Backend for Caffe {
+    fn name(&self) -> &'static str {
+        "caffe"
+    }
+
+    fn accepts(&self, kind: DataKind, _service_type: ServiceType) -> bool {
+        matches!(kind, DataKind::Images | DataKind::Table)
+    }
+
+    fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
+        open(request)
+    }
+
+    fn plan(&self, request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
+        plan(request)
+    }
+
+    fn is_library_file(&self, file_name: &str) -> bool {
+        [".solverstate", ".caffemodel", ".json", ".dat"].iter().any(|suffix| file_name.ends_with(suffix))
+    }
+}
+
+fn open(request: &OpenRequest<'_>) -> Result<Opened> {
+    let options = CreationOptions::parse(request.mllib)?;
+    let in_call = CreationOptions::parse(request.mllib_in_call)?;
+    let unknown_parameters = options.unknown();
+    let files = Files::find(request.repository, request.model)?;
+    let Some(source) = files.source() else {
+        template::check_new(&options, &files, request.model)?;
+        let task = Some(options.task(request.service_type)?);
+        return Ok(Opened { model: None, task, files: Vec::new(), unknown_parameters });
+    };
+    let graph = source.read()?;
+    template::check_existing(&in_call, request.mllib_stored, &files, &graph)?;
+    let (model, task) = load(request, &options, &source, files.mean.as_ref(), &graph)?;
+    let mut deciding = source.files();
+    if request.kind == DataKind::Images {
+        deciding.extend(files.mean.clone());
+    }
+    Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files: deciding, unknown_parameters })
+}
+
+/// Loads a network whose graph was read.
+fn load(
+    request: &OpenRequest<'_>,
+    options: &CreationOptions,
+    source: &Source,
+    mean: Option<&DecidingFile>,
+    graph: &Graph,
+) -> Result<(NeuralModel, Task)> {
+    let preparation = preparation(request, options, mean, graph)?;
+    let output = graph.output().to_owned();
+    let shapes = graph.shapes().map_err(|error| source.complaint(&error))?;
+    let outputs = shapes.get(&output).and_then(|shape| shape.elements().ok()).unwrap_or(0);
+    let probabilities = matches!(graph.producer(&output).map(|node| &node.layer), Some(Layer::Softmax { .. }));
+    let task = options.task_of(request.service_type, outputs, probabilities)?;
+    let value = match (&options.extract_layer, task) {
+        (Some(layer), Task::Features) => blob(graph, layer).ok_or_else(|| unknown_layer(layer))?,
+        (_, Task::Features | Task::Classification { .. } | Task::Regression { .. }) => output,
+    };
+    let name = source.name();
+    let network = exported(graph, &value, source)?;
+    let loading = Loading { network, outputs: vec![value], preparation: &preparation, fixed_batch: None, file: &name };
+    let (loaded, _) = loading.load(request.engine)?;
+    let description = ModelDescription {
+        task,
+        shape: preparation.shape,
+        parameters: graph.parameter_count().map_err(|error| source.complaint(&error))? as u64,
+        flops: graph.flops().map_err(|error| source.complaint(&error))?,
+        engine: engine_name(request.engine)?,
+        weights: name,
+    };
+    let meaning = if task == Task::Features { Meaning::Features } else { Meaning::Values };
+    let (source, engine, prepared) = (source.clone(), request.engine.clone(), preparation.clone());
+    let layers = move |layer: &str| layer_of(&source, layer, &prepared, &engine);
+    Ok((NeuralModel::new(description, meaning, preparation, loaded, Box::new(layers)), task))
+}
+
+/// The network with the values of a layer as its output.
+fn layer_of(
+    source: &Source,
+    layer: &str,
+    preparation: &Preparation,
+    engine: &dede_core::backend::EngineOptions,
+) -> Result<Option<Loaded>> {
+    let graph = source.read()?;
+    let Some(value) = blob(&graph, layer) else { return Ok(None) };
+    let network = exported(&graph, &value, source)?;
+    let name = source.name();
+    let loading = Loading { network, outputs: vec![value], preparation, fixed_batch: None, file: &name };
+    loading.load(engine).map(|(loaded, _)| Some(loaded))
+}
+
+fn unknown_layer(layer: &str) -> Error {
+    Error::bad_parameter(format!("unknown extract layer {layer}"))
+}
+
+/// The value that Caffe calls the top of a layer. Layers that work in place leave the blob in its last version, which is what
+/// a client of the original got.
+fn blob(graph: &Graph, layer: &str) -> Option<String> {
+    let node = graph.nodes.iter().find(|node| node.name == layer)?;
+    let value = node.outputs.first()?;
+    let blob = value.strip_suffix(&format!("@{layer}")).unwrap_or(value);
+    Some(blob.to_owned())
+}
+
+fn exported(graph: &Graph, value: &str, source: &Source) -> Result<Network> {
+    let options = ExportOptions { batch: None, fold: true, extra_outputs: vec![value.to_owned()] };
+    let onnx = dede_graph::onnx::export(graph, &options).map_err(|error| source.complaint(&error))?;
+    Ok(Network { onnx, external: Vec::new() })
+}
+
+/// How samples become what the network takes.
+fn preparation(
+    request: &OpenRequest<'_>,
+    options: &CreationOptions,
+    mean: Option<&DecidingFile>,
+    graph: &Graph,
+) -> Result<Preparation> {
+    let [input] = graph.inputs.as_slice() else {
+        let names: Vec<_> = graph.inputs.iter().map(|input| input.name.as_str()).collect();
+        return Err(Error::bad_parameter(format!("a network with one input expected, found {names:?}")));
+    };
+    let shape = match request.kind {
+        DataKind::Images => {
+            let Some((channels, height, width)) = input.shape.as_image() else {
+                let reason = format!("the network takes samples of {}, not images", input.shape);
+                return Err(Error::bad_parameter_at("parameters.input.connector", reason));
+            };
+            check_image_input(request, channels, Some(height), Some(width))?;
+            SampleShape::Image { width: Some(width), height: Some(height), channels }
+        }
+        DataKind::Table => SampleShape::Row { columns: input.shape.elements().map_err(Error::bad_parameter)? },
+    };
+    let mean = match mean.filter(|_| request.kind == DataKind::Images) {
+        Some(file) => files::read_mean(file)?,
+        None if input.transform.mean_values.is_empty() => Mean::Absent,
+        None => Mean::Channels(input.transform.mean_values.clone()),
+    };
+    let scale = options.scale.or(input.transform.scale).unwrap_or(1.0);
+    Ok(Preparation {
+        shape,
+        row: input.shape.dims().to_vec(),
+        layout: Layout::ChannelsFirst,
+        input: InputType::F32,
+        arithmetic: Arithmetic::Caffe { mean, scale },
+    })
+}
+
+/// A training on this repository. Samples are prepared as a predict prepares them.
+fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
+    let options = CreationOptions::parse(request.mllib)?;
+    let files = Files::find(request.repository, &dede_core::parameters::Section::new())?;
+    let source = files.source();
+    let own = match &files.mean {
+        Some(file) => files::read_mean(file)?,
+        None => Mean::Absent,
+    };
+    let arithmetic = Arithmetic::Caffe { mean: own, scale: options.scale.unwrap_or(1.0) };
+    let prepare = Arc::new(move |samples: &dede_core::data::Samples| -> Result<Tensor> {
+        prepare_for_training(samples, &arithmetic)
+    });
+    let existing = || source.as_ref().map(Source::read).transpose();
+    training::plan(request, prepare, &existing)
+}
+
+/// The number of columns or `[channels, height, width]` that a network takes, for templates that are compared with it.
+fn input_shape(graph: &Graph) -> Option<&Shape> {
+    graph.inputs.first().map(|input| &input.shape)
+}

@@ -1,0 +1,148 @@
+//! Loading a network into an engine, warming it, and measuring what pays.
+//!
+//! It owns the generated inputs of the warm-up and the wording of engine errors with the file they belong to.
+
+use dede_core::backend::EngineOptions;
+use dede_core::data::{Image, Normalization, Pixels, SampleShape, Samples};
+use dede_core::error::{Error, Fault, Result};
+use dede_core::tensor::Tensor;
+
+use super::engine::{self, Array, Availability, Engine, EngineError, LoadOptions, Network};
+use super::preparation::Preparation;
+use super::runner::{Runner, measure};
+
+/// Side of generated images for a network that takes any size.
+const ANY_SIZE: usize = 224;
+/// Batches to try for images: what a waiting queue plausibly holds, and no larger, since it bounds the memory of a request.
+const IMAGE_BATCHES: [usize; 1] = [4];
+/// Batches to try for rows of a table.
+const ROW_BATCHES: [usize; 3] = [8, 64, 512];
+
+/// A network in an engine, ready to run.
+pub(super) struct Loaded {
+    /// Runs it.
+    pub(super) runner: Runner,
+    /// Requests that may run at once.
+    pub(super) lanes: usize,
+    /// Which of the outputs counts.
+    pub(super) output: usize,
+    /// The number of samples that every run must have, where the network's file fixes it.
+    pub(super) fixed_batch: Option<usize>,
+    /// Its file, for messages.
+    pub(super) file: String,
+}
+
+/// What a loaded network did with generated samples.
+pub(super) struct Trial {
+    /// One array per output.
+    pub(super) outputs: Vec<Array>,
+    /// Samples that were given.
+    pub(super) samples: usize,
+}
+
+/// What is to be loaded.
+pub(super) struct Loading<'a> {
+    /// The ONNX bytes.
+    pub(super) network: Network,
+    /// Values to answer; empty: the outputs of the file.
+    pub(super) outputs: Vec<String>,
+    /// How samples become inputs.
+    pub(super) preparation: &'a Preparation,
+    /// See [`Loaded`].
+    pub(super) fixed_batch: Option<usize>,
+    /// Its file, for messages.
+    pub(super) file: &'a str,
+}
+
+impl Loading<'_> {
+    /// Loads, warms and measures.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the file and the layer.
+    pub(super) fn load(self, options: &EngineOptions) -> Result<(Loaded, Trial)> {
+        let engine = engine::select(options.engine.as_deref())?;
+        let threads = options.threads.max(1);
+        let lanes = options.concurrency.clamp(1, threads);
+        let file = self.file;
+        let fail = |error: EngineError| complaint(file, &error);
+        let load_options = LoadOptions { threads, lanes, outputs: self.outputs };
+        let session = engine.load(self.network, &load_options).map_err(fail)?;
+        if session.inputs().len() != 1 {
+            let names: Vec<_> = session.inputs().iter().map(|port| port.name.as_str()).collect();
+            return Err(Error::bad_parameter_at(file, format!("a network with one input expected, found {names:?}")));
+        }
+        let example = |count: usize| {
+            let count = self.fixed_batch.unwrap_or(count);
+            let samples = example(&self.preparation.shape, count);
+            self.preparation.batch(&samples, 0..count).map_err(|error| EngineError::new(error.to_string()))
+        };
+        let sizes = match (self.fixed_batch, self.preparation.shape) {
+            (Some(_), _) => &[][..],
+            (None, SampleShape::Image { .. }) => &IMAGE_BATCHES[..],
+            (None, SampleShape::Row { .. }) => &ROW_BATCHES[..],
+        };
+        let habit = measure(session.as_ref(), lanes, threads, sizes, &example).map_err(fail)?;
+        tracing::debug!(file, engine = engine.name(), ?habit, "network loaded and warmed");
+        let samples = self.fixed_batch.unwrap_or(2);
+        let runner = Runner::new(session, lanes, habit);
+        // A network whose shapes only fit one sample shows that here.
+        let (samples, outputs) = match example(samples).and_then(|batch| runner.run(batch)) {
+            Ok(outputs) => (samples, outputs),
+            Err(_) => (1, example(1).and_then(|batch| runner.run(batch)).map_err(fail)?),
+        };
+        let fixed_batch = self.fixed_batch.or((samples == 1).then_some(1));
+        let loaded = Loaded { runner, lanes, output: 0, fixed_batch, file: file.to_owned() };
+        Ok((loaded, Trial { outputs, samples }))
+    }
+}
+
+impl Loaded {
+    /// An error of the engine about this network.
+    pub(super) fn complaint(&self, error: &EngineError) -> Error {
+        complaint(&self.file, error)
+    }
+}
+
+fn complaint(file: &str, error: &EngineError) -> Error {
+    Error::BadParameter(Fault::at(file, error.to_string()))
+}
+
+/// Name and version of the engine that [`Loading::load`] uses, as `onnxruntime 1.31.1`.
+pub(super) fn engine_name(options: &EngineOptions) -> Result<String> {
+    let engine: &'static dyn Engine = engine::select(options.engine.as_deref())?;
+    Ok(match engine.check() {
+        Availability::Usable { version, .. } => format!("{} {version}", engine.name()),
+        Availability::Unusable { .. } => engine.name().to_owned(),
+    })
+}
+
+/// Samples of the right shape with varied content, always the same.
+fn example(shape: &SampleShape, count: usize) -> Samples {
+    let mut state = 0x2545_f491u32;
+    let mut next = move || {
+        // xorshift32 (Marsaglia, 2003): any noise will do here.
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 24) as u8
+    };
+    match *shape {
+        SampleShape::Row { columns } => {
+            let values = (0..count * columns).map(|_| f32::from(next()) / 128.0 - 1.0).collect();
+            Samples::Table(Tensor::new(vec![count, columns], values).expect("as many values as the shape wants"))
+        }
+        SampleShape::Image { width, height, channels } => {
+            let (width, height) = (width.unwrap_or(ANY_SIZE), height.unwrap_or(ANY_SIZE));
+            let mut image = || Image {
+                width,
+                height,
+                channels,
+                pixels: Pixels::U8((0..width * height * channels).map(|_| next()).collect()),
+                original_width: width,
+                original_height: height,
+            };
+            let images = (0..count).map(|_| image()).collect();
+            Samples::Images { images, normalization: Normalization::default() }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! A loaded network as the core sees it: samples in, outputs with a meaning back.
+//!
+//! It owns how a request is cut into batches and what the numbers that come back mean. It must not know file formats; the
+//! network's files are read again through [`LayerSource`] when a request asks for values inside the network.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use dede_core::backend::{Model, ModelDescription, PredictOptions, Task};
+use dede_core::data::Samples;
+use dede_core::error::{Error, Result};
+use dede_core::outputs::Outputs;
+use dede_core::tensor::Tensor;
+
+use super::engine::Array;
+use super::loading::Loaded;
+use super::preparation::Preparation;
+use super::runner::rows_of;
+
+/// Layers other than the output that stay loaded; each costs about as much memory as the network.
+const LAYERS_KEPT: usize = 4;
+/// Work worth more than starting a thread.
+const WORTH_A_THREAD: Duration = Duration::from_millis(1);
+
+/// Loads the network once more, to answer the values of another layer. `None`: it has no such layer.
+pub(super) type LayerSource = Box<dyn Fn(&str) -> Result<Option<Loaded>> + Send + Sync>;
+
+/// What the numbers of the output are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Probabilities.
+    Probabilities,
+    /// Scores that a softmax makes probabilities.
+    Scores,
+    /// Values.
+    Values,
+    /// Features.
+    Features,
+}
+
+/// A loaded network.
+pub(super) struct NeuralModel {
+    description: ModelDescription,
+    meaning: Meaning,
+    preparation: Preparation,
+    loaded: Loaded,
+    layers: Mutex<BTreeMap<String, Layer>>,
+    source: LayerSource,
+}
+
+type Layer = Arc<OnceLock<Result<Option<Loaded>>>>;
+
+impl NeuralModel {
+    pub(super) fn new(
+        description: ModelDescription,
+        meaning: Meaning,
+        preparation: Preparation,
+        loaded: Loaded,
+        source: LayerSource,
+    ) -> Self {
+        Self { description, meaning, preparation, loaded, layers: Mutex::new(BTreeMap::new()), source }
+    }
+
+    /// The network with the values of `name` as output, loaded at the first request for it.
+    fn layer(&self, name: &str) -> Result<Layer> {
+        let layer = {
+            let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+            if layers.len() >= LAYERS_KEPT && !layers.contains_key(name) {
+                layers.pop_first();
+            }
+            Arc::clone(layers.entry(name.to_owned()).or_default())
+        };
+        match layer.get_or_init(|| (self.source)(name)) {
+            Ok(Some(_)) => Ok(layer),
+            failed => {
+                let failed = failed.as_ref().err().cloned();
+                // Names that clients invent must not push out layers that are used.
+                self.layers.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+                Err(failed.unwrap_or_else(|| Error::bad_parameter(format!("unknown extract layer {name}"))))
+            }
+        }
+    }
+
+    /// The output for all samples: `[samples, …]`, flattened to rows.
+    fn rows(&self, loaded: &Loaded, samples: &Samples, batch_size: Option<usize>) -> Result<Vec<Tensor>> {
+        let plan = Cut::of(loaded, samples.len(), batch_size);
+        let next = AtomicUsize::new(0);
+        let results: Vec<OnceLock<Result<Tensor>>> = (0..plan.batches()).map(|_| OnceLock::new()).collect();
+        let work = || {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(result) = results.get(index) else { break };
+                // Each index is handed out once, so the cell is empty.
+                let _ = result.set(self.batch(loaded, samples, &plan, index));
+            }
+        };
+        std::thread::scope(|scope| {
+            (1..plan.threads).for_each(|_| drop(scope.spawn(work)));
+            work();
+        });
+        let lost = || Err(Error::Internal("a batch was not computed".into()));
+        results.into_iter().map(|result| result.into_inner().unwrap_or_else(lost)).collect()
+    }
+
+    fn batch(&self, loaded: &Loaded, samples: &Samples, plan: &Cut, index: usize) -> Result<Tensor> {
+        let range = plan.range(index);
+        let count = range.len();
+        let mut batch = self.preparation.batch(samples, range)?;
+        if let Some(fixed) = loaded.fixed_batch {
+            batch = padded(batch, fixed)?;
+        }
+        let rows = batch.shape().first().copied().unwrap_or(0);
+        let mut outputs = loaded.runner.run(batch).map_err(|error| loaded.complaint(&error))?;
+        let output = outputs.swap_remove(loaded.output.min(outputs.len().saturating_sub(1)));
+        let output = match rows == count && output.shape().first() == Some(&count) {
+            true => output,
+            false => rows_of(&output, 0, count, rows).map_err(|error| loaded.complaint(&error))?,
+        };
+        Ok(output.into_tensor())
+    }
+}
+
+impl Model for NeuralModel {
+    fn description(&self) -> &ModelDescription {
+        &self.description
+    }
+
+    fn predict(&self, samples: &Samples, options: &PredictOptions) -> Result<Outputs> {
+        self.preparation.check(samples)?;
+        if let Some(name) = &options.extract_layer {
+            let layer = self.layer(name)?;
+            let Some(Ok(Some(loaded))) = layer.get() else {
+                return Err(Error::Internal(format!("layer {name} was not loaded")));
+            };
+            return Ok(features(&self.rows(loaded, samples, options.batch_size)?));
+        }
+        let parts = self.rows(&self.loaded, samples, options.batch_size)?;
+        match (self.meaning, self.description.task) {
+            (Meaning::Features, _) | (_, Task::Features) => Ok(features(&parts)),
+            (Meaning::Scores, Task::Classification { classes }) => {
+                let mut parts = parts;
+                parts.iter_mut().for_each(softmax);
+                Ok(Outputs::Classification(stacked(parts, classes)?))
+            }
+            (_, Task::Classification { classes }) => Ok(Outputs::Classification(stacked(parts, classes)?)),
+            (_, Task::Regression { targets }) => Ok(Outputs::Regression(stacked(parts, targets)?)),
+        }
+    }
+}
+
+/// How a request is cut into batches.
+#[derive(Debug, PartialEq, Eq)]
+struct Cut {
+    rows: usize,
+    batch: usize,
+    threads: usize,
+}
+
+impl Cut {
+    fn of(loaded: &Loaded, rows: usize, asked: Option<usize>) -> Self {
+        let habit = loaded.runner.habit();
+        if let Some(batch) = loaded.fixed_batch {
+            return Self { rows, batch, threads: loaded.lanes.min(rows.div_ceil(batch)).max(1) };
+        }
+        Self::sized(rows, asked, habit.rows_together, loaded.lanes, habit.row_time)
+    }
+
+    /// Batches no larger than what was measured to pay, which also bounds the memory of a request.
+    fn sized(rows: usize, asked: Option<usize>, most: usize, lanes: usize, row_time: Duration) -> Self {
+        let batch = asked.unwrap_or(most).clamp(1, most.max(1));
+        let work = row_time.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
+        if rows < 2 || lanes < 2 || work < WORTH_A_THREAD {
+            return Self { rows, batch, threads: 1 };
+        }
+        let batch = batch.min(rows.div_ceil(lanes));
+        Self { rows, batch, threads: lanes.min(rows.div_ceil(batch)) }
+    }
+
+    fn batches(&self) -> usize {
+        self.rows.div_ceil(self.batch)
+    }
+
+    fn range(&self, index: usize) -> std::ops::Range<usize> {
+        let start = index * self.batch;
+        start..(start + self.batch).min(self.rows)
+    }
+}
+
+/// The batch filled up with zeros to the number of rows that the network's file fixes.
+fn padded(batch: Array, rows: usize) -> Result<Array> {
+    use super::engine::Values;
+    let (mut shape, mut values) = batch.into_parts();
+    let row: usize = shape.iter().skip(1).product();
+    match &mut values {
+        Values::F32(values) => values.resize(rows * row, 0.0),
+        Values::U8(values) => values.resize(rows * row, 0),
+        Values::I8(_) | Values::I32(_) | Values::I64(_) | Values::Bool(_) => {}
+    }
+    if let Some(count) = shape.first_mut() {
+        *count = rows;
+    }
+    Array::new(shape, values).map_err(|error| Error::Internal(error.to_string()))
+}
+
+fn features(parts: &[Tensor]) -> Outputs {
+    Outputs::Features(parts.iter().flat_map(|part| (0..part.rows()).map(|row| part.row(row).to_vec())).collect())
+}
+
+/// Batches below each other as `[rows, columns]`.
+fn stacked(parts: Vec<Tensor>, columns: usize) -> Result<Tensor> {
+    let rows = parts.iter().map(Tensor::rows).sum();
+    let mut values = Vec::with_capacity(rows * columns);
+    for part in parts {
+        let shape = part.shape().to_vec();
+        if part.row_len() != columns {
+            return Err(Error::Internal(format!("{columns} values for each sample expected, found shape {shape:?}")));
+        }
+        values.extend(part.into_values());
+    }
+    Tensor::new(vec![rows, columns], values).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// `exp(x_i) / sum_j exp(x_j)` of each row, with the largest subtracted first.
+fn softmax(tensor: &mut Tensor) {
+    let (shape, row) = (tensor.shape().to_vec(), tensor.row_len().max(1));
+    let mut values = std::mem::replace(tensor, Tensor::from_vec(Vec::new())).into_values();
+    for row in values.chunks_exact_mut(row) {
+        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        row.iter_mut().for_each(|value| *value = (*value - largest).exp());
+        let sum: f32 = row.iter().sum();
+        row.iter_mut().for_each(|value| *value /= sum);
+    }
+    *tensor = Tensor::new(shape, values).expect("the number of values did not change");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_cut_by_what_was_measured() {
+        let slow = Duration::from_millis(30);
+        let fast = Duration::from_micros(1);
+        let cases = [
+            (Cut::sized(1, None, 4, 2, slow), (4, 1)),
+            (Cut::sized(2, None, 4, 2, slow), (1, 2)),
+            (Cut::sized(32, None, 4, 2, slow), (4, 2)),
+            (Cut::sized(32, Some(2), 4, 2, slow), (2, 2)),
+            (Cut::sized(32, Some(1000), 4, 2, slow), (4, 2)),
+            (Cut::sized(32, None, 1, 2, slow), (1, 2)),
+            (Cut::sized(100, None, 64, 2, fast), (64, 1)),
+            (Cut::sized(32, None, 4, 1, slow), (4, 1)),
+        ];
+        for (cut, (batch, threads)) in cases {
+            assert_eq!((cut.batch, cut.threads), (batch, threads), "{cut:?}");
+            let covered: usize = (0..cut.batches()).map(|index| cut.range(index).len()).sum();
+            assert_eq!(covered, cut.rows);
+        }
+    }
+
+    #[test]
+    fn softmax_of_large_scores_is_finite() {
+        let mut scores = Tensor::new(vec![2, 2], vec![1000.0, 1000.0, 0.0, 3f32.ln()]).expect("fits");
+        softmax(&mut scores);
+        for (found, expected) in scores.values().iter().zip([0.5, 0.5, 0.25, 0.75]) {
+            assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! mllib `onnx`: any ONNX file, whoever wrote it.
+//!
+//! It owns how such a file is found in a repository and what is concluded from it: layout, number of classes, whether its
+//! outputs are probabilities already. Files it refers to must be plain names beside it. It must not know engines.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use dede_core::backend::{
+    Backend, DecidingFile, EngineOptions, ModelDescription, OpenRequest, Opened, ServiceType, Task, TrainRequest,
+    TrainingPlan,
+};
+use dede_core::data::{DataKind, SampleShape, Samples};
+use dede_core::error::{Error, Result};
+use dede_core::parameters::Section;
+use dede_core::repository::Repository;
+use dede_graph::Graph;
+use dede_graph::onnx::{ModelSummary, ValueSummary, inspect};
+use serde_json::Value;
+
+use super::caffe::template;
+use super::engine::{Array, Network, Values};
+use super::loading::{Loaded, Loading, Trial, engine_name};
+use super::model::{Meaning, NeuralModel};
+use super::onnx_view::OnnxView;
+use super::options::{CreationOptions, check_image_input};
+use super::preparation::{Arithmetic, InputType, Layout, Preparation, prepare_for_training};
+use super::training;
+
+/// Probabilities of a sample sum to 1 within this.
+const SUM_TOLERANCE: f32 = 1e-3;
+
+/// The backend.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Onnx;
+
+impl Backend for Onnx {
+    fn name(&self) -> &'static str {
+        "onnx"
+    }
+
+    fn accepts(&self, kind: DataKind, _service_type: ServiceType) -> bool {
+        matches!(kind, DataKind::Images | DataKind::Table)
+    }
+
+    fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
+        let options = CreationOptions::parse(request.mllib)?;
+        let in_call = CreationOptions::parse(request.mllib_in_call)?;
+        let unknown_parameters = options.unknown();
+        let Some(file) = network_file(request.repository, request.model)? else {
+            let task = Some(options.task(request.service_type)?);
+            return Ok(Opened { model: None, task, files: Vec::new(), unknown_parameters });
+        };
+        template::check_run(&in_call, request.mllib_stored, &file.name)?;
+        let (model, task, files) = load(request, &options, &file)?;
+        Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files, unknown_parameters })
+    }
+
+    fn plan(&self, request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
+        let prepare = Arc::new(|samples: &Samples| prepare_for_training(samples, &Arithmetic::Scaled));
+        let file = network_file(request.repository, &Section::new())?;
+        let read = |file: &DecidingFile| -> Result<Graph> {
+            dede_graph::onnx::import(&bytes(&file.path, &file.name)?).map_err(|error| graph_error(file, error))
+        };
+        training::plan(request, prepare, &|| file.as_ref().map(read).transpose())
+    }
+
+    fn is_library_file(&self, file_name: &str) -> bool {
+        file_name.ends_with(".json")
+    }
+}
+
+/// The file to serve: `model.weights`, else the published run, else the only ONNX file.
+fn network_file(repository: &Repository, model: &Section) -> Result<Option<DecidingFile>> {
+    let root = repository.root();
+    let names = if root.is_dir() { repository.files()? } else { Vec::new() };
+    let file = |name: &str| DecidingFile { name: name.to_owned(), path: root.join(name) };
+    match model.get("weights") {
+        None | Some(Value::Null) => {}
+        Some(Value::String(name)) if names.contains(name) => return Ok(Some(file(name))),
+        Some(other) => {
+            let reason = format!("the repository has no file {other}");
+            return Err(Error::bad_parameter_at("model.weights", reason));
+        }
+    }
+    if let Some(published) = repository.published()? {
+        return Ok(Some(DecidingFile { name: published.record.network.clone(), path: published.network() }));
+    }
+    let mut found = names.iter().filter(|name| name.ends_with(".onnx"));
+    match (found.next(), found.next()) {
+        (Some(one), Some(other)) => {
+            let reason = format!("{one} and {other} are both there, name the one to serve");
+            Err(Error::bad_parameter_at("model.weights", reason))
+        }
+        (one, _) => Ok(one.map(|name| file(name))),
+    }
+}
+
+fn bytes(path: &Path, name: &str) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|error| Error::bad_parameter_at(name, format!("cannot be read: {error}")))
+}
+
+fn graph_error(file: &DecidingFile, error: dede_graph::Error) -> Error {
+    Error::bad_parameter(error.in_file(&file.name).to_string())
+}
+
+/// Loads a file and concludes what it is.
+fn load(
+    request: &OpenRequest<'_>,
+    options: &CreationOptions,
+    file: &DecidingFile,
+) -> Result<(NeuralModel, Task, Vec<DecidingFile>)> {
+    let onnx = bytes(&file.path, &file.name)?;
+    let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
+    let (network, files) = with_external(file, onnx, &summary)?;
+    let (preparation, fixed_batch) = preparation(request, file, &summary)?;
+    let features = request.service_type == ServiceType::Unsupervised;
+    let output = match options.extract_layer.as_ref().filter(|_| features) {
+        Some(layer) => value_of(&network.onnx, file, layer)?.ok_or_else(|| unknown_layer(layer))?,
+        None => main_output(&summary).ok_or_else(|| Error::bad_parameter_at(&file.name, "it has no output"))?,
+    };
+    let loading =
+        Loading { network, outputs: vec![output.clone()], preparation: &preparation, fixed_batch, file: &file.name };
+    let (loaded, trial) = loading.load(request.engine)?;
+    let (task, meaning) = conclude(request.service_type, options, file, &output, &trial)?;
+    let description = ModelDescription {
+        task,
+        shape: preparation.shape,
+        parameters: summary.parameter_count,
+        flops: 0,
+        engine: engine_name(request.engine)?,
+        weights: file.name.clone(),
+    };
+    let (file, engine, prepared) = (file.clone(), request.engine.clone(), preparation.clone());
+    let layers = move |layer: &str| layer_of(&file, layer, &prepared, fixed_batch, &engine);
+    Ok((NeuralModel::new(description, meaning, preparation, loaded, Box::new(layers)), task, files))
+}
+
+/// What the outputs mean, by what came out for generated samples.
+fn conclude(
+    service_type: ServiceType,
+    options: &CreationOptions,
+    file: &DecidingFile,
+    output: &str,
+    trial: &Trial,
+) -> Result<(Task, Meaning)> {
+    let shape = trial.outputs.first().map(Array::shape).unwrap_or_default();
+    if shape.first() != Some(&trial.samples) {
+        let (found, count) =
+            (format!("output {output} has shape {shape:?} for {} samples", trial.samples), "one row each");
+        return Err(Error::bad_parameter_at(&file.name, format!("{count} expected, {found}")));
+    }
+    let outputs = shape.iter().skip(1).product::<usize>();
+    let task = options.task_of(service_type, outputs, outputs > 1 && options.ntargets.is_none())?;
+    let meaning = match task {
+        Task::Features => Meaning::Features,
+        Task::Regression { .. } => Meaning::Values,
+        Task::Classification { .. } if trial.outputs.first().is_some_and(are_probabilities) => Meaning::Probabilities,
+        Task::Classification { .. } => Meaning::Scores,
+    };
+    Ok((task, meaning))
+}
+
+/// Whether each row has no negative number and sums to 1. Scores of generated samples do so by no accident.
+fn are_probabilities(output: &Array) -> bool {
+    let Values::F32(values) = output.values() else { return false };
+    let row: usize = output.shape().iter().skip(1).product();
+    let is_distribution =
+        |row: &[f32]| row.iter().all(|&value| value >= 0.0) && (row.iter().sum::<f32>() - 1.0).abs() <= SUM_TOLERANCE;
+    values.chunks(row.max(1)).all(is_distribution)
+}
+
+fn unknown_layer(layer: &str) -> Error {
+    Error::bad_parameter(format!("unknown extract layer {layer}"))
+}
+
+/// The network with the values of a layer as its output.
+fn layer_of(
+    file: &DecidingFile,
+    layer: &str,
+    preparation: &Preparation,
+    fixed_batch: Option<usize>,
+    engine: &EngineOptions,
+) -> Result<Option<Loaded>> {
+    let onnx = bytes(&file.path, &file.name)?;
+    let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
+    let Some(value) = value_of(&onnx, file, layer)? else { return Ok(None) };
+    let (network, _) = with_external(file, onnx, &summary)?;
+    let loading = Loading { network, outputs: vec![value], preparation, fixed_batch, file: &file.name };
+    loading.load(engine).map(|(loaded, _)| Some(loaded))
+}
+
+/// The value that a client calls a layer: a node by its name, or a value by its own.
+fn value_of(onnx: &[u8], file: &DecidingFile, layer: &str) -> Result<Option<String>> {
+    let view = OnnxView::parse(onnx).map_err(|error| Error::bad_parameter_at(&file.name, error.to_string()))?;
+    let nodes = &view.graph.nodes;
+    let named = nodes.iter().find(|node| node.name == layer).and_then(|node| node.outputs.first().copied());
+    let value = named.or_else(|| nodes.iter().flat_map(|node| &node.outputs).copied().find(|value| *value == layer));
+    Ok(value.filter(|value| !value.is_empty()).map(str::to_owned))
+}
+
+/// The first output of floats: classifiers of other tools answer a label first. Otherwise the first.
+fn main_output(summary: &ModelSummary) -> Option<String> {
+    let is_float = |output: &&ValueSummary| matches!(output.element_type, 1 | 10 | 11) && output.dims.is_some();
+    let output = summary.outputs.iter().find(is_float).or(summary.outputs.first())?;
+    Some(output.name.clone())
+}
+
+/// The files that the model refers to, read into memory: engines open nothing themselves.
+fn with_external(file: &DecidingFile, onnx: Vec<u8>, summary: &ModelSummary) -> Result<(Network, Vec<DecidingFile>)> {
+    let directory = file.path.parent().unwrap_or(Path::new("."));
+    let mut files = vec![file.clone()];
+    let mut external = Vec::new();
+    for name in &summary.external_data {
+        let path = directory.join(name);
+        let regular = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+        if !regular {
+            let reason = format!("its weights are in {name}, which is no file beside it");
+            return Err(Error::bad_parameter_at(&file.name, reason));
+        }
+        external.push((name.clone(), bytes(&path, name)?.into()));
+        files.push(DecidingFile { name: name.clone(), path });
+    }
+    Ok((Network { onnx, external }, files))
+}
+
+/// How samples become the input, and the number of samples in a run where the file fixes it.
+fn preparation(
+    request: &OpenRequest<'_>,
+    file: &DecidingFile,
+    summary: &ModelSummary,
+) -> Result<(Preparation, Option<usize>)> {
+    let fail = |reason: String| Err(Error::bad_parameter_at(&file.name, reason));
+    let [input] = summary.inputs.as_slice() else {
+        let names: Vec<_> = summary.inputs.iter().map(|input| input.name.as_str()).collect();
+        return fail(format!("a network with one input expected, found {names:?}"));
+    };
+    let name = &input.name;
+    let element = match input.element_type {
+        1 => InputType::F32,
+        2 => InputType::U8,
+        other => return fail(format!("input {name} has ONNX type {other}; 1 (float) and 2 (uint8) are supported")),
+    };
+    let Some([batch, extents @ ..]) = input.dims.as_deref() else {
+        return fail(format!("the shape of input {name} is not said"));
+    };
+    let (shape, row, layout) = match request.kind {
+        DataKind::Images => {
+            let (layout, channels, height, width) = image_extents(request, extents, file, name)?;
+            check_image_input(request, channels, height, width)?;
+            (SampleShape::Image { width, height, channels }, Vec::new(), layout)
+        }
+        DataKind::Table => {
+            let Some(row) = extents.iter().copied().collect::<Option<Vec<_>>>().filter(|row| !row.is_empty()) else {
+                return fail(format!("input {name} has shape {:?}, the number of columns is not said", input.dims));
+            };
+            if element == InputType::U8 {
+                return fail(format!("input {name} takes bytes, which a table is not made of"));
+            }
+            (SampleShape::Row { columns: row.iter().product() }, row, Layout::ChannelsFirst)
+        }
+    };
+    let fixed_batch = batch.filter(|&batch| batch > 0);
+    Ok((Preparation { shape, row, layout, input: element, arithmetic: Arithmetic::Scaled }, fixed_batch))
+}
+
+type Extents = (Layout, usize, Option<usize>, Option<usize>);
+
+/// Where channels, rows and columns are: the axis of 1, 3 or 4 is that of the channels, the first one if both are.
+fn image_extents(
+    request: &OpenRequest<'_>,
+    extents: &[Option<usize>],
+    file: &DecidingFile,
+    name: &str,
+) -> Result<Extents> {
+    let is_channels = |size: Option<usize>| size.filter(|size| matches!(size, 1 | 3 | 4));
+    let [first, second, third] = *extents else {
+        let reason = format!("input {name} has {} dimensions, images have 4", extents.len() + 1);
+        return Err(Error::bad_parameter_at(&file.name, reason));
+    };
+    match (is_channels(first), is_channels(third)) {
+        (Some(channels), _) => Ok((Layout::ChannelsFirst, channels, second, third)),
+        (None, Some(channels)) => Ok((Layout::ChannelsLast, channels, first, second)),
+        (None, None) if first.is_none() => {
+            let grey = request.input.get("bw").and_then(Value::as_bool).unwrap_or(false);
+            Ok((Layout::ChannelsFirst, if grey { 1 } else { 3 }, second, third))
+        }
+        (None, None) => {
+            let reason = format!("input {name} has extents {extents:?}, none of which is a number of channels");
+            Err(Error::bad_parameter_at(&file.name, reason))
+        }
+    }
+}

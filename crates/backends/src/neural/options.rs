@@ -1,0 +1,222 @@
+//! `parameters.mllib` at the creation of a service (contract.md 7.1).
+//!
+//! It owns which keys are known; what training reads of them is in [`super::training`].
+
+use std::collections::BTreeMap;
+
+use dede_core::backend::{OpenRequest, ServiceType, Task};
+use dede_core::error::{Error, Result};
+use dede_core::parameters::{Section, parse};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The path of the section in a request.
+const MLLIB: &str = "parameters.mllib";
+
+/// Keys that training or other parts read, or that ask for nothing this version could do wrong.
+const OTHERS: [&str; 33] = [
+    "gpu",
+    "gpuid",
+    "datatype",
+    "net",
+    "solver",
+    "resume",
+    "class_weights",
+    "ignore_label",
+    "timesteps",
+    "seed",
+    "db",
+    "crop_size",
+    "mirror",
+    "rotate",
+    "noise",
+    "distort",
+    "geometry",
+    "loss",
+    "dice_param",
+    "engine",
+    "scaling_temperature",
+    "ssd_expand_prob",
+    "ssd_max_expand_ratio",
+    "ssd_mining_type",
+    "ssd_neg_pos_ratio",
+    "ssd_neg_overlap",
+    "ssd_keep_top_k",
+    "ssd_overlap_threshold",
+    "from_repository",
+    "concurrent_predict",
+    "autoencoder",
+    "embedding_size",
+    "extract_layer",
+];
+
+/// What creation reads.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub(super) struct CreationOptions {
+    /// Name of a template; empty counts as absent.
+    pub(super) template: Option<String>,
+    /// Sizes of its layers.
+    pub(super) layers: Option<Value>,
+    /// Its activation.
+    pub(super) activation: Option<String>,
+    /// Its dropout; some templates take a list.
+    pub(super) dropout: Option<Value>,
+    /// Whether it normalises over the batch.
+    pub(super) bn: Option<bool>,
+    /// Number of classes.
+    pub(super) nclasses: Option<usize>,
+    /// Values instead of classes.
+    pub(super) regression: Option<bool>,
+    /// Number of values.
+    pub(super) ntargets: Option<usize>,
+    /// Weights are taken over into a new network.
+    pub(super) finetuning: Option<bool>,
+    /// Factor of pixels, after the mean (caffe).
+    pub(super) scale: Option<f32>,
+    /// The layer whose values are answered.
+    pub(super) extract_layer: Option<String>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub(super) others: BTreeMap<String, Value>,
+}
+
+impl CreationOptions {
+    /// Parses a section.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the key whose type is wrong.
+    pub(super) fn parse(section: &Section) -> Result<Self> {
+        let mut options: Self = parse(section, MLLIB).map_err(Error::BadParameter)?.options;
+        options.template = options.template.filter(|name| !name.is_empty());
+        options.extract_layer = options.extract_layer.filter(|name| !name.is_empty());
+        options.nclasses = options.nclasses.filter(|&count| count > 0);
+        options.ntargets = options.ntargets.filter(|&count| count > 0);
+        Ok(options)
+    }
+
+    /// Dotted paths of keys that nobody knows.
+    pub(super) fn unknown(&self) -> Vec<String> {
+        self.others.keys().filter(|key| !OTHERS.contains(&key.as_str())).map(|key| format!("{MLLIB}.{key}")).collect()
+    }
+
+    /// The task asked for, without a network to look at (contract.md 3.9, rule 7).
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] when it does not say how many classes or values.
+    pub(super) fn task(&self, service_type: ServiceType) -> Result<Task> {
+        if service_type == ServiceType::Unsupervised {
+            return Ok(Task::Features);
+        }
+        if self.regression == Some(true) {
+            let unknown = || Error::bad_parameter("number of regression targets is unknown (ntargets == 0)");
+            return Ok(Task::Regression { targets: self.ntargets.ok_or_else(unknown)? });
+        }
+        let unknown = || Error::bad_parameter("number of classes is unknown (nclasses == 0)");
+        Ok(Task::Classification { classes: self.nclasses.ok_or_else(unknown)? })
+    }
+
+    /// The task of a network with `outputs` values, of which `probabilities` says that they are such.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] when another number was asked for than the network has, naming both.
+    pub(super) fn task_of(&self, service_type: ServiceType, outputs: usize, probabilities: bool) -> Result<Task> {
+        if service_type == ServiceType::Unsupervised {
+            return Ok(Task::Features);
+        }
+        let regression = self.regression.unwrap_or(!probabilities && self.nclasses.is_none());
+        let (asked, name) = match regression {
+            true => (self.ntargets, "ntargets"),
+            false => (self.nclasses, "nclasses"),
+        };
+        if let Some(asked) = asked.filter(|&asked| asked != outputs) {
+            let reason = format!("the network has {outputs} outputs, found {name} {asked}");
+            return Err(Error::bad_parameter_at(format!("{MLLIB}.{name}"), reason));
+        }
+        Ok(match regression {
+            true => Task::Regression { targets: outputs },
+            false => Task::Classification { classes: outputs },
+        })
+    }
+}
+
+/// Checks `width`, `height`, `bw` and `rgb` of the input connector against a network of `[channels, height, width]`;
+/// `None` where the network takes any.
+///
+/// # Errors
+/// [`Error::BadParameter`] naming the parameter, what the network takes and what was found.
+pub(super) fn check_image_input(
+    request: &OpenRequest<'_>,
+    channels: usize,
+    height: Option<usize>,
+    width: Option<usize>,
+) -> Result<()> {
+    let number = |key: &str| request.input.get(key).and_then(Value::as_f64).filter(|number| *number > 0.0);
+    let flag = |key: &str| request.input.get(key).and_then(Value::as_bool);
+    for (key, crop, size) in [("width", "crop_width", width), ("height", "crop_height", height)] {
+        let asked = number(crop).map(|asked| (crop, asked)).or_else(|| Some((key, number(key)?)));
+        if let (Some((key, asked)), Some(size)) = (asked, size)
+            && asked != size as f64
+        {
+            let reason = format!("the network takes images of {key} {size}, found {asked}");
+            return Err(Error::bad_parameter_at(format!("parameters.input.{key}"), reason));
+        }
+    }
+    let grey = flag("bw").map(|bw| bw && flag("rgb") != Some(true));
+    match grey {
+        Some(true) if channels != 1 => {
+            let reason = format!("the network takes images of {channels} channels, found bw true, which gives 1");
+            Err(Error::bad_parameter_at("parameters.input.bw", reason))
+        }
+        Some(false) if channels == 1 => {
+            let reason = "the network takes grey images, found bw false, which gives 3 channels";
+            Err(Error::bad_parameter_at("parameters.input.bw", reason))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn options(value: Value) -> CreationOptions {
+        CreationOptions::parse(value.as_object().expect("an object")).expect("parses")
+    }
+
+    #[test]
+    fn the_task_follows_the_parameters_then_the_network() {
+        let (supervised, classes) = (ServiceType::Supervised, |classes| Task::Classification { classes });
+        let targets = |targets| Task::Regression { targets };
+        let cases = [
+            (json!({"nclasses": 3}), Some(classes(3)), 3, true, Some(classes(3))),
+            (json!({"nclasses": 0}), None, 3, true, Some(classes(3))),
+            (json!({}), None, 3, true, Some(classes(3))),
+            (json!({}), None, 2, false, Some(targets(2))),
+            (json!({"nclasses": 7}), Some(classes(7)), 3, true, None),
+            (json!({"regression": true, "ntargets": 2}), Some(targets(2)), 2, false, Some(targets(2))),
+            (json!({"regression": true}), None, 2, false, Some(targets(2))),
+            (json!({"regression": true, "ntargets": 1}), Some(targets(1)), 2, false, None),
+            (json!({"nclasses": 3}), Some(classes(3)), 3, false, Some(classes(3))),
+        ];
+        for (mllib, alone, outputs, probabilities, with_network) in cases {
+            let options = options(mllib.clone());
+            assert_eq!(options.task(supervised).ok(), alone, "{mllib}");
+            assert_eq!(options.task_of(supervised, outputs, probabilities).ok(), with_network, "{mllib}");
+        }
+        assert_eq!(options(json!({})).task(ServiceType::Unsupervised).ok(), Some(Task::Features));
+    }
+
+    #[test]
+    fn both_numbers_are_named() {
+        let error = options(json!({"nclasses": 7})).task_of(ServiceType::Supervised, 3, true).expect_err("7 is not 3");
+        assert_eq!(error.to_string(), "the network has 3 outputs, found nclasses 7 (parameters.mllib.nclasses)");
+    }
+
+    #[test]
+    fn unknown_keys_are_told_apart_from_those_of_training() {
+        let options = options(json!({"nclasses": 3, "solver": {}, "gpu": true, "ncalsses": 4}));
+        assert_eq!(options.unknown(), ["parameters.mllib.ncalsses"]);
+    }
+}

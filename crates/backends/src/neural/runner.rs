@@ -1,0 +1,240 @@
+//! Requests sharing one loaded network: who runs now, who waits, what runs together.
+//!
+//! As many runs go on at once as there are lanes, each on one thread. A run that is alone on the machine gets all threads,
+//! and runs that have to wait anyway are joined into one batch, each only where a measurement at loading said that it pays.
+//! Nobody ever waits for company. It must not know samples or services.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::engine::{Array, EngineError, Session, Values, Width};
+
+mod measurement;
+
+pub(super) use measurement::{Habit, measure};
+
+/// Runs going on in this process, of all networks: a lone one is alone on the machine, not only on its network.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// A network with its queue.
+pub(super) struct Runner {
+    session: Box<dyn Session>,
+    habit: Habit,
+    queue: Mutex<Queue>,
+}
+
+struct Queue {
+    free_lanes: usize,
+    waiting: VecDeque<Arc<Ticket>>,
+}
+
+/// A run that waits for a lane.
+struct Ticket {
+    turn: Mutex<Turn>,
+    called: Condvar,
+    rows: usize,
+}
+
+enum Turn {
+    Waiting(Array),
+    /// Its lane is free: it runs, together with these.
+    Leads(Array, Vec<Arc<Ticket>>),
+    /// Somebody else runs it.
+    Taken,
+    Done(Result<Vec<Array>, EngineError>),
+}
+
+impl Runner {
+    /// A network that at most `lanes` requests run on at once.
+    pub(super) fn new(mut session: Box<dyn Session>, lanes: usize, habit: Habit) -> Self {
+        if !habit.alone_on_all_threads {
+            session.release_all_width();
+        }
+        let queue = Queue { free_lanes: lanes.max(1), waiting: VecDeque::new() };
+        Self { session, habit, queue: Mutex::new(queue) }
+    }
+
+    /// What was measured.
+    pub(super) fn habit(&self) -> Habit {
+        self.habit
+    }
+
+    /// Runs one batch: `[rows, …]` in, one array per output back.
+    ///
+    /// # Errors
+    /// [`EngineError`] of the engine.
+    pub(super) fn run(&self, batch: Array) -> Result<Vec<Array>, EngineError> {
+        let mut queue = lock(&self.queue);
+        if queue.free_lanes > 0 {
+            queue.free_lanes -= 1;
+            drop(queue);
+            let _lane = Lane(self);
+            return self.compute(batch);
+        }
+        let rows = batch.shape().first().copied().unwrap_or(0);
+        let ticket = Arc::new(Ticket { turn: Mutex::new(Turn::Waiting(batch)), called: Condvar::new(), rows });
+        queue.waiting.push_back(Arc::clone(&ticket));
+        drop(queue);
+        self.wait(&ticket)
+    }
+
+    fn wait(&self, ticket: &Ticket) -> Result<Vec<Array>, EngineError> {
+        let mut turn = lock(&ticket.turn);
+        loop {
+            match std::mem::replace(&mut *turn, Turn::Taken) {
+                Turn::Done(answer) => return answer,
+                Turn::Leads(batch, followers) => {
+                    drop(turn);
+                    let _lane = Lane(self);
+                    return self.lead(batch, &followers);
+                }
+                waiting => *turn = waiting,
+            }
+            turn = ticket.called.wait(turn).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Runs the leader's batch joined with those of its followers, and gives each its rows.
+    fn lead(&self, batch: Array, followers: &[Arc<Ticket>]) -> Result<Vec<Array>, EngineError> {
+        if followers.is_empty() {
+            return self.compute(batch);
+        }
+        let mut batches = vec![batch];
+        for follower in followers {
+            if let Turn::Waiting(batch) = std::mem::replace(&mut *lock(&follower.turn), Turn::Taken) {
+                batches.push(batch);
+            }
+        }
+        let mut answers = self.together(batches);
+        for follower in followers.iter().rev() {
+            let answer = answers.pop().unwrap_or_else(|| Err(EngineError::new("no answer for this request")));
+            *lock(&follower.turn) = Turn::Done(answer);
+            follower.called.notify_one();
+        }
+        answers.pop().unwrap_or_else(|| Err(EngineError::new("no answer for this request")))
+    }
+
+    /// One answer per batch. When the joined run fails, each runs alone: nobody suffers for a neighbour.
+    fn together(&self, batches: Vec<Array>) -> Vec<Result<Vec<Array>, EngineError>> {
+        let rows: Vec<usize> = batches.iter().map(|batch| batch.shape().first().copied().unwrap_or(0)).collect();
+        match join(&batches).and_then(|joined| self.compute(joined)).and_then(|outputs| split(&outputs, &rows)) {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            Err(_) => batches.into_iter().map(|batch| self.compute(batch)).collect(),
+        }
+    }
+
+    fn compute(&self, batch: Array) -> Result<Vec<Array>, EngineError> {
+        let alone = RUNNING.fetch_add(1, Ordering::AcqRel) == 0;
+        let _running = Running;
+        let width = if alone && self.habit.alone_on_all_threads { Width::All } else { Width::One };
+        self.session.run(vec![batch], width)
+    }
+
+    /// Passes a lane on: to whoever waits longest, with as many others as run well together.
+    fn pass_on(&self) {
+        let mut queue = lock(&self.queue);
+        let Some(leader) = queue.waiting.pop_front() else {
+            queue.free_lanes += 1;
+            return;
+        };
+        let mut turn = lock(&leader.turn);
+        let Turn::Waiting(batch) = std::mem::replace(&mut *turn, Turn::Taken) else {
+            unreachable!("a ticket in the queue waits");
+        };
+        let mut rows = leader.rows;
+        let mut followers = Vec::new();
+        while let Some(next) = queue.waiting.front() {
+            if rows + next.rows > self.habit.rows_together || !same_extents(&batch, next) {
+                break;
+            }
+            rows += next.rows;
+            followers.extend(queue.waiting.pop_front());
+        }
+        *turn = Turn::Leads(batch, followers);
+        leader.called.notify_one();
+    }
+}
+
+/// Whether a waiting batch differs from this one in the number of rows at most.
+fn same_extents(batch: &Array, ticket: &Ticket) -> bool {
+    match &*lock(&ticket.turn) {
+        Turn::Waiting(other) => other.shape().get(1..) == batch.shape().get(1..),
+        Turn::Leads(..) | Turn::Taken | Turn::Done(_) => false,
+    }
+}
+
+/// The right to run; passed on when dropped, whatever happened.
+struct Lane<'a>(&'a Runner);
+
+impl Drop for Lane<'_> {
+    fn drop(&mut self) {
+        self.0.pass_on();
+    }
+}
+
+/// Counts a run of this process.
+struct Running;
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Batches below each other.
+fn join(batches: &[Array]) -> Result<Array, EngineError> {
+    let mut shape = batches.first().map(|batch| batch.shape().to_vec()).unwrap_or_default();
+    if let Some(rows) = shape.first_mut() {
+        *rows = batches.iter().filter_map(|batch| batch.shape().first()).sum();
+    }
+    let floats = batches.iter().map(|batch| if let Values::F32(values) = batch.values() { Some(values) } else { None });
+    if let Some(floats) = floats.collect::<Option<Vec<_>>>() {
+        return Array::new(shape, Values::F32(floats.into_iter().flatten().copied().collect()));
+    }
+    let bytes = batches.iter().map(|batch| if let Values::U8(values) = batch.values() { Some(values) } else { None });
+    match bytes.collect::<Option<Vec<_>>>() {
+        Some(bytes) => Array::new(shape, Values::U8(bytes.into_iter().flatten().copied().collect())),
+        None => Err(EngineError::new("inputs of different types cannot run together")),
+    }
+}
+
+/// The rows of each batch, from outputs of all of them.
+fn split(outputs: &[Array], rows: &[usize]) -> Result<Vec<Vec<Array>>, EngineError> {
+    let total: usize = rows.iter().sum();
+    let mut start = 0;
+    let mut parts = Vec::with_capacity(rows.len());
+    for &count in rows {
+        parts.push(outputs.iter().map(|output| rows_of(output, start, count, total)).collect::<Result<_, _>>()?);
+        start += count;
+    }
+    Ok(parts)
+}
+
+/// `count` rows of an output of `total` rows.
+pub(super) fn rows_of(output: &Array, start: usize, count: usize, total: usize) -> Result<Array, EngineError> {
+    let shape = output.shape();
+    if shape.first() != Some(&total) {
+        let reason = format!("an output of shape {shape:?} cannot be told apart by its {total} samples");
+        return Err(EngineError::new(reason));
+    }
+    let row: usize = shape.iter().skip(1).product();
+    let range = start * row..(start + count) * row;
+    let values = match output.values() {
+        Values::F32(values) => Values::F32(values[range].to_vec()),
+        Values::U8(values) => Values::U8(values[range].to_vec()),
+        Values::I8(values) => Values::I8(values[range].to_vec()),
+        Values::I32(values) => Values::I32(values[range].to_vec()),
+        Values::I64(values) => Values::I64(values[range].to_vec()),
+        Values::Bool(values) => Values::Bool(values[range].to_vec()),
+    };
+    let shape = std::iter::once(count).chain(shape.iter().skip(1).copied()).collect();
+    Array::new(shape, values)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Opens repositories the way the core does.
+
+#![allow(dead_code, reason = "each test file uses the parts it needs")]
+
+use std::path::Path;
+
+use dede_backends::neural::engine::{Availability, engines};
+use dede_core::backend::{Backend, EngineOptions, Model, OpenRequest, Opened, PredictOptions, ServiceType};
+use dede_core::data::{DataKind, Samples};
+use dede_core::error::{Error, Result};
+use dede_core::outputs::Outputs;
+use dede_core::parameters::Section;
+use dede_core::repository::Repository;
+use dede_core::tensor::Tensor;
+use serde_json::{Value, json};
+
+/// A creation request.
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) mllib: Value,
+    pub(crate) stored: Value,
+    pub(crate) input: Value,
+    pub(crate) model: Value,
+    pub(crate) kind: DataKind,
+    pub(crate) service_type: ServiceType,
+    pub(crate) engine: &'static str,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            mllib: json!({}),
+            stored: json!({}),
+            input: json!({}),
+            model: json!({}),
+            kind: DataKind::Table,
+            service_type: ServiceType::Supervised,
+            engine: "rten",
+        }
+    }
+}
+
+fn section(value: &Value) -> Section {
+    value.as_object().cloned().expect("an object")
+}
+
+pub(crate) fn options(engine: &str) -> EngineOptions {
+    EngineOptions { threads: 2, concurrency: 2, engine: Some(engine.to_owned()) }
+}
+
+pub(crate) fn open(backend: &dyn Backend, directory: &Path, request: &Request) -> Result<Opened> {
+    let repository = Repository::open(directory, false)?;
+    let (call, stored) = (section(&request.mllib), section(&request.stored));
+    backend.open(&OpenRequest {
+        repository: &repository,
+        mllib: &dede_core::parameters::over(&call, &stored),
+        mllib_in_call: &call,
+        mllib_stored: &stored,
+        input: &section(&request.input),
+        model: &section(&request.model),
+        service_type: request.service_type,
+        kind: request.kind,
+        engine: &options(request.engine),
+    })
+}
+
+/// Engines that work here; one that must be there in CI and is not fails the test.
+pub(crate) fn usable_engines() -> Vec<&'static str> {
+    let works = |name: &'static str, availability: Availability| match availability {
+        Availability::Usable { .. } => Some(name),
+        Availability::Unusable { reason } => {
+            assert!(std::env::var_os("CI").is_none(), "{name} must be there in CI: {reason}");
+            eprintln!("skipped: {name}: {reason}");
+            None
+        }
+    };
+    engines().into_iter().filter_map(|engine| works(engine.name(), engine.check())).collect()
+}
+
+pub(crate) fn table(rows: &[&[f32]]) -> Samples {
+    let columns = rows.first().map_or(0, |row| row.len());
+    let values = rows.iter().flat_map(|row| row.iter().copied()).collect();
+    Samples::Table(Tensor::new(vec![rows.len(), columns], values).expect("rows of one length"))
+}
+
+pub(crate) fn rows(model: &dyn Model, samples: &Samples) -> Vec<Vec<f32>> {
+    rows_of(&model.predict(samples, &PredictOptions::default()).expect("answers"))
+}
+
+pub(crate) fn rows_of(outputs: &Outputs) -> Vec<Vec<f32>> {
+    match outputs {
+        Outputs::Classification(tensor) | Outputs::Regression(tensor) => {
+            (0..tensor.rows()).map(|row| tensor.row(row).to_vec()).collect()
+        }
+        Outputs::Features(rows) => rows.clone(),
+    }
+}
+
+pub(crate) fn refusal(result: Result<Opened>) -> String {
+    match result {
+        Err(error @ Error::BadParameter(_)) => error.to_string(),
+        Err(other) => panic!("a bad parameter expected, found {other:?}"),
+        Ok(_) => panic!("a bad parameter expected, found a service"),
+    }
+}
