@@ -244,6 +244,15 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_does_not_answer_is_given_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", silent.local_addr().expect("bound"));
+        let fetcher = Fetcher::new(&InputLimits::default(), Some(1)).expect("a timeout in range");
+        let refused = fetcher.fetch(&url).expect_err("silence");
+        assert!(refused.contains("timeout"), "{refused}");
+    }
+
+    #[test]
     fn metadata_addresses_are_refused_on_every_hop() {
         let direct = fetcher(InputLimits::default()).fetch("http://169.254.169.254/latest").expect_err("refused");
         assert!(direct.contains("link-local"), "{direct}");

@@ -12,6 +12,7 @@ use dede_core::data::{Batch, Image, Pixels, SampleShape, Samples, Targets};
 use dede_core::error::{Error, Result};
 use dede_core::labels::Labels;
 use dede_core::parameters::Section;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn fixture(name: &str) -> PathBuf {
@@ -142,6 +143,28 @@ fn what_is_no_image_is_refused_in_the_words_of_the_contract() {
     let few = Setting { limits: InputLimits { items: 3, ..InputLimits::default() }, ..Setting::default() };
     let many = few.open(json!({})).expect("a reader").read(&[text(&fixture("shapes/circle"))]);
     assert!(refusal(many).contains("at most 3"));
+}
+
+proptest! {
+    #[test]
+    fn no_string_makes_it_panic(item in ".{0,300}", encoded in proptest::collection::vec(any::<u8>(), 0..60)) {
+        let reader = open(json!({"width": 8, "height": 8, "timeout": 1}));
+        prop_assert!(reader.read(&[item]).is_err());
+        let encoded = base64::engine::general_purpose::STANDARD.encode(encoded);
+        prop_assert!(reader.read(&[encoded]).is_err());
+    }
+
+    #[test]
+    fn sizes_are_refused_or_reached(width in any::<i64>(), height in -2i64..40, small in -2i64..40) {
+        for (width, height) in [(width, height), (small, height)] {
+            let reader = Setting::default().open(json!({"width": width, "height": height}));
+            if let Ok(batch) = reader.and_then(|reader| reader.read(&[circle()])) {
+                let image = images(batch).remove(0);
+                let reached = (image.width as i64, image.height as i64);
+                prop_assert!(width < 0 || height < 0 || reached == (width, height), "{reached:?}");
+            }
+        }
+    }
 }
 
 #[test]

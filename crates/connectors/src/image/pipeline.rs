@@ -18,7 +18,7 @@ thread_local! {
 }
 
 /// Larger memory goes back to the system.
-const KEPT_BYTES: usize = 16 << 20;
+const KEPT_BYTES: usize = 4 << 20;
 
 /// Why an image could not be made ready.
 #[derive(Debug, Clone, PartialEq, Eq)]

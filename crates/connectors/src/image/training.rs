@@ -228,3 +228,50 @@ fn shape(settings: &Settings, samples: &[Sample]) -> Result<SampleShape> {
     let (width, height) = settings.target.size().unzip();
     Ok(SampleShape::Image { width, height, channels })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lines_end_with_numbers() {
+        let numbers = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
+        assert_eq!(row("a.jpg 3"), Ok(("a.jpg", numbers(&["3"]))));
+        assert_eq!(row("my image 3.jpg\t1 -2.5e1 "), Ok(("my image 3.jpg", numbers(&["1", "-2.5e1"]))));
+        for bad in ["", "a.jpg", "a.jpg nan", "3", "a.jpg b.txt"] {
+            assert!(row(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_a_row_or_an_error(line in ".*") {
+            if let Ok((name, values)) = row(&line) {
+                prop_assert!(!values.is_empty() && line.contains(name));
+            }
+        }
+
+        #[test]
+        fn shuffling_keeps_every_sample(count in 0usize..50, seed in any::<u64>()) {
+            let sample = |at: usize| Sample { path: at.to_string().into(), target: Target::Class(at as i64) };
+            let mut samples: Vec<Sample> = (0..count).map(sample).collect();
+            shuffle(&mut samples, Some(seed));
+            samples.sort_by(|a, b| a.path.cmp(&b.path));
+            let mut expected: Vec<Sample> = (0..count).map(sample).collect();
+            expected.sort_by(|a, b| a.path.cmp(&b.path));
+            prop_assert_eq!(samples, expected);
+        }
+
+        #[test]
+        fn splits_take_the_share_from_the_end(count in 1usize..200, test in 0.0f64..0.999) {
+            let sample = |at: usize| Sample { path: at.to_string().into(), target: Target::Class(0) };
+            let mut train: Vec<Sample> = (0..count).map(sample).collect();
+            let whole = train.clone();
+            let tests = split_off(&mut train, Split { test, shuffle: false, seed: None });
+            prop_assert!(!train.is_empty());
+            prop_assert_eq!([train, tests].concat(), whole);
+        }
+    }
+}

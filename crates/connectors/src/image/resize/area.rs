@@ -41,34 +41,43 @@ pub(super) fn resize<T: Sample>(source: &Raster<T>, scaling: &Scaling, steps: &S
 }
 
 /// Means of equal cells of whole pixels. Cells that reach over the edge are averaged over what there is of them.
-fn by_whole_steps<T: Sample>(source: &Raster<T>, scaling: &Scaling, (x_step, y_step): (usize, usize)) -> Raster<T> {
+fn by_whole_steps<T: Sample>(source: &Raster<T>, scaling: &Scaling, steps: (usize, usize)) -> Raster<T> {
     let channels = source.channels;
     let mut result = Raster::<T>::black(scaling.width, scaling.height, channels);
     let row_len = result.row_len();
-    let share = 1.0 / (x_step * y_step) as f32;
+    let mut sums = vec![0u32; row_len];
     for (y, out) in result.values.chunks_exact_mut(row_len).enumerate() {
-        let rows = (y * y_step).min(source.height)..((y + 1) * y_step).min(source.height);
-        for (x, pixel) in out.chunks_exact_mut(channels).enumerate() {
-            let columns = (x * x_step).min(source.width)..((x + 1) * x_step).min(source.width);
+        let rows = (y * steps.1).min(source.height)..((y + 1) * steps.1).min(source.height);
+        sums.fill(0);
+        for y in rows.clone() {
+            for (cell, sums) in source.row(y).chunks(steps.0 * channels).zip(sums.chunks_exact_mut(channels)) {
+                for pixel in cell.chunks_exact(channels) {
+                    for (sum, value) in sums.iter_mut().zip(pixel) {
+                        *sum += value.to_u32();
+                    }
+                }
+            }
+        }
+        let pixels = out.chunks_exact_mut(channels).zip(sums.chunks_exact(channels));
+        for (x, (pixel, sums)) in pixels.enumerate() {
+            let columns = (x * steps.0).min(source.width)..((x + 1) * steps.0).min(source.width);
             let count = rows.len() * columns.len();
-            for (channel, value) in pixel.iter_mut().enumerate() {
-                let cell = rows.clone().flat_map(|y| {
-                    source.row(y)[columns.start * channels..columns.end * channels]
-                        .iter()
-                        .skip(channel)
-                        .step_by(channels)
-                });
-                let sum: u32 = cell.map(|value| value.to_u32()).sum();
-                *value = match count {
-                    0 => T::default(),
-                    4 if (x_step, y_step) == (2, 2) => T::quarter(sum),
-                    _ if count == x_step * y_step => T::from_f32(sum as f32 * share),
-                    _ => T::from_f32(sum as f32 / count as f32),
-                };
+            for (value, sum) in pixel.iter_mut().zip(sums) {
+                *value = mean(*sum, count, steps);
             }
         }
     }
     result
+}
+
+/// The mean of `count` values, with OpenCV's rounding for whole and for cut cells.
+fn mean<T: Sample>(sum: u32, count: usize, steps: (usize, usize)) -> T {
+    match count {
+        0 => T::default(),
+        4 if steps == (2, 2) => T::quarter(sum),
+        _ if count == steps.0 * steps.1 => T::from_f32(sum as f32 * (1.0 / count as f32)),
+        _ => T::from_f32(sum as f32 / count as f32),
+    }
 }
 
 /// How much one source position gives to one target position.

@@ -2,14 +2,15 @@
 
 use super::axis::{FIXED_ONE, Positions, taps};
 use super::separable::{self, LANES};
+use super::vectors::Vectors;
 use super::{Sample, Scaling, whole_number};
 use crate::image::raster::Raster;
 
 /// See [`super::resize`].
-pub(super) fn resize<T: Sample>(source: &Raster<T>, scaling: &Scaling) -> Raster<T> {
+pub(super) fn resize<T: Sample>(source: &Raster<T>, scaling: &Scaling, vectors: Vectors) -> Raster<T> {
     let columns = taps(scaling.width, scaling.factor_x, Positions::Centres, T::FIXED_POINT, weights);
     let rows = taps(scaling.height, scaling.factor_y, Positions::Centres, T::FIXED_POINT, weights);
-    separable::run(source, scaling, &columns, &rows, T::cubic)
+    separable::run(source, scaling, (&columns, &rows), T::cubic, vectors)
 }
 
 /// Keys' cubic convolution kernel with a = -0.75 at distances 1 + x, x, 1 - x, 2 - x.

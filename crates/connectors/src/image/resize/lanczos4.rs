@@ -3,14 +3,15 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 use super::axis::{Positions, taps};
+use super::vectors::Vectors;
 use super::{Sample, Scaling, separable, whole_number};
 use crate::image::raster::Raster;
 
 /// See [`super::resize`].
-pub(super) fn resize<T: Sample>(source: &Raster<T>, scaling: &Scaling) -> Raster<T> {
+pub(super) fn resize<T: Sample>(source: &Raster<T>, scaling: &Scaling, vectors: Vectors) -> Raster<T> {
     let columns = taps(scaling.width, scaling.factor_x, Positions::Centres, T::FIXED_POINT, weights);
     let rows = taps(scaling.height, scaling.factor_y, Positions::Centres, T::FIXED_POINT, weights);
-    separable::run(source, scaling, &columns, &rows, T::lanczos4)
+    separable::run(source, scaling, (&columns, &rows), T::lanczos4, vectors)
 }
 
 /// `sin(πd) · sin(πd/4) / d²` at the eight distances d from the position, up to a common factor, made to sum to 1.

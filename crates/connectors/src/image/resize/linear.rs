@@ -1,16 +1,22 @@
 //! Bilinear, and `area` where it enlarges.
 
 use super::axis::{FIXED_ONE, Positions, clamp_linear, taps};
+use super::vectors::Vectors;
 use super::{Sample, Scaling, separable, whole_number};
 use crate::image::raster::Raster;
 
 /// See [`super::resize`].
-pub(super) fn resize<T: Sample>(source: &Raster<T>, scaling: &Scaling, positions: Positions) -> Raster<T> {
+pub(super) fn resize<T: Sample>(
+    source: &Raster<T>,
+    scaling: &Scaling,
+    positions: Positions,
+    vectors: Vectors,
+) -> Raster<T> {
     let weights = |x: f32| [1.0 - x, x];
     let mut columns = taps(scaling.width, scaling.factor_x, positions, T::FIXED_POINT, weights);
     clamp_linear(&mut columns, source.width, if T::FIXED_POINT { FIXED_ONE } else { 1.0 });
     let rows = taps(scaling.height, scaling.factor_y, positions, T::FIXED_POINT, weights);
-    separable::run(source, scaling, &columns, &rows, T::linear)
+    separable::run(source, scaling, (&columns, &rows), T::linear, vectors)
 }
 
 /// The vertical pass.

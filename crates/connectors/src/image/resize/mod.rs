@@ -16,6 +16,7 @@ mod separable;
 mod tests;
 mod vectors;
 
+use self::vectors::Vectors;
 use super::raster::Raster;
 
 /// `interp`.
@@ -151,6 +152,16 @@ fn whole_number(value: f32) -> i32 {
 /// Resizes. Both sizes are at least 1 × 1. Gives nothing when the size stays as it is: there is nothing to do then,
 /// whatever the interpolation.
 pub(super) fn resize<T: Sample>(source: &Raster<T>, scaling: &Scaling, method: Interpolation) -> Option<Raster<T>> {
+    resize_with(source, scaling, method, Vectors::detect())
+}
+
+/// [`resize`] with given vector instructions, which do not change the result.
+fn resize_with<T: Sample>(
+    source: &Raster<T>,
+    scaling: &Scaling,
+    method: Interpolation,
+    vectors: Vectors,
+) -> Option<Raster<T>> {
     if (scaling.width, scaling.height) == (source.width, source.height) {
         return None;
     }
@@ -158,11 +169,11 @@ pub(super) fn resize<T: Sample>(source: &Raster<T>, scaling: &Scaling, method: I
     Some(match method {
         Interpolation::Nearest => nearest::resize(source, scaling),
         Interpolation::Linear if steps.is_half() => area::resize(source, scaling, &steps),
-        Interpolation::Linear => linear::resize(source, scaling, axis::Positions::Centres),
+        Interpolation::Linear => linear::resize(source, scaling, axis::Positions::Centres, vectors),
         Interpolation::Area if steps.shrink() => area::resize(source, scaling, &steps),
         // Enlarging by area is a linear interpolation with other positions.
-        Interpolation::Area => linear::resize(source, scaling, axis::Positions::Edges),
-        Interpolation::Cubic => cubic::resize(source, scaling),
-        Interpolation::Lanczos4 => lanczos4::resize(source, scaling),
+        Interpolation::Area => linear::resize(source, scaling, axis::Positions::Edges, vectors),
+        Interpolation::Cubic => cubic::resize(source, scaling, vectors),
+        Interpolation::Lanczos4 => lanczos4::resize(source, scaling, vectors),
     })
 }

@@ -11,15 +11,19 @@ fn sources(target: usize, source: usize, factor: f64) -> impl Iterator<Item = us
 
 /// See [`super::resize`].
 pub(super) fn resize<T: Sample>(source: &Raster<T>, scaling: &Scaling) -> Raster<T> {
-    let channels = source.channels;
-    let columns: Vec<usize> =
-        sources(scaling.width, source.width, scaling.factor_x).map(|column| column * channels).collect();
-    let mut values = Vec::with_capacity(scaling.width * scaling.height * channels);
-    for y in sources(scaling.height, source.height, scaling.factor_y) {
-        let row = source.row(y);
-        for &start in &columns {
-            values.extend_from_slice(&row[start..start + channels]);
-        }
+    match source.channels {
+        1 => pick::<T, 1>(source, scaling),
+        3 => pick::<T, 3>(source, scaling),
+        _ => pick::<T, 4>(source, scaling),
     }
-    Raster::new(scaling.width, scaling.height, channels, values)
+}
+
+fn pick<T: Sample, const C: usize>(source: &Raster<T>, scaling: &Scaling) -> Raster<T> {
+    let columns: Vec<usize> = sources(scaling.width, source.width, scaling.factor_x).collect();
+    let mut values = Vec::with_capacity(scaling.width * scaling.height * C);
+    for y in sources(scaling.height, source.height, scaling.factor_y) {
+        let (pixels, _) = source.row(y).as_chunks::<C>();
+        values.extend(columns.iter().flat_map(|column| pixels[*column]));
+    }
+    Raster::new(scaling.width, scaling.height, C, values)
 }

@@ -20,13 +20,13 @@ impl<F: Copy + Fn([&[f32]; N], &[f32; N], &mut [T]), T, const N: usize> Combine<
 pub(super) fn run<T: Sample, const N: usize>(
     source: &Raster<T>,
     scaling: &Scaling,
-    columns: &[Taps<N>],
-    rows: &[Taps<N>],
+    (columns, rows): (&[Taps<N>], &[Taps<N>]),
     combine: impl Combine<T, N>,
+    vectors: Vectors,
 ) -> Raster<T> {
     let row_len = scaling.width * source.channels;
     let mut result = Raster::<T>::black(scaling.width, scaling.height, source.channels);
-    let mut ring = Ring::new(source, columns);
+    let mut ring = Ring::new(source, columns, vectors);
     let last = source.height as isize - 1;
     for (taps, out) in rows.iter().zip(result.values.chunks_exact_mut(row_len)) {
         let wanted: [usize; N] = std::array::from_fn(|k| (taps.first + k as isize).clamp(0, last) as usize);
@@ -55,12 +55,11 @@ struct Ring<T, const N: usize> {
 }
 
 impl<T: Sample, const N: usize> Ring<T, N> {
-    fn new(source: &Raster<T>, taps: &[Taps<N>]) -> Self {
+    fn new(source: &Raster<T>, taps: &[Taps<N>], vectors: Vectors) -> Self {
         let (width, channels) = (source.width, source.channels);
         let furthest = (width + N) as isize;
         let start = |first: isize| (first + N as isize).clamp(0, furthest) as usize * channels;
         let columns: Vec<_> = taps.iter().map(|tap| (start(tap.first), tap.weights)).collect();
-        let vectors = Vectors::detect();
         Self {
             plan: if T::FIXED_POINT { vectors.plan(&columns, channels) } else { None },
             vectors,

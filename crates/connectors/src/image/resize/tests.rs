@@ -55,7 +55,10 @@ fn results_equal_those_of_opencv() {
             fnv(result.values.iter().flat_map(|value| value.to_le_bytes()))
         } else {
             let source = source(case.kind, case.source, case.channels);
-            let result = resize(&source, &case.scaling, case.method).unwrap_or(source);
+            let portable = resize_with(&source, &case.scaling, case.method, Vectors::none());
+            let result = resize(&source, &case.scaling, case.method);
+            assert_eq!(result, portable, "{}", case.name);
+            let result = result.unwrap_or(source);
             if let Some(stored) = case.stored {
                 assert_eq!(result.values, stored, "{}", case.name);
             }
