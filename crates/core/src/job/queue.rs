@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub struct Job {
     pub cancel: CancelToken,
     created: Instant,
     status: Mutex<JobStatus>,
+    /// Over, and recorded as such.
+    settled: AtomicBool,
     changed: Condvar,
 }
 
@@ -68,6 +71,7 @@ impl Job {
             cancel: CancelToken::default(),
             created,
             status: Mutex::new(status),
+            settled: AtomicBool::new(false),
             changed: Condvar::new(),
         }
     }
@@ -83,17 +87,17 @@ impl Job {
         JobView { id: self.id, status, seconds, figures: self.progress.figures() }
     }
 
-    /// Waits until the job is over or `timeout` has passed, whichever is first.
+    /// Waits until the job is over and recorded, or `timeout` has passed, whichever is first.
     pub fn wait(&self, timeout: Duration) -> JobView {
         let status = self.locked();
-        let waited = self.changed.wait_timeout_while(status, timeout, |status| !status.state.is_over());
+        let waited = self.changed.wait_timeout_while(status, timeout, |_| !self.is_settled());
         drop(waited);
         self.view()
     }
 
     /// Waits until the job is over.
     pub fn join(&self) -> JobView {
-        let waited = self.changed.wait_while(self.locked(), |status| !status.state.is_over());
+        let waited = self.changed.wait_while(self.locked(), |_| !self.is_settled());
         drop(waited);
         self.view()
     }
@@ -120,7 +124,17 @@ impl Job {
                 status.error = Some(error);
             }
         }
+    }
+
+    /// Wakes those who wait for the end, once it is recorded.
+    fn announce(&self) {
+        let _status = self.locked();
+        self.settled.store(true, Ordering::Release);
         self.changed.notify_all();
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
     }
 }
 
@@ -128,6 +142,17 @@ impl Job {
 pub struct JobQueue {
     store: JobStore,
     jobs: Mutex<Jobs>,
+    saves: Mutex<Saves>,
+    saved: Condvar,
+}
+
+/// Saves are numbered: one thread writes at a time, and what it writes is never older than what was asked for, so that an
+/// early snapshot cannot replace a late one.
+#[derive(Debug, Default)]
+struct Saves {
+    asked: u64,
+    written: u64,
+    writing: bool,
 }
 
 #[derive(Default)]
@@ -150,7 +175,7 @@ impl JobQueue {
         let past: BTreeMap<_, _> = store.load()?.into_iter().map(|job| (job.id, job)).collect();
         let last = past.keys().next_back().copied().unwrap_or(0);
         let jobs = Jobs { past, last, ..Jobs::default() };
-        Ok(Arc::new(Self { store, jobs: Mutex::new(jobs) }))
+        Ok(Arc::new(Self { store, jobs: Mutex::new(jobs), saves: Mutex::default(), saved: Condvar::new() }))
     }
 
     fn locked(&self) -> MutexGuard<'_, Jobs> {
@@ -205,19 +230,39 @@ impl JobQueue {
             job.finish(outcome);
             self.locked().forget_oldest();
             self.save();
+            job.announce();
         }
     }
 
-    /// Writes what a restart must know. A failure is logged: a job does not fail for it.
+    /// Returns when what a restart must know is written. A failure is logged: a job does not fail for it.
     fn save(&self) {
-        let records: Vec<StoredJob> = {
-            let jobs = self.locked();
-            let live = jobs.live.values().map(|job| StoredJob::of(&job.view()));
-            jobs.past.values().cloned().chain(live).collect()
-        };
-        if let Err(error) = self.store.save(&records) {
+        let mut saves = self.saves.lock().unwrap_or_else(PoisonError::into_inner);
+        saves.asked += 1;
+        let mine = saves.asked;
+        let mut saves = self
+            .saved
+            .wait_while(saves, |saves| saves.writing && saves.written < mine)
+            .unwrap_or_else(PoisonError::into_inner);
+        if saves.written >= mine {
+            return;
+        }
+        saves.writing = true;
+        let covered = saves.asked;
+        drop(saves);
+        if let Err(error) = self.store.save(&self.records()) {
             tracing::error!(%error, "the jobs of a service cannot be recorded");
         }
+        let mut saves = self.saves.lock().unwrap_or_else(PoisonError::into_inner);
+        saves.written = covered;
+        saves.writing = false;
+        drop(saves);
+        self.saved.notify_all();
+    }
+
+    fn records(&self) -> Vec<StoredJob> {
+        let jobs = self.locked();
+        let live = jobs.live.values().map(|job| StoredJob::of(&job.view()));
+        jobs.past.values().cloned().chain(live).collect()
     }
 
     /// A job that this process ran.
