@@ -180,3 +180,92 @@ fn fill(path: &Path, tensors: &SafeTensors<'_>, name: &str, shape: &[usize], val
 fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> Error {
     Error::bad_parameter_at(path.display().to_string(), format!("not a checkpoint: {reason}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use dede_graph::layer::InnerProduct;
+    use dede_graph::{Graph, Initializer, Input, Layer, Node, Transform, Weights};
+    use proptest::prelude::*;
+
+    use super::super::solver::Rule;
+    use super::*;
+
+    /// One inner product of three inputs, weights and solver memory filled with `value`.
+    fn trained(outputs: usize, value: f32) -> (Network, Solver) {
+        let node = Node {
+            name: "fc".into(),
+            layer: Layer::InnerProduct(InnerProduct {
+                outputs,
+                bias: true,
+                axis: 1,
+                weight_initializer: Initializer::Constant { value },
+                bias_initializer: Initializer::Constant { value },
+            }),
+            inputs: vec!["data".into()],
+            outputs: vec!["y".into()],
+        };
+        let shape = dede_graph::Shape::columns(3);
+        let mut graph = Graph {
+            name: String::new(),
+            inputs: vec![Input { name: "data".into(), shape, transform: Transform::default() }],
+            nodes: vec![node],
+            outputs: vec!["y".into()],
+            weights: Weights::new(),
+        };
+        graph.initialize(|| 0.0).unwrap();
+        let network = Network::new(graph, true).unwrap();
+        let lengths: Vec<usize> = network.weights().iter().map(Vec::len).collect();
+        let mut solver = Solver::new(Rule::Adam { beta1: 0.9, beta2: 0.999 }, 0.0, &lengths);
+        for index in 0..lengths.len() {
+            solver.slots_mut(index).iter_mut().flatten().for_each(|memory| *memory = 2.0 * value);
+        }
+        (network, solver)
+    }
+
+    fn position(iteration: u64) -> Position {
+        let best = Some(Best { iteration: 3, measure: "f1".into(), value: 0.1 + 0.2 });
+        Position { iteration, seed: u64::MAX, elapsed_ms: 12.5, best }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_to_the_last_bit() {
+        let directory = tempfile::tempdir().unwrap();
+        let (network, solver) = trained(2, 0.1 + f32::EPSILON);
+        write(directory.path(), &position(7), &network, &solver).unwrap();
+        let path = directory.path().join(file_name(7));
+        assert_eq!(in_directory(directory.path()).unwrap(), [(7, path.clone())]);
+        let (mut other, mut other_solver) = trained(2, 0.0);
+        assert_eq!(read(&path, &mut other, Some(&mut other_solver)).unwrap(), position(7));
+        assert_eq!(other.weights(), network.weights());
+        assert_eq!(other_solver, solver);
+    }
+
+    #[test]
+    fn another_network_is_refused_by_array() {
+        let directory = tempfile::tempdir().unwrap();
+        let (network, solver) = trained(2, 1.0);
+        write(directory.path(), &position(1), &network, &solver).unwrap();
+        let error = read(&directory.path().join(file_name(1)), &mut trained(4, 1.0).0, None).unwrap_err();
+        assert!(error.to_string().contains("array fc.weight should have shape [4, 3], found [2, 3]"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_file_is_named_and_never_a_panic(cut in 0usize..2000, at in 0usize..2000, bits: u8) {
+            let directory = tempfile::tempdir().unwrap();
+            let (network, solver) = trained(2, 1.0);
+            write(directory.path(), &position(1), &network, &solver).unwrap();
+            let path = directory.path().join(file_name(1));
+            let mut bytes = std::fs::read(&path).unwrap();
+            let at = at % bytes.len();
+            bytes[at] ^= bits;
+            std::fs::write(&path, &bytes).unwrap();
+            let (mut other, mut other_solver) = trained(2, 0.0);
+            let _ = read(&path, &mut other, Some(&mut other_solver));
+            bytes.truncate(cut % bytes.len());
+            std::fs::write(&path, &bytes).unwrap();
+            let error = read(&path, &mut other, Some(&mut other_solver)).unwrap_err().to_string();
+            prop_assert!(error.contains("checkpoint-1.safetensors"), "{}", error);
+        }
+    }
+}

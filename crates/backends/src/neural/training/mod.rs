@@ -13,10 +13,12 @@ mod loss;
 mod network;
 mod options;
 mod order;
+mod origin;
 mod plan;
 mod schedule;
 mod settings;
 mod solver;
+mod standardization;
 #[cfg(test)]
 mod tests;
 mod trainer;

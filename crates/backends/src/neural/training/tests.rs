@@ -86,13 +86,13 @@ fn iris() -> Fitted {
     fitted(table("iris_train.csv", 1, true, 0.2), Some(table("iris_test.csv", 1, true, 0.2)))
 }
 
-/// Rows as they are; pixels of grey images divided by 255.
+/// Rows as they are, pixels of grey images as they are.
 fn prepare() -> Prepare {
     Arc::new(|samples| match samples {
         Samples::Table(tensor) => Ok(tensor.clone()),
         Samples::Images { images, .. } => {
             let pixels = images.iter().map(|image| match &image.pixels {
-                Pixels::U8(pixels) => pixels.iter().map(|pixel| f32::from(*pixel) / 255.0).collect(),
+                Pixels::U8(pixels) => pixels.iter().map(|pixel| f32::from(*pixel)).collect(),
                 Pixels::U16(_) => Vec::new(),
             });
             let values: Vec<f32> = pixels.flat_map(|pixels: Vec<f32>| pixels).collect();

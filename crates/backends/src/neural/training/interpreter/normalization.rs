@@ -7,7 +7,8 @@ use dede_graph::layer::{BatchNorm, Lrn, LrnRegion};
 
 use super::{BatchStatistics, Matrix, Phase, Place, image, split, values};
 
-/// Normalises each channel by the batch when training, by the running statistics otherwise.
+/// Normalises each channel by the batch when training, by the running statistics otherwise, and always when they never
+/// change.
 pub(super) fn batch_norm(
     place: &Place<'_>,
     x: Matrix,
@@ -21,11 +22,7 @@ pub(super) fn batch_norm(
     let (ones, zeros) = (Tensor::ones([channels], &device), Tensor::zeros([channels], &device));
     let epsilon = f64::from(options.epsilon);
     let y: Tensor<3> = match place.phase {
-        Phase::Test => {
-            let [mean, variance] = ["running_mean", "running_variance"].map(|name| place.weight(name));
-            module::batch_norm(x, ones, zeros, mean, variance, epsilon)
-        }
-        Phase::Train { .. } => {
+        Phase::Train { .. } if options.momentum < 1.0 => {
             let made = module::batch_norm_train(x, ones, zeros, epsilon);
             let count = (batch * rest) as f32;
             let unbiased = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
@@ -36,6 +33,10 @@ pub(super) fn batch_norm(
                 momentum: options.momentum,
             });
             made.output
+        }
+        Phase::Train { .. } | Phase::Test => {
+            let [mean, variance] = ["running_mean", "running_variance"].map(|name| place.weight(name));
+            module::batch_norm(x, ones, zeros, mean, variance, epsilon)
         }
     };
     Ok(y.reshape([batch, elements]))

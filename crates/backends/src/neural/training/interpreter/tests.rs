@@ -159,7 +159,7 @@ fn local_response_normalisation_by_its_definition() {
     for region in [LrnRegion::AcrossChannels, LrnRegion::WithinChannel] {
         let options = Lrn { region, size: 3, alpha: 0.5, beta: 0.75, k: 1.0 };
         let mut expected = Vec::new();
-        for place in 0..input.len() {
+        for (place, x) in input.iter().enumerate() {
             let (channel, row, column) = (place / 9, place / 3 % 3, place % 3);
             let (sum, count): (f32, f32) = match region {
                 LrnRegion::AcrossChannels => (near(channel, 5).map(|c| at(c, row, column).powi(2)).sum(), 3.0),
@@ -168,7 +168,7 @@ fn local_response_normalisation_by_its_definition() {
                     (places.map(|(r, c)| at(channel, r, c).powi(2)).sum(), 9.0)
                 }
             };
-            expected.push(input[place] / (1.0 + 0.5 / count * sum).powf(0.75));
+            expected.push(x / (1.0 + 0.5 / count * sum).powf(0.75));
         }
         let net = one_layer(Shape::image(channels, size, size), Layer::Lrn(options));
         assert_close(&forward(&net, &input, Phase::Test), &expected, &format!("{region:?}"));
@@ -265,7 +265,7 @@ fn check_gradients(shape: Shape, nodes: Vec<Node>) {
     for (index, parameter) in net.parameters().to_vec().iter().enumerate().filter(|(_, parameter)| parameter.trainable)
     {
         let gradient = values(leaves[&parameter.name].grad(&gradients).unwrap()).unwrap();
-        for place in 0..gradient.len().min(12) {
+        for (place, found) in gradient.iter().enumerate().take(12) {
             let step = 5e-3;
             let mut at = |change: f32| {
                 net.weights_mut()[index][place] += change;
@@ -274,7 +274,7 @@ fn check_gradients(shape: Shape, nodes: Vec<Node>) {
                 value
             };
             let expected = (at(step) - at(-step)) / f64::from(2.0 * step);
-            let found = f64::from(gradient[place]);
+            let found = f64::from(*found);
             let tolerance = 2e-2 * (1.0 + expected.abs());
             assert!(
                 (found - expected).abs() < tolerance,

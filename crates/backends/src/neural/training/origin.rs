@@ -1,0 +1,167 @@
+//! Where the network and its first weights come from.
+//!
+//! With a template, the network is drawn anew; the weights of a network that the repository holds are taken over when
+//! `finetuning` asks for it, or when that network was not trained here, as the original does with weights it finds. Without a
+//! template, the repository's network is trained further.
+
+use dede_core::backend::{Task, TrainRequest};
+use dede_core::data::DataKind;
+use dede_core::error::{Error, Result};
+use dede_graph::{Graph, Shape};
+use rand::Rng;
+
+use super::architecture::Architecture;
+use super::feed::Source;
+use super::network::{Network, bad_network};
+use super::options::{Count, MLLIB, MllibOptions, TrainOptions};
+use super::order::{Stream, generator};
+use super::{Existing, standardization};
+
+/// Where the network comes from.
+pub(super) enum Origin {
+    /// Drawn anew.
+    Template(Architecture),
+    /// Drawn anew, with the weights of this one where names and shapes agree.
+    Finetuned(Architecture, Graph),
+    /// The repository's network.
+    Repository(Graph),
+}
+
+impl Origin {
+    /// Decides, with the original's texts where nothing can be decided.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the parameter, or saying what the repository lacks.
+    pub(super) fn resolve(request: &TrainRequest<'_>, options: &MllibOptions, existing: Existing<'_>) -> Result<Self> {
+        let finetuning = options.finetuning.unwrap_or(false);
+        let Some(architecture) = Architecture::resolve(options, request.kind)? else {
+            let missing = || format!("missing solver file in {}", request.repository.root().display());
+            return existing()?.map(Self::Repository).ok_or_else(|| Error::bad_parameter(missing()));
+        };
+        // A template over a network that was trained here starts anew, unless asked otherwise; what resumes has its weights.
+        let ours = !request.repository.runs()?.is_empty();
+        if options.resume.unwrap_or(false) || (ours && !finetuning) {
+            return Ok(Self::Template(architecture));
+        }
+        match existing()? {
+            Some(graph) => Ok(Self::Finetuned(architecture, graph)),
+            None if finetuning => Err(Error::bad_parameter("finetuning requires specifying an existing weights file")),
+            None => Ok(Self::Template(architecture)),
+        }
+    }
+
+    /// What the network is for: as asked, or as the repository's network says.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] with the texts of contract.md 3.9, rule 7.
+    pub(super) fn task(&self, options: &TrainOptions) -> Result<Task> {
+        let outputs = match self {
+            Self::Repository(graph) => outputs_of(graph),
+            Self::Template(_) | Self::Finetuned(..) => 0,
+        };
+        let asked = |count: Option<Count>| count.map(|count| count.0 as usize).filter(|&count| count > 0);
+        let unknown = |key: &str, text: &str| Err(Error::bad_parameter_at(format!("{MLLIB}.{key}"), text));
+        match options.mllib.regression {
+            Some(true) => match asked(options.mllib.ntargets).unwrap_or(outputs) {
+                0 => unknown("ntargets", "number of regression targets is unknown (ntargets == 0)"),
+                targets => Ok(Task::Regression { targets }),
+            },
+            Some(false) | None => match asked(options.mllib.nclasses).unwrap_or(outputs) {
+                0 => unknown("nclasses", "number of classes is unknown (nclasses == 0)"),
+                classes => Ok(Task::Classification { classes }),
+            },
+        }
+    }
+
+    /// The network before the first iteration, for samples of `shape`. Statistics of the training set are measured unless
+    /// `source` is `None`, because a checkpoint has them.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the layer or the parameter that does not fit; whatever reading the data met.
+    pub(super) fn network(
+        &self,
+        shape: &Shape,
+        kind: DataKind,
+        task: Task,
+        seed: u64,
+        source: Option<&Source<'_>>,
+    ) -> Result<Network> {
+        let mut graph = match self {
+            Self::Template(architecture) => {
+                let mut graph = architecture.build(shape, task)?;
+                if let (DataKind::Images, Some((channels, _, _))) = (kind, shape.as_image()) {
+                    standardization::insert(&mut graph);
+                    if let Some(source) = source {
+                        standardization::measure(&mut graph, channels, source, seed)?;
+                    }
+                }
+                graph
+            }
+            Self::Finetuned(architecture, from) => {
+                let mut graph = architecture.build(shape, task)?;
+                if standardization::is_in(from) {
+                    standardization::insert(&mut graph);
+                }
+                take_over(&mut graph, from)?;
+                graph
+            }
+            Self::Repository(graph) => graph.clone(),
+        };
+        check(&graph, shape, task)?;
+        let mut random = generator(seed, Stream::Weights);
+        // 53 bits are what a double holds.
+        graph.initialize(|| (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64).map_err(bad_network)?;
+        Network::new(graph, matches!(self, Self::Template(_)))
+    }
+}
+
+/// Checks that the network takes the data and answers what the task wants, and that there is something to train.
+fn check(graph: &Graph, shape: &Shape, task: Task) -> Result<()> {
+    let found = graph.inputs.first().map(|input| &input.shape);
+    if found.and_then(|found| found.elements().ok()) != shape.elements().ok() {
+        let found = found.map_or_else(|| "nothing".to_owned(), Shape::to_string);
+        let text = format!("the network takes {found}, the data has samples of {shape}");
+        return Err(Error::bad_parameter_at("parameters.input", text));
+    }
+    let (key, wanted) = match task {
+        Task::Classification { classes } => ("nclasses", classes),
+        Task::Regression { targets } => ("ntargets", targets),
+        Task::Features => return Err(Error::bad_parameter("an unsupervised service cannot be trained")),
+    };
+    let answers = outputs_of(graph);
+    if answers != wanted {
+        let text = format!("the network answers {answers} values per sample, {key} says {wanted}");
+        return Err(Error::bad_parameter_at(format!("{MLLIB}.{key}"), text));
+    }
+    match graph.parameters().map_err(bad_network)?.iter().any(|parameter| parameter.trainable) {
+        true => Ok(()),
+        false => Err(Error::bad_parameter("the network has no weights to train")),
+    }
+}
+
+/// Values that a network answers per sample; 0 when it is broken.
+fn outputs_of(graph: &Graph) -> usize {
+    let shapes = graph.shapes().unwrap_or_default();
+    shapes.get(graph.output()).and_then(|shape| shape.elements().ok()).unwrap_or(0)
+}
+
+/// Copies weights that agree in name and shape.
+fn take_over(graph: &mut Graph, from: &Graph) -> Result<()> {
+    let parameters = graph.parameters().map_err(bad_network)?;
+    let mut missing = Vec::new();
+    for parameter in &parameters {
+        match from.weights.get(&parameter.name) {
+            Some(weight) if weight.shape() == parameter.shape => {
+                graph.weights.insert(parameter.name.clone(), weight.clone());
+            }
+            Some(_) | None => missing.push(parameter.name.as_str()),
+        }
+    }
+    if missing.len() == parameters.len() {
+        return Err(Error::bad_parameter("no layer of the existing network fits the template: nothing to finetune"));
+    }
+    if !missing.is_empty() {
+        tracing::info!(weights = ?missing, "not in the existing network, drawn anew");
+    }
+    Ok(())
+}
