@@ -102,9 +102,11 @@ fn compute(
 
 /// The answer as JSON, through a template, or as somebody else answers it.
 fn rendered(asked: &ServiceName, predicted: Predicted, limits: &InputLimits) -> Outcome {
-    let Predicted { body, output, took, .. } = predicted;
+    let Predicted { mut body, output, took, .. } = predicted;
     // With measures the time stands in the body.
-    let time = body.measure.is_none().then(|| round_ms(took.total));
+    let ms = round_ms(took.total);
+    let time = if body.measure.is_some() { None } else { Some(ms) };
+    body.time = body.measure.as_ref().map(|_| ms);
     let head = PredictHead { method: "/predict", service: asked.to_string(), time };
     let answer = Answer::whole(Status::ok(), head, body);
     if output.template.is_none() && output.network.is_none() {

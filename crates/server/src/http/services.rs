@@ -37,6 +37,7 @@ async fn create_outcome(server: &Arc<Server>, request: Request) -> Outcome {
             if BACKENDS.iter().any(|backend| backend.name() == request.mllib) {
                 unsupported::check_connector(&request.connector)?;
                 unsupported::check_parameters(&request.parameters)?;
+                unsupported::check_model(&request.model)?;
             }
             catalogue.create(&name, request)?;
             Ok(reply::json(&Answer::bare(Status::created())))

@@ -22,6 +22,7 @@ const PARAMETERS: &[(Section, &str)] = &[
     (Section::Mllib, "ctc"),
     (Section::Mllib, "multi_label"),
     (Section::Mllib, "autoencoder"),
+    (Section::Mllib, "from_repository"),
     (Section::Output, "bbox"),
     (Section::Output, "segmentation"),
     (Section::Output, "ctc"),
@@ -30,7 +31,10 @@ const PARAMETERS: &[(Section, &str)] = &[
     (Section::Output, "index"),
     (Section::Output, "build_index"),
     (Section::Output, "search"),
+    (Section::Output, "target_repository"),
 ];
+/// Keys of `model`.
+const MODEL: &[&str] = &["init"];
 
 #[derive(Debug, Clone, Copy)]
 enum Section {
@@ -74,6 +78,17 @@ pub(crate) fn check_parameters(parameters: &RequestParameters) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+/// Refuses keys of `model` that are in the table.
+///
+/// # Errors
+/// Row 1006, naming the first one.
+pub(crate) fn check_model(model: &Object) -> Result<(), Error> {
+    match MODEL.iter().find(|key| model.get(**key).is_some_and(asked_for)) {
+        Some(key) => Err(refusal(&format!("model.{key}"))),
+        None => Ok(()),
+    }
 }
 
 fn asked_for(value: &Value) -> bool {

@@ -34,14 +34,16 @@ fn replay(name: &str) -> Vec<String> {
         }
     }
     let numbers: Vec<u32> = exchanges.iter().map(|exchange| exchange.number).collect();
-    for exception in exceptions::of(name).filter(|exception| !numbers.contains(&exception.number)) {
-        complaints.push(format!("{name} {}: an exception for a request that is not there", exception.number));
+    for number in
+        exceptions::of(name).flat_map(|exception| exception.numbers).filter(|number| !numbers.contains(number))
+    {
+        complaints.push(format!("{name} {number}: an exception for a request that is not there"));
     }
     complaints
 }
 
 fn check(name: &str, exchange: &Exchange, stage: &Stage, server: &Server) -> Result<(), String> {
-    let exception = exceptions::of(name).find(|exception| exception.number == exchange.number);
+    let exception = exceptions::find(name, exchange.number);
     if matches!(exception, Some(Exception { ours: Ours::Later, .. })) {
         return Ok(());
     }
@@ -59,10 +61,10 @@ fn check(name: &str, exchange: &Exchange, stage: &Stage, server: &Server) -> Res
             as_recorded(exchange, &found, without)
         }
     };
-    let same = exception.is_some_and(|exception| matches!(exception.ours, Ours::Answers(..)))
-        && as_recorded(exchange, &found, &[]).is_ok();
-    if same {
-        return Err("an exception that is not needed any more".to_owned());
+    if let Some(Exception { ours: Ours::Answers(..), reason, .. }) = exception
+        && as_recorded(exchange, &found, &[]).is_ok()
+    {
+        return Err(format!("an exception that is not needed any more: {reason}"));
     }
     result
         .map_err(|complaint| format!("{complaint}\n    answer: {}", shorten(&String::from_utf8_lossy(&response.body))))
@@ -82,7 +84,11 @@ fn as_recorded(exchange: &Exchange, (found, body): &(u16, Option<Value>), withou
         return Err(format!("expected status {recorded}, found {found}"));
     }
     match (&exchange.answer, body) {
-        (Answer::Json(expected), Some(body)) => alike(expected, body, without),
+        (Answer::Json(expected), Some(body)) => {
+            let everywhere = exceptions::EVERYWHERE.iter().filter(|(route, ..)| exchange.path.starts_with(route));
+            let paths: Vec<&str> = everywhere.map(|(_, path, _)| *path).chain(without.iter().copied()).collect();
+            alike(expected, body, &paths)
+        }
         (Answer::Json(_), None) => Err("expected JSON".to_owned()),
         (Answer::Text | Answer::CutOff, _) => Ok(()),
         (Answer::Nothing, _) => Err("nothing was recorded".to_owned()),
@@ -91,7 +97,8 @@ fn as_recorded(exchange: &Exchange, (found, body): &(u16, Option<Value>), withou
 
 fn alike(expected: &Value, found: &Value, without: &[&str]) -> Result<(), String> {
     let (mut expected, mut found) = (expected.clone(), found.clone());
-    for path in exceptions::EVERYWHERE.iter().map(|(path, _)| path).chain(without) {
+    match_services(&mut expected, &mut found);
+    for path in without {
         remove(&mut expected, path);
         remove(&mut found, path);
     }
@@ -101,6 +108,21 @@ fn alike(expected: &Value, found: &Value, without: &[&str]) -> Result<(), String
         }
     }
     difference(&expected, &found, Leaves::Shape).map_or(Ok(()), |difference| Err(difference.to_string()))
+}
+
+/// The original lists services in the order of a hash table: both lists are sorted, and those that are left for later
+/// taken out.
+fn match_services(expected: &mut Value, found: &mut Value) {
+    let path = "/head/services";
+    let (Some(Value::Array(expected)), Some(Value::Array(found))) =
+        (expected.pointer_mut(path), found.pointer_mut(path))
+    else {
+        return;
+    };
+    let name = |service: &Value| service["name"].as_str().unwrap_or_default().to_owned();
+    expected.retain(|service| found.iter().any(|other| name(other) == name(service)));
+    expected.sort_by_key(name);
+    found.sort_by_key(name);
 }
 
 /// Removes the member at a dotted path; `*` stands for every element or member.
@@ -168,8 +190,8 @@ fn t10b_template_over_an_existing_model() {
 /// What is left for later is counted, so that it cannot grow unnoticed.
 #[test]
 fn what_is_left_for_later_is_counted() {
-    let later = exceptions::ALL.iter().filter(|exception| matches!(exception.ours, Ours::Later)).count();
-    assert_eq!(later, exceptions::LATER);
+    let later = exceptions::ALL.iter().filter(|exception| matches!(exception.ours, Ours::Later));
+    assert_eq!(later.map(|exception| exception.numbers.len()).sum::<usize>(), exceptions::LATER);
 }
 
 #[test]
