@@ -23,7 +23,7 @@ const MAX_SIZE: i64 = 1 << 16;
 
 /// Parameters of other owners, or without effect here: the connector's name, data bases, keeping originals for
 /// chains, GPU resizing, and the tasks whose acceptance the server decides.
-const KNOWN_ELSEWHERE: [&str; 13] = [
+const KNOWN_ELSEWHERE: [&str; 12] = [
     "connector",
     "keep_orig",
     "cuda",
@@ -36,7 +36,6 @@ const KNOWN_ELSEWHERE: [&str; 13] = [
     "ctc",
     "align",
     "continuation",
-    "video",
 ];
 
 /// As written.
