@@ -10,6 +10,7 @@ mod evaluation;
 mod feed;
 mod interpreter;
 mod loss;
+mod memory;
 mod network;
 mod options;
 mod order;

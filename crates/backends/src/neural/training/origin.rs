@@ -15,7 +15,8 @@ use super::feed::Source;
 use super::network::{Network, bad_network};
 use super::options::{Count, MLLIB, MllibOptions, TrainOptions};
 use super::order::{Stream, generator};
-use super::{Existing, standardization};
+use super::settings::Settings;
+use super::{Existing, memory, standardization};
 
 /// Where the network comes from.
 pub(super) enum Origin {
@@ -82,10 +83,11 @@ impl Origin {
         &self,
         shape: &Shape,
         kind: DataKind,
-        task: Task,
+        settings: &Settings,
         seed: u64,
         source: Option<&Source<'_>>,
     ) -> Result<Network> {
+        let task = settings.task;
         let mut graph = match self {
             Self::Template(architecture) => {
                 let mut graph = architecture.build(shape, task)?;
@@ -108,6 +110,7 @@ impl Origin {
             Self::Repository(graph) => graph.clone(),
         };
         check(&graph, shape, task)?;
+        memory::check(&graph, settings)?;
         let mut random = generator(seed, Stream::Weights);
         // 53 bits are what a double holds.
         graph.initialize(|| (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64).map_err(bad_network)?;

@@ -102,7 +102,7 @@ impl Plan {
     fn start(&self, shape: &Shape, source: &Source<'_>, directory: &Path) -> Result<(Network, Solver, Position)> {
         let seed = self.settings.seed.unwrap_or_else(|| RandomState::new().hash_one("seed"));
         let measured = if self.resume.is_none() { Some(source) } else { None };
-        let mut network = self.origin.network(shape, self.kind, self.settings.task, seed, measured)?;
+        let mut network = self.origin.network(shape, self.kind, &self.settings, seed, measured)?;
         let lengths: Vec<usize> = network.weights().iter().map(Vec::len).collect();
         let mut solver = Solver::new(self.settings.rule, self.settings.weight_decay, &lengths);
         let Some(path) = &self.resume else {

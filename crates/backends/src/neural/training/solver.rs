@@ -28,7 +28,7 @@ pub(super) enum Rule {
 
 impl Rule {
     /// Values kept per weight.
-    fn slots(self) -> usize {
+    pub(super) fn slots(self) -> usize {
         match self {
             Self::Sgd { .. } | Self::Nesterov { .. } | Self::AdaGrad | Self::RmsProp { .. } => 1,
             Self::AdaDelta { .. } | Self::Adam { .. } | Self::AdamW { .. } => 2,

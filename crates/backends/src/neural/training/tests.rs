@@ -335,17 +335,21 @@ impl Dataset for Lines {
 }
 
 #[test]
-fn a_convnet_learns_images_read_ahead() {
-    let bench = Bench::new();
+fn a_convnet_learns_from_raw_pixels_the_same_each_time() {
     let mut data = fitted(table("iris.csv", 1, true, 1.0), None);
     data.train = Box::new(Lines(96));
     data.tests = vec![TestSet { name: "lines".into(), data: Box::new(Lines(48)) }];
     data.shape = SampleShape::Image { width: Some(12), height: Some(12), channels: 1 };
     let mllib = json!({"template": "convnet", "layers": ["1CR8", "32"], "nclasses": 2, "seed": 2, "bn": true,
         "net": {"batch_size": 16}, "solver": {"iterations": 80, "test_interval": 40, "solver_type": "ADAM", "base_lr": 0.01}});
-    let (_, trained) = bench.train(&mllib, &data).unwrap();
-    assert!(trained.best.unwrap().value > 0.95);
-    assert_eq!(bench.progress.figures().tests[0].name, "lines");
+    let train = || {
+        let bench = Bench::new();
+        let (directory, trained) = bench.train(&mllib, &data).unwrap();
+        assert!(trained.best.unwrap().value > 0.95);
+        assert_eq!(bench.progress.figures().tests[0].name, "lines");
+        served(&directory)
+    };
+    assert!(train() == train(), "the same seed gives the same weights");
 }
 
 #[test]
@@ -398,6 +402,10 @@ fn what_goes_wrong_under_way_is_said() {
         (
             json!({"template": "mlp", "nclasses": 3, "seed": 1, "solver": {"base_lr": 1e30, "iterations": 20}}),
             "the training diverged",
+        ),
+        (
+            json!({"template": "mlp", "layers": [30_000], "nclasses": 3, "net": {"batch_size": 16_777_216}}),
+            "GiB of memory",
         ),
     ];
     for (mllib, expected) in cases {
