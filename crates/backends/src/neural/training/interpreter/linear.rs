@@ -26,9 +26,10 @@ pub(super) fn inner_product(place: &Place<'_>, x: Matrix, options: &InnerProduct
     let [batch, _] = x.dims();
     let axes = place.input().len() + 1 - options.axis;
     let [kept, flattened, _] = split(place.input(), options.axis, axes);
-    let weight = place.weight("weight").reshape([options.outputs, flattened]).transpose();
+    let weight = place.weight("weight").reshape([options.outputs, flattened]);
     let rows = if kept == 1 { x } else { x.reshape([batch * kept, flattened]) };
-    let mut y = rows.matmul(weight);
+    // In this order the gradient comes laid out as the weight is, which is the larger of the two in most networks.
+    let mut y = weight.matmul(rows.transpose()).transpose();
     if options.bias {
         y = y + place.weight("bias").reshape([1, options.outputs]);
     }
