@@ -77,6 +77,23 @@ pub(super) enum Mean {
     },
 }
 
+impl Mean {
+    /// With the `mean_value`s of a network's description on top: the original subtracts both, the image from the file and the
+    /// values per channel (or the one for all).
+    pub(super) fn plus(self, channels: &[f32]) -> Self {
+        match self {
+            Self::Image { width, height, mut values } if !channels.is_empty() => {
+                for (channel, plane) in values.chunks_mut((width * height).max(1)).enumerate() {
+                    let value = channels.get(channel).or(channels.first()).copied().unwrap_or(0.0);
+                    plane.iter_mut().for_each(|mean| *mean += value);
+                }
+                Self::Image { width, height, values }
+            }
+            other @ (Self::Absent | Self::Channels(_) | Self::Image { .. }) => other,
+        }
+    }
+}
+
 /// `(x × before - mean) × after` for one channel.
 #[derive(Debug, Clone, Copy)]
 struct Channel {

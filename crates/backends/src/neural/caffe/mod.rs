@@ -165,7 +165,7 @@ fn preparation(
         DataKind::Table => SampleShape::Row { columns: input.shape.elements().map_err(Error::bad_parameter)? },
     };
     let mean = match mean.filter(|_| request.kind == DataKind::Images) {
-        Some(file) => files::read_mean(file)?,
+        Some(file) => files::read_mean(file)?.plus(&input.transform.mean_values),
         None if input.transform.mean_values.is_empty() => Mean::Absent,
         None => Mean::Channels(input.transform.mean_values.clone()),
     };

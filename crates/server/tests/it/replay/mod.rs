@@ -4,6 +4,7 @@
 //! answered otherwise, with its reason. Any other difference fails.
 
 mod exceptions;
+mod numbers;
 mod stage;
 mod transcript;
 
