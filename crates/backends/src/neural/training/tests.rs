@@ -248,6 +248,11 @@ fn an_interrupted_run_leaves_what_resume_needs() {
     assert_eq!(trained.best.unwrap().iteration, 40);
     assert!(served(&resumed) == served(&whole));
     assert_eq!(checkpoints(&resumed), [30, 40]);
+    // A best result of the interrupted run comes along, with its checkpoint and its record.
+    let done = json!({"template": "mlp", "nclasses": 3, "bn": true, "resume": true, "solver": {"iterations": 40}});
+    let (again, trained) = bench.train(&done, &fitted(table("iris_train.csv", 1, true, 0.2), None)).unwrap();
+    assert_eq!(trained.best.unwrap().iteration, 40);
+    assert!(again.join("best_model.txt").exists() && served(&again) == served(&whole));
 }
 
 #[test]

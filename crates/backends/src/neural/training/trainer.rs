@@ -75,6 +75,9 @@ impl Trainer<'_> {
             last_checkpoint: now,
         };
         self.progress.start(self.settings.iterations);
+        if let Some(best) = &self.position.best {
+            self.write_best(best)?;
+        }
         loop {
             self.position.elapsed_ms = course.elapsed_before_ms + milliseconds(course.started.elapsed());
             let cancelled = self.cancel.is_cancelled();
@@ -121,10 +124,15 @@ impl Trainer<'_> {
         let found = results.first().and_then(|first| better(first, self.position.best.as_ref(), iteration));
         self.progress.test(iteration.min(self.settings.iterations - 1), results);
         let Some(best) = found else { return Ok(false) };
-        let text = format!("iteration:{}\n{}:{}\n", best.iteration, best.measure, best.value);
+        self.write_best(&best)?;
         self.position.best = Some(best);
-        write_atomically(&self.directory.join("best_model.txt"), text.as_bytes())?;
         Ok(true)
+    }
+
+    /// The record of the best result, in DeepDetect's format (contract.md 3.8).
+    fn write_best(&self, best: &Best) -> Result<()> {
+        let text = format!("iteration:{}\n{}:{}\n", best.iteration, best.measure, best.value);
+        write_atomically(&self.directory.join("best_model.txt"), text.as_bytes())
     }
 
     /// One update of the weights.
