@@ -8,6 +8,7 @@ use axum::response::Response;
 use dede_api::answer::{Answer, Status};
 use dede_api::defaults::with_single_gpuid;
 use dede_api::services::InfoHead;
+use dede_backends::neural::engine::{self, Engine};
 use dede_core::service::InfoOptions;
 
 use super::error::Outcome;
@@ -16,6 +17,12 @@ use super::{Server, query_of, reply};
 /// Describes the server and all services.
 pub(crate) async fn get(State(server): State<Arc<Server>>, uri: Uri) -> Response {
     reply::of(answer(&server, &uri).await)
+}
+
+/// `ENGINE_<NAME>=ON` for each engine this server can use where its library is found.
+fn engines() -> String {
+    let shown = |engine: &&dyn Engine| format!("ENGINE_{}=ON", engine.name().to_ascii_uppercase());
+    engine::engines().iter().map(shown).collect::<Vec<_>>().join(" ")
 }
 
 async fn answer(server: &Server, uri: &Uri) -> Outcome {
@@ -33,7 +40,7 @@ async fn answer(server: &Server, uri: &Uri) -> Outcome {
                 branch: option_env!("DEDE_BRANCH").unwrap_or_default(),
                 commit: option_env!("DEDE_COMMIT").unwrap_or_default(),
                 compile_flags: format!("USE_TURBOJPEG={}", if cfg!(feature = "turbojpeg") { "ON" } else { "OFF" }),
-                deps_version: String::new(),
+                deps_version: engines(),
                 services,
             };
             Ok(reply::json(&Answer::<_, ()> { status: Status::ok(), head: Some(head), body: None }))

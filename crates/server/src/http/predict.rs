@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use dede_api::Object;
 use dede_api::answer::{Answer, Status};
 use dede_api::predictions::{PredictBody, PredictHead};
 use dede_api::requests::PredictRequest;
@@ -66,7 +67,7 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     let turn = line.wait().await;
     metrics::queued(started.elapsed());
     let limits = Arc::clone(&server.settings.limits);
-    let here = line.is_quick() && !request.data.iter().any(|item| may_be_a_place(item));
+    let here = line.is_quick() && !may_wait(&service, &request);
     let work = move || {
         let response = compute(&service, &resolved.asked, request, &limits, started, &line);
         drop((everywhere, admitted, turn));
@@ -75,9 +76,13 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     if here { work() } else { server.blocking(work).await }
 }
 
-/// Whether an item may name a file or a URL, whose reading can take any time: rows of numbers have commas.
-fn may_be_a_place(item: &str) -> bool {
-    !item.contains(',') || item.contains("://")
+/// Whether a request may take any time, whatever others took: it sends its answer on, or an item may name a file or a URL. Rows of
+/// numbers have commas.
+fn may_wait(service: &Service, request: &PredictRequest) -> bool {
+    let sends_on = |output: &Object| output.contains_key("network");
+    sends_on(&request.parameters.output)
+        || sends_on(&service.definition.parameters.output)
+        || request.data.iter().any(|item| !item.contains(',') || item.contains("://"))
 }
 
 fn parse(received: &Received) -> Outcome<PredictRequest> {

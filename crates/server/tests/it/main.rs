@@ -9,6 +9,7 @@ mod hand_move;
 mod hostile;
 mod http;
 mod lifecycle;
+mod predict;
 mod replay;
 mod restart;
 mod seed;

@@ -1,0 +1,177 @@
+//! Predicts beyond what was recorded: answers sent on, rendered, refused in strict mode, many at once.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use dede_testing::fixtures;
+use serde_json::{Value, json};
+
+use crate::server::Server;
+
+const ROW: &str = "5.1,3.5,1.4,0.2";
+
+fn with_iris(arguments: &[&str]) -> Server {
+    let server = Server::start(arguments);
+    let repository = fixtures::copy_model("iris", server.path()).unwrap();
+    let (status, answer) = server.put(
+        "/services/iris",
+        &json!({"mllib": "caffe", "parameters": {"input": {"connector": "csv"}, "mllib": {"nclasses": 3}},
+                "model": {"repository": repository}}),
+    );
+    assert_eq!(status, 201, "{answer}");
+    server
+}
+
+fn predict(server: &Server, output: &Value) -> (u16, Value) {
+    server.post("/predict", &json!({"service": "IRIS", "parameters": {"output": output}, "data": [ROW]}))
+}
+
+#[test]
+fn the_answer_names_what_was_asked_for_and_who_answered() {
+    let server = with_iris(&[]);
+    let body = json!({"service": "IRIS", "data": [ROW]}).to_string();
+    let response = server.send("POST", "/predict", &body);
+    let answer = response.json().unwrap();
+    assert_eq!(answer["head"]["service"], "iris");
+    let served_by = response.header("x-dede-served-by").unwrap();
+    assert!(served_by.starts_with("iris@sha256:") && served_by.len() == "iris@sha256:".len() + 64, "{served_by}");
+    let log = server.log();
+    assert!(log.contains("HTTP/1.1 \"POST /predict\" iris 200 "), "{log}");
+    let metrics = String::from_utf8(server.send("GET", "/metrics", "").body).unwrap();
+    let counter = metrics.lines().find(|line| line.starts_with("dede_predict_requests_total{")).unwrap();
+    assert!(
+        counter.contains("service=\"iris\"") && counter.contains("code=\"200\"") && counter.ends_with(" 1"),
+        "{counter}"
+    );
+}
+
+#[test]
+fn a_template_may_be_wrong_and_says_where() {
+    let server = with_iris(&[]);
+    let response = server.send(
+        "POST",
+        "/predict",
+        &json!({"service": "iris", "data": [ROW], "parameters": {"output": {"template": "{{#status}}{{code}}{{/status}}"}}}).to_string(),
+    );
+    assert_eq!((response.status, response.body.as_slice()), (200, b"200".as_slice()));
+    let (status, answer) = predict(&server, &json!({"template": "{{#status}}"}));
+    let text = answer["status"]["dd_msg"].as_str().unwrap();
+    assert!(status == 400 && text.contains("\"status\" is not closed"), "{text}");
+}
+
+#[test]
+fn an_answer_is_sent_on_and_what_comes_back_is_the_answer() {
+    let server = with_iris(&[]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/in", listener.local_addr().unwrap());
+    let other_side = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut received = Vec::new();
+        let mut chunk = [0; 4096];
+        while !String::from_utf8_lossy(&received).contains("\"predictions\"") {
+            let count = stream.read(&mut chunk).unwrap();
+            received.extend_from_slice(&chunk[..count]);
+        }
+        stream
+            .write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{\"ok\": 1}")
+            .unwrap();
+        String::from_utf8(received).unwrap()
+    });
+    let (status, answer) = predict(
+        &server,
+        &json!({"network": {"url": url, "http_method": "PUT", "content_type": "Content-Type: text/x"}}),
+    );
+    assert_eq!((status, answer), (202, json!({"ok": 1})));
+    let received = other_side.join().unwrap().to_ascii_lowercase();
+    assert!(received.starts_with("put /in ") && received.contains("content-type: text/x"), "{received}");
+}
+
+#[test]
+fn a_place_that_cannot_be_reached_is_an_answer_of_its_own() {
+    let server = with_iris(&[]);
+    let (status, answer) = predict(&server, &json!({"network": {"url": "http://127.0.0.1:1/"}}));
+    let expected =
+        json!({"code": 404, "msg": "Not Found", "dd_code": 1009, "dd_msg": "Output Connector Network Error"});
+    assert_eq!((status, &answer["status"]), (404, &expected));
+    for network in
+        [json!({}), json!({"url": "no url"}), json!({"url": 3}), json!({"url": "http://x/", "http_method": "DELETE"})]
+    {
+        let (status, answer) = predict(&server, &json!({"network": network}));
+        assert_eq!((status, &answer["status"]["dd_code"]), (400, &json!(1006)), "{answer}");
+    }
+}
+
+#[test]
+fn members_that_nobody_knows_are_warned_of_once_or_refused() {
+    let body = json!({"service": "iris", "dta": 1, "data": [ROW]});
+    let server = with_iris(&[]);
+    for _ in 0..2 {
+        assert_eq!(server.post("/predict", &body).0, 200);
+    }
+    assert_eq!(server.log().matches("unknown member \"dta\" ignored").count(), 1);
+    let strict = with_iris(&["--strict"]);
+    let (status, answer) = strict.post("/predict", &body);
+    assert_eq!((status, &answer["status"]["dd_code"]), (400, &json!(1006)));
+    assert_eq!(predict(&strict, &json!({})).0, 200);
+}
+
+#[test]
+fn what_is_not_supported_yet_is_refused_by_name() {
+    let server = with_iris(&[]);
+    for (output, name) in
+        [(json!({"bbox": true}), "parameters.output.bbox"), (json!({"rois": "x"}), "parameters.output.rois")]
+    {
+        let (status, answer) = predict(&server, &output);
+        let dd_msg = format!("Service Bad Request Error: not supported yet: {name}");
+        assert_eq!((status, &answer["status"]["dd_msg"]), (400, &json!(dd_msg)));
+    }
+    let create = |name: &str, change: Value| {
+        let mut body = json!({"mllib": "caffe", "parameters": {"input": {"connector": "csv"}, "mllib": {"nclasses": 3}},
+                              "model": {"repository": server.path()}});
+        let target = change.as_object().unwrap().clone();
+        target.into_iter().for_each(|(pointer, value)| *body.pointer_mut(&pointer).unwrap() = value);
+        server.put(&format!("/services/{name}"), &body).1["status"]["dd_msg"].as_str().unwrap_or_default().to_owned()
+    };
+    assert!(create("a", json!({"/parameters/input/connector": "svm"})).ends_with("not supported yet: connector svm"));
+    assert!(create("a", json!({"/model": {"init": "x.tar"}})).ends_with("not supported yet: model.init"));
+}
+
+#[test]
+fn many_clients_get_their_own_answers() {
+    let server = with_iris(&[]);
+    std::thread::scope(|scope| {
+        for client in 0..16 {
+            let server = &server;
+            scope.spawn(move || {
+                let mut connection = server.connect();
+                for number in 0..50 {
+                    let id = format!("{client}-{number}");
+                    let body = json!({"service": "iris", "data": [ROW], "ids": [id]}).to_string();
+                    let answer = connection.send("POST", "/predict", body.as_bytes()).unwrap().json().unwrap();
+                    assert_eq!(answer["body"]["predictions"][0]["uri"], id);
+                }
+            });
+        }
+    });
+    let (_, info) = server.get("/services/iris");
+    assert_eq!(info["body"]["service_stats"]["predict_success"], 16 * 50);
+    assert_eq!(server.answered_predicts(), 16 * 50);
+}
+
+#[test]
+fn a_full_queue_is_a_503_that_says_when_to_come_back() {
+    let server = with_iris(&["--queue", "1", "--threads", "1"]);
+    let rows: Vec<String> = (0..20_000).map(|_| ROW.to_owned()).collect();
+    let slow = json!({"service": "iris", "data": rows}).to_string();
+    let refused = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..8).map(|_| scope.spawn(|| server.send("POST", "/predict", &slow))).collect();
+        let responses: Vec<_> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+        responses.into_iter().filter(|response| response.status != 200).collect::<Vec<_>>()
+    });
+    assert!(!refused.is_empty(), "eight large requests at once fit into a queue of one");
+    for response in refused {
+        assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+        assert!(response.json().unwrap()["status"]["dd_msg"].is_string());
+    }
+    assert_eq!(predict(&server, &json!({})).0, 200);
+}
