@@ -38,7 +38,12 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
         .enable_all()
         .build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(serve(options)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(serve(options));
+            // Whatever still computes does it for nobody: what was promised is on disk.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(error) => Err(format!("cannot start threads: {error}")),
     };
     match outcome {

@@ -17,7 +17,7 @@ pub(crate) struct ServeOptions {
     #[arg(long, default_value_t = 8080, help_heading = "Server")]
     pub(crate) port: u16,
 
-    /// Directory that keeps services and aliases across restarts [default: $XDG_STATE_HOME/dede/<port>].
+    /// Directory that keeps services and aliases across restarts [default: $XDG_STATE_HOME/dede/PORT].
     #[arg(long, value_name = "DIR", help_heading = "Server")]
     pub(crate) state_dir: Option<PathBuf>,
 

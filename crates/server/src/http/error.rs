@@ -88,3 +88,44 @@ fn kind_of(error: &Error) -> ErrorKind {
         Error::Io { .. } | Error::Internal(_) => ErrorKind::Internal,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use dede_core::error::Fault;
+
+    use super::*;
+
+    /// Every kind of error, as a client sees it.
+    #[test]
+    fn every_error_has_its_row() {
+        let io = Error::Io { context: "read x".into(), source: Arc::new(std::io::Error::other("gone")) };
+        for (error, expected) in [
+            (Error::InvalidName(Fault::at("service", "why")), "400 400 invalid name: why (service)"),
+            (Error::EmptyName, "404 - -"),
+            (Error::ServiceNotFound("a".into()), "404 1002 Service Not Found"),
+            (Error::NothingToDelete("a".into()), "404 - -"),
+            (Error::ServiceExists("a".into()), "409 1014 Service already exists"),
+            (Error::AliasNotFound("a".into()), "404 - alias not found: a"),
+            (Error::AliasConflict("why".into()), "409 - why"),
+            (Error::UnknownBackend("a".into()), "404 1000 Unknown Library"),
+            (Error::UnknownConnector("a".into()), "404 1004 Input Connector Not Found"),
+            (Error::Malformed(Fault::new("why")), "400 400 why"),
+            (Error::bad_input("why"), "400 1005 Service Input Error: why"),
+            (Error::bad_parameter_at("x", "why"), "400 1006 Service Bad Request Error: why (x)"),
+            (Error::JobNotFound, "404 1003 Job Not Found"),
+            (Error::NotTrainedYet("a".into()), "409 1008 Train / Predict Conflict"),
+            (Error::Overloaded("why".into()), "503 - why"),
+            (Error::Cancelled("why".into()), "503 - cancelled: why"),
+            (io, "500 1007 read x: gone"),
+            (Error::Internal("why".into()), "500 1007 why"),
+        ] {
+            let shown = format!("{error:?}");
+            let status = Failure::from(error).status();
+            let code = status.dd_code.map_or_else(|| "-".to_owned(), |code| code.to_string());
+            let text = status.dd_msg.unwrap_or_else(|| "-".to_owned());
+            assert_eq!(format!("{} {code} {text}", status.code), expected, "{shown}");
+        }
+    }
+}

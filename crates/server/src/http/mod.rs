@@ -118,7 +118,13 @@ impl Server {
     /// Begins to serve what is in the catalogue.
     pub(crate) fn open(&self, catalogue: Arc<Catalogue>) {
         let _ = self.catalogue.set(catalogue);
-        self.phase.send_if_modified(|phase| std::mem::replace(phase, Phase::Ready.max_of(*phase)) != Phase::Ready);
+        self.phase.send_if_modified(|phase| {
+            let starting = *phase == Phase::Starting;
+            if starting {
+                *phase = Phase::Ready;
+            }
+            starting
+        });
     }
 
     /// Tells everybody to go elsewhere.
@@ -189,12 +195,6 @@ impl Server {
     async fn receive(&self, request: Request) -> Outcome<body::Received> {
         let (parts, body) = request.into_parts();
         body::receive(&parts.headers, body, self.settings.body_limit).await
-    }
-}
-
-impl Phase {
-    fn max_of(self, other: Self) -> Self {
-        if other > self { other } else { self }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Ready, not ready, stopping.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
-use crate::server::{Server, eventually};
+use crate::server::{Server, eventually, spawn};
 
 #[test]
 fn a_signal_ends_the_server_in_order() {
@@ -41,4 +43,18 @@ fn readiness_has_the_envelope_and_a_retry_after() {
     let response = server.send("GET", "/readyz", "");
     assert_eq!(response.header("retry-after"), Some("1"));
     assert_eq!(response.json().expect("JSON")["status"]["dd_msg"], "the server is stopping");
+}
+
+#[test]
+fn a_signal_while_it_starts_ends_it_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("list.txt");
+    // A pipe that nobody writes to: the server waits for it.
+    assert!(Command::new("mkfifo").arg(&list).status().unwrap().success());
+    let (mut child, log) = spawn(directory.path(), &["--service-start-list", list.to_str().unwrap()]);
+    eventually("the state directory is open", || directory.path().join("state").exists());
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", std::fs::read_to_string(log).unwrap());
 }

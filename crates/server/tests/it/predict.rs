@@ -1,12 +1,13 @@
 //! Predicts beyond what was recorded: answers sent on, rendered, refused in strict mode, many at once.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Barrier;
 
-use dede_testing::fixtures;
+use dede_testing::{fixtures, http};
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, eventually};
 
 const ROW: &str = "5.1,3.5,1.4,0.2";
 
@@ -173,5 +174,32 @@ fn a_full_queue_is_a_503_that_says_when_to_come_back() {
         assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
         assert!(response.json().unwrap()["status"]["dd_msg"].is_string());
     }
+    assert_eq!(predict(&server, &json!({})).0, 200);
+}
+
+#[test]
+fn requests_whose_clients_left_are_skipped() {
+    const CLIENTS: usize = 30;
+    let server = with_iris(&["--threads", "1"]);
+    let rows: Vec<String> = (0..20_000).map(|_| ROW.to_owned()).collect();
+    let request = http::request("POST", "/predict", json!({"service": "iris", "data": rows}).to_string().as_bytes());
+    let sent = Barrier::new(CLIENTS);
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                let mut stream = TcpStream::connect(server.address).unwrap();
+                stream.write_all(&request).unwrap();
+                sent.wait();
+            });
+        }
+    });
+    let depth = || {
+        let text = String::from_utf8(server.send("GET", "/metrics", "").body).unwrap();
+        let line = text.lines().find(|line| line.starts_with("dede_queue_depth{service=\"iris\"}")).map(str::to_owned);
+        line.unwrap().ends_with(" 0")
+    };
+    eventually("nobody waits", depth);
+    let count = server.get("/services/iris").1["body"]["service_stats"]["predict_count"].as_u64().unwrap();
+    assert!(count < CLIENTS as u64, "{count} of {CLIENTS} were answered for nobody");
     assert_eq!(predict(&server, &json!({})).0, 200);
 }
