@@ -193,8 +193,8 @@ pub struct TrainRequest<'a> {
 
 /// A training whose parameters are all resolved.
 pub trait TrainingPlan: Send {
-    /// `resume` was asked: histories go on instead of starting anew.
-    fn resumes(&self) -> bool;
+    /// With `resume`, the checkpoint that the training goes on from: histories, bounds and class names of its run go on too.
+    fn resumes_from(&self) -> Option<&Path>;
 
     /// Trains, writes the network and checkpoints into `run.directory`, and returns what to record. A
     /// cancelled run still writes the network as it stands.

@@ -25,6 +25,16 @@ impl Outputs {
         }
     }
 
+    /// Whether any answer holds a NaN, which no client could read.
+    pub fn has_nan(&self) -> bool {
+        match self {
+            Self::Classification(tensor) | Self::Regression(tensor) => {
+                tensor.values().iter().any(|value| value.is_nan())
+            }
+            Self::Features(rows) => rows.iter().flatten().any(|value| value.is_nan()),
+        }
+    }
+
     /// True without answers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

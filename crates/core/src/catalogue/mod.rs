@@ -91,7 +91,7 @@ impl Catalogue {
         let environment = Arc::clone(&self.environment);
         let repository = definition.repository.clone();
         let id = self.owner.next_id();
-        let service = Service::new(id, name.clone(), definition, Ok(serving), &environment)?;
+        let service = Service::new(id, name.clone(), definition, Ok(serving), &environment);
         service.check_unknown()?;
         self.owner.change(move |snapshot| snapshot.with_service(name, service))?;
         if keeps_record && let Err(error) = repository.write_record("config.json", body.as_bytes()) {
@@ -119,18 +119,21 @@ impl Catalogue {
     /// removed: the service stays then.
     pub fn delete(&self, name: &str, clear: Clear) -> Result<()> {
         let name = ServiceName::parse(name)?;
+        if self.snapshot().is_unbuildable(&name) {
+            return self.owner.change(move |snapshot| snapshot.without_unbuildable(&name));
+        }
         let service = self.snapshot().deletable(&name)?;
         let id = service.id;
         self.owner.change(move |snapshot| snapshot.with_deletion(id, true))?;
         service.jobs.close();
         let backend = service.definition.backend;
         let cleared = service.definition.repository.clear(clear, &|file| backend.is_library_file(file));
-        if let Err(error) = cleared {
+        let deleted = cleared.and_then(|()| self.owner.change(move |snapshot| snapshot.without_service(id)));
+        if let Err(error) = deleted {
             self.owner.change(move |snapshot| snapshot.with_deletion(id, false))?;
             service.jobs.reopen();
             return Err(error);
         }
-        self.owner.change(move |snapshot| snapshot.without_service(id))?;
         service.jobs.forget();
         Ok(())
     }

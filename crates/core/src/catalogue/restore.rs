@@ -1,5 +1,6 @@
 //! Bringing services and aliases back after a restart, in parallel, each with its own error if it has one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,17 +18,22 @@ type Outcome = std::result::Result<Arc<Service>, ServiceEntry>;
 /// Everything the state directory records, loaded and warmed.
 pub(super) fn restore(environment: &Arc<Environment>) -> Result<Snapshot> {
     let record = state::load(&environment.state_directory)?;
-    let mut unknown = Vec::new();
+    forget_orphans(environment, &record.services);
+    let mut unbuildable = Vec::new();
     let mut services = Vec::new();
     for outcome in load_all(record.services, environment) {
         match outcome {
             Ok(service) => services.push(service),
-            Err(entry) => unknown.push(entry),
+            Err(entry) => unbuildable.push(entry),
         }
     }
-    let mut snapshot = Snapshot::restored(unknown);
+    let mut snapshot = Snapshot::restored(unbuildable);
     for service in services {
-        snapshot = snapshot.with_service((*service.name()).clone(), service)?;
+        let name = service.name();
+        match snapshot.with_service((*name).clone(), service) {
+            Ok(next) => snapshot = next,
+            Err(error) => tracing::error!(service = %name, %error, "recorded twice; the second is left out"),
+        }
     }
     Ok(record.aliases.into_iter().fold(snapshot, Snapshot::with_restored_alias))
 }
@@ -50,8 +56,10 @@ fn load_all(entries: Vec<ServiceEntry>, environment: &Arc<Environment>) -> Vec<O
 }
 
 fn load(entry: &ServiceEntry, environment: &Arc<Environment>) -> Outcome {
-    let built = definition(&entry.request, environment).and_then(|definition| {
-        let serving = Serving::open(&definition, environment);
+    let built = definition(&entry.request, environment).map(|definition| {
+        // A bug in one file format must not keep the other services down.
+        let opened = catch_unwind(AssertUnwindSafe(|| Serving::open(&definition, environment)));
+        let serving = opened.unwrap_or_else(|_| Err(Error::Internal("loading it met a bug, see the log".into())));
         if let Err(error) = &serving {
             tracing::error!(service = %entry.name, %error, "service came back broken");
         }
@@ -61,6 +69,20 @@ fn load(entry: &ServiceEntry, environment: &Arc<Environment>) -> Outcome {
         tracing::error!(service = %entry.name, %error, "recorded service cannot be built; its record is kept");
         entry.clone()
     })
+}
+
+/// Removes job records of services that are not recorded: a new service must not inherit the jobs of one whose deletion a
+/// crash cut short.
+fn forget_orphans(environment: &Environment, recorded: &[ServiceEntry]) {
+    let Ok(entries) = std::fs::read_dir(environment.state_directory.join("jobs")) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let id = name.strip_suffix(".json").and_then(|id| id.parse::<u64>().ok());
+        if id.is_some_and(|id| recorded.iter().all(|service| service.id.0 != id)) {
+            // Left over, it does no harm until its number is used again.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn definition(body: &str, environment: &Environment) -> Result<Definition> {

@@ -22,8 +22,8 @@ pub struct Snapshot {
     aliases: BTreeMap<ServiceName, Arc<Alias>>,
     /// Being deleted: still answering, but nothing may point there any more.
     deleting: HashSet<ServiceId>,
-    /// Recorded services that this binary cannot even build; kept, so that nothing is lost.
-    unknown: Vec<ServiceEntry>,
+    /// Recorded services that this binary cannot even build; kept under their names, so that nothing is lost.
+    unbuildable: Vec<ServiceEntry>,
 }
 
 /// A service, and by which names it was found.
@@ -45,8 +45,18 @@ impl Resolved {
 }
 
 impl Snapshot {
-    pub(super) fn restored(unknown: Vec<ServiceEntry>) -> Self {
-        Self { unknown, ..Self::default() }
+    pub(super) fn restored(unbuildable: Vec<ServiceEntry>) -> Self {
+        Self { unbuildable, ..Self::default() }
+    }
+
+    pub(super) fn is_unbuildable(&self, name: &ServiceName) -> bool {
+        self.unbuildable.iter().any(|entry| entry.name == *name)
+    }
+
+    pub(super) fn without_unbuildable(&self, name: &ServiceName) -> Result<Self> {
+        let mut next = self.clone();
+        next.unbuildable.retain(|entry| entry.name != *name);
+        Ok(next)
     }
 
     /// All services, by name.
@@ -66,7 +76,7 @@ impl Snapshot {
 
     /// Whether a service or an alias has this name.
     pub fn is_taken(&self, name: &ServiceName) -> bool {
-        self.services.contains_key(name) || self.aliases.contains_key(name)
+        self.services.contains_key(name) || self.aliases.contains_key(name) || self.is_unbuildable(name)
     }
 
     /// The service behind a name, be it its own or an alias.
@@ -87,7 +97,7 @@ impl Snapshot {
     pub(super) fn recorded_ids(&self) -> impl Iterator<Item = ServiceId> {
         let live = self.names.keys().copied();
         let steps = self.aliases.values().flat_map(|alias| alias.history.iter().map(|step| step.service));
-        live.chain(self.unknown.iter().map(|entry| entry.id)).chain(steps)
+        live.chain(self.unbuildable.iter().map(|entry| entry.id)).chain(steps)
     }
 
     pub(super) fn record(&self) -> StateRecord {
@@ -97,7 +107,7 @@ impl Snapshot {
             request: service.definition.request.body.clone(),
         });
         let aliases = self.aliases.values().map(|alias| Alias::clone(alias)).collect();
-        StateRecord::new(live.chain(self.unknown.iter().cloned()).collect(), aliases)
+        StateRecord::new(live.chain(self.unbuildable.iter().cloned()).collect(), aliases)
     }
 
     pub(super) fn with_service(&self, name: ServiceName, service: Arc<Service>) -> Result<Self> {

@@ -25,6 +25,15 @@ pub struct JobResult {
     pub measure_hist: Object,
 }
 
+impl JobResult {
+    /// With at most `points` points of each history.
+    pub(super) fn thinned(&self, points: usize) -> Self {
+        let (histories, _) = sample(&self.measure_hist, points);
+        let measure_hist = histories.into_iter().map(|(name, values)| (name, json!(values))).collect();
+        Self { measure_hist, ..self.clone() }
+    }
+}
+
 /// What every status answer says about the service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {

@@ -32,6 +32,8 @@ pub struct Job {
     status: Mutex<JobStatus>,
     /// Over, and recorded as such.
     settled: AtomicBool,
+    /// Stopped because the service or the server is, not because somebody wants what it reached.
+    abandoned: AtomicBool,
     changed: Condvar,
 }
 
@@ -43,7 +45,7 @@ pub struct JobStatus {
     /// Why it failed, in state [`JobState::Error`].
     pub error: Option<Error>,
     /// What it answers, once it is over and did not fail.
-    pub result: Option<JobResult>,
+    pub result: Option<Arc<JobResult>>,
     /// Seconds from creation to end; `None` while it goes on.
     pub seconds: Option<f64>,
 }
@@ -72,6 +74,7 @@ impl Job {
             created,
             status: Mutex::new(status),
             settled: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             changed: Condvar::new(),
         }
     }
@@ -80,9 +83,16 @@ impl Job {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The job now.
+    /// The job now. Until its end is recorded it goes on, as far as anybody can see.
     pub fn view(&self) -> JobView {
-        let status = self.locked().clone();
+        let mut status = self.locked().clone();
+        if status.state.is_over() && !self.is_settled() {
+            status = JobStatus { state: JobState::Running, error: None, result: None, seconds: None };
+        }
+        self.viewed(status)
+    }
+
+    fn viewed(&self, status: JobStatus) -> JobView {
         let seconds = status.seconds.unwrap_or_else(|| self.created.elapsed().as_secs_f64());
         JobView { id: self.id, status, seconds, figures: self.progress.figures() }
     }
@@ -102,8 +112,8 @@ impl Job {
         self.view()
     }
 
-    /// Asks the job to stop.
-    pub fn terminate(&self) {
+    /// Asks the job to stop, wherever it is.
+    fn terminate(&self) {
         let mut status = self.locked();
         if !status.state.is_over() {
             status.state = JobState::Terminating;
@@ -117,7 +127,7 @@ impl Job {
         match outcome {
             Ok(result) => {
                 status.state = if self.cancel.is_cancelled() { JobState::Terminated } else { JobState::Finished };
-                status.result = Some(result);
+                status.result = Some(Arc::new(result));
             }
             Err(error) => {
                 status.state = JobState::Error;
@@ -131,6 +141,12 @@ impl Job {
         let _status = self.locked();
         self.settled.store(true, Ordering::Release);
         self.changed.notify_all();
+    }
+
+    /// Whether it was stopped because the service or the server is: what it reached is kept for `resume`, and replaces
+    /// nothing.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     fn is_settled(&self) -> bool {
@@ -168,14 +184,11 @@ struct Jobs {
 
 impl JobQueue {
     /// Takes up what an earlier process left: jobs that were running then are over now, as interrupted.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when the store cannot be read.
-    pub fn open(store: JobStore) -> Result<Arc<Self>> {
-        let past: BTreeMap<_, _> = store.load()?.into_iter().map(|job| (job.id, job)).collect();
+    pub fn open(store: JobStore) -> Arc<Self> {
+        let past: BTreeMap<_, _> = store.load().into_iter().map(|job| (job.id, job)).collect();
         let last = past.keys().next_back().copied().unwrap_or(0);
         let jobs = Jobs { past, last, ..Jobs::default() };
-        Ok(Arc::new(Self { store, jobs: Mutex::new(jobs), saves: Mutex::default(), saved: Condvar::new() }))
+        Arc::new(Self { store, jobs: Mutex::new(jobs), saves: Mutex::default(), saved: Condvar::new() })
     }
 
     fn locked(&self) -> MutexGuard<'_, Jobs> {
@@ -206,11 +219,24 @@ impl JobQueue {
             let queue = Arc::clone(self);
             let spawned = std::thread::Builder::new().name("training".into()).spawn(move || queue.drain());
             if let Err(error) = spawned {
-                self.locked().running = false;
-                return Err(Error::Internal(format!("cannot start a training thread: {error}")));
+                self.abandon(&Error::Internal(format!("cannot start a training thread: {error}")));
             }
         }
         Ok(job)
+    }
+
+    /// Ends every waiting job with an error.
+    fn abandon(&self, error: &Error) {
+        let waiting: Vec<_> = {
+            let mut jobs = self.locked();
+            jobs.running = false;
+            jobs.waiting.drain(..).collect()
+        };
+        for (job, _) in &waiting {
+            job.finish(Err(error.clone()));
+        }
+        self.save();
+        waiting.iter().for_each(|(job, _)| job.announce());
     }
 
     fn drain(&self) {
@@ -227,11 +253,45 @@ impl JobQueue {
             } else {
                 catch_unwind(AssertUnwindSafe(|| work(&job))).unwrap_or_else(|panic| Err(panicked(&*panic)))
             };
-            job.finish(outcome);
-            self.locked().forget_oldest();
+            if self.end(&job, outcome) {
+                return;
+            }
+        }
+    }
+
+    /// Records the end of a job before anybody hears of it. True when no other waits: the service is not training any more
+    /// then, and the next submission starts a thread of its own.
+    fn end(&self, job: &Job, outcome: Result<JobResult>) -> bool {
+        job.finish(outcome);
+        self.locked().forget_oldest();
+        self.save();
+        let idle = {
+            let mut jobs = self.locked();
+            jobs.running = !jobs.waiting.is_empty();
+            !jobs.running
+        };
+        job.announce();
+        idle
+    }
+
+    /// Asks a job to stop. One that waits for its turn ends at once.
+    ///
+    /// # Errors
+    /// [`Error::JobNotFound`] for a job that this process does not know.
+    pub fn terminate(&self, id: JobId) -> Result<Arc<Job>> {
+        let job = self.live(id).ok_or(Error::JobNotFound)?;
+        job.terminate();
+        let waited = {
+            let mut jobs = self.locked();
+            let place = jobs.waiting.iter().position(|(waiting, _)| waiting.id == id);
+            place.and_then(|place| jobs.waiting.remove(place))
+        };
+        if waited.is_some() {
+            job.finish(Ok(JobResult::default()));
             self.save();
             job.announce();
         }
+        Ok(job)
     }
 
     /// Returns when what a restart must know is written. A failure is logged: a job does not fail for it.
@@ -261,7 +321,7 @@ impl JobQueue {
 
     fn records(&self) -> Vec<StoredJob> {
         let jobs = self.locked();
-        let live = jobs.live.values().map(|job| StoredJob::of(&job.view()));
+        let live = jobs.live.values().map(|job| StoredJob::of(&job.viewed(job.locked().clone())));
         jobs.past.values().cloned().chain(live).collect()
     }
 
@@ -281,10 +341,9 @@ impl JobQueue {
         self.locked().past.get(&id).map(StoredJob::view).ok_or(Error::JobNotFound)
     }
 
-    /// Every known job, by ascending number.
-    pub fn views(&self) -> Vec<JobView> {
-        let jobs = self.locked();
-        jobs.past.values().map(StoredJob::view).chain(jobs.live.values().map(|job| job.view())).collect()
+    /// Every job that goes on, by ascending number.
+    pub fn going_on(&self) -> Vec<Arc<Job>> {
+        self.locked().live.values().filter(|job| !job.is_settled()).cloned().collect()
     }
 
     /// Whether a job waits or runs.
@@ -300,7 +359,9 @@ impl JobQueue {
             jobs.live.values().cloned().collect()
         };
         for job in &live {
-            job.terminate();
+            job.abandoned.store(true, Ordering::Release);
+            // One that is not known any more has ended.
+            let _ = self.terminate(job.id);
         }
         for job in &live {
             job.join();
@@ -353,7 +414,7 @@ mod tests {
     }
 
     fn queue(directory: &tempfile::TempDir) -> Arc<JobQueue> {
-        JobQueue::open(JobStore::new(directory.path().join("jobs.json"))).unwrap()
+        JobQueue::open(JobStore::new(directory.path().join("jobs.json")))
     }
 
     #[test]
@@ -374,7 +435,7 @@ mod tests {
         assert_eq!((first.id, second.id), (1, 2));
         assert_eq!(queue.view(2, Duration::ZERO).unwrap().status.state, JobState::Running);
         release.send(()).unwrap();
-        assert_eq!(second.join().status.result, Some(result()));
+        assert_eq!(second.join().status.result, Some(Arc::new(result())));
         for _ in 0..2 {
             assert_eq!(queue.view(1, LONG).unwrap().status.state, JobState::Finished);
         }
@@ -440,7 +501,7 @@ mod tests {
         let queue = queue(&directory);
         let first = queue.view(1, Duration::ZERO).unwrap();
         assert_eq!(first.status.state, JobState::Finished);
-        assert_eq!(first.status.result, Some(result()));
+        assert_eq!(first.status.result, Some(Arc::new(result())));
         let second = queue.view(2, Duration::ZERO).unwrap();
         assert_eq!(second.status.state, JobState::Error);
         assert!(second.status.error.unwrap().to_string().contains("interrupted"));

@@ -1,6 +1,7 @@
 //! The jobs of a service on disk: one small JSON file, replaced whole.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,8 @@ use crate::progress::Figures;
 
 /// Largest file read back, bytes.
 const LIMIT: u64 = 256 << 20;
+/// Points of each history that are kept of a job from before a restart.
+const KEPT_POINTS: usize = 1000;
 
 /// Where the jobs of one service are kept.
 #[derive(Debug, Clone)]
@@ -81,7 +84,7 @@ impl StoredJob {
             state: view.status.state,
             seconds: view.seconds,
             error: view.status.error.as_ref().map(Failure::of),
-            result: view.status.result.clone(),
+            result: view.status.result.as_deref().map(|result| result.thinned(KEPT_POINTS)),
         }
     }
 
@@ -90,7 +93,7 @@ impl StoredJob {
         let status = JobStatus {
             state: self.state,
             error: self.error.as_ref().map(Failure::error),
-            result: self.result.clone(),
+            result: self.result.clone().map(Arc::new),
             seconds: Some(self.seconds),
         };
         JobView { id: self.id, status, seconds: self.seconds, figures: Figures::default() }
@@ -114,18 +117,18 @@ impl JobStore {
 
     /// What was kept; jobs that never ended are interrupted ones now.
     ///
-    /// # Errors
-    /// [`Error::Io`] when the file cannot be read. A damaged file counts as empty, with an error in the log: jobs of the
-    /// past are not worth a service.
-    pub fn load(&self) -> Result<Vec<StoredJob>> {
-        let Some(text) = read_text(&self.path, LIMIT)? else {
-            return Ok(Vec::new());
-        };
-        let jobs: Vec<StoredJob> = serde_json::from_str(&text).unwrap_or_else(|error| {
+    /// A file that cannot be read or is damaged counts as empty, with an error in the log: jobs of the past are not worth a
+    /// service.
+    pub fn load(&self) -> Vec<StoredJob> {
+        let parsed = read_text(&self.path, LIMIT).and_then(|text| match text {
+            None => Ok(Vec::new()),
+            Some(text) => serde_json::from_str(&text).map_err(|error| Error::Internal(error.to_string())),
+        });
+        let jobs: Vec<StoredJob> = parsed.unwrap_or_else(|error| {
             tracing::error!(path = %self.path.display(), %error, "damaged record of jobs, starting without");
             Vec::new()
         });
-        Ok(jobs.into_iter().map(StoredJob::interrupted).collect())
+        jobs.into_iter().map(StoredJob::interrupted).collect()
     }
 
     /// Replaces what is kept.

@@ -42,6 +42,8 @@ impl Repository {
     /// [`Error::Io`] naming what could not be removed.
     pub fn clear(&self, clear: Clear, is_library_file: &dyn Fn(&str) -> bool) -> Result<()> {
         match clear {
+            // A directory that is gone is as clear as can be.
+            _ if !self.root().exists() => Ok(()),
             Clear::Memory => Ok(()),
             Clear::Library => self.clear_library(is_library_file),
             Clear::Full => self.clear_entries(),

@@ -33,6 +33,8 @@ pub(crate) const TEXT_LIMIT: u64 = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
     root: PathBuf,
+    /// A run that counts as the published one, to try it before the pointer moves.
+    preview: Option<u64>,
 }
 
 impl Repository {
@@ -55,7 +57,7 @@ impl Repository {
             })?;
         }
         if root.is_dir() {
-            return Ok(Self { root });
+            return Ok(Self { root, preview: None });
         }
         if root.exists() {
             return Err(Error::bad_parameter(format!("file exists with same name as repository {shown}")));
@@ -65,7 +67,7 @@ impl Repository {
 
     /// The repository of a service that was recorded; the directory may be gone.
     pub(crate) fn recorded(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), preview: None }
     }
 
     /// The directory.

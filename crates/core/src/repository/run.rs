@@ -61,6 +61,9 @@ impl Repository {
     /// # Errors
     /// [`Error::BadParameter`] when the pointer or the record is damaged.
     pub fn published(&self) -> Result<Option<Published>> {
+        if let Some(number) = self.preview {
+            return self.finished(number).map(Some);
+        }
         let pointer = self.root().join(POINTER);
         let Some(text) = read_text(&pointer, 4096)? else {
             return Ok(None);
@@ -70,13 +73,22 @@ impl Repository {
             .strip_prefix("runs/")
             .and_then(|digits| digits.parse::<u64>().ok())
             .ok_or_else(|| Error::bad_parameter_at(pointer.display().to_string(), "\"runs/<number>\" expected"))?;
+        self.finished(number).map(Some)
+    }
+
+    /// This repository as it will be once `run` is published.
+    pub(crate) fn previewing(&self, run: &Run) -> Self {
+        Self { root: self.root.clone(), preview: Some(run.number) }
+    }
+
+    fn finished(&self, number: u64) -> Result<Published> {
         let run = self.run(number);
         let place = run.directory.join(RECORD);
         let shown = place.display().to_string();
         let text = read_text(&place, TEXT_LIMIT)?
             .ok_or_else(|| Error::bad_parameter_at(shown.clone(), "the published run has no such file"))?;
         let record = ServiceRecord::parse(&text, &shown)?;
-        Ok(Some(Published { run, record }))
+        Ok(Published { run, record })
     }
 
     /// Makes the directory of a new run; its number is one more than the highest so far.
@@ -101,12 +113,19 @@ impl Repository {
         }
     }
 
-    /// Writes the record and moves the pointer: from here on this run is served, and not a moment earlier.
+    /// Writes the record: the run is complete, and not served yet.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn complete(&self, run: &Run, record: &ServiceRecord) -> Result<()> {
+        write_atomically(&run.directory.join(RECORD), &record.to_json()?)
+    }
+
+    /// Moves the pointer to a complete run: from here on it is served, and not a moment earlier.
     ///
     /// # Errors
     /// [`Error::Io`]; the former run is then still the published one.
-    pub fn publish(&self, run: &Run, record: &ServiceRecord) -> Result<()> {
-        write_atomically(&run.directory.join(RECORD), &record.to_json()?)?;
+    pub fn publish(&self, run: &Run) -> Result<()> {
         write_atomically(&self.root().join(POINTER), format!("{RUNS}/{}\n", run.number).as_bytes())
     }
 
@@ -160,11 +179,16 @@ mod tests {
         let repository = Repository::open(directory.path(), false).unwrap();
         assert_eq!(repository.published().unwrap(), None);
         let first = repository.begin_run().unwrap();
-        repository.publish(&first, &record(4)).unwrap();
+        repository.complete(&first, &record(4)).unwrap();
+        repository.publish(&first).unwrap();
         let second = repository.begin_run().unwrap();
         assert_eq!((first.number(), second.number()), (1, 2));
         assert_eq!(repository.published().unwrap().unwrap().record, record(4));
-        repository.publish(&second, &record(5)).unwrap();
+        repository.complete(&second, &record(5)).unwrap();
+        assert_eq!(repository.published().unwrap().unwrap().record, record(4), "complete is not published");
+        let preview = repository.previewing(&second).published().unwrap().unwrap();
+        assert_eq!(preview.record, record(5));
+        repository.publish(&second).unwrap();
         let published = repository.published().unwrap().unwrap();
         assert_eq!((published.run.number(), published.record), (2, record(5)));
     }
@@ -178,7 +202,8 @@ mod tests {
             assert!(repository.published().unwrap_err().to_string().contains("published"), "{text}");
         }
         let run = repository.begin_run().unwrap();
-        repository.publish(&run, &record(4)).unwrap();
+        repository.complete(&run, &record(4)).unwrap();
+        repository.publish(&run).unwrap();
         fs::write(run.directory().join(RECORD), "{").unwrap();
         assert!(repository.published().unwrap_err().to_string().contains("service.json"));
     }

@@ -10,7 +10,7 @@ use crate::connector::Connector;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
-use crate::repository::Repository;
+use crate::repository::{Repository, Run};
 
 /// Immutable for the life of a service.
 #[derive(Clone)]
@@ -67,6 +67,19 @@ impl Definition {
         };
         parameters.input.remove("connector");
         Ok(Self { request, service_type, connector, backend, parameters, repository })
+    }
+
+    /// Whether `model.weights` says which network to serve.
+    pub fn names_weights(&self) -> bool {
+        self.request.model.get("weights").and_then(Value::as_str).is_some_and(|weights| !weights.is_empty())
+    }
+
+    /// This service on a run that is not published yet.
+    pub(crate) fn previewing(&self, run: &Run) -> Self {
+        let mut preview = self.clone();
+        preview.repository = self.repository.previewing(run);
+        preview.request.model.remove("weights");
+        preview
     }
 
     /// `model.repository` as sent.

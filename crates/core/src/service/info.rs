@@ -69,7 +69,7 @@ impl Service {
     /// Jobs that go on, as the original lists them: a job whose end was answered is not listed there any more, and
     /// ours stay answerable, so those that are over are left out.
     fn wire_jobs(&self) -> Vec<WireJob> {
-        self.jobs.views().iter().filter(|view| !view.status.state.is_over()).map(wire_job).collect()
+        self.jobs.going_on().iter().map(|job| wire_job(&job.view())).collect()
     }
 }
 

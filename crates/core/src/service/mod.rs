@@ -56,28 +56,27 @@ pub struct Service {
 
 /// Most different unknown keys remembered per service, so that a client cannot fill the memory with them.
 const WARNED_LIMIT: usize = 1000;
+/// Characters of an unknown key that are remembered and logged.
+const WARNED_LENGTH: usize = 200;
 
 impl Service {
     /// Builds a service around what `serving` says, good or bad: a service that came back broken still exists.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when its record of jobs cannot be read.
     pub(crate) fn new(
         id: ServiceId,
         name: ServiceName,
         definition: Definition,
         serving: Result<Serving>,
         environment: &Arc<Environment>,
-    ) -> Result<Arc<Self>> {
+    ) -> Arc<Self> {
         let store = JobStore::new(environment.state_directory.join("jobs").join(format!("{}.json", id.0)));
         let (serving, fault) = match serving {
             Ok(serving) => (Some(Arc::new(serving)), None),
             Err(error) => (None, Some(Arc::new(error))),
         };
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             id,
             definition,
-            jobs: JobQueue::open(store)?,
+            jobs: JobQueue::open(store),
             statistics: Statistics::default(),
             admission: Admission::new(environment.queue_limit),
             environment: Arc::clone(environment),
@@ -86,7 +85,7 @@ impl Service {
             fault: ArcSwapOption::new(fault),
             recent_reader: ArcSwapOption::empty(),
             warned: Mutex::default(),
-        }))
+        })
     }
 
     /// Its name now.
@@ -127,9 +126,14 @@ impl Service {
             if self.environment.strict {
                 return Err(Error::bad_parameter_at(path, "unknown parameter"));
             }
-            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-            if warned.len() < WARNED_LIMIT && warned.insert(path.clone()) {
-                tracing::warn!(service = %self.name(), parameter = %path.escape_debug(), "unknown parameter ignored");
+            let path: String = path.chars().take(WARNED_LENGTH).collect();
+            let shown = path.escape_debug().to_string();
+            let is_new = {
+                let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+                warned.len() < WARNED_LIMIT && warned.insert(path)
+            };
+            if is_new {
+                tracing::warn!(service = %self.name(), parameter = shown, "unknown parameter ignored");
             }
         }
         Ok(())

@@ -88,6 +88,11 @@ impl Service {
         let items = batch.samples.len();
         self.statistics.transformed(items, transform);
         let outputs = model.predict(&batch.samples, &options)?;
+        if outputs.has_nan() {
+            return Err(Error::Internal(
+                "the network answered NaN: its weights or this input are beyond its range".into(),
+            ));
+        }
         let mut body = answer(outputs, batch, call.ids, serving, &output)?;
         let took = Took { transform, total: started.elapsed() };
         body.time = body.measure.as_ref().map(|_| took.total.as_secs_f64() * 1000.0);

@@ -43,7 +43,8 @@ impl Serving {
     /// # Errors
     /// [`Error::BadInput`] of the connector, [`Error::BadParameter`] of the backend, [`Error::Io`].
     pub fn open(definition: &Definition, environment: &Environment) -> Result<Self> {
-        let published = definition.repository.published()?;
+        // Explicit weights win over a run (contract.md 3.8), and then nothing that a run learnt applies.
+        let published = if definition.names_weights() { None } else { definition.repository.published()? };
         let stored = stored_parameters(published.as_ref(), definition)?;
         let parameters = definition.parameters.over(&stored);
         let opened = definition.backend.open(&OpenRequest {

@@ -1,6 +1,7 @@
 //! The life of a training: plan, fit, train, publish, load, swap.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use dede_api::Object;
@@ -11,12 +12,13 @@ use super::serving::{Serving, is_regression};
 use crate::backend::{Backend, TrainRequest, Trained, TrainingPlan, TrainingRun};
 use crate::connector::{Fitted, Reader, ReaderContext};
 use crate::error::{Error, Result};
+use crate::files::{read_text, write_atomically};
 use crate::job::{Identity, Job, JobResult, final_object, histories, status_body, test_object};
 use crate::measure::MeasureSpec;
 use crate::output::OutputOptions;
-use crate::parameters::{Parameters, over};
+use crate::parameters::{Parameters, Section, over};
 use crate::progress::Progress;
-use crate::repository::{NewRecord, Run, ServiceRecord, StoredParameters};
+use crate::repository::{NewRecord, Run, ServiceRecord, StoredParameters, TEXT_LIMIT};
 
 /// A train request, whoever it was addressed to.
 #[derive(Debug, Clone, Default)]
@@ -61,10 +63,15 @@ impl Service {
             kind: self.definition.connector.kind(),
             engine: &self.environment.engine,
         })?;
-        if plan.resumes() {
-            // A resumed run goes on with the bounds and categories it began with.
-            input = over(&input, &serving.stored.input);
+        let resumed_run = plan.resumes_from().and_then(Path::parent);
+        if let Some(directory) = resumed_run {
+            // A resumed run goes on with the bounds and categories that its weights were trained with.
+            input = over(&input, &read_state(directory)?);
         }
+        let progress = match resumed_run {
+            Some(_) => Progress::with_histories(self.histories()),
+            None => Progress::default(),
+        };
         let reader = self.definition.connector.open(&ReaderContext {
             parameters: &input,
             parameters_in_call: true,
@@ -75,7 +82,6 @@ impl Service {
         })?;
         let output = OutputOptions::parse(&over(&call.parameters.output, &own.output))?;
         self.warn_unknown(reader.unknown_parameters().iter().chain(&output.unknown))?;
-        let progress = if plan.resumes() { Progress::with_histories(self.histories()) } else { Progress::default() };
         let training = Training {
             service: Arc::clone(self),
             plan,
@@ -101,7 +107,7 @@ impl Service {
     /// Histories of the last training, from metrics.json, so that plots go on after a resume.
     fn histories(&self) -> BTreeMap<String, Vec<f64>> {
         let path = self.definition.repository.root().join("metrics.json");
-        let text = crate::files::read_text(&path, crate::repository::TEXT_LIMIT).ok().flatten();
+        let text = read_text(&path, TEXT_LIMIT).ok().flatten();
         let Some(Value::Object(root)) = text.and_then(|text| serde_json::from_str(&text).ok()) else {
             return BTreeMap::new();
         };
@@ -121,6 +127,7 @@ impl Training {
         record(&service, "model.json", format!("{body}\n").as_bytes());
         let fitted = reader.fit(&data)?;
         let run = repository.begin_run()?;
+        write_state(run.directory(), &fitted.state)?;
         let trained = plan.run(TrainingRun {
             data: &fitted,
             directory: run.directory(),
@@ -129,15 +136,47 @@ impl Training {
             cancel: &job.cancel,
         })?;
         let result = result(job, &fitted, &trained);
-        publish(&service, &run, &fitted, &trained)?;
-        write_records(&service, job, &fitted, &trained, &result);
-        let serving = Serving::open(&service.definition, &service.environment)?;
+        if keeps_former(&service, job) {
+            return Ok(result);
+        }
+        // The new network is loaded and warmed before the pointer moves: one that cannot be served replaces nothing.
+        complete(&service, &run, &fitted, &trained)?;
+        let serving = Serving::open(&service.definition.previewing(&run), &service.environment)?;
+        repository.publish(&run)?;
         service.serve(serving);
+        write_records(&service, job, &fitted, &trained, &result);
+        if service.definition.names_weights() {
+            tracing::warn!(service = %service.name(), "created with model.weights: after a restart those are served again");
+        }
         Ok(result)
     }
 }
 
-fn publish(service: &Service, run: &Run, fitted: &Fitted, trained: &Trained) -> Result<()> {
+/// Whether a stopped training leaves what was served before it: always when it did not get through one iteration, and
+/// when the server or the service was stopped rather than the training. Its checkpoint stays for `resume`.
+fn keeps_former(service: &Service, job: &Job) -> bool {
+    let untrained = job.progress.figures().iteration.is_none();
+    let has_former = service.serving().is_ok_and(|serving| serving.model.is_some());
+    job.cancel.is_cancelled() && (untrained || (job.is_abandoned() && has_former))
+}
+
+/// Connector state of a run, written before it trains, so that a killed run can be resumed.
+const STATE: &str = "input.json";
+
+fn write_state(directory: &Path, state: &Section) -> Result<()> {
+    let bytes = serde_json::to_vec(state).map_err(|error| Error::Internal(error.to_string()))?;
+    write_atomically(&directory.join(STATE), &bytes)
+}
+
+fn read_state(directory: &Path) -> Result<Section> {
+    let path = directory.join(STATE);
+    let shown = path.display().to_string();
+    let text = read_text(&path, TEXT_LIMIT)?;
+    let text = text.ok_or_else(|| Error::bad_parameter_at(&shown, "the run to resume has no such file"))?;
+    serde_json::from_str(&text).map_err(|error| Error::bad_parameter_at(shown, error.to_string()))
+}
+
+fn complete(service: &Service, run: &Run, fitted: &Fitted, trained: &Trained) -> Result<()> {
     let definition = &service.definition;
     let record = ServiceRecord::new(NewRecord {
         mllib: definition.backend.name().to_owned(),
@@ -149,7 +188,7 @@ fn publish(service: &Service, run: &Run, fitted: &Fitted, trained: &Trained) -> 
         labels: trained.labels.clone().unwrap_or_else(|| fitted.labels.clone()),
         network: trained.network.clone(),
     });
-    definition.repository.publish(run, &record)
+    definition.repository.complete(run, &record)
 }
 
 fn result(job: &Job, fitted: &Fitted, trained: &Trained) -> JobResult {
@@ -173,7 +212,7 @@ fn write_records(service: &Service, job: &Job, fitted: &Fitted, trained: &Traine
         record(service, "best_model.txt", text.as_bytes());
     }
     let mut view = job.view();
-    view.status.result = Some(result.clone());
+    view.status.result = Some(Arc::new(result.clone()));
     let body = status_body(&view, &service.identity(), usize::MAX);
     let head =
         serde_json::json!({"method": "/train", "job": job.id, "status": "finished", "time": view.seconds.floor()});

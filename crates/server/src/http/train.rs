@@ -92,7 +92,7 @@ async fn get_outcome(server: &Server, query: &Query) -> Outcome {
     let points = query.number("parameters.output.max_hist_points")?.and_then(|points| usize::try_from(points).ok());
     server
         .manage(move |catalogue| {
-            let service = catalogue.resolve(&name)?.service;
+            let service = catalogue.service(&name)?;
             let view = service.jobs.view(job?, timeout)?;
             Ok(reply::json(&status(&service, &view, points.unwrap_or(HISTORY_POINTS))))
         })
@@ -121,13 +121,13 @@ async fn delete_outcome(server: &Server, query: &Query) -> Outcome {
     let wait = query.flag("wait", true)?;
     server
         .manage(move |catalogue| {
-            let service = catalogue.resolve(&name)?.service;
+            let service = catalogue.service(&name)?;
             let id = job?;
             let before = service.jobs.view(id, Duration::ZERO)?;
-            let Some(live) = service.jobs.live(id).filter(|_| !before.status.state.is_over()) else {
+            if before.status.state.is_over() {
                 return Ok(reply::json(&head_only(TrainHead::job(id))));
-            };
-            live.terminate();
+            }
+            let live = service.jobs.terminate(id)?;
             let view = if wait { live.join() } else { live.view() };
             let head = TrainHead::state(id, wire_status(view.status.state), Some(view.seconds.floor()));
             Ok(reply::json(&head_only(head)))

@@ -116,8 +116,8 @@ impl Plan {
 }
 
 impl TrainingPlan for Plan {
-    fn resumes(&self) -> bool {
-        self.resume.is_some()
+    fn resumes_from(&self) -> Option<&Path> {
+        self.resume.as_deref()
     }
 
     fn run(self: Box<Self>, run: TrainingRun<'_>) -> Result<Trained> {

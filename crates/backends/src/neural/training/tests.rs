@@ -222,7 +222,7 @@ fn a_resumed_training_ends_as_one_that_was_never_interrupted() {
         let parts = Bench::new();
         parts.train(&mllib(12, false, kind), &data).unwrap();
         let plan = parts.plan(&mllib(25, true, kind), DataKind::Table, &|| Ok(None)).unwrap();
-        assert!(plan.resumes());
+        assert!(plan.resumes_from().is_some());
         let (resumed, _) = parts.run(plan, &data).unwrap();
         assert!(served(&at_once) == served(&resumed), "{kind}");
     }
