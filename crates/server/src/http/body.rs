@@ -1,7 +1,8 @@
 //! Request bodies: received within bounds of size and time, inflated, and read as JSON whatever their content type says.
 
 use std::io::Read as _;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -12,27 +13,53 @@ use dede_api::errors::ErrorKind;
 use dede_api::json;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::{Failure, Outcome};
 use super::reply::Encoding;
 
 /// Longest pause between two pieces of a body.
 const PAUSE: Duration = Duration::from_secs(30);
+/// Time that any body may take, and bytes per second that a longer one must bring.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LEAST_BYTES_S: u64 = 16 << 10;
+/// Bodies beyond this size are counted against the memory that all of them share, in steps of as much, bytes.
+const STEP: u64 = 1 << 20;
+/// As many bodies of the largest size may be in memory at once.
+const LARGE_BODIES: u64 = 4;
 
 /// A body as it was sent.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Received {
     bytes: Bytes,
     encoding: Option<Encoding>,
     limit: u64,
+    /// Its part of the shared memory, given back with it.
+    _share: Option<OwnedSemaphorePermit>,
 }
 
-/// Receives a body of at most `limit` bytes, before and after inflating.
+/// Bounds on bodies: of each, and of all large ones together.
+#[derive(Debug)]
+pub(crate) struct Bodies {
+    limit: u64,
+    memory: Arc<Semaphore>,
+}
+
+impl Bodies {
+    /// For bodies of at most `limit` bytes.
+    pub(crate) fn new(limit: u64) -> Self {
+        let steps = usize::try_from(limit.saturating_mul(LARGE_BODIES) / STEP).unwrap_or(usize::MAX);
+        Self { limit, memory: Arc::new(Semaphore::new(steps.clamp(1, Semaphore::MAX_PERMITS))) }
+    }
+}
+
+/// Receives a body of at most the limit, before and after inflating.
 ///
 /// # Errors
-/// 413 when it is larger, 415 for another encoding than gzip and deflate, 400 when the client stops sending.
-pub(crate) async fn receive(headers: &HeaderMap, mut body: Body, limit: u64) -> Outcome<Received> {
-    let encoding = encoding(headers)?;
+/// 413 when it is larger, 415 for another encoding than gzip and deflate, 400 when the client stops sending, 503 when there
+/// are too many large ones.
+pub(crate) async fn receive(headers: &HeaderMap, mut body: Body, bodies: &Bodies) -> Outcome<Received> {
+    let (encoding, limit, started) = (encoding(headers)?, bodies.limit, Instant::now());
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
@@ -40,6 +67,7 @@ pub(crate) async fn receive(headers: &HeaderMap, mut body: Body, limit: u64) -> 
     let mut first: Option<Bytes> = None;
     let mut more = BytesMut::new();
     let mut received: u64 = 0;
+    let mut share: Option<OwnedSemaphorePermit> = None;
     loop {
         let frame = tokio::time::timeout(PAUSE, body.frame())
             .await
@@ -51,6 +79,10 @@ pub(crate) async fn receive(headers: &HeaderMap, mut body: Body, limit: u64) -> 
         if received > limit {
             return Err(too_large(limit));
         }
+        if started.elapsed() > PATIENCE + Duration::from_secs(received / LEAST_BYTES_S) {
+            return Err(Failure::new(ErrorKind::NotJson, "the body comes too slowly"));
+        }
+        grow(&mut share, received, bodies)?;
         match &first {
             None => first = Some(piece),
             Some(start) => {
@@ -62,7 +94,24 @@ pub(crate) async fn receive(headers: &HeaderMap, mut body: Body, limit: u64) -> 
         }
     }
     let bytes = if more.is_empty() { first.unwrap_or_default() } else { more.freeze() };
-    Ok(Received { bytes, encoding, limit })
+    Ok(Received { bytes, encoding, limit, _share: share })
+}
+
+/// Takes what `received` bytes need of the shared memory.
+fn grow(share: &mut Option<OwnedSemaphorePermit>, received: u64, bodies: &Bodies) -> Outcome<()> {
+    let wanted = usize::try_from(received / STEP).unwrap_or(usize::MAX);
+    let had = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    let Some(more) = wanted.checked_sub(had).and_then(|more| u32::try_from(more).ok()).filter(|more| *more > 0) else {
+        return Ok(());
+    };
+    let taken = Arc::clone(&bodies.memory)
+        .try_acquire_many_owned(more)
+        .map_err(|_| Failure::new(ErrorKind::Overloaded, "too many large bodies at once"))?;
+    match share {
+        Some(share) => share.merge(taken),
+        None => *share = Some(taken),
+    }
+    Ok(())
 }
 
 impl Received {
@@ -145,7 +194,7 @@ mod tests {
     use super::*;
 
     fn received(bytes: Vec<u8>, encoding: Option<Encoding>, limit: u64) -> Received {
-        Received { bytes: bytes.into(), encoding, limit }
+        Received { bytes: bytes.into(), encoding, limit, _share: None }
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
@@ -190,6 +239,20 @@ mod tests {
         ] {
             assert_eq!(received(bytes, encoding, 100).object().expect_err("garbage").status().code, 400);
         }
+    }
+
+    #[tokio::test]
+    async fn large_bodies_share_a_bounded_memory() {
+        let (bodies, headers) = (Bodies::new(2 << 20), HeaderMap::new());
+        let body = || Body::from(vec![b' '; 2 << 20]);
+        let mut held = Vec::new();
+        for _ in 0..LARGE_BODIES {
+            held.push(receive(&headers, body(), &bodies).await.expect("there is room"));
+        }
+        assert_eq!(receive(&headers, body(), &bodies).await.expect_err("there is none").status().code, 503);
+        assert!(receive(&headers, Body::from("{}"), &bodies).await.is_ok(), "small ones do not count");
+        held.pop();
+        assert!(receive(&headers, body(), &bodies).await.is_ok());
     }
 
     #[test]

@@ -41,6 +41,7 @@ use dede_core::parameters::Parameters;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, watch};
 
+use body::Bodies;
 use error::{Failure, Outcome};
 use turns::Turns;
 
@@ -91,6 +92,7 @@ pub(crate) struct Server {
     catalogue: OnceLock<Arc<Catalogue>>,
     phase: watch::Sender<Phase>,
     admitted: Arc<Semaphore>,
+    bodies: Bodies,
     turns: Turns,
     prometheus: PrometheusHandle,
     /// Members of requests that nobody knows and that were warned of.
@@ -108,6 +110,7 @@ impl Server {
             catalogue: OnceLock::new(),
             phase: watch::Sender::new(Phase::Starting),
             admitted: Arc::new(Semaphore::new(settings.requests)),
+            bodies: Bodies::new(settings.body_limit),
             turns: Turns::new(settings.threads),
             prometheus,
             warned: Mutex::default(),
@@ -194,7 +197,7 @@ impl Server {
     /// Receives a request's body.
     async fn receive(&self, request: Request) -> Outcome<body::Received> {
         let (parts, body) = request.into_parts();
-        body::receive(&parts.headers, body, self.settings.body_limit).await
+        body::receive(&parts.headers, body, &self.bodies).await
     }
 }
 

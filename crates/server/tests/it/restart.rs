@@ -57,15 +57,7 @@ fn a_killed_training_leaves_the_former_model_served_and_can_be_resumed() {
     let directory = tempfile::tempdir().unwrap();
     let repository = directory.path().join("repository");
     let server = Server::start(&[]);
-    let (status, answer) = server.put(
-        "/services/iris",
-        &json!({
-            "mllib": "caffe",
-            "parameters": {"input": {"connector": "csv"}, "mllib": {"template": "mlp", "layers": [16], "nclasses": 3}},
-            "model": {"repository": repository, "create_repository": true},
-        }),
-    );
-    assert_eq!(status, 201, "{answer}");
+    create_template(&server, &repository);
     assert_eq!(train(&server, 50, false, false).0, 201);
     let query = json!({"service": "iris", "data": ["5.1,3.5,1.4,0.2"]});
     let digest = server.served_by(&query);
@@ -99,6 +91,42 @@ fn a_stop_ends_a_training_with_a_checkpoint() {
     let directory = tempfile::tempdir().unwrap();
     let repository = directory.path().join("repository");
     let server = Server::start(&[]);
+    create_template(&server, &repository);
+    assert_eq!(train(&server, 100_000_000, true, false).0, 201);
+    eventually("a checkpoint", || holds_checkpoint(&repository.join("runs").join("1")));
+    server.stop();
+    assert!(repository.join("published").exists());
+    assert!(repository.join("runs").join("1").join("model.onnx").exists());
+}
+
+/// The number of classes of the training contradicts that of the service: its network cannot be served.
+#[test]
+fn a_network_that_cannot_be_served_replaces_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let repository = directory.path().join("repository");
+    let server = Server::start(&[]);
+    create_template(&server, &repository);
+    assert_eq!(train(&server, 50, false, false).0, 201);
+    let query = json!({"service": "iris", "data": ["5.1,3.5,1.4,0.2"]});
+    let digest = server.served_by(&query);
+    let (status, answer) = server.post(
+        "/train",
+        &json!({
+            "service": "iris",
+            "async": false,
+            "parameters": {
+                "input": {"id": "id", "label": "target"},
+                "mllib": {"solver": {"iterations": 10}, "nclasses": 5},
+            },
+            "data": [fixtures::data("iris.csv")],
+        }),
+    );
+    assert_eq!((status, &answer["status"]["dd_code"]), (400, &json!(1006)), "{answer}");
+    assert_eq!(server.served_by(&query), digest);
+    assert_eq!(server.kill_and_restart().served_by(&query), digest);
+}
+
+fn create_template(server: &Server, repository: &Path) {
     let (status, answer) = server.put(
         "/services/iris",
         &json!({
@@ -108,11 +136,6 @@ fn a_stop_ends_a_training_with_a_checkpoint() {
         }),
     );
     assert_eq!(status, 201, "{answer}");
-    assert_eq!(train(&server, 100_000_000, true, false).0, 201);
-    eventually("a checkpoint", || holds_checkpoint(&repository.join("runs").join("1")));
-    server.stop();
-    assert!(repository.join("published").exists());
-    assert!(repository.join("runs").join("1").join("model.onnx").exists());
 }
 
 fn train(server: &Server, iterations: u64, asynchronous: bool, resume: bool) -> (u16, Value) {
