@@ -476,6 +476,25 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_waits_is_stopped_without_waiting_for_the_one_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue = queue(&directory);
+        let (release, wait) = mpsc::channel::<()>();
+        let work: Work = Box::new(move |_| {
+            wait.recv().unwrap();
+            Ok(JobResult::default())
+        });
+        let first = queue.submit(Progress::default(), work).unwrap();
+        let second = queue.submit(Progress::default(), Box::new(|_| panic!("never runs"))).unwrap();
+        assert_eq!(queue.terminate(2).unwrap().join().status.state, JobState::Terminated);
+        assert_eq!(first.view().status.state, JobState::Running);
+        assert!(!second.is_abandoned());
+        release.send(()).unwrap();
+        assert_eq!(first.join().status.state, JobState::Finished);
+        assert!(!queue.is_busy(), "whoever sees the end of the last job sees a service that is idle");
+    }
+
+    #[test]
     fn a_restart_keeps_finished_jobs_and_interrupts_running_ones() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("jobs.json");

@@ -1,0 +1,4 @@
+//! Tests of the connectors through their seam: one binary, one module per topic.
+
+mod conformance;
+mod image;
