@@ -214,7 +214,7 @@ fn matrix_cases() -> Vec<Case> {
                 "ConvTranspose",
                 &["x", "w"],
                 &["y"],
-                &[("strides", Ints(&[1, 2]))],
+                &[("strides", Ints(&[1, 2])), ("dilations", Ints(&[1, 1])), ("pads", Ints(&[0; 4]))],
             ),
             floats(&[1, 1, 1, 2], &[1.0, 2.0]),
             floats(&[1, 1, 1, 4], &[1.0, 10.0, 2.0, 20.0]),

@@ -5,8 +5,9 @@
 //! Nobody ever waits for company. It must not know samples or services.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::engine::{Array, EngineError, Session, Values, Width};
 
@@ -16,6 +17,12 @@ pub(super) use measurement::{Habit, measure};
 
 /// Runs going on in this process, of all networks: a lone one is alone on the machine, not only on its network.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
+/// When two runs last overlapped, milliseconds since [`EPOCH`]. Callers that alternate leave moments in which nobody runs;
+/// a run of all threads started there would meet the next one.
+static LAST_OVERLAP: AtomicU64 = AtomicU64::new(0);
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// How long after an overlap nobody counts as alone.
+const COMPANY_LASTS: Duration = Duration::from_millis(100);
 
 /// A network with its queue.
 pub(super) struct Runner {
@@ -89,7 +96,7 @@ impl Runner {
                     let _lane = Lane(self);
                     return self.lead(batch, &followers);
                 }
-                waiting => *turn = waiting,
+                turn_of_others @ (Turn::Waiting(_) | Turn::Taken) => *turn = turn_of_others,
             }
             turn = ticket.called.wait(turn).unwrap_or_else(PoisonError::into_inner);
         }
@@ -125,8 +132,9 @@ impl Runner {
     }
 
     fn compute(&self, batch: Array) -> Result<Vec<Array>, EngineError> {
-        let alone = RUNNING.fetch_add(1, Ordering::AcqRel) == 0;
+        let others = RUNNING.fetch_add(1, Ordering::AcqRel);
         let _running = Running;
+        let alone = is_alone(others);
         let width = if alone && self.habit.alone_on_all_threads { Width::All } else { Width::One };
         self.session.run(vec![batch], width)
     }
@@ -171,6 +179,18 @@ impl Drop for Lane<'_> {
     fn drop(&mut self) {
         self.0.pass_on();
     }
+}
+
+/// Whether a run that finds `others` running is alone, now and for a while already.
+fn is_alone(others: usize) -> bool {
+    // The epoch lies in the past by as much as company lasts, so that the first run of a process is alone.
+    let now = (EPOCH.elapsed() + COMPANY_LASTS).as_millis() as u64;
+    if others > 0 {
+        LAST_OVERLAP.store(now, Ordering::Relaxed);
+        return false;
+    }
+    let since = now.saturating_sub(LAST_OVERLAP.load(Ordering::Relaxed));
+    since >= COMPANY_LASTS.as_millis() as u64
 }
 
 /// Counts a run of this process.

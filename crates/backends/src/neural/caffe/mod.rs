@@ -64,7 +64,7 @@ fn open(request: &OpenRequest<'_>) -> Result<Opened> {
     };
     let graph = source.read()?;
     template::check_existing(&in_call, request.mllib_stored, &files, &graph)?;
-    let (model, task) = load(request, &options, &source, files.mean.as_ref(), &graph)?;
+    let (model, task) = load(request, &options, &source, files.mean.as_ref(), graph)?;
     let mut deciding = source.files();
     if request.kind == DataKind::Images {
         deciding.extend(files.mean.clone());
@@ -78,30 +78,32 @@ fn load(
     options: &CreationOptions,
     source: &Source,
     mean: Option<&DecidingFile>,
-    graph: &Graph,
+    graph: Graph,
 ) -> Result<(NeuralModel, Task)> {
-    let preparation = preparation(request, options, mean, graph)?;
+    let preparation = preparation(request, options, mean, &graph)?;
     let output = graph.output().to_owned();
     let shapes = graph.shapes().map_err(|error| source.complaint(&error))?;
     let outputs = shapes.get(&output).and_then(|shape| shape.elements().ok()).unwrap_or(0);
     let probabilities = matches!(graph.producer(&output).map(|node| &node.layer), Some(Layer::Softmax { .. }));
     let task = options.task_of(request.service_type, outputs, probabilities)?;
     let value = match (&options.extract_layer, task) {
-        (Some(layer), Task::Features) => blob(graph, layer).ok_or_else(|| unknown_layer(layer))?,
+        (Some(layer), Task::Features) => blob(&graph, layer).ok_or_else(|| unknown_layer(layer))?,
         (_, Task::Features | Task::Classification { .. } | Task::Regression { .. }) => output,
     };
     let name = source.name();
-    let network = exported(graph, &value, source)?;
-    let loading = Loading { network, outputs: vec![value], preparation: &preparation, fixed_batch: None, file: &name };
-    let (loaded, _) = loading.load(request.engine)?;
+    let network = exported(&graph, &value, source)?;
     let description = ModelDescription {
         task,
         shape: preparation.shape,
         parameters: graph.parameter_count().map_err(|error| source.complaint(&error))? as u64,
         flops: graph.flops().map_err(|error| source.complaint(&error))?,
         engine: engine_name(request.engine)?,
-        weights: name,
+        weights: name.clone(),
     };
+    // The engine makes its own copies of the weights.
+    drop(graph);
+    let loading = Loading { network, outputs: vec![value], preparation: &preparation, fixed_batch: None, file: &name };
+    let (loaded, _) = loading.load(request.engine)?;
     let meaning = if task == Task::Features { Meaning::Features } else { Meaning::Values };
     let (source, engine, prepared) = (source.clone(), request.engine.clone(), preparation.clone());
     let layers = move |layer: &str| layer_of(&source, layer, &prepared, &engine);

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use ort::environment::Environment;
+use ort::ep::CPU;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session as OrtSession};
 use ort::value::{DynValue, Outlet, TensorElementType};
 
@@ -180,13 +181,15 @@ impl Lane {
         threads: usize,
         outputs: &[String],
     ) -> Result<Self, EngineError> {
-        let mut builder = OrtSession::builder(environment)
-            .map_err(failed)?
-            .with_intra_threads(threads)
-            .and_then(|builder| builder.with_inter_threads(1))
-            .and_then(|builder| builder.with_intra_op_spinning(threads > 1))
-            .and_then(|builder| builder.with_config_entry("session.force_spinning_stop", "1"))
-            .map_err(failed)?;
+        let builder = OrtSession::builder(environment).map_err(failed)?;
+        let builder = builder.with_intra_threads(threads).map_err(failed)?;
+        let builder = builder.with_inter_threads(1).map_err(failed)?;
+        let builder = builder.with_intra_op_spinning(threads > 1).map_err(failed)?;
+        let builder = builder.with_config_entry("session.force_spinning_stop", "1").map_err(failed)?;
+        // Its arena keeps what the largest batch needed, once per session: a third of a small network's memory, for no
+        // time that could be measured.
+        let cpu = CPU::default().with_arena_allocator(false).build();
+        let mut builder = builder.with_execution_providers([cpu]).map_err(failed)?;
         for (name, content) in &network.external {
             builder = builder.with_external_initializer_file_in_memory(name, Arc::clone(content)).map_err(failed)?;
         }

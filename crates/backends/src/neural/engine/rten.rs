@@ -181,7 +181,7 @@ fn from_rten(port: &Port, value: Value) -> Result<Array, EngineError> {
             };
             (shape, values)
         }
-        _ => return Err(EngineError::at(&port.name, "the output is no tensor")),
+        Value::Sequence(_) | _ => return Err(EngineError::at(&port.name, "the output is no tensor")),
     };
     Array::new(shape, values)
 }

@@ -60,12 +60,7 @@ fn gap(node: &NodeView<'_>, graph: &GraphView<'_>, main: &GraphView<'_>) -> Opti
         "NonMaxSuppression" if !has_one_class(node, graph, main) => {
             Some("with several classes or images is computed wrongly")
         }
-        "Conv"
-            if !has_all(node, &["strides", "dilations"]) || !(is_said(node, "pads") || is_said(node, "auto_pad")) =>
-        {
-            Some("without strides, dilations and pads is not supported")
-        }
-        "ConvTranspose" if !is_said(node, "strides") => Some("without strides is not supported"),
+        "Conv" | "ConvTranspose" if !says_windows(node) => Some("without strides, dilations and pads is not supported"),
         "Cast"
             if node.attribute("to").and_then(|to| to.integer).map(ElementType::from_code)
                 == Some(ElementType::Bf16) =>
@@ -76,12 +71,10 @@ fn gap(node: &NodeView<'_>, graph: &GraphView<'_>, main: &GraphView<'_>) -> Opti
     }
 }
 
-fn is_said(node: &NodeView<'_>, attribute: &str) -> bool {
-    node.attribute(attribute).is_some()
-}
-
-fn has_all(node: &NodeView<'_>, attributes: &[&str]) -> bool {
-    attributes.iter().all(|attribute| is_said(node, attribute))
+/// rten reads the defaults of these attributes for one dimension only.
+fn says_windows(node: &NodeView<'_>) -> bool {
+    let says = |name| node.attribute(name).is_some();
+    says("strides") && says("dilations") && (says("pads") || says("auto_pad"))
 }
 
 fn is_padded(node: &NodeView<'_>) -> bool {
