@@ -39,7 +39,7 @@ use dede_core::connector::InputLimits;
 use dede_core::error::Error;
 use dede_core::parameters::Parameters;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use body::Bodies;
 use error::{Failure, Outcome};
@@ -48,8 +48,12 @@ use turns::Turns;
 /// Longest time a request waits for a server that is starting.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Requests that may wait for trainings at once: a fraction of the threads that may block.
+const WAITERS: usize = 128;
 /// Most unknown members remembered, so that clients cannot fill the memory with them.
 const WARNED_LIMIT: usize = 1000;
+/// Characters of an unknown member that are remembered and logged.
+const WARNED_LENGTH: usize = 200;
 
 /// Settings of the HTTP side.
 #[derive(Debug, Clone)]
@@ -92,6 +96,7 @@ pub(crate) struct Server {
     catalogue: OnceLock<Arc<Catalogue>>,
     phase: watch::Sender<Phase>,
     admitted: Arc<Semaphore>,
+    waiters: Arc<Semaphore>,
     bodies: Bodies,
     turns: Turns,
     prometheus: PrometheusHandle,
@@ -110,12 +115,22 @@ impl Server {
             catalogue: OnceLock::new(),
             phase: watch::Sender::new(Phase::Starting),
             admitted: Arc::new(Semaphore::new(settings.requests)),
+            waiters: Arc::new(Semaphore::new(WAITERS)),
             bodies: Bodies::new(settings.body_limit),
             turns: Turns::new(settings.threads),
             prometheus,
             warned: Mutex::default(),
             settings,
         }))
+    }
+
+    /// Lets one request wait for a training. Each takes a thread, and there must be some left for everything else.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`].
+    fn waiter(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let full = |_| Error::Overloaded(format!("{WAITERS} requests are waiting for trainings already"));
+        Arc::clone(&self.waiters).try_acquire_owned().map_err(full)
     }
 
     /// Begins to serve what is in the catalogue.
@@ -186,8 +201,12 @@ impl Server {
             if self.settings.strict {
                 return Err(Error::bad_parameter_at(path, "unknown member"));
             }
-            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-            if warned.len() < WARNED_LIMIT && warned.insert(format!("{service} {path}")) {
+            let path: String = path.chars().take(WARNED_LENGTH).collect();
+            let is_new = {
+                let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+                warned.len() < WARNED_LIMIT && warned.insert(format!("{service} {path}"))
+            };
+            if is_new {
                 tracing::warn!(target: "api", "{service}: unknown member {path:?} ignored");
             }
         }

@@ -38,6 +38,7 @@ async fn start_outcome(server: &Arc<Server>, request: Request) -> Outcome {
             shared.check_unknown(&request.service, request.unknown)?;
             unsupported::check_parameters(&request.parameters)?;
             let histories = Histories::of(&request.parameters.output);
+            let _waiter = if request.asynchronous { None } else { Some(shared.waiter()?) };
             let job = service.train(TrainCall {
                 parameters: super::sections(request.parameters),
                 data: request.data,
@@ -90,8 +91,10 @@ async fn get_outcome(server: &Server, query: &Query) -> Outcome {
     let (name, job) = named(query)?;
     let timeout = Duration::from_secs(query.number("timeout")?.unwrap_or(0)).min(LONGEST_WAIT);
     let points = query.number("parameters.output.max_hist_points")?.and_then(|points| usize::try_from(points).ok());
+    let waiter = if timeout.is_zero() { None } else { Some(server.waiter()?) };
     server
         .manage(move |catalogue| {
+            let _waiter = waiter;
             let service = catalogue.service(&name)?;
             let view = service.jobs.view(job?, timeout)?;
             Ok(reply::json(&status(&service, &view, points.unwrap_or(HISTORY_POINTS))))
@@ -119,8 +122,10 @@ pub(crate) async fn delete(State(server): State<Arc<Server>>, uri: Uri) -> Respo
 async fn delete_outcome(server: &Server, query: &Query) -> Outcome {
     let (name, job) = named(query)?;
     let wait = query.flag("wait", true)?;
+    let waiter = if wait { Some(server.waiter()?) } else { None };
     server
         .manage(move |catalogue| {
+            let _waiter = waiter;
             let service = catalogue.service(&name)?;
             let id = job?;
             let before = service.jobs.view(id, Duration::ZERO)?;
