@@ -1,8 +1,8 @@
 //! The catalogue of services and aliases: one namespace, one snapshot, one owner.
 //!
-//! Readers take the snapshot and never wait. Changes go through [`owner`], which records each one durably before anybody sees
-//! it, so that after a crash the world is what clients were told. What an alias is stands in [`alias`], what is recorded in
-//! [`state`].
+//! Readers take the snapshot and never wait. Changes go through `owner`, which records each one durably before anybody sees
+//! it, so that after a crash the world is what clients were told. What an alias is stands in `alias`, what is recorded in
+//! `state`.
 
 mod alias;
 mod owner;

@@ -1,7 +1,7 @@
 //! Training jobs of one service: their states, their order, and what is kept of them.
 //!
-//! Jobs of a service run one after the other; those of different services run side by side. [`queue`] runs them,
-//! [`store`] keeps the last ones across a restart, [`answer`] shapes what a status request answers. What a job does is given as a
+//! Jobs of a service run one after the other; those of different services run side by side. `queue` runs them,
+//! `store` keeps the last ones across a restart, `answer` shapes what a status request answers. What a job does is given as a
 //! closure: this module must not know training.
 
 mod answer;

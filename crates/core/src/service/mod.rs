@@ -1,6 +1,6 @@
 //! One service: a model repository under a name, predicting and training.
 //!
-//! [`definition`] is how it was asked for, [`serving`] what it answers with now, [`predict`] and [`train`] the two things it does.
+//! `definition` is how it was asked for, `serving` what it answers with now, `predict` and `train` the two things it does.
 //! A service must not know other services, aliases or HTTP.
 
 mod definition;

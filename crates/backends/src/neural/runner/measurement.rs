@@ -16,8 +16,13 @@ pub(in crate::neural) struct Habit {
     pub(in crate::neural) row_time: Duration,
 }
 
-/// All threads must save this share of the time, or one is enough and the others stay free.
+/// Runs shorter than this must save [`ALL_THREADS_SAVE`] of their time on all threads, or one thread is enough.
+const LONG_RUN: Duration = Duration::from_millis(1);
+/// See [`LONG_RUN`].
 const ALL_THREADS_SAVE: f64 = 0.1;
+/// A long run takes all threads unless that costs this share more: a busy machine at load time makes both look alike, and
+/// an idle one later would leave a core unused for good.
+const ALL_THREADS_COST: f64 = 0.05;
 /// A batch must save this share of the time of its rows alone: below it, noise would decide.
 const BATCH_SAVES: f64 = 0.03;
 /// Time after which no further batch size is tried.
@@ -41,7 +46,8 @@ pub(in crate::neural) fn measure(
     let mut habit = Habit { rows_together: 1, alone_on_all_threads: false, row_time };
     if threads > 1 {
         let all = best_of(session, &single, Width::All, 3)?;
-        habit.alone_on_all_threads = all.as_secs_f64() < row_time.as_secs_f64() * (1.0 - ALL_THREADS_SAVE);
+        let limit = if row_time >= LONG_RUN { 1.0 + ALL_THREADS_COST } else { 1.0 - ALL_THREADS_SAVE };
+        habit.alone_on_all_threads = all.as_secs_f64() < row_time.as_secs_f64() * limit;
     }
     let mut best = row_time.as_secs_f64();
     for &size in sizes {
