@@ -7,9 +7,9 @@ use dede_core::data::{Image, Normalization, Pixels, SampleShape, Samples};
 use dede_core::error::{Error, Fault, Result};
 use dede_core::tensor::Tensor;
 
-use super::engine::{self, Array, Availability, Engine, EngineError, LoadOptions, Network};
+use super::engine::{self, Array, Availability, Engine, EngineError, LoadOptions, Network, Session};
 use super::preparation::Preparation;
-use super::runner::{Runner, measure};
+use super::runner::{Runner, measure, warm};
 
 /// Side of generated images for a network that takes any size.
 const ANY_SIZE: usize = 224;
@@ -65,12 +65,6 @@ impl Loading<'_> {
         let lanes = options.concurrency.clamp(1, threads);
         let file = self.file;
         let fail = |error: EngineError| complaint(file, &error);
-        let load_options = LoadOptions { threads, lanes, outputs: self.outputs };
-        let session = engine.load(self.network, &load_options).map_err(fail)?;
-        if session.inputs().len() != 1 {
-            let names: Vec<_> = session.inputs().iter().map(|port| port.name.as_str()).collect();
-            return Err(Error::bad_parameter_at(file, format!("a network with one input expected, found {names:?}")));
-        }
         let example = |count: usize| {
             let count = self.fixed_batch.unwrap_or(count);
             let samples = example(&self.preparation.shape, count);
@@ -81,7 +75,26 @@ impl Loading<'_> {
             (None, SampleShape::Image { .. }) => &IMAGE_BATCHES[..],
             (None, SampleShape::Row { .. }) => &ROW_BATCHES[..],
         };
-        let habit = measure(session.as_ref(), lanes, threads, sizes, &example).map_err(fail)?;
+        let measured = |session: &dyn Session| {
+            check_inputs(session)?;
+            measure(session, threads, sizes, &example)
+        };
+        let mut load_options = LoadOptions { threads, lanes, outputs: self.outputs };
+        let trial = engine.load_for_trial(&self.network, &load_options).map_err(fail)?;
+        let (session, habit) = match trial {
+            Some(trial) => {
+                let habit = measured(trial.as_ref()).map_err(fail)?;
+                drop(trial);
+                load_options.threads = if habit.alone_on_all_threads { threads } else { 1 };
+                (engine.load(self.network, &load_options).map_err(fail)?, habit)
+            }
+            None => {
+                let session = engine.load(self.network, &load_options).map_err(fail)?;
+                let habit = measured(session.as_ref()).map_err(fail)?;
+                (session, habit)
+            }
+        };
+        warm(session.as_ref(), lanes, habit, &example(1).map_err(fail)?).map_err(fail)?;
         tracing::debug!(file, engine = engine.name(), ?habit, "network loaded and warmed");
         let samples = self.fixed_batch.unwrap_or(2);
         let runner = Runner::new(session, lanes, habit);
@@ -101,6 +114,15 @@ impl Loaded {
     pub(super) fn complaint(&self, error: &EngineError) -> Error {
         complaint(&self.file, error)
     }
+}
+
+/// Samples are the only input.
+fn check_inputs(session: &dyn Session) -> Result<(), EngineError> {
+    if session.inputs().len() == 1 {
+        return Ok(());
+    }
+    let names: Vec<_> = session.inputs().iter().map(|port| port.name.as_str()).collect();
+    Err(EngineError::new(format!("a network with one input expected, found {names:?}")))
 }
 
 fn complaint(file: &str, error: &EngineError) -> Error {

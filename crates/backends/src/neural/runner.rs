@@ -13,7 +13,7 @@ use super::engine::{Array, EngineError, Session, Values, Width};
 
 mod measurement;
 
-pub(super) use measurement::{Habit, measure};
+pub(super) use measurement::{Habit, measure, warm};
 
 /// Runs going on in this process, of all networks: a lone one is alone on the machine, not only on its network.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
@@ -54,10 +54,7 @@ enum Turn {
 
 impl Runner {
     /// A network that at most `lanes` requests run on at once.
-    pub(super) fn new(mut session: Box<dyn Session>, lanes: usize, habit: Habit) -> Self {
-        if !habit.alone_on_all_threads {
-            session.release_all_width();
-        }
+    pub(super) fn new(session: Box<dyn Session>, lanes: usize, habit: Habit) -> Self {
         let queue = Queue { free_lanes: lanes.max(1), waiting: VecDeque::new() };
         Self { session, habit, queue: Mutex::new(queue) }
     }

@@ -32,6 +32,14 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// [`EngineError`] naming the node, also when the engine would compute it wrongly.
     fn load(&self, network: Network, options: &LoadOptions) -> Result<Box<dyn Session>, EngineError>;
+
+    /// A session of one lane to measure on and throw away, for engines whose sessions keep the memory of the largest batch
+    /// they ever ran. `None`: the session that is served may be measured on.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    fn load_for_trial(&self, network: &Network, options: &LoadOptions)
+    -> Result<Option<Box<dyn Session>>, EngineError>;
 }
 
 /// A loaded network. Runs of several threads go on at once, up to [`LoadOptions::lanes`].
@@ -47,9 +55,6 @@ pub trait Session: Send + Sync {
     /// # Errors
     /// [`EngineError`] when shapes or types do not fit the network.
     fn run(&self, inputs: Vec<Array>, width: Width) -> Result<Vec<Array>, EngineError>;
-
-    /// Says that [`Width::All`] will not be asked for any more, so that what it needs can be freed.
-    fn release_all_width(&mut self);
 }
 
 /// How many threads one run may use.
@@ -64,7 +69,7 @@ pub enum Width {
 /// How a network is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Threads of a run alone.
+    /// Threads of a run alone; 1 where [`Width::All`] is never asked for.
     pub threads: usize,
     /// Runs of one thread each that may go on at once.
     pub lanes: usize,

@@ -4,11 +4,11 @@
 //! the machine: `ort` runs a session by one caller at a time, so there is one session of a single thread for each
 //! lane, and one of all threads for a request that is alone. Only the latter spins, and only while it runs.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use ort::environment::Environment;
-use ort::ep::CPU;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session as OrtSession};
 use ort::value::{DynValue, Outlet, TensorElementType};
 
@@ -42,16 +42,17 @@ impl Engine for OnnxRuntime {
         }
     }
 
-    fn load(&self, mut network: Network, options: &LoadOptions) -> Result<Box<dyn Session>, EngineError> {
-        let library = loaded().map_err(EngineError::new)?;
-        add_outputs(&mut network.onnx, &options.outputs)?;
-        let open = |threads| Lane::open(&library.environment, &network, threads, &options.outputs);
-        guarded("ONNX Runtime", || {
-            let lanes = (0..options.lanes.max(1)).map(|_| open(1)).collect::<Result<Vec<_>, _>>()?;
-            let all = if options.threads > 1 { Some(Mutex::new(open(options.threads)?)) } else { None };
-            let (inputs, outputs) = lanes.first().map(Lane::ports).unwrap_or_default();
-            Ok(Box::new(RuntimeSession { inputs, outputs, lanes: Mutex::new(lanes), freed: Condvar::new(), all }) as _)
-        })
+    fn load(&self, network: Network, options: &LoadOptions) -> Result<Box<dyn Session>, EngineError> {
+        Ok(Box::new(RuntimeSession::open(&network, options)?))
+    }
+
+    fn load_for_trial(
+        &self,
+        network: &Network,
+        options: &LoadOptions,
+    ) -> Result<Option<Box<dyn Session>>, EngineError> {
+        let options = LoadOptions { lanes: 1, ..options.clone() };
+        Ok(Some(Box::new(RuntimeSession::open(network, &options)?)))
     }
 }
 
@@ -103,15 +104,16 @@ fn log(level: ort::logging::LogLevel, _category: &str, _id: &str, place: &str, m
     }
 }
 
-/// Makes the names asked for outputs of the graph; the runtime gives out nothing else.
-fn add_outputs(onnx: &mut Vec<u8>, names: &[String]) -> Result<(), EngineError> {
+/// The network with the names asked for among its outputs; the runtime gives out nothing else.
+fn with_outputs<'a>(onnx: &'a [u8], names: &[String]) -> Result<Cow<'a, [u8]>, EngineError> {
     // Looked at even when nothing is to be added: what this refuses, the runtime need not survive.
-    OnnxView::parse(onnx).map_err(|error| EngineError::new(error.to_string()))?;
-    for name in names {
-        *onnx = dede_graph::onnx::with_extra_output(onnx, name)
-            .map_err(|error| EngineError::at(name, error.to_string()))?;
+    let view = OnnxView::parse(onnx).map_err(|error| EngineError::new(error.to_string()))?;
+    let mut onnx = Cow::Borrowed(onnx);
+    for name in names.iter().filter(|name| !view.graph.outputs.iter().any(|output| output.name == **name)) {
+        let extended = dede_graph::onnx::with_extra_output(&onnx, name);
+        onnx = Cow::Owned(extended.map_err(|error| EngineError::at(name, error.to_string()))?);
     }
-    Ok(())
+    Ok(onnx)
 }
 
 struct RuntimeSession {
@@ -148,13 +150,21 @@ impl Session for RuntimeSession {
         self.freed.notify_one();
         answer
     }
-
-    fn release_all_width(&mut self) {
-        self.all = None;
-    }
 }
 
 impl RuntimeSession {
+    fn open(network: &Network, options: &LoadOptions) -> Result<Self, EngineError> {
+        let library = loaded().map_err(EngineError::new)?;
+        let onnx = with_outputs(&network.onnx, &options.outputs)?;
+        let open = |threads| Lane::open(&library.environment, &onnx, &network.external, threads, &options.outputs);
+        guarded("ONNX Runtime", || {
+            let lanes = (0..options.lanes.max(1)).map(|_| open(1)).collect::<Result<Vec<_>, _>>()?;
+            let all = if options.threads > 1 { Some(Mutex::new(open(options.threads)?)) } else { None };
+            let (inputs, outputs) = lanes.first().map(Lane::ports).unwrap_or_default();
+            Ok(Self { inputs, outputs, lanes: Mutex::new(lanes), freed: Condvar::new(), all })
+        })
+    }
+
     /// Waits for a lane.
     fn take(&self) -> Lane {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,7 +187,8 @@ struct Lane {
 impl Lane {
     fn open(
         environment: &Environment,
-        network: &Network,
+        onnx: &[u8],
+        external: &[(String, Arc<[u8]>)],
         threads: usize,
         outputs: &[String],
     ) -> Result<Self, EngineError> {
@@ -185,15 +196,11 @@ impl Lane {
         let builder = builder.with_intra_threads(threads).map_err(failed)?;
         let builder = builder.with_inter_threads(1).map_err(failed)?;
         let builder = builder.with_intra_op_spinning(threads > 1).map_err(failed)?;
-        let builder = builder.with_config_entry("session.force_spinning_stop", "1").map_err(failed)?;
-        // Its arena keeps what the largest batch needed, once per session: a third of a small network's memory, for no
-        // time that could be measured.
-        let cpu = CPU::default().with_arena_allocator(false).build();
-        let mut builder = builder.with_execution_providers([cpu]).map_err(failed)?;
-        for (name, content) in &network.external {
+        let mut builder = builder.with_config_entry("session.force_spinning_stop", "1").map_err(failed)?;
+        for (name, content) in external {
             builder = builder.with_external_initializer_file_in_memory(name, Arc::clone(content)).map_err(failed)?;
         }
-        let session = builder.commit_from_memory(&network.onnx).map_err(failed)?;
+        let session = builder.commit_from_memory(onnx).map_err(failed)?;
         let ports = session.outputs().iter().map(port);
         let wanted: Vec<Port> = if outputs.is_empty() {
             ports.collect()

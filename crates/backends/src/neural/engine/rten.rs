@@ -47,6 +47,10 @@ impl Engine for Rten {
             single: Mutex::new(single),
         }))
     }
+
+    fn load_for_trial(&self, _: &Network, _: &LoadOptions) -> Result<Option<Box<dyn Session>>, EngineError> {
+        Ok(None)
+    }
 }
 
 fn pool(threads: usize) -> Arc<ThreadPool> {
@@ -121,10 +125,6 @@ impl Session for RtenSession {
             self.pools(|pools| pools.push(pool));
         }
         answer
-    }
-
-    fn release_all_width(&mut self) {
-        self.all = pool(1);
     }
 }
 

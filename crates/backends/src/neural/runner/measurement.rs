@@ -1,4 +1,4 @@
-//! What pays on this machine for this network, measured when it is loaded. The same runs warm the network.
+//! What pays on this machine for this network, measured when it is loaded; and warming.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -22,48 +22,60 @@ const LONG_RUN: Duration = Duration::from_millis(1);
 const ALL_THREADS_SAVE: f64 = 0.1;
 /// A long run takes all threads unless that costs this share more: a busy machine at load time makes both look alike, and
 /// an idle one later would leave a core unused for good.
-const ALL_THREADS_COST: f64 = 0.05;
-/// A batch must save this share of the time of its rows alone: below it, noise would decide.
+const ALL_THREADS_COST: f64 = 0.25;
+/// A batch must save this share of the time of its rows alone, in every round.
 const BATCH_SAVES: f64 = 0.03;
-/// Time after which no further batch size is tried.
-const BUDGET: Duration = Duration::from_millis(1200);
+/// Rounds in which a batch and its rows alone take turns: other work on the machine then slows both.
+const ROUNDS: usize = 3;
+/// Time that no batch size is tried beyond.
+const BUDGET: Duration = Duration::from_millis(2500);
 
-/// Warms a network and measures what pays. `batch(n)` makes an input of `n` rows; `sizes` are the batches to
-/// try, ascending.
+/// Measures what pays. `batch(n)` makes an input of `n` rows; `sizes` are the batches to try, ascending.
 ///
 /// # Errors
 /// [`EngineError`] of the first run that fails: the network cannot be used.
 pub(in crate::neural) fn measure(
     session: &dyn Session,
-    lanes: usize,
     threads: usize,
     sizes: &[usize],
     batch: &dyn Fn(usize) -> Result<Array, EngineError>,
 ) -> Result<Habit, EngineError> {
     let started = Instant::now();
     let single = batch(1)?;
-    let row_time = best_of(session, &single, Width::One, 3)?;
+    let row_time = best_of(session, &single, Width::One, ROUNDS)?;
     let mut habit = Habit { rows_together: 1, alone_on_all_threads: false, row_time };
     if threads > 1 {
-        let all = best_of(session, &single, Width::All, 3)?;
+        let all = best_of(session, &single, Width::All, ROUNDS)?;
         let limit = if row_time >= LONG_RUN { 1.0 + ALL_THREADS_COST } else { 1.0 - ALL_THREADS_SAVE };
         habit.alone_on_all_threads = all.as_secs_f64() < row_time.as_secs_f64() * limit;
     }
-    let mut best = row_time.as_secs_f64();
     for &size in sizes {
-        let expected = row_time.saturating_mul(3 * u32::try_from(size).unwrap_or(u32::MAX));
-        if started.elapsed() + expected > BUDGET {
+        let before = habit.rows_together;
+        let runs = u32::try_from((2 * ROUNDS + 1) * size).unwrap_or(u32::MAX);
+        // Rows in larger batches take less time than alone, which the last size tells.
+        if started.elapsed() + row_time.saturating_mul(runs) / u32::try_from(before).unwrap_or(1) > BUDGET {
             break;
         }
-        // A network whose batch is fixed in its file says so here; one row at a time is then right.
-        let Ok(time) = best_of(session, &batch(size)?, Width::One, 2) else { break };
-        let row = time.as_secs_f64() / size as f64;
-        if row < best * (1.0 - BATCH_SAVES) {
-            (best, habit.rows_together) = (row, size);
+        // A network that takes one row only says so here.
+        if !saves(session, &batch(before)?, size.div_ceil(before), &batch(size)?).unwrap_or(false) {
+            break;
+        }
+        habit.rows_together = size;
+    }
+    Ok(habit)
+}
+
+/// Whether the large batch beats the small one, run as often as gives as many rows, in every round.
+fn saves(session: &dyn Session, small: &Array, repeats: usize, large: &Array) -> Result<bool, EngineError> {
+    session.run(vec![large.clone()], Width::One)?;
+    for _ in 0..ROUNDS {
+        let apart = time_of(session, small, Width::One, repeats)?;
+        let together = time_of(session, large, Width::One, 1)?;
+        if together.as_secs_f64() >= apart.as_secs_f64() * (1.0 - BATCH_SAVES) {
+            return Ok(false);
         }
     }
-    warm_lanes(session, lanes, &single)?;
-    Ok(habit)
+    Ok(true)
 }
 
 /// The shortest of some runs, after one that warms.
@@ -71,16 +83,33 @@ fn best_of(session: &dyn Session, input: &Array, width: Width, runs: usize) -> R
     session.run(vec![input.clone()], width)?;
     let mut best = Duration::MAX;
     for _ in 0..runs {
-        let input = vec![input.clone()];
-        let started = Instant::now();
-        session.run(input, width)?;
-        best = best.min(started.elapsed());
+        best = best.min(time_of(session, input, width, 1)?);
     }
     Ok(best)
 }
 
-/// Runs on all lanes at once, so that none is cold at its first request.
-fn warm_lanes(session: &dyn Session, lanes: usize, input: &Array) -> Result<(), EngineError> {
+fn time_of(session: &dyn Session, input: &Array, width: Width, runs: usize) -> Result<Duration, EngineError> {
+    let inputs: Vec<_> = (0..runs).map(|_| vec![input.clone()]).collect();
+    let started = Instant::now();
+    for input in inputs {
+        session.run(input, width)?;
+    }
+    Ok(started.elapsed())
+}
+
+/// Runs on all lanes at once, so that none is cold at its first request, and on all threads where that is done.
+///
+/// # Errors
+/// [`EngineError`] of a run.
+pub(in crate::neural) fn warm(
+    session: &dyn Session,
+    lanes: usize,
+    habit: Habit,
+    input: &Array,
+) -> Result<(), EngineError> {
+    if habit.alone_on_all_threads {
+        session.run(vec![input.clone()], Width::All)?;
+    }
     let together = Barrier::new(lanes);
     std::thread::scope(|scope| {
         let run = || {

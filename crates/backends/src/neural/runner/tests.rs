@@ -42,8 +42,6 @@ impl Session for Doubling {
         let doubled = values.iter().map(|value| value * 2.0).collect();
         Ok(vec![Array::new(vec![rows, 1], Values::F32(doubled))?])
     }
-
-    fn release_all_width(&mut self) {}
 }
 
 struct Bench {
