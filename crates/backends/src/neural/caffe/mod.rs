@@ -15,7 +15,7 @@ use dede_core::data::{DataKind, SampleShape};
 use dede_core::error::{Error, Result};
 use dede_core::tensor::Tensor;
 use dede_graph::onnx::ExportOptions;
-use dede_graph::{Graph, Layer, Shape};
+use dede_graph::{Graph, Layer, Shape, Transform};
 
 use files::{Files, Source};
 
@@ -166,19 +166,24 @@ fn preparation(
         }
         DataKind::Table => SampleShape::Row { columns: input.shape.elements().map_err(Error::bad_parameter)? },
     };
-    let mean = match mean.filter(|_| request.kind == DataKind::Images) {
-        Some(file) => files::read_mean(file)?.plus(&input.transform.mean_values),
-        None if input.transform.mean_values.is_empty() => Mean::Absent,
-        None => Mean::Channels(input.transform.mean_values.clone()),
-    };
-    let scale = options.scale.or(input.transform.scale).unwrap_or(1.0);
+    let mean = mean.filter(|_| request.kind == DataKind::Images);
     Ok(Preparation {
         shape,
         row: input.shape.dims().to_vec(),
         layout: Layout::ChannelsFirst,
         input: InputType::F32,
-        arithmetic: Arithmetic::Caffe { mean, scale },
+        arithmetic: arithmetic(options, mean, &input.transform)?,
     })
+}
+
+/// What happens to a sample's values, in a predict and in a training alike.
+fn arithmetic(options: &CreationOptions, mean: Option<&DecidingFile>, transform: &Transform) -> Result<Arithmetic> {
+    let mean = match mean {
+        Some(file) => files::read_mean(file)?.plus(&transform.mean_values),
+        None if transform.mean_values.is_empty() => Mean::Absent,
+        None => Mean::Channels(transform.mean_values.clone()),
+    };
+    Ok(Arithmetic::Caffe { mean, scale: options.scale.or(transform.scale).unwrap_or(1.0) })
 }
 
 /// A training on this repository. Samples are prepared as a predict prepares them.
@@ -186,11 +191,11 @@ fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
     let options = CreationOptions::parse(request.mllib)?;
     let files = Files::find(request.repository, &dede_core::parameters::Section::new())?;
     let source = files.source();
-    let own = match &files.mean {
-        Some(file) => files::read_mean(file)?,
-        None => Mean::Absent,
-    };
-    let arithmetic = Arithmetic::Caffe { mean: own, scale: options.scale.unwrap_or(1.0) };
+    // A template draws the network anew, without what a deploy file does to its samples.
+    let graph = if options.template.is_none() { source.as_ref().map(Source::read).transpose()? } else { None };
+    let transform = graph.and_then(|graph| graph.inputs.into_iter().next()).map(|input| input.transform);
+    let mean = files.mean.as_ref().filter(|_| request.kind == DataKind::Images);
+    let arithmetic = arithmetic(&options, mean, &transform.unwrap_or_default())?;
     let prepare = Arc::new(move |samples: &dede_core::data::Samples| -> Result<Tensor> {
         prepare_for_training(samples, &arithmetic)
     });
