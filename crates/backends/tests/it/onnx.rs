@@ -1,16 +1,13 @@
 //! mllib `onnx`: what is concluded from a file, and what is refused.
 
-mod onnx_writer;
-mod requests;
-
 use std::path::Path;
 
+use crate::onnx_writer::Attribute::{Int, Ints};
+use crate::onnx_writer::{F32, I64, Onnx, U8};
+use crate::requests::{Request, open, refusal, rows, rows_of, table, usable_engines};
 use dede_backends::neural::onnx::Onnx as Backend;
 use dede_core::backend::{PredictOptions, ServiceType, Task};
 use dede_core::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
-use onnx_writer::Attribute::{Int, Ints};
-use onnx_writer::{F32, I64, Onnx, U8};
-use requests::{Request, open, refusal, rows, rows_of, table, usable_engines};
 use serde_json::json;
 
 /// `y = x W`, with classes in `outputs` columns; softmax after it when asked.

@@ -1,9 +1,8 @@
 //! mllib `caffe` on repositories of the original server: what it answers, what it chooses, what it refuses.
 
-mod requests;
-
 use std::path::Path;
 
+use crate::requests::{Request, open, options, refusal, rows, rows_of, table, usable_engines};
 use dede_backends::neural::caffe::Caffe;
 use dede_core::backend::{Backend, PredictOptions, ServiceType, Task};
 use dede_core::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
@@ -12,7 +11,6 @@ use dede_core::repository::Repository;
 use dede_testing::conformance::backend::{BackendCase, backend_suite};
 use dede_testing::fixtures;
 use dede_testing::networks::{Generation, Network};
-use requests::{Request, open, options, refusal, rows, rows_of, table, usable_engines};
 use serde_json::json;
 
 /// The original computed in another order.

@@ -1,7 +1,5 @@
 //! Opens repositories the way the core does.
 
-#![allow(dead_code, reason = "each test file uses the parts it needs")]
-
 use std::path::Path;
 
 use dede_backends::neural::engine::{Availability, engines};

@@ -1,13 +1,11 @@
 //! The conformance suite of engines: every engine gives the values computed by hand, or refuses by name what it would
 //! compute wrongly. An engine that is not there is reported as skipped, unless the variable `CI` is set.
 
-mod onnx_writer;
-
+use crate::onnx_writer::Attribute::{Float, Int, Ints, Text};
+use crate::onnx_writer::{BF16, BOOL, F32, I8, I64, Onnx, U8};
 use dede_backends::neural::engine::{
     Array, Availability, Engine, LoadOptions, Network, Session, Values, Width, engines,
 };
-use onnx_writer::Attribute::{Float, Int, Ints, Text};
-use onnx_writer::{BF16, BOOL, F32, I8, I64, Onnx, U8};
 
 /// Engines add in different orders; values here are of size 1 to 100.
 const TOLERANCE: f32 = 1e-5;
@@ -70,7 +68,7 @@ fn float_network(x: &[i64], y: &[i64]) -> Onnx {
 
 fn element_wise_cases() -> Vec<Case> {
     let x = [-2.0, -0.5, 0.0, 3.0];
-    let unary = |name, attributes: &[(&str, onnx_writer::Attribute<'_>)], expected: [f32; 4]| {
+    let unary = |name, attributes: &[(&str, crate::onnx_writer::Attribute<'_>)], expected: [f32; 4]| {
         let onnx = float_network(&[-1, 4], &[-1, 4]).node(name, &["x"], &["y"], attributes);
         case(name, onnx, floats(&[1, 4], &x), floats(&[1, 4], &expected))
     };
@@ -223,7 +221,7 @@ fn matrix_cases() -> Vec<Case> {
 }
 
 fn pooling_cases() -> Vec<Case> {
-    let pooled = |name, op, attributes: &[(&str, onnx_writer::Attribute<'_>)], y: &[usize], expected: &[f32]| {
+    let pooled = |name, op, attributes: &[(&str, crate::onnx_writer::Attribute<'_>)], y: &[usize], expected: &[f32]| {
         let dims: Vec<i64> = y.iter().map(|&size| size as i64).collect();
         let onnx = float_network(&[1, 1, 1, 5], &dims).node(op, &["x"], &["y"], attributes);
         case(name, onnx, floats(&[1, 1, 1, 5], &[1.0, 5.0, 2.0, 4.0, 3.0]), floats(y, expected))

@@ -1,7 +1,5 @@
 //! Writes small ONNX files for tests, field by field (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>).
 
-#![allow(dead_code, reason = "each test file uses the parts it needs")]
-
 pub(crate) const F32: u64 = 1;
 pub(crate) const U8: u64 = 2;
 pub(crate) const I8: u64 = 3;

@@ -1,0 +1,7 @@
+//! Tests of backends and engines through their seams: one binary, one module per topic.
+
+mod caffe;
+mod engines;
+mod onnx;
+mod onnx_writer;
+mod requests;
