@@ -129,13 +129,9 @@ fn unknown_layer(layer: &str) -> Error {
     Error::bad_parameter(format!("unknown extract layer {layer}"))
 }
 
-/// The value that Caffe calls the top of a layer. Layers that work in place leave the blob in its last version, which is what
-/// a client of the original got.
+/// What a layer computes, before any later layer works on it in place: the original ran the network up to this layer.
 fn blob(graph: &Graph, layer: &str) -> Option<String> {
-    let node = graph.nodes.iter().find(|node| node.name == layer)?;
-    let value = node.outputs.first()?;
-    let blob = value.strip_suffix(&format!("@{layer}")).unwrap_or(value);
-    Some(blob.to_owned())
+    graph.nodes.iter().find(|node| node.name == layer)?.outputs.first().cloned()
 }
 
 fn exported(graph: &Graph, value: &str, source: &Source) -> Result<Network> {
