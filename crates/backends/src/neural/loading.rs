@@ -13,10 +13,9 @@ use super::runner::{Runner, measure, warm};
 
 /// Side of generated images for a network that takes any size.
 const ANY_SIZE: usize = 224;
-/// Batches to try for images: what a waiting queue plausibly holds, and no larger, since it bounds the memory of a request.
+/// Batches of waiting images to try: what a queue plausibly holds, and no larger, since they bound the memory of a run.
+/// Rows of a table take too little time to wait long enough.
 const IMAGE_BATCHES: [usize; 1] = [4];
-/// Batches to try for rows of a table.
-const ROW_BATCHES: [usize; 3] = [8, 64, 512];
 
 /// A network in an engine, ready to run.
 pub(super) struct Loaded {
@@ -71,9 +70,8 @@ impl Loading<'_> {
             self.preparation.batch(&samples, 0..count).map_err(|error| EngineError::new(error.to_string()))
         };
         let sizes = match (self.fixed_batch, self.preparation.shape) {
-            (Some(_), _) => &[][..],
             (None, SampleShape::Image { .. }) => &IMAGE_BATCHES[..],
-            (None, SampleShape::Row { .. }) => &ROW_BATCHES[..],
+            (Some(_), _) | (None, SampleShape::Row { .. }) => &[],
         };
         let measured = |session: &dyn Session| {
             check_inputs(session)?;

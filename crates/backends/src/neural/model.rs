@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dede_core::backend::{Model, ModelDescription, PredictOptions, Task};
-use dede_core::data::Samples;
+use dede_core::data::{SampleShape, Samples};
 use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
 use dede_core::tensor::Tensor;
@@ -21,6 +21,10 @@ use super::runner::rows_of;
 
 /// Layers other than the output that stay loaded; each costs about as much memory as the network.
 const LAYERS_KEPT: usize = 4;
+/// Most images of one run: bounds the memory of a request.
+const MOST_IMAGES: usize = 4;
+/// Most rows of a table in one run.
+const MOST_ROWS: usize = 512;
 /// Work worth more than starting a thread.
 const WORTH_A_THREAD: Duration = Duration::from_millis(1);
 
@@ -85,7 +89,7 @@ impl NeuralModel {
 
     /// The output for all samples: `[samples, …]`, flattened to rows.
     fn rows(&self, loaded: &Loaded, samples: &Samples, batch_size: Option<usize>) -> Result<Vec<Tensor>> {
-        let plan = Cut::of(loaded, samples.len(), batch_size);
+        let plan = Cut::of(loaded, self.preparation.shape, samples.len(), batch_size);
         let next = AtomicUsize::new(0);
         let results: Vec<OnceLock<Result<Tensor>>> = (0..plan.batches()).map(|_| OnceLock::new()).collect();
         let work = || {
@@ -150,7 +154,8 @@ impl Model for NeuralModel {
     }
 }
 
-/// How a request is cut into batches.
+/// How a request is cut into batches. Engines add in another order for another number of rows, so the cut depends on the
+/// request alone, never on measurements or the machine: the same request on a copy of the directory gives the same bits.
 #[derive(Debug, PartialEq, Eq)]
 struct Cut {
     rows: usize,
@@ -159,23 +164,20 @@ struct Cut {
 }
 
 impl Cut {
-    fn of(loaded: &Loaded, rows: usize, asked: Option<usize>) -> Self {
-        let habit = loaded.runner.habit();
-        if let Some(batch) = loaded.fixed_batch {
-            return Self { rows, batch, threads: loaded.lanes.min(rows.div_ceil(batch)).max(1) };
-        }
-        Self::sized(rows, asked, habit.rows_together, loaded.lanes, habit.row_time)
+    fn of(loaded: &Loaded, shape: SampleShape, rows: usize, asked: Option<usize>) -> Self {
+        let batch = match (loaded.fixed_batch, shape) {
+            (Some(batch), _) => batch,
+            (None, SampleShape::Image { .. }) => asked.unwrap_or(1).clamp(1, MOST_IMAGES),
+            (None, SampleShape::Row { .. }) => asked.unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS),
+        };
+        Self::sized(rows, batch, loaded.lanes, loaded.runner.habit().row_time)
     }
 
-    /// Batches no larger than what was measured to pay, which also bounds the memory of a request.
-    fn sized(rows: usize, asked: Option<usize>, most: usize, lanes: usize, row_time: Duration) -> Self {
-        let batch = asked.unwrap_or(most).clamp(1, most.max(1));
+    /// Batches of that size, on several threads where the work is worth them.
+    fn sized(rows: usize, batch: usize, lanes: usize, row_time: Duration) -> Self {
         let work = row_time.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
-        if rows < 2 || lanes < 2 || work < WORTH_A_THREAD {
-            return Self { rows, batch, threads: 1 };
-        }
-        let batch = batch.min(rows.div_ceil(lanes));
-        Self { rows, batch, threads: lanes.min(rows.div_ceil(batch)) }
+        let threads = if work < WORTH_A_THREAD { 1 } else { lanes.min(rows.div_ceil(batch)).max(1) };
+        Self { rows, batch, threads }
     }
 
     fn batches(&self) -> usize {
@@ -240,21 +242,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_cut_by_what_was_measured() {
+    fn requests_are_cut_evenly_and_spread_where_that_is_worth_it() {
         let slow = Duration::from_millis(30);
         let fast = Duration::from_micros(1);
         let cases = [
-            (Cut::sized(1, None, 4, 2, slow), (4, 1)),
-            (Cut::sized(2, None, 4, 2, slow), (1, 2)),
-            (Cut::sized(32, None, 4, 2, slow), (4, 2)),
-            (Cut::sized(32, Some(2), 4, 2, slow), (2, 2)),
-            (Cut::sized(32, Some(1000), 4, 2, slow), (4, 2)),
-            (Cut::sized(32, None, 1, 2, slow), (1, 2)),
-            (Cut::sized(100, None, 64, 2, fast), (64, 1)),
-            (Cut::sized(32, None, 4, 1, slow), (4, 1)),
+            (Cut::sized(1, 1, 2, slow), 1),
+            (Cut::sized(2, 1, 2, slow), 2),
+            (Cut::sized(32, 4, 2, slow), 2),
+            (Cut::sized(32, 4, 1, slow), 1),
+            (Cut::sized(600, 512, 2, fast), 1),
+            (Cut::sized(5000, 512, 2, fast), 2),
+            (Cut::sized(0, 512, 2, fast), 1),
         ];
-        for (cut, (batch, threads)) in cases {
-            assert_eq!((cut.batch, cut.threads), (batch, threads), "{cut:?}");
+        for (cut, threads) in cases {
+            assert_eq!(cut.threads, threads, "{cut:?}");
             let covered: usize = (0..cut.batches()).map(|index| cut.range(index).len()).sum();
             assert_eq!(covered, cut.rows);
         }

@@ -8,7 +8,7 @@ use crate::neural::engine::{Array, EngineError, Session, Width};
 /// What is worth doing with a network.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::neural) struct Habit {
-    /// Most rows that requests waiting together are joined into; also the largest batch of one run.
+    /// Most rows that requests waiting together are joined into.
     pub(in crate::neural) rows_together: usize,
     /// Whether a lone request is faster on all threads.
     pub(in crate::neural) alone_on_all_threads: bool,
