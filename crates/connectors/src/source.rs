@@ -54,8 +54,8 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// Reads a regular file of at most `max_bytes` into `buffer`, replacing what it held. Pipes and devices are refused:
-/// they may never end.
+/// Reads a regular file of at most `max_bytes` into `buffer`, replacing what it held. Pipes and devices are refused, and so
+/// is what says that it is empty: reading those may never end, `/proc/kmsg` for one.
 ///
 /// # Errors
 /// What is wrong, without the path.
@@ -64,6 +64,9 @@ pub(crate) fn read_file(path: &Path, max_bytes: u64, buffer: &mut Vec<u8>) -> Re
     let metadata = std::fs::metadata(path).map_err(words)?;
     if !metadata.is_file() {
         return Err("not a regular file".to_owned());
+    }
+    if metadata.len() == 0 {
+        return Err("an empty file".to_owned());
     }
     if metadata.len() > max_bytes {
         return Err(format!("{} bytes, at most {max_bytes} are read", metadata.len()));
@@ -299,7 +302,9 @@ mod tests {
 
     #[test]
     fn special_files_and_timeouts_out_of_range_are_refused() {
-        assert!(read_file(Path::new("/dev/zero"), 10, &mut Vec::new()).is_err());
+        for endless in ["/dev/zero", "/proc/kmsg"] {
+            assert!(read_file(Path::new(endless), 10, &mut Vec::new()).is_err(), "{endless}");
+        }
         let error = Fetcher::new(&InputLimits::default(), Some(36_001)).expect_err("too long");
         assert!(error.to_string().contains("parameters.input.timeout"), "{error}");
     }

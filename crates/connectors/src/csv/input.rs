@@ -60,6 +60,10 @@ impl<'a> Source<'a> {
         if !metadata.is_file() {
             return Err(refused("it is no regular file".to_owned()));
         }
+        if metadata.len() == 0 {
+            // Some files that the kernel fills say so too, and reading those may never end.
+            return Err(refused("it is empty".to_owned()));
+        }
         if metadata.len() > most_bytes {
             return Err(refused(format!("{} bytes, at most {most_bytes} are read", metadata.len())));
         }

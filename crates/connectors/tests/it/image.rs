@@ -148,6 +148,8 @@ fn what_is_no_image_is_refused_in_the_words_of_the_contract() {
 proptest! {
     #[test]
     fn no_string_makes_it_panic(item in ".{0,300}", encoded in proptest::collection::vec(any::<u8>(), 0..60)) {
+        // Drawn by chance, "/" would have every directory of this machine for a class.
+        prop_assume!(!std::path::Path::new(&item).exists());
         let reader = open(json!({"width": 8, "height": 8, "timeout": 1}));
         prop_assert!(reader.read(&[item]).is_err());
         let encoded = base64::engine::general_purpose::STANDARD.encode(encoded);
