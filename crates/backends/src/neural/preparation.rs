@@ -102,6 +102,37 @@ struct Channel {
     after: f32,
 }
 
+impl Channel {
+    fn apply(self, pixel: f32, mean: f32) -> f32 {
+        (pixel * self.before - mean) * self.after
+    }
+}
+
+/// Interleaved pixels of `N` channels into one plane for each. The number is known to the compiler for speed.
+fn planes<T: Copy + Into<f32>, const N: usize>(
+    pixels: &[T],
+    affine: &[Channel],
+    mean: Option<&[f32]>,
+    target: &mut [f32],
+) {
+    let (pixels, _) = pixels.as_chunks::<N>();
+    let size = pixels.len().max(1);
+    for (index, (channel, plane)) in affine.iter().zip(target.chunks_exact_mut(size)).enumerate().take(N) {
+        match mean {
+            None => {
+                for (to, pixel) in plane.iter_mut().zip(pixels) {
+                    *to = channel.apply(pixel[index].into(), channel.mean);
+                }
+            }
+            Some(mean) => {
+                for ((to, pixel), mean) in plane.iter_mut().zip(pixels).zip(&mean[index * size..]) {
+                    *to = channel.apply(pixel[index].into(), *mean);
+                }
+            }
+        }
+    }
+}
+
 impl Preparation {
     /// Checks that every sample fits, without converting any.
     ///
@@ -240,26 +271,15 @@ impl Preparation {
 
     /// One image, interleaved, into `target`. `mean` is in planes.
     fn convert<T: Copy + Into<f32>>(&self, pixels: &[T], affine: &[Channel], mean: Option<&[f32]>, target: &mut [f32]) {
-        let plane = target.len() / affine.len().max(1);
-        for (index, channel) in affine.iter().enumerate() {
-            let source = pixels.iter().skip(index).step_by(affine.len());
-            let value = |pixel: &T, mean: f32| ((*pixel).into() * channel.before - mean) * channel.after;
-            let own = mean.map(|mean| &mean[index * plane..(index + 1) * plane]);
-            let put = |pixel: &T, place: usize| match own {
-                Some(mean) => value(pixel, mean[place]),
-                None => value(pixel, channel.mean),
-            };
-            match self.layout {
-                Layout::ChannelsFirst => {
-                    let target = &mut target[index * plane..(index + 1) * plane];
-                    for (place, (to, pixel)) in target.iter_mut().zip(source).enumerate() {
-                        *to = put(pixel, place);
-                    }
-                }
-                Layout::ChannelsLast => {
-                    let target = target.iter_mut().skip(index).step_by(affine.len());
-                    for (place, (to, pixel)) in target.zip(source).enumerate() {
-                        *to = put(pixel, place);
+        match (self.layout, affine.len()) {
+            (Layout::ChannelsFirst, 1) => planes::<T, 1>(pixels, affine, mean, target),
+            (Layout::ChannelsFirst, 3) => planes::<T, 3>(pixels, affine, mean, target),
+            (Layout::ChannelsFirst, 4) => planes::<T, 4>(pixels, affine, mean, target),
+            // Other networks than Caffe's have no mean image.
+            (Layout::ChannelsLast | Layout::ChannelsFirst, channels) => {
+                for (target, pixels) in target.chunks_exact_mut(channels).zip(pixels.chunks_exact(channels)) {
+                    for ((to, pixel), channel) in target.iter_mut().zip(pixels).zip(affine) {
+                        *to = channel.apply((*pixel).into(), channel.mean);
                     }
                 }
             }
