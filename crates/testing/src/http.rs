@@ -103,7 +103,13 @@ impl Connection {
 
     fn read_more(&mut self) -> io::Result<()> {
         let mut chunk = [0; 1 << 14];
-        let count = self.stream.read(&mut chunk)?;
+        let count = loop {
+            match self.stream.read(&mut chunk) {
+                // A socket with a time limit is not restarted after a signal.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other?,
+            }
+        };
         if count == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"));
         }

@@ -7,7 +7,7 @@ use dede_api::training::{ModelPlace, TrainBody, TrainedParameters};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::queue::JobView;
+use super::status::JobView;
 use crate::progress::{Figures, TestResult};
 
 /// What a job that is over answers besides the figures it had while it ran.

@@ -6,12 +6,14 @@
 
 mod answer;
 mod queue;
+mod status;
 mod store;
 
 pub use answer::{
     Identity, JobResult, blocking_body, final_object, histories, measure_object, status_body, test_object,
 };
-pub use queue::{Job, JobQueue, JobStatus, JobView, Work};
+pub use queue::{JobQueue, Work};
+pub use status::{Job, JobStatus, JobView};
 pub use store::{JobStore, StoredJob};
 
 use serde::{Deserialize, Serialize};

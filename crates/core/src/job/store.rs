@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::answer::JobResult;
-use super::queue::{JobStatus, JobView};
+use super::status::{JobStatus, JobView};
 use super::{JobId, JobState};
 use crate::error::{Error, Fault, Result};
 use crate::files::{read_text, write_atomically};
