@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use bytes::{Bytes, BytesMut};
 use dede_api::Object;
 use dede_api::errors::ErrorKind;
@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LEAST_BYTES_S: u64 = 16 << 10;
 /// Bodies beyond this size are counted against the memory that all of them share, in steps of as much, bytes.
 const STEP: u64 = 1 << 20;
+/// Most that is read of a refused body, bytes, and for how long.
+const DRAIN_BYTES: usize = 64 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// As many bodies of the largest size may be in memory at once.
 const LARGE_BODIES: u64 = 4;
 
@@ -59,6 +62,28 @@ impl Bodies {
 /// 413 when it is larger, 415 for another encoding than gzip and deflate, 400 when the client stops sending, 503 when there
 /// are too many large ones.
 pub(crate) async fn receive(headers: &HeaderMap, mut body: Body, bodies: &Bodies) -> Outcome<Received> {
+    let outcome = collect(headers, &mut body, bodies).await;
+    // A client that asks first has not sent anything yet, and need not.
+    if outcome.is_err() && !headers.contains_key(EXPECT) {
+        // Past the time the connection is closed on the client; it has sent what it had to, or dawdled.
+        let _ = tokio::time::timeout(DRAIN_TIME, drain(&mut body)).await;
+    }
+    outcome
+}
+
+/// Drops what is still coming of a refused body, so that a client in the midst of sending gets to read the answer instead of a
+/// broken pipe.
+async fn drain(body: &mut Body) {
+    let mut dropped = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        dropped += frame.data_ref().map_or(0, Bytes::len);
+        if dropped > DRAIN_BYTES {
+            return;
+        }
+    }
+}
+
+async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outcome<Received> {
     let (encoding, limit, started) = (encoding(headers)?, bodies.limit, Instant::now());
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit) {
