@@ -56,11 +56,7 @@ fn services_and_aliases_come_back_and_a_broken_one_keeps_nobody_down() {
 fn a_killed_training_leaves_the_former_model_served_and_can_be_resumed() {
     let directory = tempfile::tempdir().unwrap();
     let repository = directory.path().join("repository");
-    let server = Server::start(&[]);
-    create_template(&server, &repository);
-    assert_eq!(train(&server, 50, false, false).0, 201);
-    let query = json!({"service": "iris", "data": ["5.1,3.5,1.4,0.2"]});
-    let digest = server.served_by(&query);
+    let (server, query, digest) = trained(&repository);
 
     // The second training would go on for hours; it is killed after its first checkpoint.
     assert_eq!(train(&server, 100_000_000, true, false).0, 201);
@@ -104,11 +100,7 @@ fn a_stop_ends_a_training_with_a_checkpoint() {
 fn a_network_that_cannot_be_served_replaces_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let repository = directory.path().join("repository");
-    let server = Server::start(&[]);
-    create_template(&server, &repository);
-    assert_eq!(train(&server, 50, false, false).0, 201);
-    let query = json!({"service": "iris", "data": ["5.1,3.5,1.4,0.2"]});
-    let digest = server.served_by(&query);
+    let (server, query, digest) = trained(&repository);
     let (status, answer) = server.post(
         "/train",
         &json!({
@@ -124,6 +116,16 @@ fn a_network_that_cannot_be_served_replaces_nothing() {
     assert_eq!((status, &answer["status"]["dd_code"]), (400, &json!(1006)), "{answer}");
     assert_eq!(server.served_by(&query), digest);
     assert_eq!(server.kill_and_restart().served_by(&query), digest);
+}
+
+/// A server with a trained service, a predict for it, and who answers that.
+fn trained(repository: &Path) -> (Server, Value, String) {
+    let server = Server::start(&[]);
+    create_template(&server, repository);
+    assert_eq!(train(&server, 50, false, false).0, 201);
+    let query = json!({"service": "iris", "data": ["5.1,3.5,1.4,0.2"]});
+    let digest = server.served_by(&query);
+    (server, query, digest)
 }
 
 fn create_template(server: &Server, repository: &Path) {
