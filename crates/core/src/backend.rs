@@ -196,6 +196,9 @@ pub trait TrainingPlan: Send {
     /// With `resume`, the checkpoint that the training goes on from: histories, bounds and class names of its run go on too.
     fn resumes_from(&self) -> Option<&Path>;
 
+    /// Dotted paths of training parameters that this backend does not know.
+    fn unknown_parameters(&self) -> &[String];
+
     /// Trains, writes the network and checkpoints into `run.directory`, and returns what to record. A
     /// cancelled run still writes the network as it stands.
     ///

@@ -81,7 +81,7 @@ impl Service {
             limits: Arc::clone(&self.environment.limits),
         })?;
         let output = OutputOptions::parse(&over(&call.parameters.output, &own.output))?;
-        self.warn_unknown(reader.unknown_parameters().iter().chain(&output.unknown))?;
+        self.warn_unknown(plan.unknown_parameters().iter().chain(reader.unknown_parameters()).chain(&output.unknown))?;
         let training = Training {
             service: Arc::clone(self),
             plan,

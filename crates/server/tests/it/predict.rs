@@ -114,6 +114,11 @@ fn members_that_nobody_knows_are_warned_of_once_or_refused() {
     let (status, answer) = strict.post("/predict", &body);
     assert_eq!((status, &answer["status"]["dd_code"]), (400, &json!(1006)));
     assert_eq!(predict(&strict, &json!({})).0, 200);
+    let train = json!({"service": "iris", "data": ["x.csv"],
+        "parameters": {"input": {"label": "target"}, "mllib": {"solver": {"iteration": 1}}}});
+    let (status, answer) = strict.post("/train", &train);
+    assert_eq!((status, &answer["status"]["dd_code"]), (400, &json!(1006)));
+    assert!(answer["status"]["dd_msg"].as_str().unwrap().contains("parameters.mllib.solver.iteration"), "{answer}");
 }
 
 #[test]

@@ -119,6 +119,8 @@ pub(super) struct TrainOptions {
     pub(super) solver: SolverOptions,
     pub(super) net: NetOptions,
     pub(super) input: InputOptions,
+    /// Dotted paths of keys of `solver` and `net` that nobody knows.
+    pub(super) unknown: Vec<String>,
 }
 
 impl TrainOptions {
@@ -137,12 +139,11 @@ impl TrainOptions {
         let net =
             parse(&mllib.net.clone().unwrap_or_default(), &format!("{MLLIB}.net")).map_err(Error::BadParameter)?;
         let input = parse(input, "parameters.input").map_err(Error::BadParameter)?.options;
-        for path in solver.unknown.iter().chain(&net.unknown) {
-            if !SOLVER_IGNORED.iter().chain(&SOLVER_NOT_YET).any(|key| path.ends_with(&format!(".{key}"))) {
-                tracing::warn!(parameter = path, "unknown training parameter, ignored");
-            }
-        }
-        Ok(Self { mllib, solver: solver.options, net: net.options, input })
+        let known = |path: &String| {
+            SOLVER_IGNORED.iter().chain(&SOLVER_NOT_YET).any(|key| path.ends_with(&format!(".{key}")))
+        };
+        let unknown = solver.unknown.into_iter().filter(|path| !known(path)).chain(net.unknown).collect();
+        Ok(Self { mllib, solver: solver.options, net: net.options, input, unknown })
     }
 }
 
@@ -188,6 +189,13 @@ mod tests {
             assert!(matches!(error, Error::BadParameter(_)), "{mllib}: {error:?}");
             assert!(error.to_string().contains(expected), "{mllib}: {error}");
         }
+    }
+
+    #[test]
+    fn keys_nobody_knows_are_named() {
+        let mllib = json!({"solver": {"iteration": 3, "snapshot_prefix": "m", "lookahead": false}, "net": {"batch": 1}});
+        let options = TrainOptions::parse(&section(mllib), &Section::new()).unwrap();
+        assert_eq!(options.unknown, ["parameters.mllib.solver.iteration", "parameters.mllib.net.batch"]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::settings::Settings;
 use super::solver::Solver;
 use super::trainer::{NETWORK_FILE, Trainer};
 use super::{Existing, Prepare};
+use crate::neural::options::CreationOptions;
 
 /// Keys of `parameters.mllib` that recreate a service on the network that was trained.
 const STATE: [&str; 9] =
@@ -36,12 +37,15 @@ pub(super) struct Plan {
     kind: DataKind,
     threads: usize,
     state: Section,
+    unknown: Vec<String>,
 }
 
 impl Plan {
     /// Resolves a request; see [`super::plan`].
     pub(super) fn resolve(request: &TrainRequest<'_>, prepare: Prepare, existing: Existing<'_>) -> Result<Self> {
         let options = TrainOptions::parse(request.mllib, request.input)?;
+        let mut unknown = CreationOptions::parse(request.mllib)?.unknown();
+        unknown.extend_from_slice(&options.unknown);
         let origin = Origin::resolve(request, &options.mllib, existing)?;
         let task = origin.task(&options)?;
         let settings = Settings::resolve(&options, task)?;
@@ -53,7 +57,8 @@ impl Plan {
             Task::Regression { targets } => state.insert("ntargets".to_owned(), targets.into()),
             Task::Features => None,
         };
-        Ok(Self { settings, origin, resume, prepare, kind: request.kind, threads: request.engine.threads, state })
+        let threads = request.engine.threads;
+        Ok(Self { settings, origin, resume, prepare, kind: request.kind, threads, state, unknown })
     }
 
     fn train(&self, run: &TrainingRun<'_>) -> Result<Option<Best>> {
@@ -118,6 +123,10 @@ impl Plan {
 impl TrainingPlan for Plan {
     fn resumes_from(&self) -> Option<&Path> {
         self.resume.as_deref()
+    }
+
+    fn unknown_parameters(&self) -> &[String] {
+        &self.unknown
     }
 
     fn run(self: Box<Self>, run: TrainingRun<'_>) -> Result<Trained> {
