@@ -26,6 +26,9 @@ use crate::start_list;
 const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 /// Threads that may block at once: each admitted request takes one while it computes.
 const BLOCKING_THREADS: usize = 512;
+/// Requests that compute besides one per thread: where each thread has exactly one, a core stands idle whenever the system puts
+/// two of them on the same core.
+const SPARE_LANES: usize = 1;
 /// Exit status after a second signal: what a shell reports for SIGTERM.
 const EXIT_AT_ONCE: i32 = 143;
 
@@ -188,7 +191,7 @@ fn environment(options: &ServeOptions, limits: Arc<InputLimits>, address: Socket
     Ok(Environment {
         connectors: CONNECTORS,
         backends: BACKENDS,
-        engine: EngineOptions { threads, concurrency: threads, engine: options.engine.clone() },
+        engine: EngineOptions { threads, concurrency: threads + SPARE_LANES, engine: options.engine.clone() },
         limits,
         queue_limit: options.limits.queue.get(),
         strict: options.strict,

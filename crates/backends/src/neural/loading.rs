@@ -21,8 +21,8 @@ const IMAGE_BATCHES: [usize; 1] = [4];
 pub(super) struct Loaded {
     /// Runs it.
     pub(super) runner: Runner,
-    /// Requests that may run at once.
-    pub(super) lanes: usize,
+    /// Most threads that the batches of one request run on.
+    pub(super) threads: usize,
     /// Which of the outputs counts.
     pub(super) output: usize,
     /// The number of samples that every run must have, where the network's file fixes it.
@@ -61,7 +61,7 @@ impl Loading<'_> {
     pub(super) fn load(self, options: &EngineOptions) -> Result<(Loaded, Trial)> {
         let engine = engine::select(options.engine.as_deref())?;
         let threads = options.threads.max(1);
-        let lanes = options.concurrency.clamp(1, threads);
+        let lanes = options.concurrency.max(1);
         let file = self.file;
         let fail = |error: EngineError| complaint(file, &error);
         let example = |count: usize| {
@@ -102,7 +102,7 @@ impl Loading<'_> {
             Err(_) => (1, example(1).and_then(|batch| runner.run(batch)).map_err(fail)?),
         };
         let fixed_batch = self.fixed_batch.or((samples == 1).then_some(1));
-        let loaded = Loaded { runner, lanes, output: 0, fixed_batch, file: file.to_owned() };
+        let loaded = Loaded { runner, threads, output: 0, fixed_batch, file: file.to_owned() };
         Ok((loaded, Trial { outputs, samples }))
     }
 }

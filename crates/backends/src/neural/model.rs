@@ -170,13 +170,13 @@ impl Cut {
             (None, SampleShape::Image { .. }) => asked.unwrap_or(1).clamp(1, MOST_IMAGES),
             (None, SampleShape::Row { .. }) => asked.unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS),
         };
-        Self::sized(rows, batch, loaded.lanes, loaded.runner.habit().row_time)
+        Self::sized(rows, batch, loaded.threads, loaded.runner.habit().row_time)
     }
 
     /// Batches of that size, on several threads where the work is worth them.
-    fn sized(rows: usize, batch: usize, lanes: usize, row_time: Duration) -> Self {
+    fn sized(rows: usize, batch: usize, most: usize, row_time: Duration) -> Self {
         let work = row_time.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
-        let threads = if work < WORTH_A_THREAD { 1 } else { lanes.min(rows.div_ceil(batch)).max(1) };
+        let threads = if work < WORTH_A_THREAD { 1 } else { most.min(rows.div_ceil(batch)).max(1) };
         Self { rows, batch, threads }
     }
 

@@ -35,9 +35,10 @@ pub(crate) struct Line {
 }
 
 impl Turns {
-    /// For a machine with this many computing threads: two requests for each, so that one reads while another computes.
+    /// For a machine with this many computing threads: two requests for each, so that one reads while another computes, and two for
+    /// the lane that stands by.
     pub(crate) fn new(threads: usize) -> Self {
-        Self { at_once: (threads * 2).max(2), services: Mutex::default() }
+        Self { at_once: threads * 2 + 2, services: Mutex::default() }
     }
 
     /// The queue of a service.

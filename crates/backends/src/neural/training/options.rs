@@ -139,9 +139,8 @@ impl TrainOptions {
         let net =
             parse(&mllib.net.clone().unwrap_or_default(), &format!("{MLLIB}.net")).map_err(Error::BadParameter)?;
         let input = parse(input, "parameters.input").map_err(Error::BadParameter)?.options;
-        let known = |path: &String| {
-            SOLVER_IGNORED.iter().chain(&SOLVER_NOT_YET).any(|key| path.ends_with(&format!(".{key}")))
-        };
+        let known =
+            |path: &String| SOLVER_IGNORED.iter().chain(&SOLVER_NOT_YET).any(|key| path.ends_with(&format!(".{key}")));
         let unknown = solver.unknown.into_iter().filter(|path| !known(path)).chain(net.unknown).collect();
         Ok(Self { mllib, solver: solver.options, net: net.options, input, unknown })
     }
@@ -193,7 +192,8 @@ mod tests {
 
     #[test]
     fn keys_nobody_knows_are_named() {
-        let mllib = json!({"solver": {"iteration": 3, "snapshot_prefix": "m", "lookahead": false}, "net": {"batch": 1}});
+        let mllib =
+            json!({"solver": {"iteration": 3, "snapshot_prefix": "m", "lookahead": false}, "net": {"batch": 1}});
         let options = TrainOptions::parse(&section(mllib), &Section::new()).unwrap();
         assert_eq!(options.unknown, ["parameters.mllib.solver.iteration", "parameters.mllib.net.batch"]);
     }
