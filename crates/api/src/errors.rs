@@ -14,6 +14,10 @@ pub enum ErrorKind {
     Malformed,
     /// A boolean of a query string that is none.
     NotABoolean,
+    /// The token is missing or wrong.
+    Unauthorized,
+    /// Not for this client.
+    Forbidden,
     /// A name that nothing has, where DeepDetect sends no code.
     NotFound,
     /// No such alias.
@@ -40,8 +44,16 @@ pub enum ErrorKind {
     ServiceExists,
     /// An alias, or what it points to, forbids the change.
     AliasConflict,
+    /// No such move.
+    MoveNotFound,
+    /// Another move, or the state of this one, forbids it.
+    MoveConflict,
     /// A queue is full, or the server is stopping.
     Overloaded,
+    /// A request came back to a server that forwarded it, or was forwarded too often.
+    ForwardingLoop,
+    /// Another server did not answer, or answered what it should not.
+    PeerUnreachable,
     /// Too large a body.
     BodyTooLarge,
     /// Content-Encoding that is not spoken here.
@@ -71,10 +83,12 @@ struct Row {
 
 impl ErrorKind {
     /// All rows, in the order of the table.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::NotJson,
         Self::Malformed,
         Self::NotABoolean,
+        Self::Unauthorized,
+        Self::Forbidden,
         Self::NotFound,
         Self::AliasNotFound,
         Self::UnknownLibrary,
@@ -88,7 +102,11 @@ impl ErrorKind {
         Self::OutputNetwork,
         Self::ServiceExists,
         Self::AliasConflict,
+        Self::MoveNotFound,
+        Self::MoveConflict,
         Self::Overloaded,
+        Self::ForwardingLoop,
+        Self::PeerUnreachable,
         Self::BodyTooLarge,
         Self::UnsupportedEncoding,
     ];
@@ -99,6 +117,8 @@ impl ErrorKind {
             Self::NotJson => (400, "BadRequest", None, Silent),
             Self::Malformed => (400, "BadRequest", Some(400), Detail),
             Self::NotABoolean => (400, "Bad request", Some(400), Detail),
+            Self::Unauthorized => (401, "Unauthorized", None, Detail),
+            Self::Forbidden => (403, "Forbidden", None, Detail),
             Self::NotFound => (404, "NotFound", None, Silent),
             Self::AliasNotFound => (404, "NotFound", None, Detail),
             Self::UnknownLibrary => (404, "NotFound", Some(1000), Fixed("Unknown Library")),
@@ -112,7 +132,11 @@ impl ErrorKind {
             Self::OutputNetwork => (404, "Not Found", Some(1009), Fixed("Output Connector Network Error")),
             Self::ServiceExists => (409, "Conflict", Some(1014), Fixed("Service already exists")),
             Self::AliasConflict => (409, "Conflict", None, Detail),
+            Self::MoveNotFound => (404, "NotFound", None, Detail),
+            Self::MoveConflict => (409, "Conflict", None, Detail),
             Self::Overloaded => (503, "Service Unavailable", None, Detail),
+            Self::ForwardingLoop => (508, "Loop Detected", None, Detail),
+            Self::PeerUnreachable => (502, "Bad Gateway", None, Detail),
             Self::BodyTooLarge => (413, "Payload Too Large", None, Detail),
             Self::UnsupportedEncoding => (415, "Unsupported Media Type", None, Detail),
         };
@@ -142,6 +166,8 @@ mod tests {
 NotJson {"code":400,"msg":"BadRequest"} =
 Malformed {"code":400,"msg":"BadRequest","dd_code":400} {"code":400,"msg":"BadRequest","dd_code":400,"dd_msg":"why"}
 NotABoolean {"code":400,"msg":"Bad request","dd_code":400} {"code":400,"msg":"Bad request","dd_code":400,"dd_msg":"why"}
+Unauthorized {"code":401,"msg":"Unauthorized"} {"code":401,"msg":"Unauthorized","dd_msg":"why"}
+Forbidden {"code":403,"msg":"Forbidden"} {"code":403,"msg":"Forbidden","dd_msg":"why"}
 NotFound {"code":404,"msg":"NotFound"} =
 AliasNotFound {"code":404,"msg":"NotFound"} {"code":404,"msg":"NotFound","dd_msg":"why"}
 UnknownLibrary {"code":404,"msg":"NotFound","dd_code":1000,"dd_msg":"Unknown Library"} =
@@ -155,7 +181,11 @@ TrainPredictConflict {"code":409,"msg":"Conflict","dd_code":1008,"dd_msg":"Train
 OutputNetwork {"code":404,"msg":"Not Found","dd_code":1009,"dd_msg":"Output Connector Network Error"} =
 ServiceExists {"code":409,"msg":"Conflict","dd_code":1014,"dd_msg":"Service already exists"} =
 AliasConflict {"code":409,"msg":"Conflict"} {"code":409,"msg":"Conflict","dd_msg":"why"}
+MoveNotFound {"code":404,"msg":"NotFound"} {"code":404,"msg":"NotFound","dd_msg":"why"}
+MoveConflict {"code":409,"msg":"Conflict"} {"code":409,"msg":"Conflict","dd_msg":"why"}
 Overloaded {"code":503,"msg":"Service Unavailable"} {"code":503,"msg":"Service Unavailable","dd_msg":"why"}
+ForwardingLoop {"code":508,"msg":"Loop Detected"} {"code":508,"msg":"Loop Detected","dd_msg":"why"}
+PeerUnreachable {"code":502,"msg":"Bad Gateway"} {"code":502,"msg":"Bad Gateway","dd_msg":"why"}
 BodyTooLarge {"code":413,"msg":"Payload Too Large"} {"code":413,"msg":"Payload Too Large","dd_msg":"why"}
 UnsupportedEncoding {"code":415,"msg":"Unsupported Media Type"} {"code":415,"msg":"Unsupported Media Type","dd_msg":"why"}
 "#;

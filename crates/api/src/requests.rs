@@ -4,9 +4,13 @@
 //! their owners know the keys. An object and a list with that one object are the same thing; `null` and an empty list
 //! are absent.
 
+mod alias;
+
 use std::fmt;
 
 use serde_json::Value;
+
+pub use alias::{PutAlias, ShareRequest};
 
 use crate::{Object, json};
 
@@ -100,17 +104,6 @@ pub struct PredictRequest {
     pub unknown: Vec<String>,
 }
 
-/// Body of PUT /aliases/{name}.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PutAlias {
-    /// The service to point to.
-    pub service: String,
-    /// The service it must point to now.
-    pub expect: Option<String>,
-    /// Rename a service that has the alias's name.
-    pub takeover: bool,
-}
-
 impl CreateRequest {
     /// Reads a body whose text was parsed to `object`.
     ///
@@ -168,20 +161,6 @@ impl PredictRequest {
             data: texts(&mut object, "data")?,
             ids: texts(&mut object, "ids")?,
             unknown: unknown(object, in_parameters),
-        })
-    }
-}
-
-impl PutAlias {
-    /// Reads a parsed body.
-    ///
-    /// # Errors
-    /// [`Malformed`] naming the member that is missing or of another type.
-    pub fn read(mut object: Object) -> Result<Self, Malformed> {
-        Ok(Self {
-            service: text(&mut object, "service")?.ok_or_else(|| missing("service"))?,
-            expect: text(&mut object, "expect")?,
-            takeover: boolean(&mut object, "takeover")?.unwrap_or(false),
         })
     }
 }
@@ -330,11 +309,5 @@ mod tests {
         let read = |body: &str| TrainRequest::read(object(body), body).expect("well-formed").asynchronous;
         assert!(read(r#"{"service":"a"}"#));
         assert!(!read(r#"{"service":"a","async":false}"#));
-    }
-
-    #[test]
-    fn an_alias_may_expect_and_take_over() {
-        let alias = PutAlias::read(object(r#"{"service":"b","expect":"a"}"#)).expect("well-formed");
-        assert_eq!(alias, PutAlias { service: "b".into(), expect: Some("a".into()), takeover: false });
     }
 }

@@ -37,6 +37,9 @@ pub struct ServiceInfo {
     pub labels: Option<Vec<String>>,
     /// `model.repository` as sent.
     pub repository: String,
+    /// Digest of everything that decides an answer, `sha256:…`; left out without a network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Columns of the input; left out while it trains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub width: Option<i64>,

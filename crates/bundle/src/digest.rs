@@ -9,6 +9,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+/// Bytes read at a time.
+pub(crate) const BLOCK: usize = 1 << 17;
+
 /// A sha256, shown as `sha256:<64 lower-case hex digits>`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -25,6 +28,15 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest with these 32 bytes.
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The 64 hex digits alone.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -36,23 +48,60 @@ impl Digest {
     }
 }
 
+/// A digest in the making.
+#[derive(Debug, Clone, Default)]
+pub struct Hasher {
+    state: Sha256,
+    length: u64,
+}
+
+impl Hasher {
+    /// Of nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.state.update(bytes);
+        self.length += bytes.len() as u64;
+    }
+
+    /// How many bytes it has taken.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The digest of what it has taken.
+    pub fn digest(self) -> Digest {
+        Digest(self.state.finalize().into())
+    }
+
+    /// Takes everything that is left of a reader.
+    ///
+    /// # Errors
+    /// Whatever reading gives.
+    pub fn update_reader(&mut self, mut reader: impl Read) -> io::Result<()> {
+        let mut block = vec![0; BLOCK];
+        loop {
+            match reader.read(&mut block) {
+                Ok(0) => return Ok(()),
+                Ok(read) => self.update(&block[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
 /// Size and digest of a file, read once in blocks.
 ///
 /// # Errors
 /// Whatever reading the file gives.
 pub fn hash_file(path: &Path) -> io::Result<(u64, Digest)> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut block = vec![0u8; 1 << 17];
-    let mut size = 0u64;
-    loop {
-        let read = file.read(&mut block)?;
-        if read == 0 {
-            return Ok((size, Digest(hasher.finalize().into())));
-        }
-        hasher.update(&block[..read]);
-        size += read as u64;
-    }
+    let mut hasher = Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok((hasher.length(), hasher.digest()))
 }
 
 impl fmt::Display for Digest {

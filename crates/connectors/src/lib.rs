@@ -5,3 +5,5 @@
 pub mod csv;
 pub mod image;
 mod source;
+
+pub use source::outbound;

@@ -7,6 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 
+/// Requests inside all services of this process: what they share is its cores.
+static EVERYWHERE: AtomicUsize = AtomicUsize::new(0);
+
+/// Requests that wait or run now, of all services of this process.
+pub fn inside_everywhere() -> usize {
+    EVERYWHERE.load(Ordering::Relaxed)
+}
+
 /// Cheap to clone; all clones count together.
 #[derive(Debug, Clone)]
 pub struct Admission {
@@ -33,7 +41,10 @@ impl Admission {
             .inside
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |inside| (inside < self.limit).then_some(inside + 1));
         match admitted {
-            Ok(_) => Ok(Permit(Arc::clone(&self.inside))),
+            Ok(_) => {
+                EVERYWHERE.fetch_add(1, Ordering::Relaxed);
+                Ok(Permit(Arc::clone(&self.inside)))
+            }
             Err(_) => {
                 Err(Error::Overloaded(format!("{} requests are waiting, the most this service takes", self.limit)))
             }
@@ -49,6 +60,7 @@ impl Admission {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
+        EVERYWHERE.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -4,12 +4,14 @@
 //! class names) is returned as a [`Section`] of the connector's own parameters and stored in the repository, where it has
 //! the lowest precedence of all: a reader never has hidden state.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::data::{Batch, DataKind, Dataset, SampleShape};
 use crate::error::Result;
 use crate::labels::Labels;
 use crate::parameters::Section;
+use crate::reach::Reach;
 
 /// One per connector name.
 pub trait Connector: Send + Sync {
@@ -55,6 +57,8 @@ pub struct InputLimits {
     pub connect_timeout_ms: u64,
     /// Redirects followed.
     pub redirects: u32,
+    /// Addresses that URLs in requests may lead to.
+    pub reach: Reach,
     /// Largest `width × height` an image may declare.
     pub image_pixels: u64,
     /// Largest csv file, bytes.
@@ -69,6 +73,7 @@ impl Default for InputLimits {
             fetch_bytes: 64 << 20,
             connect_timeout_ms: 10_000,
             redirects: 5,
+            reach: Reach::default(),
             image_pixels: 100_000_000,
             table_bytes: 4 << 30,
             items: 100_000,
@@ -78,11 +83,27 @@ impl Default for InputLimits {
 
 /// Parameters resolved into settings, ready to read.
 pub trait Reader: Send + Sync {
-    /// Reads the items of a predict, in the order of `data`. `BadInput("missing data")` when there are none.
+    /// Reads the items of a predict, in the order of `data`.
     ///
     /// # Errors
-    /// [`crate::error::Error::BadInput`] naming the item, line or column.
-    fn read(&self, data: &[String]) -> Result<Batch>;
+    /// As [`Reader::read_keeping`].
+    fn read(&self, data: &[String]) -> Result<Batch> {
+        self.read_keeping(data, 0).map(|(batch, _)| batch)
+    }
+
+    /// Reads the items of a predict, in the order of `data`, and keeps what was read: the same items with content in place of
+    /// paths and URLs, at most `most_bytes` of them. With `most_bytes` 0 nobody wants them.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::BadInput`] naming the item, line or column; `BadInput("missing data")` when there are none.
+    fn read_keeping(&self, data: &[String], most_bytes: usize) -> Result<(Batch, Kept)>;
+
+    /// An item that a predict accepts, made up: of the size that the network takes, within the bounds of the training data. The same
+    /// `seed` gives the same item.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::BadInput`] when neither parameters nor network say what items look like.
+    fn example(&self, seed: u64) -> Result<String>;
 
     /// Reads training data: `[train]` or `[train, test]`.
     ///
@@ -95,6 +116,28 @@ pub trait Reader: Send + Sync {
 
     /// Keys of the parameters that this connector does not know, as dotted paths.
     fn unknown_parameters(&self) -> &[String];
+}
+
+/// What reading keeps of the items of a predict.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// They can be read again as they were sent: all of them are content.
+    AsSent,
+    /// With content in place of paths and URLs; directories and files of many items may be more or fewer items than sent.
+    Rewritten(Vec<String>),
+    /// Nothing: nobody asked, it would be too much, or items of a request cannot say the same.
+    Nothing,
+}
+
+/// Without the content, which is somebody's data.
+impl fmt::Debug for Kept {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AsSent => formatter.write_str("AsSent"),
+            Self::Rewritten(items) => write!(formatter, "Rewritten({} items)", items.len()),
+            Self::Nothing => formatter.write_str("Nothing"),
+        }
+    }
 }
 
 /// A named test set.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::backend::{Backend, EngineOptions};
 use crate::connector::{Connector, InputLimits};
 use crate::error::{Error, Result};
+use crate::repository::Roots;
 
 /// Set once, when the server starts.
 #[derive(Clone)]
@@ -20,8 +21,12 @@ pub struct Environment {
     pub limits: Arc<InputLimits>,
     /// Requests of one service that may wait and run at once.
     pub queue_limit: usize,
+    /// Recent inputs kept in memory per service, bytes; 0: none.
+    pub capture_bytes: usize,
     /// Refuse unknown parameters instead of logging them.
     pub strict: bool,
+    /// Where repositories may be.
+    pub repository_roots: Roots,
     /// Where services and aliases are recorded.
     pub state_directory: PathBuf,
 }

@@ -64,6 +64,18 @@ pub enum Error {
     /// A change of an alias, or of what it points to, that the present state forbids.
     #[error("{0}")]
     AliasConflict(String),
+    /// No such move.
+    #[error("move not found: {0}")]
+    MoveNotFound(String),
+    /// A move that the present state forbids: another goes on, or this one is over.
+    #[error("{0}")]
+    MoveConflict(String),
+    /// Another server cannot be reached, or answers what it should not.
+    #[error("{0}")]
+    Peer(String),
+    /// Something this server does for nobody, or not for this caller.
+    #[error("{0}")]
+    Forbidden(String),
     /// `mllib` names nothing in this server.
     #[error("unknown mllib: {0}")]
     UnknownBackend(String),

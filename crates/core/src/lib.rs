@@ -7,7 +7,9 @@
 pub mod admission;
 pub mod backend;
 pub mod cancel;
+pub mod capture;
 pub mod catalogue;
+pub mod comparison;
 pub mod connector;
 pub mod data;
 pub mod environment;
@@ -16,12 +18,21 @@ pub mod files;
 pub mod job;
 pub mod labels;
 pub mod measure;
+pub mod migration;
 pub mod name;
 pub mod output;
 pub mod outputs;
 pub mod parameters;
+pub mod percent;
+pub mod priority;
 pub mod progress;
+pub mod reach;
 pub mod repository;
 pub mod service;
+pub mod shadow;
 pub mod statistics;
 pub mod tensor;
+pub mod warming;
+
+#[cfg(test)]
+mod stage;

@@ -1,4 +1,4 @@
-//! Names of services and aliases: one namespace, parsed once.
+//! Names of services and aliases, one namespace, and of peers; parsed once.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -10,6 +10,8 @@ use crate::error::{Error, Fault};
 
 /// Longest name, bytes.
 const LIMIT: usize = 200;
+/// Longest name of a peer, bytes.
+const PEER_LIMIT: usize = 64;
 
 /// A name as it is stored and shown: ASCII lower-cased byte by byte, other UTF-8 kept (contract.md 1.0).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,22 +25,72 @@ impl ServiceName {
     /// [`Error::EmptyName`]; [`Error::InvalidName`] for `.`, `..`, a control character, a slash or backslash, or more than
     /// 200 bytes: names appear in URLs, logs and directories.
     pub fn parse(name: &str) -> Result<Self, Error> {
-        let refuse = |reason: &str| Err(Error::InvalidName(Fault::at("service", reason)));
         if name.is_empty() {
             return Err(Error::EmptyName);
         }
-        if name.len() > LIMIT {
-            return refuse(&format!("a name has at most {LIMIT} bytes, found {}", name.len()));
-        }
-        if name == "." || name == ".." || name.chars().any(|c| c.is_control() || c == '/' || c == '\\') {
-            return refuse("a name has no slash, backslash or control character and is not . or ..");
-        }
+        check(name).map_err(|reason| Error::InvalidName(Fault::at("service", reason)))?;
         Ok(Self(name.to_ascii_lowercase().into()))
     }
 
     /// The lower-cased text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// What no name may be.
+fn check(name: &str) -> Result<(), String> {
+    if name.len() > LIMIT {
+        return Err(format!("a name has at most {LIMIT} bytes, found {}", name.len()));
+    }
+    if name == "." || name == ".." || name.chars().any(|c| c.is_control() || c == '/' || c == '\\') {
+        return Err("a name has no slash, backslash or control character and is not . or ..".to_owned());
+    }
+    Ok(())
+}
+
+/// The name of another server in the configuration of this one, as written there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PeerName(Arc<str>);
+
+impl PeerName {
+    /// Checks a name: letters, digits, `-`, `_` and `.`, so that it can stand before a slash and in a file of TOML.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] for anything else, and for more than 64 bytes.
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.is_empty() || name.len() > PEER_LIMIT || !name.bytes().all(allowed) {
+            let reason = format!("a peer's name of letters, digits, \"-\", \"_\" and \".\" expected, found {name:?}");
+            return Err(Error::InvalidName(Fault::at("peer", reason)));
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PeerName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for PeerName {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self, Error> {
+        Self::parse(&name)
+    }
+}
+
+impl From<PeerName> for String {
+    fn from(name: PeerName) -> Self {
+        name.0.as_ref().to_owned()
     }
 }
 

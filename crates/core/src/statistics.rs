@@ -8,6 +8,7 @@ use std::time::Duration;
 pub struct Statistics {
     successes: AtomicU64,
     failures: AtomicU64,
+    faults: AtomicU64,
     items: AtomicU64,
     transform_us: AtomicU64,
     predict_us: AtomicU64,
@@ -40,6 +41,16 @@ impl Statistics {
         let counter = if success { &self.successes } else { &self.failures };
         counter.fetch_add(1, Ordering::Relaxed);
         self.predict_us.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// Counts a predict that failed by the service's own fault, not its client's.
+    pub fn faulted(&self) {
+        self.faults.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Predicts that failed by the service's own fault.
+    pub fn faults(&self) -> u64 {
+        self.faults.load(Ordering::Relaxed)
     }
 
     /// The counters now. Each is exact; together they may be a request apart.

@@ -5,11 +5,16 @@
 
 mod catalog;
 mod cli;
+mod config;
 mod demo;
+mod host;
 mod http;
 mod logging;
+mod peer;
 mod serve;
 mod start_list;
+mod tls;
+mod token;
 
 use std::process::ExitCode;
 
@@ -22,6 +27,21 @@ fn main() -> ExitCode {
             serve::run(&options)
         }
         Command::Demo => exit_code("demo", demo::run()),
+        Command::Move(options) => exit_code("move", cli::moves::make(&options)),
+        Command::Plan(options) => exit_code("plan", cli::moves::plan(&options)),
+        Command::Apply(options) => exit_code("apply", cli::moves::apply(&options)),
+        Command::Moves(options) => exit_code("moves", cli::moves::list(&options)),
+        Command::Promote(options) => exit_code("promote", cli::moves::act("promote", &options)),
+        Command::Abort(options) => exit_code("abort", cli::moves::act("abort", &options)),
+        Command::Resume(options) => exit_code("resume", cli::moves::act("resume", &options)),
+        Command::Rollback(options) => exit_code("rollback", cli::moves::roll_back(&options)),
+        Command::Verify(options) => exit_code("verify", cli::moves::verify(&options)),
+        Command::Services(options) => exit_code("services", cli::listing::services(&options)),
+        Command::Aliases(options) => exit_code("aliases", cli::listing::aliases(&options)),
+        Command::Peers(options) => {
+            logging::start();
+            exit_code("peers", cli::peers::run(&options))
+        }
         Command::Engine { command } => exit_code("engine", cli::engine::run(&command)),
     }
 }

@@ -1,26 +1,39 @@
 //! The life of a server: bind, bring services back, make the calls of the start list, serve, drain, stop.
 
+mod access;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
 use dede_backends::neural::engine;
+use dede_bundle::store::BlobStore;
 use dede_core::backend::EngineOptions;
 use dede_core::catalogue::Catalogue;
 use dede_core::connector::InputLimits;
 use dede_core::environment::Environment;
+use dede_core::migration::{Moves, Surroundings};
+use dede_core::reach::Reach;
+use dede_core::repository::Roots;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::catalog::{BACKENDS, CONNECTORS};
 use crate::cli::ServeOptions;
+use crate::config::Configuration;
+use crate::host;
 use crate::http::connection;
 use crate::http::{HttpSettings, Server, router};
+use crate::peer::Peers;
+use crate::peer::source::ConfiguredPeers;
 use crate::start_list;
+use crate::tls::Certificates;
+use crate::token::Token;
 
 /// How often samples of histograms are collected.
 const METRICS_INTERVAL: Duration = Duration::from_secs(5);
@@ -60,20 +73,25 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
 
 async fn serve(options: &ServeOptions) -> Result<(), String> {
     let mut signals = Signals::listen()?;
-    let limits = Arc::new(input_limits(options));
-    let server = Server::new(http_settings(options, &limits)?)?;
+    let configuration = Arc::new(Configuration::load(options.config.config.as_deref())?);
+    let token = access::token(&options.access)?;
+    let certificates = access::certificates(&options.access)?;
     let listener = connection::listen(&options.host, options.port)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    access::tell(address, token.is_some(), &configuration);
+    let limits = Arc::new(input_limits(options, address));
+    let server = Server::new(http_settings(options, token, &configuration, &limits)?)?;
     let (stop, stopped) = watch::channel(false);
-    let connections = tokio::spawn(accept(listener, Arc::clone(&server), stopped));
+    let connections = tokio::spawn(accept(listener, certificates, Arc::clone(&server), stopped));
     tokio::spawn(collect_metrics(Arc::clone(&server)));
 
     let environment = environment(options, limits, address)?;
     let started = tokio::select! {
-        started = bring_back(environment, options) => started?,
+        started = bring_back(environment, configuration, options) => started?,
         () = signals.next() => return Ok(()),
     };
-    server.open(Arc::clone(&started));
+    let (started, moves) = started;
+    server.open(Arc::clone(&started), moves);
     announce(address);
     signals.next().await;
     drain(&server, &started, signals, options).await;
@@ -83,11 +101,16 @@ async fn serve(options: &ServeOptions) -> Result<(), String> {
     Ok(())
 }
 
-async fn accept(listener: TcpListener, server: Arc<Server>, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    listener: TcpListener,
+    certificates: Option<Arc<Certificates>>,
+    server: Arc<Server>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let stop = async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    connection::serve(listener, router(&server), stop).await;
+    connection::serve(listener, certificates, router(&server), stop).await;
 }
 
 async fn collect_metrics(server: Arc<Server>) {
@@ -97,18 +120,32 @@ async fn collect_metrics(server: Arc<Server>) {
     }
 }
 
-/// Opens the state directory, loads what it records, and makes the calls of the start list.
-async fn bring_back(environment: Environment, options: &ServeOptions) -> Result<Arc<Catalogue>, String> {
+/// Opens the state directory, loads what it records, makes the calls of the start list, and takes up moves.
+async fn bring_back(
+    environment: Environment,
+    configuration: Arc<Configuration>,
+    options: &ServeOptions,
+) -> Result<(Arc<Catalogue>, Arc<Moves>), String> {
     let list = options.service_start_list.clone();
     let go_on = options.service_start_list_no_exit_on_failure;
     let work = move || {
-        let state = environment.state_directory.display().to_string();
-        let catalogue = Catalogue::start(environment)
-            .map_err(|error| format!("cannot start on state directory {state}: {error}"))?;
+        let directory = environment.state_directory.clone();
+        let engine = environment.engine.engine.clone();
+        let failed =
+            |error: &dyn std::fmt::Display| format!("cannot start on state directory {}: {error}", directory.display());
+        let catalogue = Catalogue::start(environment).map_err(|error| failed(&error))?;
         if let Some(list) = list {
             start_list::run(&list, &catalogue, go_on)?;
         }
-        Ok(catalogue)
+        let store = BlobStore::open(&directory.join("blobs")).map_err(|error| failed(&error))?;
+        let moves = Moves::start(Surroundings {
+            catalogue: Arc::clone(&catalogue),
+            store: Arc::new(store),
+            peers: Arc::new(ConfiguredPeers(configuration)),
+            host: host::describe(engine.as_deref()),
+            directory: directory.clone(),
+        });
+        Ok((catalogue, moves.map_err(|error| failed(&error))?))
     };
     tokio::task::spawn_blocking(work).await.map_err(|_| "a bug while starting, see above".to_owned())?
 }
@@ -158,25 +195,33 @@ impl Signals {
     }
 }
 
-fn http_settings(options: &ServeOptions, limits: &Arc<InputLimits>) -> Result<HttpSettings, String> {
+fn http_settings(
+    options: &ServeOptions,
+    token: Option<Token>,
+    configuration: &Arc<Configuration>,
+    limits: &Arc<InputLimits>,
+) -> Result<HttpSettings, String> {
     let allow_origin = options.allow_origin.as_deref().filter(|origin| !origin.is_empty());
     let allow_origin = allow_origin.map(HeaderValue::from_str).transpose();
     Ok(HttpSettings {
         allow_origin: allow_origin.map_err(|_| "--allow-origin cannot be sent in a header".to_owned())?,
+        token,
         body_limit: options.limits.max_body << 20,
         requests: options.limits.max_requests.get(),
         threads: options.threads(),
         strict: options.strict,
         limits: Arc::clone(limits),
+        peers: Peers::new(Arc::clone(configuration)),
     })
 }
 
-fn input_limits(options: &ServeOptions) -> InputLimits {
+fn input_limits(options: &ServeOptions, address: SocketAddr) -> InputLimits {
     let limits = &options.limits;
     InputLimits {
         fetch_bytes: limits.max_fetch << 20,
         connect_timeout_ms: limits.connect_timeout * 1000,
         redirects: limits.max_redirects,
+        reach: Reach::new(address.ip().is_loopback(), options.access.allow_fetch.clone()),
         image_pixels: limits.max_image * 1_000_000,
         table_bytes: limits.max_table << 20,
         items: limits.max_items,
@@ -188,13 +233,27 @@ fn environment(options: &ServeOptions, limits: Arc<InputLimits>, address: Socket
     if let Some(name) = &options.engine {
         engine::select(Some(name)).map_err(|error| error.to_string())?;
     }
+    let state_directory = options.state_directory(address.port())?;
     Ok(Environment {
         connectors: CONNECTORS,
         backends: BACKENDS,
         engine: EngineOptions { threads, concurrency: threads + SPARE_LANES, engine: options.engine.clone() },
         limits,
         queue_limit: options.limits.queue.get(),
+        capture_bytes: usize::try_from(options.capture.saturating_mul(1 << 20)).unwrap_or(usize::MAX),
         strict: options.strict,
-        state_directory: options.state_directory(address.port())?,
+        repository_roots: repository_roots(&options.access.repository_root, &state_directory)?,
+        state_directory,
     })
+}
+
+/// The directories that repositories are confined to, if any were named; what moves bring is always beneath the state directory.
+fn repository_roots(named: &[PathBuf], state_directory: &Path) -> Result<Roots, String> {
+    let mut roots = named.to_vec();
+    if !roots.is_empty() {
+        let brought = state_directory.join("repositories");
+        std::fs::create_dir_all(&brought).map_err(|error| format!("create {}: {error}", brought.display()))?;
+        roots.push(brought);
+    }
+    Roots::new(&roots).map_err(|error| format!("--repository-root: {error}"))
 }

@@ -76,7 +76,7 @@ fn predict(body: &str, catalogue: &Catalogue) -> Result<(), String> {
     let request = PredictRequest::read(object).map_err(|error| error.to_string())?;
     let service = catalogue.resolve(&request.service).map_err(|error| error.to_string())?.service;
     let call = PredictCall { parameters: sections(request.parameters), data: request.data, ids: request.ids };
-    service.predict(call).map(drop).map_err(|error| error.to_string())
+    service.predict(&call).map(drop).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! What the tests and benchmarks of the other crates share: fixtures, generated networks, tolerant comparison of JSON,
-//! conformance suites for the two seams, and a load generator.
+//! conformance suites for the two seams, services without a server, and a load generator.
 //!
 //! Unpublished, a development dependency only. It knows the seams of `dede-core` and must not know any connector, backend
 //! or the server.
@@ -10,3 +10,4 @@ pub mod fixtures;
 pub mod http;
 pub mod load;
 pub mod networks;
+pub mod services;

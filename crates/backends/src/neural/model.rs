@@ -12,6 +12,7 @@ use dede_core::backend::{Model, ModelDescription, PredictOptions, Task};
 use dede_core::data::{SampleShape, Samples};
 use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
+use dede_core::priority;
 use dede_core::tensor::Tensor;
 
 use super::engine::Array;
@@ -100,8 +101,9 @@ impl NeuralModel {
                 let _ = result.set(self.batch(loaded, samples, &plan, index));
             }
         };
+        let threads = if priority::gives_way() { 1 } else { plan.threads };
         std::thread::scope(|scope| {
-            (1..plan.threads).for_each(|_| drop(scope.spawn(work)));
+            (1..threads).for_each(|_| drop(scope.spawn(work)));
             work();
         });
         let lost = || Err(Error::Internal("a batch was not computed".into()));

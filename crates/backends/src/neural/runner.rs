@@ -2,12 +2,15 @@
 //!
 //! As many runs go on at once as there are lanes, each on one thread. A run that is alone on the machine gets all threads,
 //! and runs that have to wait anyway are joined into one batch, each only where a measurement at loading said that it pays.
-//! Nobody ever waits for company. It must not know samples or services.
+//! Nobody ever waits for company. Runs of threads that give way use one thread, never the last free lane, and do not count as
+//! company. It must not know samples or services.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use dede_core::priority;
 
 use super::engine::{Array, EngineError, Session, Values, Width};
 
@@ -28,12 +31,17 @@ const COMPANY_LASTS: Duration = Duration::from_millis(100);
 pub(super) struct Runner {
     session: Box<dyn Session>,
     habit: Habit,
+    lanes: usize,
     queue: Mutex<Queue>,
+    /// A lane came free that nobody waited for in turn.
+    spare: Condvar,
 }
 
 struct Queue {
     free_lanes: usize,
     waiting: VecDeque<Arc<Ticket>>,
+    /// Runs that give way and wait for a spare lane.
+    giving_way: usize,
 }
 
 /// A run that waits for a lane.
@@ -55,8 +63,9 @@ enum Turn {
 impl Runner {
     /// A network that at most `lanes` requests run on at once.
     pub(super) fn new(session: Box<dyn Session>, lanes: usize, habit: Habit) -> Self {
-        let queue = Queue { free_lanes: lanes.max(1), waiting: VecDeque::new() };
-        Self { session, habit, queue: Mutex::new(queue) }
+        let lanes = lanes.max(1);
+        let queue = Queue { free_lanes: lanes, waiting: VecDeque::new(), giving_way: 0 };
+        Self { session, habit, lanes, queue: Mutex::new(queue), spare: Condvar::new() }
     }
 
     /// What was measured.
@@ -69,6 +78,10 @@ impl Runner {
     /// # Errors
     /// [`EngineError`] of the engine.
     pub(super) fn run(&self, batch: Array) -> Result<Vec<Array>, EngineError> {
+        if priority::gives_way() {
+            let _lane = self.spare_lane();
+            return self.session.run(vec![batch], Width::One);
+        }
         let mut queue = lock(&self.queue);
         if queue.free_lanes > 0 {
             queue.free_lanes -= 1;
@@ -81,6 +94,18 @@ impl Runner {
         queue.waiting.push_back(Arc::clone(&ticket));
         drop(queue);
         self.wait(&ticket)
+    }
+
+    /// Waits until a lane is free that nobody else may need at once: the only one, or not the last.
+    fn spare_lane(&self) -> Lane<'_> {
+        let mut queue = lock(&self.queue);
+        while queue.free_lanes < self.lanes.min(2) {
+            queue.giving_way += 1;
+            queue = self.spare.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.giving_way -= 1;
+        }
+        queue.free_lanes -= 1;
+        Lane(self)
     }
 
     fn wait(&self, ticket: &Ticket) -> Result<Vec<Array>, EngineError> {
@@ -141,6 +166,9 @@ impl Runner {
         let mut queue = lock(&self.queue);
         let Some(leader) = queue.waiting.pop_front() else {
             queue.free_lanes += 1;
+            if queue.giving_way > 0 {
+                self.spare.notify_one();
+            }
             return;
         };
         let mut turn = lock(&leader.turn);

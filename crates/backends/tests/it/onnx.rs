@@ -189,6 +189,11 @@ fn weights_in_other_files_must_lie_beside_the_model() {
             let text = refusal(open(&Backend, directory.path(), &request));
             assert!(text.contains("m.onnx") && text.contains(location), "{text}");
         }
+        let directory = repository(&[("m.onnx", external("link.data"))]);
+        let outside = repository(&[("w.data", weights.clone())]);
+        std::os::unix::fs::symlink(outside.path().join("w.data"), directory.path().join("link.data")).expect("linked");
+        let text = refusal(open(&Backend, directory.path(), &request));
+        assert!(text.contains("link.data"), "{text}");
     }
 }
 

@@ -8,14 +8,14 @@ use dede_core::error::{Error, Result};
 use super::options::Settings;
 use super::records::{self, Dialect, Record};
 use super::row::Place;
-use crate::source::{Fetcher, Origin};
+use crate::source::{Fetcher, Origin, read_file};
 
 /// A table as it was named in the request.
 #[derive(Debug)]
 pub(super) enum Source<'a> {
     /// A file of this machine.
     File(&'a str, PathBuf),
-    /// Fetched from a URL.
+    /// In memory: fetched from a URL, or loaded.
     Fetched(&'a str, Vec<u8>),
     /// Strings of the request, from this 0-based item on.
     Lines(usize, &'a [String]),
@@ -68,6 +68,20 @@ impl<'a> Source<'a> {
             return Err(refused(format!("{} bytes, at most {most_bytes} are read", metadata.len())));
         }
         Ok(Self::File(item, path))
+    }
+
+    /// Takes a file into memory, so that what is read and what is kept is the same; its text, unless it is longer than
+    /// `most_bytes` or no text. Lines are in memory already.
+    pub(super) fn load(&mut self, most_bytes: usize) -> Option<&str> {
+        if let Self::File(name, path) = self {
+            let mut bytes = Vec::new();
+            read_file(path, most_bytes as u64, &mut bytes).ok()?;
+            *self = Self::Fetched(name, bytes);
+        }
+        match self {
+            Self::Fetched(_, bytes) if bytes.len() <= most_bytes => std::str::from_utf8(bytes).ok(),
+            Self::Fetched(..) | Self::File(..) | Self::Lines(..) => None,
+        }
     }
 
     /// Calls `take` with every line, the header included, and where it stands.

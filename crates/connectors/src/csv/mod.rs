@@ -5,6 +5,7 @@
 //! networks: whether labels are classes or values follows from the data and from `ReaderContext::regression`.
 
 mod categories;
+mod example;
 mod fit;
 mod input;
 mod labels;
@@ -19,7 +20,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use dede_core::connector::{Connector, Fitted, Reader, ReaderContext};
+use dede_core::connector::{Connector, Fitted, Kept, Reader, ReaderContext};
 use dede_core::data::{Batch, DataKind, SampleShape};
 use dede_core::error::Result;
 
@@ -55,8 +56,12 @@ struct CsvReader {
 }
 
 impl Reader for CsvReader {
-    fn read(&self, data: &[String]) -> Result<Batch> {
-        self.predictor.read(data)
+    fn read_keeping(&self, data: &[String], most_bytes: usize) -> Result<(Batch, Kept)> {
+        self.predictor.read_keeping(data, most_bytes)
+    }
+
+    fn example(&self, seed: u64) -> Result<String> {
+        self.predictor.example(seed)
     }
 
     fn fit(&self, data: &[String]) -> Result<Fitted> {

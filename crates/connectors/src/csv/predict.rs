@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 
+use dede_core::connector::Kept;
 use dede_core::data::Batch;
 use dede_core::error::{Error, Fault, Result};
 
 use super::input::{self, Source};
 use super::layout::{Layout, Role, missing_bounds};
 use super::options::Settings;
-use super::records::Record;
+use super::records::{self, Record};
 use super::row::{Place, parse_number};
 use super::table::Rows;
 
@@ -91,19 +92,29 @@ impl Predictor {
         self.trained.as_ref().map(|trained| trained.all.width)
     }
 
-    /// Reads all items.
+    /// What the training data says of lines, if it is known: columns and, where bounds fit by name, scales; then the ways of writing them,
+    /// features alone first.
+    pub(super) fn trained(&self) -> Option<(&Layout, &Layout)> {
+        self.trained.as_ref().map(|trained| (&trained.all, &trained.forms[0]))
+    }
+
+    /// Reads all items, and keeps up to `most_bytes` of them.
     ///
     /// # Errors
     /// [`Error::BadInput`] naming the item, line and column.
-    pub(super) fn read(&self, data: &[String]) -> Result<Batch> {
+    pub(super) fn read_keeping(&self, data: &[String], most_bytes: usize) -> Result<(Batch, Kept)> {
         if data.is_empty() {
             return Err(Error::bad_input("missing data"));
         }
+        let mut kept = Kept::AsSent;
         let mut collected: Option<Rows> = None;
         let mut lines: Option<Cow<'_, Layout>> = None;
         for index in 0..data.len() {
-            let source = Source::of_item(data, index, &self.settings)?;
+            let mut source = Source::of_item(data, index, &self.settings)?;
             let is_line = matches!(source, Source::Lines(..));
+            if !is_line {
+                kept = if data.len() == 1 { self.kept(&mut source, most_bytes) } else { Kept::Nothing };
+            }
             let mut layout = if is_line { lines.take() } else { None };
             let read = source.for_each(self.settings.dialect, |place, record| {
                 let known = match &layout {
@@ -127,10 +138,23 @@ impl Predictor {
         match collected {
             Some(rows) if rows.len() > 0 => {
                 let as_values = rows.labels().are_values(self.settings.regression);
-                rows.into_batch(as_values)
+                Ok((rows.into_batch(as_values)?, kept))
             }
             Some(_) | None => Err(Error::bad_input("no data could be found")),
         }
+    }
+
+    /// A table as an item of its own. Its first line is a header whatever it says, and that of an item only when it is seen to be one:
+    /// other tables cannot be written as items.
+    fn kept(&self, source: &mut Source<'_>, most_bytes: usize) -> Kept {
+        let Some(text) = source.load(most_bytes) else { return Kept::Nothing };
+        let mut is_header = false;
+        let first = text.lines().next().unwrap_or_default();
+        let looked = records::of_text(first, self.settings.dialect, |record| {
+            is_header = self.is_header(record.fields);
+            Ok(())
+        });
+        if looked.is_ok() && is_header { Kept::Rewritten(vec![text.to_owned()]) } else { Kept::Nothing }
     }
 
     fn push(&self, rows: &mut Option<Rows>, layout: &Layout, place: Place<'_>, record: Record<'_>) -> Result<()> {
@@ -196,7 +220,7 @@ impl Predictor {
     }
 
     /// Checks a layout against the network and scales it, by position where it is not scaled by name already.
-    fn finished<'l>(&self, layout: Cow<'l, Layout>) -> Result<Cow<'l, Layout>> {
+    pub(super) fn finished<'l>(&self, layout: Cow<'l, Layout>) -> Result<Cow<'l, Layout>> {
         if let Some(expected) = self.settings.network_columns
             && expected != layout.width
         {

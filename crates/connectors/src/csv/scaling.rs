@@ -62,6 +62,15 @@ impl Bounds {
         if divisor == 0.0 || !divisor.is_finite() { Scale::NONE } else { Scale { offset: first, divisor } }
     }
 
+    /// The values that column `index` usually has.
+    pub(super) fn range(&self, index: usize) -> (f64, f64) {
+        let (first, second) = (self.first[index], self.second[index]);
+        match self.kind {
+            ScaleType::MinMax => (first, second),
+            ScaleType::ZNorm => (first - 2.0 * second.sqrt(), first + 2.0 * second.sqrt()),
+        }
+    }
+
     /// The two parameters, as they are answered and stored.
     pub(super) fn write(&self, section: &mut Section) {
         let [first, second] = self.kind.keys();

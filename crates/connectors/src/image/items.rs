@@ -11,8 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use dede_core::connector::InputLimits;
 use dede_core::data::Image;
 use dede_core::error::{Error, Result};
+use dede_core::priority;
 use rayon::prelude::*;
 
+use super::keeping::Keeper;
 use super::options::Settings;
 use super::pipeline::{self, Failure};
 use crate::source::{Fetcher, Origin, read_file};
@@ -127,31 +129,38 @@ fn entries(path: &Path, most: usize) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// `BadInput` for the first item, in order, that cannot be read.
-pub(super) fn read(items: &[Item<'_>], settings: &Settings, fetcher: &Fetcher) -> Result<Vec<Image>> {
-    let work = |item: &Item<'_>| read_one(item, settings, fetcher);
+pub(super) fn read(
+    items: &[Item<'_>],
+    settings: &Settings,
+    fetcher: &Fetcher,
+    keeper: &Keeper<'_>,
+) -> Result<Vec<Image>> {
+    let work = |index: usize| read_one(&items[index], settings, fetcher, |bytes| keeper.keep(index, bytes));
     let results: Vec<Result<Image>> = if items.iter().any(|item| matches!(item.place, Place::Url(_))) {
-        on_threads(items, work)
-    } else if let [item] = items {
-        vec![work(item)]
+        on_threads(items.len(), work)
+    } else if items.len() == 1 || priority::gives_way() {
+        (0..items.len()).map(work).collect()
     } else {
-        items.par_iter().with_max_len(1).map(work).collect()
+        (0..items.len()).into_par_iter().with_max_len(1).map(work).collect()
     };
     results.into_iter().collect()
 }
 
-/// Works on items on a few threads of their own, in order.
-fn on_threads<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+/// Works on so many items on a few threads of their own, in order.
+fn on_threads<R: Send>(items: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
         let run = || {
             let mut done = Vec::new();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(item) = items.get(at) else { return done };
-                done.push((at, work(item)));
+                if at >= items {
+                    return done;
+                }
+                done.push((at, work(at)));
             }
         };
-        let threads: Vec<_> = (0..FETCHES.min(items.len())).map(|_| scope.spawn(run)).collect();
+        let threads: Vec<_> = (0..FETCHES.min(items)).map(|_| scope.spawn(run)).collect();
         let joined =
             |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         threads.into_iter().flat_map(joined).collect()
@@ -165,19 +174,28 @@ fn on_threads<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> V
 /// # Errors
 /// As [`read`].
 pub(super) fn read_path(path: &Path, settings: &Settings) -> Result<Image> {
-    let max_bytes = settings.max_pixels.saturating_mul(PIXEL_BYTES).saturating_add(HEADER_BYTES);
-    let shown = path.to_string_lossy();
-    let mut bytes = Vec::new();
-    read_file(path, max_bytes, &mut bytes).map_err(|cause| unreadable(&shown, &cause))?;
-    process(&bytes, settings, &shown)
+    process(&content(path, settings)?, settings, &path.to_string_lossy())
 }
 
-fn read_one(item: &Item<'_>, settings: &Settings, fetcher: &Fetcher) -> Result<Image> {
+fn content(path: &Path, settings: &Settings) -> Result<Vec<u8>> {
+    let max_bytes = settings.max_pixels.saturating_mul(PIXEL_BYTES).saturating_add(HEADER_BYTES);
+    let mut bytes = Vec::new();
+    read_file(path, max_bytes, &mut bytes).map_err(|cause| unreadable(&path.to_string_lossy(), &cause))?;
+    Ok(bytes)
+}
+
+/// Reads one item; `keep` is shown the content of what is not content already.
+fn read_one(item: &Item<'_>, settings: &Settings, fetcher: &Fetcher, keep: impl Fn(&[u8])) -> Result<Image> {
     match &item.place {
-        Place::Path(path) => read_path(path, settings),
+        Place::Path(path) => {
+            let bytes = content(path, settings)?;
+            keep(&bytes);
+            process(&bytes, settings, &path.to_string_lossy())
+        }
         Place::Url(url) => {
             let fetched = fetcher.fetch(url);
             let bytes = fetched.map_err(|reason| Error::bad_input(format!("Could not read image(s): {reason}")))?;
+            keep(&bytes);
             process(&bytes, settings, url)
         }
         Place::Inline(text) => match STANDARD.decode(text) {

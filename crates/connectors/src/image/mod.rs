@@ -6,10 +6,12 @@
 mod colour;
 mod dataset;
 mod decode;
+mod example;
 #[cfg(test)]
 mod expected;
 mod geometry;
 mod items;
+mod keeping;
 mod options;
 mod pipeline;
 mod raster;
@@ -18,11 +20,12 @@ mod training;
 
 use std::sync::Arc;
 
-use dede_core::connector::{Connector, Fitted, InputLimits, Reader, ReaderContext};
+use dede_core::connector::{Connector, Fitted, InputLimits, Kept, Reader, ReaderContext};
 use dede_core::data::{Batch, DataKind, SampleShape, Samples, Targets};
 use dede_core::error::Result;
 use dede_core::labels::Labels;
 
+use self::keeping::Keeper;
 use self::options::Settings;
 use crate::source::Fetcher;
 
@@ -47,6 +50,7 @@ impl Connector for ImageConnector {
             unknown,
             fetcher,
             labels: context.labels.clone(),
+            network: context.shape,
             regression: context.regression,
             limits: Arc::clone(&context.limits),
         }))
@@ -59,19 +63,27 @@ struct ImageReader {
     unknown: Vec<String>,
     fetcher: Fetcher,
     labels: Labels,
+    /// What the network takes, where it is known.
+    network: Option<SampleShape>,
     regression: bool,
     limits: Arc<InputLimits>,
 }
 
 impl Reader for ImageReader {
-    fn read(&self, data: &[String]) -> Result<Batch> {
+    fn read_keeping(&self, data: &[String], most_bytes: usize) -> Result<(Batch, Kept)> {
         let items = items::expand(data, &self.limits)?;
-        let images = items::read(&items, &self.settings, &self.fetcher)?;
+        let keeper = Keeper::new(&items, most_bytes);
+        let images = items::read(&items, &self.settings, &self.fetcher, &keeper)?;
+        let kept = keeper.finish();
         let classes: Option<Vec<&str>> = items.iter().map(|item| item.class.as_deref()).collect();
         let targets = classes.map(|names| Targets::Classes(training::class_ids(&names, &self.labels).0));
         let uris = items.into_iter().map(|item| item.uri).collect();
         let normalization = self.settings.normalization.clone();
-        Ok(Batch { samples: Samples::Images { images, normalization }, uris, targets })
+        Ok((Batch { samples: Samples::Images { images, normalization }, uris, targets }, kept))
+    }
+
+    fn example(&self, seed: u64) -> Result<String> {
+        example::example(&self.settings, self.network, seed)
     }
 
     fn fit(&self, data: &[String]) -> Result<Fitted> {

@@ -1,4 +1,5 @@
 //! Tests of the connectors through their seam: one binary, one module per topic.
 
+mod capture;
 mod conformance;
 mod image;

@@ -1,64 +1,166 @@
-//! An alias: a stable name that clients predict under, and where it pointed when.
+//! An alias: a stable name that clients predict under, where it points, and where it pointed when.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::ServiceName;
+use super::traffic::Traffic;
+use crate::migration::MoveId;
+use crate::name::{PeerName, ServiceName};
+use crate::percent::Percent;
 use crate::service::ServiceId;
+use crate::shadow::ShadowCounts;
 
 /// Steps of history that are kept.
 const KEPT_STEPS: usize = 100;
 
 /// Where a name points. The history is never empty: its last step is the present.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Alias {
     /// The stable name.
     pub name: ServiceName,
-    /// Grows by one each time the alias is pointed anywhere.
+    /// Grows by one each time the target, the canary or the shadow changes.
     pub generation: u64,
     /// Oldest first.
     pub history: Vec<Step>,
+    /// Who answers a part of the requests.
+    pub canary: Option<Share>,
+    /// Who gets copies of a part of the requests.
+    pub shadow: Option<Share>,
+    /// What runs for it; the same for as long as the alias lives.
+    pub(super) traffic: Arc<Traffic>,
 }
 
 /// One step of an alias.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// The generation it began.
     pub generation: u64,
-    /// The target, which keeps its identity when it is renamed.
-    pub service: ServiceId,
-    /// The target's name then.
-    pub name: ServiceName,
+    /// Where it pointed.
+    pub target: Target,
     /// When, in seconds since 1970.
     pub at_s: u64,
+    /// The move that pointed it there, if one did.
+    pub by: Option<MoveId>,
+}
+
+/// What an alias can point to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A service of this server.
+    Service {
+        /// Stays when the service is renamed.
+        id: ServiceId,
+        /// The name it had then.
+        name: ServiceName,
+    },
+    /// A service of another server, which requests are forwarded to.
+    Peer {
+        /// The server, by its name in the configuration.
+        peer: PeerName,
+        /// The name of the service there.
+        service: ServiceName,
+    },
+}
+
+/// A service of this server and its part of an alias's requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// The service.
+    pub service: ServiceId,
+    /// Its part.
+    pub percent: Percent,
+}
+
+impl Target {
+    /// The service, where it is one of this server.
+    pub fn service(&self) -> Option<ServiceId> {
+        match self {
+            Self::Service { id, .. } => Some(*id),
+            Self::Peer { .. } => None,
+        }
+    }
+
+    /// The same place, whatever it is called.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Service { id, .. }, Self::Service { id: others, .. }) => id == others,
+            (Self::Peer { .. }, Self::Peer { .. }) => self == other,
+            (Self::Service { .. }, Self::Peer { .. }) | (Self::Peer { .. }, Self::Service { .. }) => false,
+        }
+    }
+}
+
+/// As `expect` of a request writes it: `service`, or `peer/service`.
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service { name, .. } => name.fmt(formatter),
+            Self::Peer { peer, service } => write!(formatter, "{peer}/{service}"),
+        }
+    }
+}
+
+/// All that a change of an alias may set.
+#[derive(Debug, Clone)]
+pub(super) struct Route {
+    pub(super) target: Target,
+    pub(super) canary: Option<Share>,
+    pub(super) shadow: Option<Share>,
+    pub(super) by: Option<MoveId>,
 }
 
 impl Alias {
-    /// A new alias on a service.
-    pub(super) fn new(name: ServiceName, service: ServiceId, target: ServiceName) -> Self {
-        let first = Step { generation: 1, service, name: target, at_s: now_s() };
-        Self { name, generation: 1, history: vec![first] }
+    /// A new alias, on one target alone.
+    pub(super) fn new(name: ServiceName, target: Target) -> Self {
+        let history = vec![Step { generation: 1, target, at_s: now_s(), by: None }];
+        Self { name, generation: 1, history, canary: None, shadow: None, traffic: Arc::default() }
     }
 
     /// The target now.
-    pub fn service(&self) -> ServiceId {
-        // The invariant of the type; a record without history would point nowhere.
-        self.history.last().map_or(ServiceId(0), |step| step.service)
+    pub fn target(&self) -> &Target {
+        &self.history.last().expect("the history of an alias is never empty").target
     }
 
-    /// The target before the present one.
+    /// What became of the copies for its shadows, since the server started.
+    pub fn shadow_counts(&self) -> ShadowCounts {
+        self.traffic.ledger.counts()
+    }
+
+    /// The step before the present one.
     pub(super) fn previous(&self) -> Option<&Step> {
         self.history.iter().rev().nth(1)
     }
 
-    /// Pointed to another service.
-    pub(super) fn pointed(&self, service: ServiceId, target: ServiceName) -> Self {
+    /// What a service of this server is to this alias, if anything.
+    pub(super) fn role_of(&self, id: ServiceId) -> Option<&'static str> {
+        let is = |share: &Option<Share>| share.is_some_and(|share| share.service == id);
+        if self.target().service() == Some(id) {
+            Some("target")
+        } else if is(&self.canary) {
+            Some("canary")
+        } else {
+            is(&self.shadow).then_some("shadow")
+        }
+    }
+
+    /// The alias on another route: one generation more, unless it is the same route.
+    pub(super) fn on(&self, route: Route) -> Self {
         let mut next = self.clone();
+        let moves = !self.target().is(&route.target);
+        if !moves && self.canary == route.canary && self.shadow == route.shadow {
+            return next;
+        }
         next.generation += 1;
-        next.history.push(Step { generation: next.generation, service, name: target, at_s: now_s() });
+        next.canary = route.canary;
+        next.shadow = route.shadow;
+        if moves {
+            let Route { target, by, .. } = route;
+            next.history.push(Step { generation: next.generation, target, at_s: now_s(), by });
+        }
         if next.history.len() > KEPT_STEPS {
             next.history.remove(0);
         }

@@ -1,28 +1,38 @@
 //! The catalogue of services and aliases: one namespace, one snapshot, one owner.
 //!
 //! Readers take the snapshot and never wait. Changes go through `owner`, which records each one durably before anybody sees
-//! it, so that after a crash the world is what clients were told. What an alias is stands in `alias`, what is recorded in
-//! `state`.
+//! it, so that after a crash the world is what clients were told. What an alias is stands in `alias`, how it changes in `switching`,
+//! what is recorded in `state` and `record`.
 
 mod alias;
+mod aliases;
+mod description;
 mod owner;
+mod record;
+mod request;
 mod restore;
+mod routing;
 mod snapshot;
 mod state;
+mod switching;
+mod traffic;
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dede_api::aliases::AliasInfo;
-use dede_api::requests::{CreateRequest, PutAlias};
+use dede_api::requests::CreateRequest;
 
-pub use alias::Alias;
-pub use snapshot::{Resolved, Snapshot};
+pub use alias::{Alias, Share, Step, Target};
+pub use request::{Expected, SwitchRequest};
+pub use routing::{Resolved, Routed};
+pub use snapshot::Snapshot;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
+use crate::priority;
 use crate::repository::Clear;
 use crate::service::{Definition, Service, ServiceId, Serving};
 
@@ -44,6 +54,7 @@ impl Catalogue {
     /// [`Error::Io`] when the directory cannot be used, also when another server uses it; [`Error::Internal`] when its
     /// record is damaged.
     pub fn start(environment: Environment) -> Result<Arc<Self>> {
+        priority::prepare();
         let lock = state::lock(&environment.state_directory)?;
         let environment = Arc::new(environment);
         let snapshot = restore::restore(&environment)?;
@@ -59,9 +70,25 @@ impl Catalogue {
     /// The service behind a name, be it its own or an alias.
     ///
     /// # Errors
-    /// [`Error::ServiceNotFound`].
+    /// [`Error::ServiceNotFound`]; [`Error::AliasConflict`] when the name points to a peer.
     pub fn resolve(&self, name: &str) -> Result<Resolved> {
         self.snapshot().resolve(name)
+    }
+
+    /// Where the next predict addressed to a name goes.
+    ///
+    /// # Errors
+    /// [`Error::ServiceNotFound`].
+    pub fn route(&self, name: &str) -> Result<Routed> {
+        self.snapshot().route(name)
+    }
+
+    /// Whether repositories may be there on this server.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] when it is outside of the directories that were named for them.
+    pub fn check_repository(&self, directory: &Path) -> Result<()> {
+        self.environment.repository_roots.check(directory)
     }
 
     /// The service of this very name, for what an alias cannot stand for.
@@ -69,12 +96,13 @@ impl Catalogue {
     /// # Errors
     /// [`Error::ServiceNotFound`]; [`Error::BadParameter`] when the name is an alias.
     pub fn service(&self, name: &str) -> Result<Arc<Service>> {
-        let resolved = self.resolve(name)?;
-        if resolved.is_alias() {
-            let reason = format!("{} is an alias; train the service it points to, {}", resolved.asked, resolved.name);
+        let snapshot = self.snapshot();
+        if let Some(alias) = ServiceName::parse(name).ok().and_then(|name| snapshot.alias(&name)) {
+            let target = snapshot.present(alias.target());
+            let reason = format!("{} is an alias; train the service it points to, {target}", alias.name);
             return Err(Error::bad_parameter_at("service", reason));
         }
-        Ok(resolved.service)
+        Ok(snapshot.resolve(name)?.service)
     }
 
     /// Creates a service: checks, loads, warms, records. On failure nothing is left but created directories.
@@ -120,7 +148,8 @@ impl Catalogue {
     pub fn delete(&self, name: &str, clear: Clear) -> Result<()> {
         let name = ServiceName::parse(name)?;
         if self.snapshot().is_unbuildable(&name) {
-            return self.owner.change(move |snapshot| snapshot.without_unbuildable(&name));
+            self.owner.change(move |snapshot| snapshot.without_unbuildable(&name))?;
+            return Ok(());
         }
         let service = self.snapshot().deletable(&name)?;
         let id = service.id;
@@ -145,48 +174,8 @@ impl Catalogue {
     pub fn rename(&self, from: &str, to: &str) -> Result<()> {
         let (from, to) = (ServiceName::parse(from)?, ServiceName::parse(to)?);
         let _reservation = if from == to { None } else { Some(self.reserve(&to)?) };
-        self.owner.change(move |snapshot| snapshot.with_rename(&from, to))
-    }
-
-    /// Points an alias to a service (design.md section 3).
-    ///
-    /// # Errors
-    /// [`Error::ServiceNotFound`] for an unknown target, [`Error::AliasConflict`] when `expect` is wrong or the name is a service
-    /// and `takeover` was not asked for.
-    pub fn put_alias(&self, name: &str, put: PutAlias) -> Result<AliasInfo> {
-        let name = ServiceName::parse(name)?;
-        let asked = name.clone();
-        self.owner.change(move |snapshot| snapshot.with_alias(asked, &put))?;
-        self.alias(name.as_str())
-    }
-
-    /// One alias.
-    ///
-    /// # Errors
-    /// [`Error::AliasNotFound`].
-    pub fn alias(&self, name: &str) -> Result<AliasInfo> {
-        let name = ServiceName::parse(name)?;
-        self.snapshot().alias_info(&name)
-    }
-
-    /// Removes an alias; the service it points to stays.
-    ///
-    /// # Errors
-    /// [`Error::AliasNotFound`].
-    pub fn delete_alias(&self, name: &str) -> Result<()> {
-        let name = ServiceName::parse(name)?;
-        self.owner.change(move |snapshot| snapshot.without_alias(&name))
-    }
-
-    /// Points an alias to what it pointed to before.
-    ///
-    /// # Errors
-    /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] when there is nothing to go back to.
-    pub fn rollback_alias(&self, name: &str) -> Result<AliasInfo> {
-        let name = ServiceName::parse(name)?;
-        let asked = name.clone();
-        self.owner.change(move |snapshot| snapshot.with_rollback(&asked))?;
-        self.alias(name.as_str())
+        self.owner.change(move |snapshot| snapshot.with_rename(&from, to))?;
+        Ok(())
     }
 
     /// Stops all jobs, each with a checkpoint, and waits for them. Predicting goes on.
@@ -216,3 +205,6 @@ impl Drop for Reservation<'_> {
 fn first_id(used: impl Iterator<Item = ServiceId>) -> u64 {
     used.map(|id| id.0).max().map_or(1, |highest| highest + 1)
 }
+
+#[cfg(test)]
+mod tests;

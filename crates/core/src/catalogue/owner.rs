@@ -20,16 +20,17 @@ type Change = Box<dyn FnOnce(&Snapshot) -> Result<Snapshot> + Send>;
 /// Handle to the owning thread, which ends with it.
 pub(super) struct Owner {
     snapshot: Arc<ArcSwap<Snapshot>>,
-    sender: SyncSender<(Change, SyncSender<Result<()>>)>,
+    sender: SyncSender<(Change, SyncSender<Result<Arc<Snapshot>>>)>,
     next_id: AtomicU64,
 }
 
 impl Owner {
     pub(super) fn start(directory: PathBuf, snapshot: Snapshot) -> Result<Self> {
         let next_id = AtomicU64::new(first_id(snapshot.recorded_ids()));
+        snapshot.run_shadows(&Snapshot::default());
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let published = Arc::clone(&snapshot);
-        let (sender, receiver) = sync_channel::<(Change, SyncSender<Result<()>>)>(QUEUE);
+        let (sender, receiver) = sync_channel::<(Change, SyncSender<Result<Arc<Snapshot>>>)>(QUEUE);
         let work = move || {
             for (change, reply) in receiver {
                 let outcome = apply(change, &published, &directory);
@@ -50,8 +51,11 @@ impl Owner {
         ServiceId(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Applies a change and waits until it is durable.
-    pub(super) fn change(&self, change: impl FnOnce(&Snapshot) -> Result<Snapshot> + Send + 'static) -> Result<()> {
+    /// Applies a change, waits until it is durable, and tells what it led to, whatever others change afterwards.
+    pub(super) fn change(
+        &self,
+        change: impl FnOnce(&Snapshot) -> Result<Snapshot> + Send + 'static,
+    ) -> Result<Arc<Snapshot>> {
         let (reply, answer) = sync_channel(1);
         let gone = |_| Error::Internal("the catalogue's thread has ended".into());
         self.sender.send((Box::new(change), reply)).map_err(|_| gone(()))?;
@@ -59,7 +63,7 @@ impl Owner {
     }
 }
 
-fn apply(change: Change, published: &ArcSwap<Snapshot>, directory: &std::path::Path) -> Result<()> {
+fn apply(change: Change, published: &ArcSwap<Snapshot>, directory: &std::path::Path) -> Result<Arc<Snapshot>> {
     let before = published.load_full();
     let after = change(&before)?;
     if after.record() != before.record() {
@@ -70,6 +74,8 @@ fn apply(change: Change, published: &ArcSwap<Snapshot>, directory: &std::path::P
             service.set_name(name.clone());
         }
     }
-    published.store(Arc::new(after));
-    Ok(())
+    let after = Arc::new(after);
+    published.store(Arc::clone(&after));
+    after.run_shadows(&before);
+    Ok(after)
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dede_api::requests::CreateRequest;
 
+use super::alias::Alias;
 use super::snapshot::Snapshot;
 use super::state::{self, ServiceEntry};
 use crate::environment::Environment;
@@ -35,7 +36,10 @@ pub(super) fn restore(environment: &Arc<Environment>) -> Result<Snapshot> {
             Err(error) => tracing::error!(service = %name, %error, "recorded twice; the second is left out"),
         }
     }
-    Ok(record.aliases.into_iter().fold(snapshot, Snapshot::with_restored_alias))
+    for alias in record.aliases {
+        snapshot = snapshot.with(Alias::try_from(alias)?);
+    }
+    Ok(snapshot)
 }
 
 fn load_all(entries: Vec<ServiceEntry>, environment: &Arc<Environment>) -> Vec<Outcome> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::alias::Alias;
+use super::record::AliasRecord;
 use crate::error::{Error, Result};
 use crate::files::{read_text, sync_directory, write_atomically};
 use crate::name::ServiceName;
@@ -24,7 +24,7 @@ const LIMIT: u64 = 1 << 30;
 pub(super) struct StateRecord {
     format: u32,
     pub(super) services: Vec<ServiceEntry>,
-    pub(super) aliases: Vec<Alias>,
+    pub(super) aliases: Vec<AliasRecord>,
 }
 
 /// One service: its creation request says it all.
@@ -38,7 +38,7 @@ pub(super) struct ServiceEntry {
 }
 
 impl StateRecord {
-    pub(super) fn new(services: Vec<ServiceEntry>, aliases: Vec<Alias>) -> Self {
+    pub(super) fn new(services: Vec<ServiceEntry>, aliases: Vec<AliasRecord>) -> Self {
         Self { format: FORMAT, services, aliases }
     }
 }

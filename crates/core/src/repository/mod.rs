@@ -13,6 +13,7 @@
 
 mod clear;
 mod record;
+mod roots;
 mod run;
 
 use std::fs;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 pub use clear::Clear;
 pub use record::{NewRecord, ServiceRecord, StoredParameters};
+pub use roots::Roots;
 pub use run::{Published, Run};
 
 use crate::error::{Error, Result};

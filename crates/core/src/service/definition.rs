@@ -35,7 +35,9 @@ impl Definition {
     /// # Errors
     /// [`Error::BadParameter`], [`Error::UnknownBackend`], [`Error::UnknownConnector`].
     pub fn check(request: CreateRequest, environment: &Environment) -> Result<Self> {
-        let repository = Repository::open(repository_path(&request)?, flag(&request, "create_repository"))?;
+        let path = repository_path(&request)?;
+        environment.repository_roots.check(&path)?;
+        let repository = Repository::open(path, flag(&request, "create_repository"))?;
         Self::with_repository(request, repository, environment)
     }
 
@@ -43,9 +45,12 @@ impl Definition {
     /// found out when it is loaded.
     ///
     /// # Errors
-    /// [`Error::UnknownBackend`], [`Error::UnknownConnector`], when this server is another than the one that recorded it.
+    /// [`Error::UnknownBackend`], [`Error::UnknownConnector`], [`Error::BadParameter`] when this server is another than the one
+    /// that recorded it, or keeps models elsewhere.
     pub(crate) fn restore(request: CreateRequest, environment: &Environment) -> Result<Self> {
-        let repository = Repository::recorded(repository_path(&request)?);
+        let path = repository_path(&request)?;
+        environment.repository_roots.check(&path)?;
+        let repository = Repository::recorded(path);
         Self::with_repository(request, repository, environment)
     }
 

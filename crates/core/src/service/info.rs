@@ -49,6 +49,7 @@ impl Service {
                 None => Vec::new(),
             }),
             repository: self.definition.repository_as_sent().to_owned(),
+            version: serving.as_ref().and_then(|serving| serving.digest).map(|digest| digest.to_string()),
             width,
             height,
             service_stats: self.service_stats(),

@@ -4,6 +4,7 @@
 //! A service must not know other services, aliases or HTTP.
 
 mod definition;
+mod generated;
 mod info;
 mod predict;
 mod serving;
@@ -17,11 +18,12 @@ use serde::{Deserialize, Serialize};
 
 pub use definition::Definition;
 pub use info::{InfoOptions, wire_status};
-pub use predict::{PredictCall, Predicted, Took};
-pub use serving::Serving;
+pub use predict::{PredictCall, Predicted, Rehearsed, Took};
+pub use serving::{ServedFile, Serving};
 pub use train::TrainCall;
 
 use crate::admission::Admission;
+use crate::capture::{CapturedCall, Ring};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::job::{JobQueue, JobStore};
@@ -45,6 +47,8 @@ pub struct Service {
     pub statistics: Statistics,
     /// Its bounded queue.
     pub admission: Admission,
+    /// Its recent inputs; they go when it goes.
+    ring: Ring,
     environment: Arc<Environment>,
     name: ArcSwap<ServiceName>,
     serving: ArcSwapOption<Serving>,
@@ -79,6 +83,7 @@ impl Service {
             jobs: JobQueue::open(store),
             statistics: Statistics::default(),
             admission: Admission::new(environment.queue_limit),
+            ring: Ring::new(environment.capture_bytes),
             environment: Arc::clone(environment),
             name: ArcSwap::from_pointee(name),
             serving: ArcSwapOption::new(serving),
@@ -113,6 +118,18 @@ impl Service {
         self.serving.store(Some(Arc::new(serving)));
         self.fault.store(None);
         self.recent_reader.store(None);
+        // Inputs of another network may have other columns.
+        self.ring.clear();
+    }
+
+    /// Recent inputs, the oldest first; none where capturing is off.
+    pub fn captured(&self) -> Vec<CapturedCall> {
+        self.ring.calls()
+    }
+
+    /// Threads that compute in this server.
+    pub(crate) fn threads(&self) -> usize {
+        self.environment.engine.threads
     }
 
     /// `sha256:…`, or `none` without a network.

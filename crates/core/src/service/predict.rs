@@ -1,5 +1,6 @@
 //! The life of a predict: read, compute, render.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,8 @@ use serde_json::Value;
 
 use super::Service;
 use super::serving::{Serving, predict_options};
+use crate::backend::{Model, PredictOptions};
+use crate::capture::Capture;
 use crate::connector::{Reader, ReaderContext};
 use crate::data::{Batch, Targets};
 use crate::error::{Error, Result};
@@ -30,6 +33,8 @@ pub struct PredictCall {
 /// An answer, and who gave it.
 #[derive(Debug)]
 pub struct Predicted {
+    /// What the model said, before rendering.
+    pub outputs: Outputs,
     /// The body.
     pub body: PredictBody,
     /// Template and network of the answer are the caller's to apply.
@@ -38,6 +43,17 @@ pub struct Predicted {
     pub version: String,
     /// Number of items answered.
     pub items: usize,
+    /// Time for reading and for all.
+    pub took: Took,
+}
+
+/// What a model says to a call that no client waits for.
+#[derive(Debug)]
+pub struct Rehearsed {
+    /// Nothing is rendered.
+    pub outputs: Outputs,
+    /// Version of the service that answered: `sha256:…`.
+    pub version: String,
     /// Time for reading and for all.
     pub took: Took,
 }
@@ -54,7 +70,7 @@ pub struct Took {
 /// The reader of the last call that brought input parameters: clients send the same ones again and again.
 pub(super) struct RecentReader {
     serving: Arc<Serving>,
-    input: Section,
+    written: Section,
     reader: Arc<dyn Reader>,
 }
 
@@ -63,40 +79,65 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::NotTrainedYet`], [`Error::BadInput`], [`Error::BadParameter`], [`Error::Internal`].
-    pub fn predict(&self, call: PredictCall) -> Result<Predicted> {
+    pub fn predict(&self, call: &PredictCall) -> Result<Predicted> {
         let started = Instant::now();
+        let serving = self.ready()?;
+        let result = self.predict_on(&serving, call, started);
+        self.statistics.predicted(result.is_ok(), started.elapsed());
+        if matches!(result, Err(Error::Internal(_) | Error::Io { .. })) {
+            self.statistics.faulted();
+        }
+        result
+    }
+
+    /// Computes what a call would be answered, for comparisons and warming: it is neither counted nor captured, and neither rendered
+    /// nor sent on.
+    ///
+    /// # Errors
+    /// As [`Service::predict`], except for what concerns rendering.
+    pub fn rehearse(&self, call: &PredictCall) -> Result<Rehearsed> {
+        let started = Instant::now();
+        let serving = self.ready()?;
+        let model = self.model(&serving)?;
+        let options = options(&serving, &call.parameters.mllib)?;
+        let batch = self.reader(&serving, &call.parameters.input)?.read(&call.data)?;
+        let transform = started.elapsed();
+        let outputs = compute(&**model, &batch, &options)?;
+        Ok(Rehearsed { outputs, version: serving.version(), took: Took { transform, total: started.elapsed() } })
+    }
+
+    /// What answers now.
+    fn ready(&self) -> Result<Arc<Serving>> {
         let serving = self.serving()?;
         if serving.model.is_none() && self.jobs.is_busy() {
             return Err(Error::NotTrainedYet(self.name().to_string()));
         }
-        let result = self.predict_on(&serving, call, started);
-        self.statistics.predicted(result.is_ok(), started.elapsed());
-        result
+        Ok(serving)
     }
 
-    fn predict_on(&self, serving: &Arc<Serving>, call: PredictCall, started: Instant) -> Result<Predicted> {
-        let model = serving.model.as_ref().ok_or_else(|| self.no_model(serving))?;
+    fn predict_on(&self, serving: &Arc<Serving>, call: &PredictCall, started: Instant) -> Result<Predicted> {
+        let model = self.model(serving)?;
         let output = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
-        let mut options = serving.predict_options.clone();
-        if !call.parameters.mllib.is_empty() {
-            options = predict_options(&over(&call.parameters.mllib, &serving.parameters.mllib))?;
-        }
-        let reader = self.reader(serving, call.parameters.input)?;
+        let options = options(serving, &call.parameters.mllib)?;
+        let capture = self.ring.begin(started, &call.parameters);
+        let reader = self.reader(serving, &call.parameters.input)?;
         self.warn_unknown(reader.unknown_parameters().iter().chain(&output.unknown))?;
-        let batch = reader.read(&call.data)?;
+        let (batch, kept) = reader.read_keeping(&call.data, capture.as_ref().map_or(0, Capture::most_bytes))?;
         let transform = started.elapsed();
         let items = batch.samples.len();
         self.statistics.transformed(items, transform);
-        let outputs = model.predict(&batch.samples, &options)?;
-        if outputs.has_nan() {
-            return Err(Error::Internal(
-                "the network answered NaN: its weights or this input are beyond its range".into(),
-            ));
-        }
-        let mut body = answer(outputs, batch, call.ids, serving, &output)?;
+        let outputs = compute(&**model, &batch, &options)?;
+        let mut body = answer(&outputs, batch, &call.ids, serving, &output)?;
         let took = Took { transform, total: started.elapsed() };
         body.time = body.measure.as_ref().map(|_| took.total.as_secs_f64() * 1000.0);
-        Ok(Predicted { body, output, version: serving.version(), items, took })
+        if let Some(capture) = capture {
+            self.ring.finish(capture, kept, &call.data);
+        }
+        Ok(Predicted { outputs, body, output, version: serving.version(), items, took })
+    }
+
+    fn model<'a>(&self, serving: &'a Serving) -> Result<&'a Arc<dyn Model>> {
+        serving.model.as_ref().ok_or_else(|| self.no_model(serving))
     }
 
     /// What a predict without a network is told (contract.md 3.9, rule 6).
@@ -110,17 +151,18 @@ impl Service {
     }
 
     /// The service's own reader, or one for the parameters of the call.
-    fn reader(&self, serving: &Arc<Serving>, mut input: Section) -> Result<Arc<dyn Reader>> {
-        input.remove("connector");
-        if input.is_empty() {
+    fn reader(&self, serving: &Arc<Serving>, written: &Section) -> Result<Arc<dyn Reader>> {
+        if written.keys().all(|key| key == "connector") {
             return Ok(Arc::clone(&serving.reader));
         }
         if let Some(recent) = &*self.recent_reader.load()
             && Arc::ptr_eq(&recent.serving, serving)
-            && recent.input == input
+            && recent.written == *written
         {
             return Ok(Arc::clone(&recent.reader));
         }
+        let mut input = written.clone();
+        input.remove("connector");
         let reader: Arc<dyn Reader> = self
             .definition
             .connector
@@ -133,27 +175,44 @@ impl Service {
                 limits: Arc::clone(&self.environment.limits),
             })?
             .into();
-        let recent = RecentReader { serving: Arc::clone(serving), input, reader: Arc::clone(&reader) };
+        let recent =
+            RecentReader { serving: Arc::clone(serving), written: written.clone(), reader: Arc::clone(&reader) };
         self.recent_reader.store(Some(Arc::new(recent)));
         Ok(reader)
     }
 }
 
+/// The service's own options, or those of the call.
+fn options<'a>(serving: &'a Serving, mllib: &Section) -> Result<Cow<'a, PredictOptions>> {
+    if mllib.is_empty() {
+        return Ok(Cow::Borrowed(&serving.predict_options));
+    }
+    predict_options(&over(mllib, &serving.parameters.mllib)).map(Cow::Owned)
+}
+
+fn compute(model: &dyn Model, batch: &Batch, options: &PredictOptions) -> Result<Outputs> {
+    let outputs = model.predict(&batch.samples, options)?;
+    if outputs.has_nan() {
+        return Err(Error::Internal("the network answered NaN: its weights or this input are beyond its range".into()));
+    }
+    Ok(outputs)
+}
+
 fn answer(
-    outputs: Outputs,
+    outputs: &Outputs,
     batch: Batch,
-    ids: Vec<String>,
+    ids: &[String],
     serving: &Serving,
     output: &OutputOptions,
 ) -> Result<PredictBody> {
     if !output.measures.names.is_empty() {
-        return measured(&output.measures, &outputs, batch.targets.as_ref(), serving);
+        return measured(&output.measures, outputs, batch.targets.as_ref(), serving);
     }
     let mut uris = batch.uris;
     for (uri, id) in uris.iter_mut().zip(ids) {
-        *uri = id;
+        uri.clone_from(id);
     }
-    Ok(PredictBody { predictions: render(&outputs, uris, &serving.labels, output), ..PredictBody::default() })
+    Ok(PredictBody { predictions: render(outputs, uris, &serving.labels, output), ..PredictBody::default() })
 }
 
 fn measured(

@@ -1,5 +1,6 @@
 //! What a service answers with at one moment: model, reader, names, digest. Replaced whole, never changed.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use dede_bundle::{Digest, Manifest};
@@ -15,12 +16,25 @@ use crate::labels::Labels;
 use crate::parameters::{Parameters, Section};
 use crate::repository::Published;
 
+/// A file that decides an answer, as it was when it was loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// Content.
+    pub sha256: Digest,
+}
+
 /// One version of a service. Requests hold it until they are answered.
 pub struct Serving {
     /// The loaded network; `None` before the first training.
     pub model: Option<Arc<dyn Model>>,
     /// Identity of everything that decides an answer; `None` without a network.
     pub digest: Option<Digest>,
+    /// The files that decide an answer, with their content; empty without a network.
+    pub files: Vec<ServedFile>,
     /// For requests without input parameters of their own.
     pub reader: Arc<dyn Reader>,
     /// Class names.
@@ -67,11 +81,12 @@ impl Serving {
             regression: is_regression(opened.task, &parameters.mllib),
             limits: Arc::clone(&environment.limits),
         })?;
-        let digest = digest(&opened, label_file)?;
+        let (digest, files) = identity(&opened, label_file)?;
         let mut unknown_parameters = opened.unknown_parameters;
         unknown_parameters.extend(reader.unknown_parameters().iter().cloned());
         Ok(Self {
             digest,
+            files,
             reader: reader.into(),
             labels,
             predict_options: predict_options(&parameters.mllib)?,
@@ -153,12 +168,17 @@ fn labels(published: Option<&Published>, definition: &Definition) -> Result<(Lab
     })
 }
 
-fn digest(opened: &Opened, label_file: Option<DecidingFile>) -> Result<Option<Digest>> {
+/// Digest and content of the files that decide an answer.
+fn identity(opened: &Opened, label_file: Option<DecidingFile>) -> Result<(Option<Digest>, Vec<ServedFile>)> {
     if opened.model.is_none() {
-        return Ok(None);
+        return Ok((None, Vec::new()));
     }
-    let files = opened.files.iter().chain(&label_file);
-    let manifest = Manifest::of_files(files.map(|file| (file.name.as_str(), file.path.as_path())))
+    let deciding: Vec<&DecidingFile> = opened.files.iter().chain(&label_file).collect();
+    let manifest = Manifest::of_files(deciding.iter().map(|file| (file.name.as_str(), file.path.as_path())))
         .map_err(Error::io("hash the model's files"))?;
-    Ok(Some(manifest.digest()))
+    let served = manifest.entries().iter().filter_map(|entry| {
+        let file = deciding.iter().find(|file| file.name == entry.name.as_str())?;
+        Some(ServedFile { path: file.path.clone(), size: entry.size, sha256: entry.sha256 })
+    });
+    Ok((Some(manifest.digest()), served.collect()))
 }

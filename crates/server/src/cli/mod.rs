@@ -3,7 +3,14 @@
 //! It owns flags, help texts and defaults that depend on the machine. It must not know what a server does with them.
 
 pub(crate) mod engine;
+mod follow;
 mod gflags;
+pub(crate) mod listing;
+pub(crate) mod moves;
+mod moving;
+pub(crate) mod peers;
+mod remote;
+mod report;
 pub(crate) mod serve;
 
 use std::ffi::OsString;
@@ -28,6 +35,30 @@ pub(crate) enum Command {
     Serve(Box<ServeOptions>),
     /// Show the main job: a model moves between two servers while clients keep calling.
     Demo,
+    /// Move a running service from one server to another, with no failed request.
+    Move(Box<moving::MoveOptions>),
+    /// Show what a move would do, and write it down for `dede apply`.
+    Plan(Box<moving::PlanOptions>),
+    /// Carry out a plan, exactly; refused when the world changed since.
+    Apply(moving::ApplyOptions),
+    /// List moves, or show one.
+    Moves(moving::MovesOptions),
+    /// Let a move switch.
+    Promote(moving::ActOptions),
+    /// Undo a move: before the switch everything is as it was, after it the former service serves again.
+    Abort(moving::ActOptions),
+    /// Go on with a move that a restart interrupted.
+    Resume(moving::ActOptions),
+    /// Point an alias back to what it pointed to before.
+    Rollback(moving::RollbackOptions),
+    /// Check the certificate of a move, offline.
+    Verify(moving::VerifyOptions),
+    /// List the services of a server.
+    Services(moving::OnOptions),
+    /// List the aliases of a server.
+    Aliases(moving::OnOptions),
+    /// List the servers of the configuration file, and whether they can be used.
+    Peers(peers::PeersOptions),
     /// Show or install inference engines.
     Engine {
         #[command(subcommand)]
@@ -48,10 +79,10 @@ mod tests {
 
     fn serve(line: &str) -> ServeOptions {
         let arguments = gflags::rewrite(line.split_whitespace().map(OsString::from).collect());
-        match Cli::try_parse_from(arguments).expect(line).command {
-            Command::Serve(options) => *options,
-            Command::Demo | Command::Engine { .. } => panic!("{line} is no serve"),
-        }
+        let Command::Serve(options) = Cli::try_parse_from(arguments).expect(line).command else {
+            panic!("{line} is no serve");
+        };
+        *options
     }
 
     #[test]

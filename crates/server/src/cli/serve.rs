@@ -4,6 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
+use dede_core::reach::Network;
+
+use super::peers::ConfigOption;
 
 /// What `dede serve` is started with.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -33,6 +36,10 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "N", help_heading = "Server")]
     pub(crate) threads: Option<NonZeroUsize>,
 
+    /// Memory for recent inputs of each service, MiB, to warm and check its successor with; 0 keeps none.
+    #[arg(long, value_name = "MIB", default_value_t = 16, help_heading = "Server")]
+    pub(crate) capture: u64,
+
     /// Inference engine to use [default: the best one that works here].
     #[arg(long, value_name = "NAME", help_heading = "Server")]
     pub(crate) engine: Option<String>,
@@ -50,7 +57,42 @@ pub(crate) struct ServeOptions {
     pub(crate) drain_delay: u64,
 
     #[command(flatten)]
+    pub(crate) config: ConfigOption,
+
+    #[command(flatten)]
+    pub(crate) access: AccessOptions,
+
+    #[command(flatten)]
     pub(crate) limits: LimitOptions,
+}
+
+/// Who may, and what clients may make the server touch.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Access")]
+pub(crate) struct AccessOptions {
+    /// File with the token that everything but predicts, info and health wants.
+    #[arg(long, value_name = "FILE", env = "DEDE_TOKEN_FILE", hide_env_values = true)]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// Refuse to start without a token.
+    #[arg(long)]
+    pub(crate) require_token: bool,
+
+    /// Certificate chain (PEM): speak https. Read again on SIGHUP.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// Private key (PEM) of the certificate.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Private addresses that URLs in requests may lead to, like 10.0.0.0/8 [default: all when listening on loopback, else none].
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) allow_fetch: Vec<Network>,
+
+    /// Directory that model repositories must lie in; may be given more than once [default: anywhere].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repository_root: Vec<PathBuf>,
 }
 
 /// Bounds on what requests may ask for.

@@ -23,6 +23,7 @@ impl Server {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["serve", "--host", "127.0.0.1", "--port", "0", "--state-dir"])
             .arg(directory.join(name).join("state"))
+            .env_remove("DEDE_TOKEN_FILE")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(directory.join(name).join("errors.log"))?)

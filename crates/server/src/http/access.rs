@@ -1,4 +1,4 @@
-//! What every request goes through: panics caught, metrics, the access log line, CORS, compression.
+//! What every request goes through: foreign web pages refused, panics caught, metrics, the access log line, CORS, compression.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -18,13 +18,13 @@ use dede_api::errors::ErrorKind;
 
 use super::error::Failure;
 use super::reply::{self, Encoding};
-use super::{Server, metrics};
+use super::{Server, authority, metrics, origin};
 
 /// Methods a web page may use.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, HEAD, DELETE, PATCH, OPTIONS");
 /// Headers a web page may send.
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "DNT, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Range",
+    "DNT, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Range, Authorization",
 );
 
 /// The name in the access log line: the service that answered.
@@ -37,8 +37,11 @@ pub(crate) async fn observe(State(server): State<Arc<Server>>, request: Request,
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let encoding = Encoding::accepted(request.headers());
     let in_flight = metrics::in_flight();
-    let mut response = if server.settings.allow_origin.is_some() && method == Method::OPTIONS {
+    let allowed = server.settings.allow_origin.as_ref();
+    let mut response = if allowed.is_some() && method == Method::OPTIONS {
         reply::with_bytes(StatusCode::OK, "")
+    } else if let Err(failure) = origin::check(&request, allowed) {
+        authority::refused(failure, request).await
     } else {
         caught(next.run(request)).await
     };

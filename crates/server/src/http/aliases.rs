@@ -1,4 +1,5 @@
-//! /aliases/{name}: a stable name that clients predict under, pointed from one service to another in one step.
+//! /aliases/{name}: a stable name that clients predict under, pointed from one service to another in one step; with a canary that
+//! answers a part of them and a shadow that gets copies.
 
 use std::sync::Arc;
 
@@ -8,12 +9,23 @@ use axum::response::Response;
 use dede_api::aliases::AliasInfo;
 use dede_api::answer::{Answer, Status};
 use dede_api::requests::PutAlias;
+use dede_core::error::Error;
+use dede_core::name::PeerName;
 
 use super::error::Outcome;
 use super::{Server, name_in, reply};
 
 fn shown(info: AliasInfo) -> Response {
     reply::json(&Answer::with_body(Status::ok(), info))
+}
+
+/// GET without a name: the names of all aliases.
+pub(crate) async fn list(State(server): State<Arc<Server>>) -> Response {
+    let names = server.manage(|catalogue| {
+        let names: Vec<String> = catalogue.snapshot().aliases().map(|alias| alias.name.to_string()).collect();
+        Ok(reply::json(&Answer::with_body(Status::ok(), names)))
+    });
+    reply::of(names.await)
 }
 
 /// GET: target, generation, history.
@@ -27,15 +39,25 @@ pub(crate) async fn put(State(server): State<Arc<Server>>, request: Request) -> 
     reply::of(put_outcome(&server, request).await)
 }
 
-async fn put_outcome(server: &Server, request: Request) -> Outcome {
+async fn put_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let name = name_in(request.uri());
     let received = server.receive(request).await?;
+    let shared = Arc::clone(server);
     server
         .manage(move |catalogue| {
             let request = PutAlias::read(received.object()?.0)?;
+            if let Some(peer) = &request.peer {
+                check_peer(&shared, peer)?;
+            }
             Ok(shown(catalogue.put_alias(&name, request)?))
         })
         .await
+}
+
+/// An alias points to servers that are known by name, never to anywhere else.
+fn check_peer(server: &Server, name: &str) -> Result<(), Error> {
+    let checked = server.settings.peers.check(&PeerName::parse(name)?);
+    checked.map_err(|reason| Error::bad_parameter_at("peer", reason))
 }
 
 /// DELETE: removes the alias, not the service.
@@ -48,5 +70,5 @@ pub(crate) async fn delete(State(server): State<Arc<Server>>, uri: Uri) -> Respo
 /// POST …/rollback: points the alias to what it pointed to before.
 pub(crate) async fn rollback(State(server): State<Arc<Server>>, uri: Uri) -> Response {
     let name = name_in(&uri);
-    reply::of(server.manage(move |catalogue| Ok(shown(catalogue.rollback_alias(&name)?))).await)
+    reply::of(server.manage(move |catalogue| Ok(shown(catalogue.rollback_alias(&name, None)?))).await)
 }

@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// Time that any body may take, and bytes per second that a longer one must bring.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LEAST_BYTES_S: u64 = 16 << 10;
+/// More pieces than this must be longer than a few bytes on average: each costs about the same.
+const MANY_PIECES: u64 = 65_536;
+const SMALL_PIECE: u64 = 16;
 /// Bodies beyond this size are counted against the memory that all of them share, in steps of as much, bytes.
 const STEP: u64 = 1 << 20;
 /// Most that is read of a refused body, bytes, and for how long.
@@ -63,12 +66,19 @@ impl Bodies {
 /// are too many large ones.
 pub(crate) async fn receive(headers: &HeaderMap, mut body: Body, bodies: &Bodies) -> Outcome<Received> {
     let outcome = collect(headers, &mut body, bodies).await;
+    if outcome.is_err() {
+        discard(headers, body).await;
+    }
+    outcome
+}
+
+/// Lets the body of a refused request pass.
+pub(crate) async fn discard(headers: &HeaderMap, mut body: Body) {
     // A client that asks first has not sent anything yet, and need not.
-    if outcome.is_err() && !headers.contains_key(EXPECT) {
+    if !headers.contains_key(EXPECT) {
         // Past the time the connection is closed on the client; it has sent what it had to, or dawdled.
         let _ = tokio::time::timeout(DRAIN_TIME, drain(&mut body)).await;
     }
-    outcome
 }
 
 /// Drops what is still coming of a refused body, so that a client in the midst of sending gets to read the answer instead of a
@@ -92,6 +102,7 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
     let mut first: Option<Bytes> = None;
     let mut more = BytesMut::new();
     let mut received: u64 = 0;
+    let mut pieces: u64 = 0;
     let mut share: Option<OwnedSemaphorePermit> = None;
     loop {
         let frame = tokio::time::timeout(PAUSE, body.frame())
@@ -106,6 +117,10 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
         }
         if started.elapsed() > PATIENCE + Duration::from_secs(received / LEAST_BYTES_S) {
             return Err(Failure::new(ErrorKind::NotJson, "the body comes too slowly"));
+        }
+        pieces += 1;
+        if pieces > MANY_PIECES && received < pieces * SMALL_PIECE {
+            return Err(not_json("it comes in too small pieces"));
         }
         grow(&mut share, received, bodies)?;
         match &first {

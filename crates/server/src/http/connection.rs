@@ -5,12 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
+
+use super::authority::ClientAddress;
+use crate::tls::Certificates;
 
 /// Largest head of a request, bytes (contract.md 1.0).
 const HEAD_LIMIT: usize = 16_384;
@@ -39,8 +46,13 @@ pub(crate) fn listen(host: &str, port: u16) -> Result<TcpListener, String> {
     socket.listen(BACKLOG).map_err(failed)
 }
 
-/// Accepts and serves connections until `stop` is done; then waits for the requests in flight.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+/// Accepts and serves connections until `stop` is done; then waits for the requests in flight. With certificates it speaks TLS.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    certificates: Option<Arc<Certificates>>,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut stop = std::pin::pin!(stop);
@@ -54,8 +66,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = serve_connection(stream, router.clone(), &graceful);
+            Ok((stream, client)) => {
+                let connection = serve_client(stream, client, certificates.clone(), router.clone(), graceful.watcher());
                 tokio::spawn(async move {
                     connection.await;
                     drop(place);
@@ -71,23 +83,41 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: impl Futu
     graceful.shutdown().await;
 }
 
-fn serve_connection(
+async fn serve_client(
     stream: TcpStream,
+    client: SocketAddr,
+    certificates: Option<Arc<Certificates>>,
     router: Router,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + use<> {
+    watcher: Watcher,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(target: "api", "TCP_NODELAY: {error}");
     }
+    match certificates {
+        None => serve_http(stream, client, router, watcher).await,
+        Some(certificates) => match certificates.accept(stream).await {
+            Ok(stream) => serve_http(stream, client, router, watcher).await,
+            Err(error) => tracing::debug!(target: "api", "no TLS with {client}: {error}"),
+        },
+    }
+}
+
+async fn serve_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: SocketAddr,
+    router: Router,
+    watcher: Watcher,
+) {
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ClientAddress(client.ip()));
+        request
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
         .max_header_size(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let connection = graceful.watch(connection);
-    async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(target: "api", "connection ended: {error}");
-        }
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(target: "api", "connection ended: {error}");
     }
 }

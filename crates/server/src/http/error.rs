@@ -31,6 +31,11 @@ impl Failure {
         self.kind.status(&self.detail)
     }
 
+    /// Whether a token would help.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.kind == ErrorKind::Unauthorized
+    }
+
     /// Whether this is the row of an unknown job, which is answered with a head.
     pub(crate) fn is_job_not_found(&self) -> bool {
         self.kind == ErrorKind::JobNotFound
@@ -78,6 +83,10 @@ fn kind_of(error: &Error) -> ErrorKind {
         Error::ServiceNotFound(_) => ErrorKind::ServiceNotFound,
         Error::ServiceExists(_) => ErrorKind::ServiceExists,
         Error::AliasConflict(_) => ErrorKind::AliasConflict,
+        Error::MoveNotFound(_) => ErrorKind::MoveNotFound,
+        Error::MoveConflict(_) => ErrorKind::MoveConflict,
+        Error::Peer(_) => ErrorKind::PeerUnreachable,
+        Error::Forbidden(_) => ErrorKind::Forbidden,
         Error::UnknownBackend(_) => ErrorKind::UnknownLibrary,
         Error::UnknownConnector(_) => ErrorKind::ConnectorNotFound,
         Error::BadInput(_) => ErrorKind::ServiceInput,
@@ -109,6 +118,10 @@ mod tests {
             (Error::ServiceExists("a".into()), "409 1014 Service already exists"),
             (Error::AliasNotFound("a".into()), "404 - alias not found: a"),
             (Error::AliasConflict("why".into()), "409 - why"),
+            (Error::MoveNotFound("m1".into()), "404 - move not found: m1"),
+            (Error::MoveConflict("why".into()), "409 - why"),
+            (Error::Peer("why".into()), "502 - why"),
+            (Error::Forbidden("why".into()), "403 - why"),
             (Error::UnknownBackend("a".into()), "404 1000 Unknown Library"),
             (Error::UnknownConnector("a".into()), "404 1004 Input Connector Not Found"),
             (Error::Malformed(Fault::new("why")), "400 400 why"),

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use dede_api::answer::{Answer, Status};
 use dede_api::errors::ErrorKind;
-use dede_core::catalogue::Snapshot;
+use dede_core::catalogue::{Routed, Snapshot};
 use dede_core::name::ServiceName;
 use metrics::gauge;
 
@@ -38,8 +38,11 @@ fn readiness(server: &Server) -> Result<(), Failure> {
 }
 
 fn unloaded_alias(snapshot: &Snapshot) -> Option<ServiceName> {
-    let loaded =
-        |name: &ServiceName| snapshot.resolve(name.as_str()).is_ok_and(|found| found.service.serving().is_ok());
+    let loaded = |name: &ServiceName| match snapshot.whereabouts(name.as_str()) {
+        Ok(Routed::Here(found)) => found.service.serving().is_ok(),
+        Ok(Routed::There { .. }) => true,
+        Err(_) => false,
+    };
     snapshot.aliases().find(|alias| !loaded(&alias.name)).map(|alias| alias.name.clone())
 }
 
@@ -54,6 +57,7 @@ pub(crate) async fn metrics(State(server): State<Arc<Server>>) -> Response {
         }
         for alias in snapshot.aliases() {
             gauge!("dede_alias_generation", "alias" => alias.name.to_string()).set(alias.generation as f64);
+            super::metrics::shadowed(alias.name.as_str(), alias.shadow_counts());
         }
     }
     let mut response = reply::with_bytes(StatusCode::OK, server.prometheus.render());

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use dede_core::shadow::ShadowCounts;
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -31,7 +32,10 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     metrics::describe_gauge!("dede_requests_in_flight", "HTTP requests being answered.");
     metrics::describe_gauge!("dede_queue_depth", "Requests of a service that wait or run.");
     metrics::describe_gauge!("dede_services", "Services.");
-    metrics::describe_gauge!("dede_alias_generation", "Times an alias was pointed anywhere.");
+    metrics::describe_gauge!("dede_alias_generation", "Times the route of an alias changed.");
+    metrics::describe_counter!("dede_shadow_compared_total", "Copies of an alias's requests that its shadow answered.");
+    metrics::describe_counter!("dede_shadow_dropped_total", "Copies given up, so that no client waits.");
+    metrics::describe_counter!("dede_shadow_failed_total", "Copies that the shadow failed on.");
     metrics::describe_gauge!("dede_ready", "1 when ready.");
     Ok(handle)
 }
@@ -90,6 +94,15 @@ pub(crate) fn predict(record: &PredictRecord<'_>) {
     histogram!("dede_predict_duration_seconds", "service" => record.service.to_owned()).record(record.elapsed);
     if record.items > 0 {
         counter!("dede_predict_items_total", "service" => record.service.to_owned()).increment(record.items as u64);
+    }
+}
+
+/// What became of the copies for the shadow of an alias; an alias that never had one is left out.
+pub(crate) fn shadowed(alias: &str, counts: ShadowCounts) {
+    if counts.offered > 0 {
+        counter!("dede_shadow_compared_total", "alias" => alias.to_owned()).absolute(counts.compared);
+        counter!("dede_shadow_dropped_total", "alias" => alias.to_owned()).absolute(counts.dropped);
+        counter!("dede_shadow_failed_total", "alias" => alias.to_owned()).absolute(counts.failed);
     }
 }
 

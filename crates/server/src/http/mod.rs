@@ -1,55 +1,67 @@
-//! The HTTP side of the server: routes, and what all handlers share.
+//! The HTTP side of the server: what all handlers share. [`routes`] lists them.
 //!
 //! Nothing that computes or touches files runs on the threads that serve connections: handlers receive bodies, wait for their
 //! turn, and hand the rest to a blocking thread. This module must not know what a network or a data format is.
 
 mod access;
 mod aliases;
+pub(crate) mod authority;
 mod body;
 pub(crate) mod connection;
 mod error;
+mod forward;
 mod health;
 mod info;
 mod metrics;
+mod moves;
 mod network;
+mod origin;
 mod predict;
 mod reply;
+mod routes;
 mod services;
+mod source;
+mod stream;
 mod template;
 mod train;
 mod turns;
 mod unsupported;
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, Uri};
-use axum::middleware::from_fn_with_state;
-use axum::response::Response;
-use axum::routing::{any, get, post};
-use dede_api::answer::{Answer, Status};
 use dede_api::errors::ErrorKind;
 use dede_api::query::{Query, decode_path};
 use dede_api::requests::RequestParameters;
 use dede_core::catalogue::Catalogue;
 use dede_core::connector::InputLimits;
 use dede_core::error::Error;
+use dede_core::migration::Moves;
+use dede_core::name::ServiceName;
 use dede_core::parameters::Parameters;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::token::Token;
 use body::Bodies;
 use error::{Failure, Outcome};
+pub(crate) use routes::router;
+use source::Bundles;
 use turns::Turns;
+
+use crate::peer::Peers;
 
 /// Longest time a request waits for a server that is starting.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Requests that may wait for trainings at once: a fraction of the threads that may block.
 const WAITERS: usize = 128;
+/// Requests that may be at peers at once: a fraction of the threads that may block.
+const FORWARDING: usize = 128;
 /// Most unknown members remembered, so that clients cannot fill the memory with them.
 const WARNED_LIMIT: usize = 1000;
 /// Characters of an unknown member that are remembered and logged.
@@ -60,6 +72,8 @@ const WARNED_LENGTH: usize = 200;
 pub(crate) struct HttpSettings {
     /// Value of `Access-Control-Allow-Origin`, when pages may call the server.
     pub(crate) allow_origin: Option<HeaderValue>,
+    /// What everything but predicts wants, if it is set.
+    pub(crate) token: Option<Token>,
     /// Largest request body after inflating, bytes.
     pub(crate) body_limit: u64,
     /// Predicts and trains of all services that may wait or run at once.
@@ -70,6 +84,8 @@ pub(crate) struct HttpSettings {
     pub(crate) strict: bool,
     /// Bounds on what is fetched.
     pub(crate) limits: Arc<InputLimits>,
+    /// Servers that aliases may point to.
+    pub(crate) peers: Peers,
 }
 
 /// Where the server is in its life. It only moves forward.
@@ -94,9 +110,14 @@ impl Phase {
 pub(crate) struct Server {
     settings: HttpSettings,
     catalogue: OnceLock<Arc<Catalogue>>,
+    moves: OnceLock<Arc<Moves>>,
+    bundles: Bundles,
     phase: watch::Sender<Phase>,
     admitted: Arc<Semaphore>,
     waiters: Arc<Semaphore>,
+    forwarding: Arc<Semaphore>,
+    /// Makes marks that no other server makes.
+    marks: RandomState,
     bodies: Bodies,
     turns: Turns,
     prometheus: PrometheusHandle,
@@ -111,17 +132,40 @@ impl Server {
     /// A sentence, when metrics cannot be recorded.
     pub(crate) fn new(settings: HttpSettings) -> Result<Arc<Self>, String> {
         let prometheus = metrics::install().map_err(|error| format!("cannot record metrics: {error}"))?;
-        Ok(Arc::new(Self {
+        Ok(Self::with_metrics(settings, prometheus))
+    }
+
+    /// As [`Server::new`], where metrics are recorded already.
+    fn with_metrics(settings: HttpSettings, prometheus: PrometheusHandle) -> Arc<Self> {
+        Arc::new(Self {
             catalogue: OnceLock::new(),
+            moves: OnceLock::new(),
+            bundles: Bundles::default(),
             phase: watch::Sender::new(Phase::Starting),
             admitted: Arc::new(Semaphore::new(settings.requests)),
             waiters: Arc::new(Semaphore::new(WAITERS)),
+            forwarding: Arc::new(Semaphore::new(FORWARDING)),
+            marks: RandomState::new(),
             bodies: Bodies::new(settings.body_limit),
             turns: Turns::new(settings.threads),
             prometheus,
             warned: Mutex::default(),
             settings,
-        }))
+        })
+    }
+
+    /// Lets one request in that will compute or wait.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`].
+    fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let full = |_| Error::Overloaded("too many requests are waiting on this server".into());
+        Arc::clone(&self.admitted).try_acquire_owned().map_err(full)
+    }
+
+    /// What a request is marked with that this server sends on for an alias.
+    fn mark(&self, alias: &ServiceName) -> String {
+        format!("{:016x}", self.marks.hash_one(alias))
     }
 
     /// Lets one request wait for a training. Each takes a thread, and there must be some left for everything else.
@@ -134,7 +178,8 @@ impl Server {
     }
 
     /// Begins to serve what is in the catalogue.
-    pub(crate) fn open(&self, catalogue: Arc<Catalogue>) {
+    pub(crate) fn open(&self, catalogue: Arc<Catalogue>, moves: Arc<Moves>) {
+        let _ = self.moves.set(moves);
         let _ = self.catalogue.set(catalogue);
         self.phase.send_if_modified(|phase| {
             let starting = *phase == Phase::Starting;
@@ -171,6 +216,13 @@ impl Server {
         drop(waited);
         let catalogue = self.catalogue.get().map(Arc::clone);
         catalogue.ok_or_else(|| Failure::new(ErrorKind::Overloaded, "the server is starting"))
+    }
+
+    /// The moves to this server, once it has started.
+    async fn moves(&self) -> Outcome<Arc<Moves>> {
+        self.catalogue().await?;
+        let moves = self.moves.get().map(Arc::clone);
+        moves.ok_or_else(|| Failure::new(ErrorKind::Overloaded, "the server is starting"))
     }
 
     /// Runs `work` where blocking is allowed.
@@ -218,40 +270,6 @@ impl Server {
         let (parts, body) = request.into_parts();
         body::receive(&parts.headers, body, &self.bodies).await
     }
-}
-
-/// All routes, with what every request goes through.
-pub(crate) fn router(server: &Arc<Server>) -> Router {
-    let mut router = Router::new()
-        .route("/info", get(info::get))
-        .route("/services/{name}", post(services::create).put(services::create))
-        .route("/services/{name}", get(services::get).delete(services::delete).patch(services::rename))
-        .route("/train", post(train::start).put(train::start).get(train::get).delete(train::delete))
-        .route("/predict", post(predict::predict))
-        .route("/aliases/{name}", get(aliases::get).put(aliases::put).delete(aliases::delete))
-        .route("/aliases/{name}/rollback", post(aliases::rollback))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics));
-    for route in unsupported::ROUTES {
-        router = router.route(&format!("/{route}/{{name}}"), any(not_supported_yet));
-    }
-    router
-        .fallback(no_mapping)
-        .method_not_allowed_fallback(no_mapping)
-        .layer(from_fn_with_state(Arc::clone(server), access::observe))
-        .with_state(Arc::clone(server))
-}
-
-/// An unknown route, or a known one with another method; the words are the original's.
-async fn no_mapping(request: Request) -> Response {
-    let text = format!("No mapping for HTTP-method: '{}', URL: '{}'", request.method(), request.uri());
-    reply::json(&Answer::bare(Status::framework(404, "Not Found", &text)))
-}
-
-async fn not_supported_yet(State(_): State<Arc<Server>>, uri: Uri) -> Response {
-    let route = uri.path().trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
-    reply::of(Err(unsupported::refusal(&route).into()))
 }
 
 /// The last part of `/services/{name}` or `/aliases/{name}`, decoded.

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use dede_api::Object;
 use dede_api::errors::ErrorKind;
+use dede_connectors::outbound;
 use dede_core::connector::InputLimits;
 use dede_core::error::Error;
 use serde::Deserialize;
@@ -31,13 +32,12 @@ struct Written {
 /// Row 1006 for a missing or unusable url, row 1009 when the place cannot be reached.
 pub(crate) fn forward(network: &Object, text: String, limits: &InputLimits) -> Outcome {
     let request = request(network, text)?;
-    let agent: ureq::Agent = ureq::Agent::config_builder()
+    let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .timeout_connect(Some(Duration::from_millis(limits.connect_timeout_ms)))
-        .timeout_global(Some(TOTAL_TIMEOUT))
-        .build()
-        .into();
+        .timeout_global(Some(TOTAL_TIMEOUT));
+    let agent = outbound::agent(config, limits.reach.clone());
     let unreachable = |error: ureq::Error| {
         tracing::warn!(target: "api", "output.network: {error}");
         Failure::new(ErrorKind::OutputNetwork, error.to_string())

@@ -10,20 +10,24 @@ use dede_api::Object;
 use dede_api::answer::{Answer, Status};
 use dede_api::predictions::{PredictBody, PredictHead};
 use dede_api::requests::PredictRequest;
+use dede_core::catalogue::{Resolved, Routed};
 use dede_core::connector::InputLimits;
 use dede_core::error::Error;
 use dede_core::name::ServiceName;
-use dede_core::service::{PredictCall, Predicted, Service};
+use dede_core::output::OutputOptions;
+use dede_core::service::{PredictCall, Predicted, Service, Took};
+use dede_core::shadow::Primary;
 use serde_json::Value;
 
 use super::access::LogName;
 use super::body::Received;
 use super::error::{Failure, Outcome};
+use super::forward::{Elsewhere, Trail};
 use super::turns::Line;
-use super::{Server, metrics, network, reply, template, unsupported};
+use super::{Server, forward, metrics, network, reply, template, unsupported};
 
 /// Names the service and the model that answered: `<service>@<digest>`.
-const SERVED_BY: HeaderName = HeaderName::from_static("x-dede-served-by");
+pub(super) const SERVED_BY: HeaderName = HeaderName::from_static("x-dede-served-by");
 /// Bodies up to this size are parsed at once; larger ones on a blocking thread, bytes.
 const SMALL: usize = 64 << 10;
 
@@ -50,30 +54,44 @@ pub(crate) async fn predict(State(server): State<Arc<Server>>, request: Request)
 }
 
 async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, started: Instant) -> Outcome {
+    let trail = Trail::of(request.headers());
     let received = server.receive(request).await?;
-    let mut request =
-        if received.len() <= SMALL { parse(&received)? } else { server.blocking(move || parse(&received)).await? };
-    let catalogue = server.catalogue().await?;
-    let resolved = catalogue.resolve(&request.service)?;
-    let service = Arc::clone(&resolved.service);
+    let (received, mut request) = parsed(server, received).await?;
+    let resolved = match server.catalogue().await?.route(&request.service)? {
+        Routed::Here(resolved) => resolved,
+        Routed::There { asked, peer, service } => {
+            drop(request);
+            return forward::predict(server, Elsewhere { asked, peer, service }, trail, received, started).await;
+        }
+    };
+    drop(received);
+    unsupported::check_parameters(&request.parameters)?;
     server.check_unknown(resolved.asked.as_str(), std::mem::take(&mut request.unknown))?;
     to.asked = Some(resolved.asked.clone());
-    to.service = Some(Arc::clone(&service));
-    let everywhere = Arc::clone(&server.admitted)
-        .try_acquire_owned()
-        .map_err(|_| Error::Overloaded("too many requests are waiting on this server".into()))?;
-    let admitted = service.admission.admit()?;
-    let line = server.turns.line(service.id);
+    to.service = Some(Arc::clone(&resolved.service));
+    let everywhere = server.admit()?;
+    let admitted = resolved.service.admission.admit()?;
+    let line = server.turns.line(resolved.service.id);
     let turn = line.wait().await;
     metrics::queued(started.elapsed());
     let limits = Arc::clone(&server.settings.limits);
-    let here = line.is_quick() && !may_wait(&service, &request);
+    let here = line.is_quick() && !may_wait(&resolved.service, &request);
     let work = move || {
-        let response = compute(&service, &resolved.asked, request, &limits, started, &line);
+        let response = compute(&resolved, request, &limits, started, &line);
         drop((everywhere, admitted, turn));
         response
     };
     if here { work() } else { server.blocking(work).await }
+}
+
+/// Reads a body, where that takes no time at once.
+async fn parsed(server: &Server, received: Received) -> Outcome<(Received, PredictRequest)> {
+    let is_small = received.len() <= SMALL;
+    let work = move || {
+        let request = PredictRequest::read(received.object()?.0)?;
+        Ok((received, request))
+    };
+    if is_small { work() } else { server.blocking(work).await }
 }
 
 /// Whether a request may take any time, whatever others took: it sends its answer on, or an item may name a file or a URL. Rows of
@@ -85,25 +103,18 @@ fn may_wait(service: &Service, request: &PredictRequest) -> bool {
         || request.data.iter().any(|item| !item.contains(',') || item.contains("://"))
 }
 
-fn parse(received: &Received) -> Outcome<PredictRequest> {
-    let request = PredictRequest::read(received.object()?.0)?;
-    unsupported::check_parameters(&request.parameters)?;
-    Ok(request)
-}
-
 fn compute(
-    service: &Arc<Service>,
-    asked: &ServiceName,
+    resolved: &Resolved,
     request: PredictRequest,
     limits: &InputLimits,
     started: Instant,
     line: &Line,
 ) -> Outcome {
+    let (service, asked) = (&resolved.service, &resolved.asked);
     let call = PredictCall { parameters: super::sections(request.parameters), data: request.data, ids: request.ids };
-    let mut predicted = service.predict(call)?;
-    line.took(predicted.took.total);
-    let (version, items) = (std::mem::take(&mut predicted.version), predicted.items);
-    let mut response = rendered(asked, predicted, limits)?;
+    let Predicted { outputs, body, output, version, items, took } = service.predict(&call)?;
+    line.took(took.total);
+    let mut response = rendered(asked, body, &output, took, limits)?;
     let name = service.name();
     if let Ok(served_by) = HeaderValue::from_bytes(format!("{name}@{version}").as_bytes()) {
         response.headers_mut().insert(SERVED_BY, served_by);
@@ -111,12 +122,21 @@ fn compute(
     response.extensions_mut().insert(LogName(asked.as_str().into()));
     let to = Addressee { asked: Some(asked.clone()), service: Some(Arc::clone(service)) };
     count(&to, &version, response.status(), items, started.elapsed());
+    if let Some(shadow) = resolved.shadow() {
+        let primary = Primary { service: service.id, version, outputs: Arc::new(outputs), took: took.total };
+        shadow.offer(call, primary);
+    }
     Ok(response)
 }
 
 /// The answer as JSON, through a template, or as somebody else answers it.
-fn rendered(asked: &ServiceName, predicted: Predicted, limits: &InputLimits) -> Outcome {
-    let Predicted { mut body, output, took, .. } = predicted;
+fn rendered(
+    asked: &ServiceName,
+    mut body: PredictBody,
+    output: &OutputOptions,
+    took: Took,
+    limits: &InputLimits,
+) -> Outcome {
     // With measures the time stands in the body.
     let ms = round_ms(took.total);
     let time = if body.measure.is_some() { None } else { Some(ms) };

@@ -85,8 +85,12 @@ impl Encoding {
     }
 }
 
-/// Compresses the body of a finished response, off the threads that serve connections when it is large.
+/// Compresses the body of a finished response, off the threads that serve connections when it is large. Only what this server says
+/// itself, in JSON: files and events go out as they come.
 pub(crate) async fn compressed(response: Response, encoding: Encoding) -> Response {
+    if response.headers().get(CONTENT_TYPE).is_none_or(|content| content != "application/json") {
+        return response;
+    }
     let (mut parts, body) = response.into_parts();
     let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
         return Response::from_parts(parts, Body::empty());

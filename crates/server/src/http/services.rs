@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use dede_api::answer::{Answer, Status};
 use dede_api::requests::{CreateRequest, read_rename};
+use dede_core::catalogue::Routed;
 use dede_core::error::Error;
 use dede_core::name::ServiceName;
 use dede_core::repository::Clear;
 use dede_core::service::InfoOptions;
 
 use super::error::Outcome;
-use super::{Server, name_in, query_of, reply, unsupported};
+use super::forward::{Elsewhere, Trail};
+use super::{Server, forward, name_in, query_of, reply, unsupported};
 use crate::catalog::BACKENDS;
 
 /// PUT and POST: creates a service.
@@ -46,19 +48,21 @@ async fn create_outcome(server: &Arc<Server>, request: Request) -> Outcome {
 }
 
 /// GET: describes a service, or the one an alias points to.
-pub(crate) async fn get(State(server): State<Arc<Server>>, uri: Uri) -> Response {
-    reply::of(get_outcome(&server, &uri).await)
+pub(crate) async fn get(State(server): State<Arc<Server>>, uri: Uri, headers: HeaderMap) -> Response {
+    reply::of(get_outcome(&server, &uri, &headers).await)
 }
 
-async fn get_outcome(server: &Server, uri: &Uri) -> Outcome {
+async fn get_outcome(server: &Arc<Server>, uri: &Uri, headers: &HeaderMap) -> Outcome {
     let (name, query) = (name_in(uri), query_of(uri));
+    let service = match server.catalogue().await?.snapshot().whereabouts(&name)? {
+        Routed::Here(resolved) => resolved.service,
+        Routed::There { asked, peer, service } => {
+            let to = Elsewhere { asked, peer, service };
+            return forward::describe(server, to, Trail::of(headers), uri.query()).await;
+        }
+    };
     let options = InfoOptions { status: query.flag("status", true)?, labels: query.flag("labels", false)? };
-    server
-        .manage(move |catalogue| {
-            let info = catalogue.resolve(&name)?.service.info(options);
-            Ok(reply::json(&Answer::with_body(Status::ok(), info)))
-        })
-        .await
+    server.blocking(move || Ok(reply::json(&Answer::with_body(Status::ok(), service.info(options))))).await
 }
 
 /// DELETE: removes a service; `clear` says which of its files go too. A body is ignored, as by the original.

@@ -7,8 +7,6 @@ use dede_api::requests::RequestParameters;
 use dede_core::error::Error;
 use serde_json::Value;
 
-/// First parts of paths.
-pub(crate) const ROUTES: &[&str] = &["chain", "resources", "stream"];
 /// Names of `parameters.input.connector`.
 const CONNECTORS: &[&str] = &["csvts", "csv_ts", "txt", "svm", "video"];
 /// Section and key of parameters that may not be true or otherwise set.

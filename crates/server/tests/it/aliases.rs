@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::server::Server;
 
 /// A server with `names` as services, each on a copy of a trained repository.
-fn server(names: &[&str]) -> Server {
+pub(crate) fn server(names: &[&str]) -> Server {
     let server = Server::start(&[]);
     for name in names {
         create(&server, name);
@@ -14,7 +14,7 @@ fn server(names: &[&str]) -> Server {
     server
 }
 
-fn create(server: &Server, name: &str) {
+pub(crate) fn create(server: &Server, name: &str) {
     let repository = fixtures::copy_model("iris", &server.path().join(name)).unwrap();
     let body = json!({
         "mllib": "caffe",
@@ -25,11 +25,11 @@ fn create(server: &Server, name: &str) {
     assert_eq!(status, 201, "{answer}");
 }
 
-fn point(server: &Server, alias: &str, body: Value) -> (u16, Value) {
+pub(crate) fn point(server: &Server, alias: &str, body: Value) -> (u16, Value) {
     server.put(&format!("/aliases/{alias}"), &body)
 }
 
-fn predict(server: &Server, service: &str) -> (u16, Value) {
+pub(crate) fn predict(server: &Server, service: &str) -> (u16, Value) {
     server.post("/predict", &json!({"service": service, "data": ["5.1,3.5,1.4,0.2"]}))
 }
 

@@ -5,6 +5,7 @@
 mod aliases;
 mod calls;
 mod commands;
+mod forwarding;
 mod hand_move;
 mod hostile;
 mod http;
@@ -12,5 +13,7 @@ mod lifecycle;
 mod predict;
 mod replay;
 mod restart;
+mod routes;
+mod security;
 mod seed;
 mod server;

@@ -38,6 +38,18 @@ impl Server {
         Self { child, address, directory }
     }
 
+    /// As [`Server::start`], with these peers in its configuration: name and URL.
+    pub(crate) fn start_with_peers(peers: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        write_peers(directory.path(), peers);
+        Self::start_in(directory, arguments)
+    }
+
+    /// The next start knows no peers.
+    pub(crate) fn forget_peers(&self) {
+        write_peers(self.path(), &[]);
+    }
+
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(self.address).expect("the server listens")
     }
@@ -58,6 +70,10 @@ impl Server {
     /// What it logged so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(log_file(self.directory.path())).unwrap_or_default()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -90,6 +106,14 @@ impl Drop for Server {
     }
 }
 
+/// Writes the configuration that a server started in `directory` reads.
+pub(crate) fn write_peers(directory: &Path, peers: &[(&str, &str)]) {
+    let text: String = peers.iter().map(|(name, url)| format!("[peers.{name}]\nurl = \"{url}\"\n")).collect();
+    let folder = directory.join("config/dede");
+    std::fs::create_dir_all(&folder).expect("a directory");
+    std::fs::write(folder.join("dede.toml"), text).expect("a file");
+}
+
 fn log_file(directory: &Path) -> PathBuf {
     directory.join("server.log")
 }
@@ -102,6 +126,8 @@ pub(crate) fn spawn(directory: &Path, arguments: &[&str]) -> (Child, PathBuf) {
         .args(["serve", "--port", "0", "--state-dir"])
         .arg(directory.join("state"))
         .args(arguments)
+        .env_remove("DEDE_TOKEN_FILE")
+        .env("XDG_CONFIG_HOME", directory.join("config"))
         .env_remove("http_proxy")
         .env_remove("HTTP_PROXY")
         .env_remove("all_proxy")

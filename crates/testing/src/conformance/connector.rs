@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dede_core::connector::{Connector, InputLimits, Reader, ReaderContext};
+use dede_core::connector::{Connector, InputLimits, Kept, Reader, ReaderContext};
 use dede_core::data::{Batch, Image, SampleShape, Samples, Targets};
 use dede_core::error::Error;
 use dede_core::labels::Labels;
@@ -38,6 +38,10 @@ pub fn connector_suite(case: &ConnectorCase<'_>) {
     refuses_bad_items(case);
     names_parameters(case);
     reads_concurrently(case);
+    keeps_what_it_reads(case);
+    if reader(case).shape().is_some() {
+        makes_up_examples(reader(case).as_ref());
+    }
     if let Some(training) = &case.training {
         fits(case, training);
     }
@@ -165,6 +169,48 @@ fn reads_concurrently(case: &ConnectorCase<'_>) {
     });
 }
 
+/// Items kept are the same samples once more, without a word of where they came from.
+fn keeps_what_it_reads(case: &ConnectorCase<'_>) {
+    const ENOUGH: usize = 1 << 24;
+    let reader = reader(case);
+    let expected = reader.read(&case.items).expect("read");
+    for data in case.items.chunks(1).chain([case.items.as_slice()]) {
+        let (batch, kept) = reader.read_keeping(data, ENOUGH).expect("read as without keeping");
+        let again = match kept {
+            Kept::AsSent => data.to_vec(),
+            Kept::Rewritten(items) => {
+                let named = items.iter().any(|item| data.contains(item));
+                assert!(!named, "items that are rewritten hold what was sent");
+                items
+            }
+            Kept::Nothing => panic!("the case's items are not kept"),
+        };
+        assert!(again.iter().all(|item| !std::path::Path::new(item).exists()), "a path is kept");
+        let read = reader.read(&again).expect("what was kept is read");
+        assert_eq!(read.samples, batch.samples, "what was kept is what was read");
+        if let (_, Kept::Rewritten(_)) = reader.read_keeping(data, 1).expect("read as without keeping") {
+            panic!("more is kept than asked for");
+        }
+    }
+    let (batch, _) = reader.read_keeping(&case.items, ENOUGH).expect("read");
+    assert_eq!(batch, expected, "keeping changes nothing");
+}
+
+/// A predict accepts every item made up.
+fn makes_up_examples(reader: &dyn Reader) {
+    let examples: Vec<String> = (0..8).map(|seed| reader.example(seed).expect("made up")).collect();
+    for (seed, item) in examples.iter().enumerate() {
+        assert_eq!(reader.example(seed as u64).as_ref().ok(), Some(item), "seed {seed} once more");
+        assert_eq!(examples.iter().filter(|other| *other == item).count(), 1, "seeds give different items");
+        let batch = reader.read(std::slice::from_ref(item)).expect("an item made up is accepted");
+        assert_eq!(batch.samples.len(), 1, "an item made up is one sample");
+        if let Some(shape) = reader.shape() {
+            assert_shape(shape, &batch.samples, 0);
+        }
+    }
+    assert_eq!(reader.read(&examples).expect("and so are all together").samples.len(), examples.len());
+}
+
 fn fits(case: &ConnectorCase<'_>, training: &[String]) {
     let fitted = reader(case).fit(training).expect("the case's training data is read");
     let length = fitted.train.len();
@@ -198,4 +244,5 @@ fn fits(case: &ConnectorCase<'_>, training: &[String]) {
     for index in 0..case.items.len() {
         assert_shape(fitted.shape, &predicted.samples, index);
     }
+    makes_up_examples(reopened.as_ref());
 }

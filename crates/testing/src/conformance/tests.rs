@@ -7,7 +7,7 @@ use dede_core::backend::{
     Backend, DecidingFile, EngineOptions, Model, ModelDescription, OpenRequest, Opened, PredictOptions, ServiceType,
     Task, TrainRequest, TrainingPlan,
 };
-use dede_core::connector::{Connector, Fitted, Reader, ReaderContext};
+use dede_core::connector::{Connector, Fitted, Kept, Reader, ReaderContext};
 use dede_core::data::{Batch, DataKind, SampleShape, Samples};
 use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
@@ -28,6 +28,9 @@ enum Broken {
     BadItem,
     UnknownParameter,
     Shape,
+    Kept,
+    Example,
+    Seed,
     Batching,
     Misfit,
     Layer,
@@ -72,7 +75,7 @@ struct PairReader {
 }
 
 impl Reader for PairReader {
-    fn read(&self, data: &[String]) -> Result<Batch> {
+    fn read_keeping(&self, data: &[String], _: usize) -> Result<(Batch, Kept)> {
         if data.is_empty() && self.broken != Broken::EmptyData {
             return Err(Error::bad_input("missing data"));
         }
@@ -88,7 +91,17 @@ impl Reader for PairReader {
             values.reverse();
         }
         let table = Tensor::new(vec![data.len(), 2], values).expect("two values per item");
-        Ok(Batch { samples: Samples::Table(table), uris: data.to_vec(), targets: None })
+        let other = Kept::Rewritten(vec!["0,0".to_owned(); data.len()]);
+        let kept = if self.broken == Broken::Kept { other } else { Kept::AsSent };
+        Ok((Batch { samples: Samples::Table(table), uris: data.to_vec(), targets: None }, kept))
+    }
+
+    fn example(&self, seed: u64) -> Result<String> {
+        if self.broken == Broken::Example {
+            return Ok(seed.to_string());
+        }
+        let first = if self.broken == Broken::Seed { 1 } else { seed };
+        Ok(format!("{first},1"))
     }
 
     fn fit(&self, _: &[String]) -> Result<Fitted> {
@@ -117,7 +130,17 @@ fn the_connector_suite_finds_every_broken_rule() {
             training: None,
         });
     };
-    breaks_only(suite, &[Broken::EmptyData, Broken::Order, Broken::BadItem, Broken::UnknownParameter, Broken::Shape]);
+    let rules = [
+        Broken::EmptyData,
+        Broken::Order,
+        Broken::BadItem,
+        Broken::UnknownParameter,
+        Broken::Shape,
+        Broken::Kept,
+        Broken::Example,
+        Broken::Seed,
+    ];
+    breaks_only(suite, &rules);
 }
 
 /// Answers the sum of a row of two.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use dede_core::priority;
 use ort::environment::Environment;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session as OrtSession};
 use ort::value::{DynValue, Outlet, TensorElementType};
@@ -159,7 +160,9 @@ impl RuntimeSession {
         let open = |threads| Lane::open(&library.environment, &onnx, &network.external, threads, &options.outputs);
         guarded("ONNX Runtime", || {
             let lanes = (0..options.lanes.max(1)).map(|_| open(1)).collect::<Result<Vec<_>, _>>()?;
-            let all = if options.threads > 1 { Some(Mutex::new(open(options.threads)?)) } else { None };
+            // It starts threads that serve clients, whoever loads the network.
+            let open_wide = || priority::ordinary(|| open(options.threads));
+            let all = if options.threads > 1 { Some(Mutex::new(open_wide()?)) } else { None };
             let (inputs, outputs) = lanes.first().map(Lane::ports).unwrap_or_default();
             Ok(Self { inputs, outputs, lanes: Mutex::new(lanes), freed: Condvar::new(), all })
         })

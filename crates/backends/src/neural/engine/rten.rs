@@ -3,8 +3,9 @@
 //! It owns how rten is loaded and run, and undoes rten's narrower types (it answers 32-bit integers where ONNX says 64-bit
 //! or truth values). What rten cannot be trusted with is in [`super::rten_gaps`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use dede_core::priority;
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 
 use super::{Array, Availability, Engine, EngineError, LoadOptions, Network, Port, Session, Values, Width, guarded};
@@ -45,6 +46,7 @@ impl Engine for Rten {
             output_ids,
             all: pool(options.threads.max(1)),
             single: Mutex::new(single),
+            giving_way: OnceLock::new(),
         }))
     }
 
@@ -53,8 +55,9 @@ impl Engine for Rten {
     }
 }
 
+/// Threads that serve clients, whoever loads the network.
 fn pool(threads: usize) -> Arc<ThreadPool> {
-    Arc::new(ThreadPool::with_num_threads(threads))
+    priority::ordinary(|| Arc::new(ThreadPool::with_num_threads(threads)))
 }
 
 fn load_model(network: Network) -> Result<Model, EngineError> {
@@ -104,6 +107,8 @@ struct RtenSession {
     all: Arc<ThreadPool>,
     /// Pools of one thread that nobody uses now; one more is made when they are all out.
     single: Mutex<Vec<Arc<ThreadPool>>>,
+    /// One thread that has the priority of those that give way, because one of them started it.
+    giving_way: OnceLock<Arc<ThreadPool>>,
 }
 
 impl Session for RtenSession {
@@ -116,6 +121,10 @@ impl Session for RtenSession {
     }
 
     fn run(&self, inputs: Vec<Array>, width: Width) -> Result<Vec<Array>, EngineError> {
+        if priority::gives_way() {
+            let pool = self.giving_way.get_or_init(|| Arc::new(ThreadPool::with_num_threads(1)));
+            return guarded("rten", || self.run_in(inputs, Arc::clone(pool)));
+        }
         let pool = match width {
             Width::All => Arc::clone(&self.all),
             Width::One => self.pools(Vec::pop).unwrap_or_else(|| pool(1)),

@@ -117,3 +117,35 @@ fn nobody_suffers_for_a_neighbour_and_the_queue_goes_on() {
     assert_eq!(answer[0].values(), &Values::F32(vec![42.0]));
     assert_eq!(lock(&bench.runner.queue).free_lanes, 1);
 }
+
+#[test]
+fn a_run_that_gives_way_leaves_a_lane_and_comes_after_everybody() {
+    let bench = bench(2, 1);
+    let batch = |value: f32| Array::new(vec![1, 1], Values::F32(vec![value])).expect("fits");
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| bench.runner.run(batch(1.0)));
+        while lock(&bench.runner.queue).free_lanes == 2 {
+            std::thread::yield_now();
+        }
+        let last = scope.spawn(|| {
+            priority::give_way();
+            bench.runner.run(batch(3.0))
+        });
+        while lock(&bench.runner.queue).giving_way == 0 {
+            std::thread::yield_now();
+        }
+        // It waits although a lane is free, which the next client gets at once.
+        let second = scope.spawn(|| bench.runner.run(batch(2.0)));
+        while lock(&bench.runner.queue).free_lanes > 0 {
+            std::thread::yield_now();
+        }
+        assert!(lock(&bench.runner.queue).waiting.is_empty());
+        *lock(&bench.held.0) = false;
+        bench.held.1.notify_all();
+        for (run, answer) in [(first, 2.0), (second, 4.0), (last, 6.0)] {
+            let outputs = run.join().expect("runs").expect("answers");
+            assert_eq!(outputs[0].values(), &Values::F32(vec![answer]));
+        }
+    });
+    assert_eq!(lock(&bench.runner.queue).free_lanes, 2);
+}

@@ -1,6 +1,7 @@
 //! The csv connector as a whole: requests as recorded, and what the original's tests pin (contract.md 8.3, 8.4).
 
 mod fit;
+mod keeping;
 mod predict;
 
 use std::sync::Arc;

@@ -13,7 +13,7 @@ fn iris_bounds() -> Value {
 }
 
 /// What a training on `iris.csv` leaves.
-fn iris_state() -> Section {
+pub(super) fn iris_state() -> Section {
     let setup = sent(json!({"label": "target", "id": "id", "scale": true, "shuffle": true, "seed": 42}));
     setup.open().fit(&[fixture("iris.csv")]).expect("iris is right").state
 }

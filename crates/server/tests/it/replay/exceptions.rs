@@ -31,12 +31,15 @@ pub(super) const EVERYWHERE: &[(&str, &str, &str)] = &[
     ("/info", "head.services.*.model_stats", FIGURES),
     ("/info", "head.services.*.width", AFTER_TRAIN),
     ("/info", "head.services.*.height", AFTER_TRAIN),
+    ("/info", "head.services.*.version", VERSION),
+    ("/services", "body.version", VERSION),
     ("/services", "body.stats", FIGURES),
     ("/services", "body.model_stats", FIGURES),
     ("/services", "body.width", AFTER_TRAIN),
     ("/services", "body.height", AFTER_TRAIN),
 ];
 
+const VERSION: &str = "an addition: which model answers, as in X-Dede-Served-By";
 const FIGURES: &str = "all members are optional: memory of Caffe's blobs is left out, operations are counted instead";
 const AFTER_TRAIN: &str =
     "the original says that it trains, and so leaves the size out, from a blocking train or a train that failed on";

@@ -1,0 +1,69 @@
+//! A descriptor: type, digest and size of content that is elsewhere.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::digest::Digest;
+use crate::oci::MediaType;
+
+/// Members it does not know are ignored, as the specification wants; the bytes of a manifest are kept as they came, so nothing is
+/// lost by that. Only sha256 digests are accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// Type of the content.
+    pub media_type: MediaType,
+    /// Its sha256.
+    pub digest: Digest,
+    /// Its bytes; at most `i64::MAX`.
+    #[serde(deserialize_with = "size")]
+    pub size: u64,
+    /// Type of the artifact when the content is a manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "artifact_type")]
+    pub artifact_type: Option<MediaType>,
+    /// Where else the content may be had; never followed by us.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    /// Free text, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "annotations")]
+    pub annotations: BTreeMap<String, String>,
+    /// For whom a manifest of an index is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Value>,
+}
+
+impl Descriptor {
+    /// A descriptor without optional members.
+    pub fn new(media_type: MediaType, digest: Digest, size: u64) -> Self {
+        let (artifact_type, urls, annotations, platform) = Default::default();
+        Self { media_type, digest, size, artifact_type, urls, annotations, platform }
+    }
+
+    /// The descriptor of bytes in memory.
+    pub fn of(media_type: MediaType, bytes: &[u8]) -> Self {
+        Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
+    }
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let size = u64::deserialize(deserializer)?;
+    if size > i64::MAX as u64 {
+        return Err(serde::de::Error::custom(format!("size: at most {} expected, found {size}", i64::MAX)));
+    }
+    Ok(size)
+}
+
+/// Some clients write an empty text where they mean none.
+pub(crate) fn artifact_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MediaType>, D::Error> {
+    match Option::<String>::deserialize(deserializer)?.as_deref() {
+        None | Some("") => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(serde::de::Error::custom),
+    }
+}
+
+/// `null` stands for none.
+pub(crate) fn annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

@@ -1,0 +1,185 @@
+//! Content-addressed files: each blob once, under its digest, read-only, verified when it was written. Knows no repositories.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use super::durable::{lock, remove, sync_parent};
+use super::error::{Result, StoreError};
+use super::lease::Lease;
+use crate::digest::{BLOCK, Digest, Hasher};
+use crate::draft::{Draft, unique};
+
+/// Nobody writes to a blob, not even through a hard link in a repository.
+const READ_ONLY: u32 = 0o444;
+
+#[derive(Debug)]
+pub(super) struct Blobs {
+    directory: PathBuf,
+    temporary: PathBuf,
+    /// Held while a blob gets a second name in the directory of a service.
+    linking: Mutex<()>,
+}
+
+impl Blobs {
+    /// Opens the directories; half-written files of an earlier process are removed.
+    pub(super) fn open(root: &Path) -> Result<Self> {
+        let blobs =
+            Self { directory: root.join("sha256"), temporary: root.join("temporary"), linking: Mutex::default() };
+        let context = || StoreError::io("open the blob store");
+        fs::create_dir_all(&blobs.directory).map_err(context())?;
+        match fs::remove_dir_all(&blobs.temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(context()(error)),
+            _ => fs::create_dir_all(&blobs.temporary).map_err(context())?,
+        }
+        Ok(blobs)
+    }
+
+    pub(super) fn path(&self, digest: &Digest) -> PathBuf {
+        self.directory.join(digest.hex())
+    }
+
+    pub(super) fn open_blob(&self, digest: &Digest) -> Result<File> {
+        File::open(self.path(digest)).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                return StoreError::UnknownBlob(*digest);
+            }
+            StoreError::io(format!("open blob {digest}"))(error)
+        })
+    }
+
+    pub(super) fn size(&self, digest: &Digest) -> Result<Option<u64>> {
+        match fs::metadata(self.path(digest)) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io(format!("look at blob {digest}"))(error)),
+        }
+    }
+
+    /// Writes a blob from a reader of its content, unless it is there. The lease must hold it.
+    pub(super) fn write(&self, expected: Digest, reader: impl Read, lease: &Lease) -> Result<()> {
+        lease.hold(expected);
+        if self.size(&expected)?.is_some() {
+            return Ok(());
+        }
+        let mut draft = self.draft(expected)?;
+        let mut hasher = Hasher::new();
+        copy(reader, &mut draft.file, &mut hasher, &format!("write blob {expected}"))?;
+        self.finish(draft, hasher)
+    }
+
+    /// Writes a blob from a file of its content, sharing its extents where the file system can.
+    pub(super) fn write_file(&self, expected: Digest, source: &File, lease: &Lease) -> Result<()> {
+        lease.hold(expected);
+        if self.size(&expected)?.is_some() {
+            return Ok(());
+        }
+        let draft = self.draft(expected)?;
+        if rustix::fs::ioctl_ficlone(&draft.file, source).is_err() {
+            drop(draft);
+            return self.write(expected, source, lease);
+        }
+        let mut hasher = Hasher::new();
+        hasher.update_reader(&draft.file).map_err(StoreError::io(format!("verify blob {expected}")))?;
+        self.finish(draft, hasher)
+    }
+
+    fn draft(&self, expected: Digest) -> Result<BlobDraft> {
+        let path = self.temporary.join(unique());
+        let file = File::options().read(true).write(true).create_new(true).open(&path);
+        Ok(BlobDraft { file: file.map_err(StoreError::io(format!("create blob {expected}")))?, path, expected })
+    }
+
+    fn finish(&self, draft: BlobDraft, hasher: Hasher) -> Result<()> {
+        let found = hasher.digest();
+        if found != draft.expected {
+            return Err(StoreError::DigestMismatch { expected: draft.expected, found });
+        }
+        self.adopt(draft.expected, &draft.file, &draft.path)
+    }
+
+    /// Makes a blob of a file whose content has been verified; the file is gone from its place. A lease must hold it.
+    pub(super) fn adopt(&self, digest: Digest, file: &File, path: &Path) -> Result<()> {
+        let context = || StoreError::io(format!("store blob {digest}"));
+        let target = self.path(&digest);
+        file.set_permissions(Permissions::from_mode(READ_ONLY)).map_err(context())?;
+        file.sync_all().map_err(context())?;
+        // Where somebody else was first, the same content takes its place; a directory that has that file's second name keeps it.
+        fs::rename(path, &target).map_err(context())?;
+        sync_parent(&target).map_err(context())
+    }
+
+    /// Gives a blob's file a second name, unless it has one already or the file system cannot; whether it got it.
+    pub(super) fn link(&self, digest: &Digest, draft: &Draft<'_>) -> Result<bool> {
+        let path = self.path(digest);
+        let _turn = lock(&self.linking);
+        let links = fs::metadata(&path).map_err(StoreError::io(format!("look at blob {digest}")))?.nlink();
+        Ok(links == 1 && draft.link(&path).is_ok())
+    }
+
+    /// Takes a blob out of sight with one rename; the rest of its removal is the result's.
+    pub(super) fn bury(&self, digest: &Digest) -> io::Result<Buried> {
+        let grave = self.temporary.join(unique());
+        fs::rename(self.path(digest), &grave)?;
+        Ok(Buried(grave))
+    }
+
+    /// All blobs.
+    pub(super) fn list(&self) -> Result<Vec<Digest>> {
+        let context = || StoreError::io("list the blobs");
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.directory).map_err(context())? {
+            let name = entry.map_err(context())?.file_name();
+            // Files that are no blobs are not ours to touch.
+            found.extend(name.to_str().and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok()));
+        }
+        Ok(found)
+    }
+
+    /// Seconds since a blob was written, and its size.
+    pub(super) fn age(&self, digest: &Digest) -> io::Result<(std::time::Duration, u64)> {
+        let metadata = fs::metadata(self.path(digest))?;
+        Ok((metadata.modified()?.elapsed().unwrap_or_default(), metadata.len()))
+    }
+}
+
+/// A blob out of sight. Freeing a large file takes a while, so this is done where no lock is held.
+#[must_use]
+pub(super) struct Buried(PathBuf);
+
+impl Buried {
+    pub(super) fn remove(self) -> Result<()> {
+        remove(&self.0).map(drop).map_err(StoreError::io("remove a blob"))
+    }
+}
+
+/// A blob being written; its file is gone again unless it was adopted.
+struct BlobDraft {
+    file: File,
+    path: PathBuf,
+    expected: Digest,
+}
+
+impl Drop for BlobDraft {
+    fn drop(&mut self) {
+        // Adopted files are no longer there; what failed is what the caller reports.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Copies and hashes what is left of a reader. Errors of the reader and of the writer are told apart: the first are the sender's.
+pub(super) fn copy(mut reader: impl Read, writer: &mut impl Write, hasher: &mut Hasher, context: &str) -> Result<()> {
+    let mut block = vec![0; BLOCK];
+    loop {
+        let read = match reader.read(&mut block) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(StoreError::Source(error)),
+        };
+        writer.write_all(&block[..read]).map_err(StoreError::io(context))?;
+        hasher.update(&block[..read]);
+    }
+}

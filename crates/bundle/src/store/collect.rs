@@ -1,0 +1,106 @@
+//! Collection: removes what nothing needs. Marks what manifests, repositories and leases need, then sweeps the rest, while everything
+//! else goes on.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::BlobStore;
+use super::durable::lock;
+use super::error::{Result, StoreError};
+use super::lease::Holds;
+use super::repositories::now;
+use crate::digest::Digest;
+
+/// What a collection removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Blobs.
+    pub blobs: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Uploads and partial files that nobody went on with.
+    pub unfinished: usize,
+}
+
+/// Ends the collection, whatever happens in it.
+struct Running<'a>(&'a Holds);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.end_collection();
+    }
+}
+
+impl BlobStore {
+    /// Removes blobs that no manifest, lease or recent upload needs. What is younger than `grace` stays: a client that has pushed
+    /// blobs needs time to push their manifest. Moves that go on after a restart take their leases before the first collection.
+    ///
+    /// # Errors
+    /// What the system says; what was removed until then is gone.
+    pub fn collect(&self, grace: Duration) -> Result<Collected> {
+        let mut unfinished = self.expire_partials(grace)?;
+        for repository in self.all_repositories() {
+            unfinished += self.expire_uploads(repository.name(), grace)?;
+        }
+        Ok(Collected { unfinished, ..self.collect_blobs(grace)? })
+    }
+
+    pub(super) fn collect_blobs(&self, grace: Duration) -> Result<Collected> {
+        let _one_at_a_time = lock(&self.collecting);
+        self.holds.begin_collection();
+        let _running = Running(&self.holds);
+        let mut collected = Collected::default();
+        let mut needed = HashSet::new();
+        for repository in self.all_repositories() {
+            self.forget_unneeded(&repository, grace)?;
+            needed.extend(repository.snapshot().iter().flat_map(|index| index.keeps()));
+        }
+        for digest in self.blobs.list()?.into_iter().filter(|digest| !needed.contains(digest)) {
+            if let Some(bytes) = self.sweep(&digest, grace)? {
+                collected.blobs += 1;
+                collected.bytes += bytes;
+            }
+        }
+        Ok(collected)
+    }
+
+    /// Blobs that were put long ago and that no manifest of their repository needs are not shown any longer.
+    fn forget_unneeded(&self, repository: &super::Repository, grace: Duration) -> Result<()> {
+        let limit = now().saturating_sub(grace.as_secs());
+        let Some(index) = repository.snapshot() else { return Ok(()) };
+        let needed = index.references();
+        let old = |digest: &Digest, since: u64| since <= limit && !needed.contains(digest);
+        if !index.blobs.iter().any(|(digest, &since)| old(digest, since)) {
+            return Ok(());
+        }
+        repository.change(|index| {
+            let needed = index.references();
+            index.blobs.retain(|digest, since| {
+                *since > limit || needed.contains(digest) || self.holds.unless_held(digest, || ()).is_none()
+            });
+            Ok(())
+        })
+    }
+
+    /// Removes a blob that nothing was seen to need, unless it is held or young; its bytes if it went.
+    fn sweep(&self, digest: &Digest, grace: Duration) -> Result<Option<u64>> {
+        let context = || StoreError::io(format!("remove blob {digest}"));
+        let gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+        let bytes = match self.blobs.age(digest) {
+            Ok((age, bytes)) if age >= grace => bytes,
+            Ok(_) => return Ok(None),
+            Err(error) if gone(&error) => return Ok(None),
+            Err(error) => return Err(context()(error)),
+        };
+        match self.holds.unless_held(digest, || self.blobs.bury(digest)) {
+            None => Ok(None),
+            Some(Err(error)) if gone(&error) => Ok(None),
+            Some(Err(error)) => Err(context()(error)),
+            Some(Ok(buried)) => {
+                buried.remove()?;
+                self.forget_chunks(digest)?;
+                Ok(Some(bytes))
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The blob store: content-addressed files on a directory, and the repositories that show them. The half of a registry that knows no
+//! HTTP; all of it blocks, and all of it may be called from many threads.
+//!
+//! ```text
+//! sha256/<hex>                              blobs, read-only
+//! temporary/                                files being written or removed; emptied when the store is opened
+//! partial/<hex>                             files being put together from chunks
+//! chunks/<hex>                              chunk lists of blobs
+//! repositories/<name>/_index.json           manifests, tags and blobs of a repository
+//! repositories/<name>/_uploads/<id>         uploads in progress
+//! ```
+
+mod attach;
+mod blobs;
+mod collect;
+mod durable;
+mod error;
+mod index;
+mod lease;
+mod manifests;
+mod partial;
+mod place;
+mod publish;
+mod repositories;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, TryLockError};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
+
+use blobs::Blobs;
+use index::Repository;
+use lease::Holds;
+
+pub use attach::Attachment;
+pub use collect::Collected;
+pub use error::{Result, StoreError};
+pub use lease::Lease;
+pub use manifests::{ManifestContent, PushedManifest, TagPage};
+pub use place::Placed;
+pub use upload::UploadId;
+
+use crate::digest::Digest;
+use crate::oci::RepositoryName;
+
+/// See the module.
+#[derive(Debug)]
+pub struct BlobStore {
+    root: PathBuf,
+    blobs: Blobs,
+    holds: Arc<Holds>,
+    /// Entries are never removed, so that all writers of a repository meet at the same lock.
+    repositories: RwLock<HashMap<RepositoryName, Arc<Repository>>>,
+    uploads: Mutex<HashMap<UploadId, upload::Slot>>,
+    partials: Mutex<HashSet<Digest>>,
+    collecting: Mutex<()>,
+    /// Locked as long as this process uses the directory.
+    _lock: File,
+}
+
+impl BlobStore {
+    /// Opens a store, creating it where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process has it open; what the system says; an index that cannot be read.
+    pub fn open(root: &Path) -> Result<Self> {
+        let context = || StoreError::io("open the blob store");
+        for directory in ["partial", "chunks", "repositories"] {
+            std::fs::create_dir_all(root.join(directory)).map_err(context())?;
+        }
+        let file =
+            File::options().create(true).truncate(false).write(true).open(root.join("lock")).map_err(context())?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse),
+            Err(TryLockError::Error(error)) => return Err(context()(error)),
+        }
+        durable::remove_leftovers(&root.join("chunks")).map_err(context())?;
+        Ok(Self {
+            blobs: Blobs::open(root)?,
+            repositories: RwLock::new(repositories::read_all(&root.join("repositories"))?),
+            root: root.to_owned(),
+            holds: Arc::default(),
+            uploads: Mutex::default(),
+            partials: Mutex::default(),
+            collecting: Mutex::default(),
+            _lock: file,
+        })
+    }
+
+    /// A lease that holds nothing yet.
+    pub fn lease(&self) -> Lease {
+        self.holds.lease()
+    }
+
+    /// Opens a blob, whoever may show it.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownBlob`].
+    pub fn read(&self, digest: &Digest) -> Result<File> {
+        self.blobs.open_blob(digest)
+    }
+
+    /// Bytes of a blob; `None` when there is none.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn size(&self, digest: &Digest) -> Result<Option<u64>> {
+        self.blobs.size(digest)
+    }
+
+    /// Whether a blob is there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn contains(&self, digest: &Digest) -> Result<bool> {
+        Ok(self.size(digest)?.is_some())
+    }
+
+    /// Puts bytes; the lease holds them from before they are there.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn put_bytes(&self, bytes: &[u8], lease: &Lease) -> Result<Digest> {
+        let digest = Digest::of(bytes);
+        self.blobs.write(digest, bytes, lease)?;
+        Ok(digest)
+    }
+
+    /// Puts what a reader gives, unless it is there already (nothing is read then).
+    ///
+    /// # Errors
+    /// [`StoreError::DigestMismatch`], [`StoreError::Source`] for the reader's errors; nothing is left of either.
+    pub fn put_reader(&self, expected: Digest, reader: impl Read, lease: &Lease) -> Result<()> {
+        self.blobs.write(expected, reader, lease)
+    }
+
+    /// Puts a file of a repository, sharing its extents where the file system can; later changes of the file do not reach the blob.
+    ///
+    /// # Errors
+    /// As [`Self::put_reader`].
+    pub fn put_file(&self, expected: Digest, file: &File, lease: &Lease) -> Result<()> {
+        self.blobs.write_file(expected, file, lease)
+    }
+
+    /// Removes a blob at once, whichever repository shows it; whether it was there and free to go. The usual way for blobs to go is
+    /// [`Self::collect`].
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn delete(&self, digest: &Digest) -> Result<bool> {
+        match self.holds.unless_held(digest, || self.blobs.bury(digest)) {
+            None => Ok(false),
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Some(buried) => {
+                buried.map_err(StoreError::io(format!("remove blob {digest}")))?.remove()?;
+                self.forget_chunks(digest)?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn repository_root(&self) -> PathBuf {
+        self.root.join("repositories")
+    }
+}

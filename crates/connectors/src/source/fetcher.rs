@@ -1,0 +1,181 @@
+//! Fetching URLs within the bounds of the server and of the request.
+
+use std::time::Duration;
+
+use dede_core::connector::InputLimits;
+use dede_core::error::{Error, Result};
+
+use super::{outbound, read_file};
+
+/// `timeout` when the request gives none, seconds.
+const DEFAULT_TIMEOUT_S: u64 = 600;
+
+/// Largest `timeout` accepted, seconds.
+const MAX_TIMEOUT_S: i64 = 36_000;
+
+/// Fetches URLs within the bounds of the server and of the request.
+#[derive(Debug)]
+pub(crate) struct Fetcher {
+    agent: ureq::Agent,
+    max_bytes: u64,
+}
+
+impl Fetcher {
+    /// `timeout_s` is `parameters.input.timeout`: -1, 0 or absent is the default.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when the timeout is too long.
+    pub(crate) fn new(limits: &InputLimits, timeout_s: Option<i64>) -> Result<Self> {
+        let total = match timeout_s {
+            Some(seconds) if seconds > MAX_TIMEOUT_S => {
+                let reason = format!("expected at most {MAX_TIMEOUT_S} seconds, found {seconds}");
+                return Err(Error::bad_input_at("parameters.input.timeout", reason));
+            }
+            Some(seconds) if seconds > 0 => Duration::from_secs(seconds.unsigned_abs()),
+            _ => Duration::from_secs(DEFAULT_TIMEOUT_S),
+        };
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(total))
+            .timeout_connect(Some(total.min(Duration::from_millis(limits.connect_timeout_ms))))
+            .max_redirects(limits.redirects)
+            .max_redirects_will_error(true)
+            .http_status_as_error(false)
+            .user_agent(concat!("dede/", env!("CARGO_PKG_VERSION")));
+        Ok(Self { agent: outbound::agent(config, limits.reach.clone()), max_bytes: limits.fetch_bytes })
+    }
+
+    /// The body behind a URL; a local file for `file://`.
+    ///
+    /// # Errors
+    /// What went wrong, naming the URL.
+    pub(crate) fn fetch(&self, url: &str) -> Result<Vec<u8>, String> {
+        if url.starts_with("file://") {
+            return self.read_local(url);
+        }
+        let mut answer = self.agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
+        let status = answer.status().as_u16();
+        if status != 200 {
+            return Err(format!("{url}: expected HTTP status 200, found {status}"));
+        }
+        let body = answer.body_mut().with_config().limit(self.max_bytes).read_to_vec();
+        body.map_err(|error| format!("{url}: {error}"))
+    }
+
+    fn read_local(&self, url: &str) -> Result<Vec<u8>, String> {
+        let parsed = url::Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
+        let path = parsed.to_file_path().map_err(|()| format!("{url}: expected file:// and an absolute path"))?;
+        let mut content = Vec::new();
+        read_file(&path, self.max_bytes, &mut content).map_err(|reason| format!("{url}: {reason}"))?;
+        Ok(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use dede_core::reach::Reach;
+
+    use super::*;
+
+    /// Answers one connection per answer, in order, on a free loopback port.
+    fn serve(answers: Vec<String>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        let here = base.clone();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().expect("a client");
+                let mut request = BufReader::new(stream.try_clone().expect("a clone"));
+                let mut line = String::new();
+                while request.read_line(&mut line).expect("a request") > 2 {
+                    line.clear();
+                }
+                let answer = answer.replace("{here}", &here);
+                stream.write_all(answer.as_bytes()).expect("an open connection");
+            }
+        });
+        base
+    }
+
+    fn ok(body: &str) -> String {
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    }
+
+    fn redirect(to: &str) -> String {
+        format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    }
+
+    fn fetcher(limits: InputLimits) -> Fetcher {
+        Fetcher::new(&limits, Some(5)).expect("a timeout in range")
+    }
+
+    #[test]
+    fn bodies_are_fetched_through_redirects() {
+        let base = serve(vec![redirect("{here}/moved"), ok("pixels")]);
+        assert_eq!(fetcher(InputLimits::default()).fetch(&base), Ok(b"pixels".to_vec()));
+    }
+
+    #[test]
+    fn other_statuses_long_bodies_and_long_redirects_are_refused() {
+        let base = serve(vec!["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()]);
+        let refused = fetcher(InputLimits::default()).fetch(&base).expect_err("404");
+        assert!(refused.contains("found 404"), "{refused}");
+
+        let base = serve(vec![ok("0123456789")]);
+        let limits = InputLimits { fetch_bytes: 9, ..InputLimits::default() };
+        assert!(fetcher(limits).fetch(&base).is_err());
+
+        let base = serve(vec![redirect("{here}/1"), redirect("{here}/2"), ok("never reached")]);
+        let limits = InputLimits { redirects: 1, ..InputLimits::default() };
+        assert!(fetcher(limits).fetch(&base).is_err());
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_given_up() {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", silent.local_addr().expect("bound"));
+        let fetcher = Fetcher::new(&InputLimits::default(), Some(1)).expect("a timeout in range");
+        let refused = fetcher.fetch(&url).expect_err("silence");
+        assert!(refused.contains("timeout"), "{refused}");
+    }
+
+    #[test]
+    fn addresses_are_checked_on_every_hop() {
+        let direct = fetcher(InputLimits::default()).fetch("http://169.254.169.254/latest").expect_err("refused");
+        assert!(direct.contains(outbound::REFUSED), "{direct}");
+        for to in
+            ["http://169.254.169.254/", "http://[fe80::1]/", "http://[::ffff:169.254.169.254]/", "http://2852039166/"]
+        {
+            let base = serve(vec![redirect(to)]);
+            let refused = fetcher(InputLimits::default()).fetch(&base).expect_err(to);
+            assert!(refused.contains(outbound::REFUSED), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_server_beyond_loopback_sends_no_packet_to_its_own_machine() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let closed = InputLimits { reach: Reach::new(false, Vec::new()), ..InputLimits::default() };
+        for host in ["127.0.0.1", "localhost", "127.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"] {
+            let refused = fetcher(closed.clone()).fetch(&format!("http://{host}:{port}/")).expect_err(host);
+            assert!(refused.contains(outbound::REFUSED), "{refused}");
+        }
+        listener.set_nonblocking(true).expect("set");
+        assert!(listener.accept().is_err(), "somebody connected");
+    }
+
+    #[test]
+    fn local_files_are_read_and_timeouts_out_of_range_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("a.jpg");
+        std::fs::write(&file, b"content").expect("written");
+        let url = format!("file://{}", file.display());
+        assert_eq!(fetcher(InputLimits::default()).fetch(&url), Ok(b"content".to_vec()));
+        assert!(fetcher(InputLimits::default()).fetch("file:///nonexistent").is_err());
+        let error = Fetcher::new(&InputLimits::default(), Some(36_001)).expect_err("too long");
+        assert!(error.to_string().contains("parameters.input.timeout"), "{error}");
+    }
+}

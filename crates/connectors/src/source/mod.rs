@@ -1,0 +1,96 @@
+//! Where the bytes of one `data` item come from: a URL, a file, a directory, or the string itself.
+//!
+//! It owns the order in which an item is resolved (contract.md 3.1). It must not know what the bytes mean.
+
+mod fetcher;
+pub mod outbound;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub(crate) use fetcher::Fetcher;
+
+/// Longer strings are no paths: Linux has no longer ones, and base64 images need not be looked up.
+const MAX_PATH_BYTES: usize = 4096;
+
+/// What one item of `data` is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin<'a> {
+    /// `http://`, `https://` or `file://`.
+    Url(&'a str),
+    /// A directory that exists.
+    Directory(PathBuf),
+    /// Anything else that exists under that path.
+    File(PathBuf),
+    /// The string is the content.
+    Inline(&'a str),
+}
+
+impl<'a> Origin<'a> {
+    /// Resolves an item.
+    pub(crate) fn of(item: &'a str) -> Self {
+        if ["http://", "https://", "file://"].iter().any(|scheme| item.starts_with(scheme)) {
+            return Self::Url(item);
+        }
+        if item.is_empty() || item.len() > MAX_PATH_BYTES || item.contains('\0') {
+            return Self::Inline(item);
+        }
+        match std::fs::metadata(item) {
+            Ok(found) if found.is_dir() => Self::Directory(PathBuf::from(item)),
+            Ok(_) => Self::File(PathBuf::from(item)),
+            Err(_) => Self::Inline(item),
+        }
+    }
+}
+
+/// Reads a regular file of at most `max_bytes` into `buffer`, replacing what it held. Pipes and devices are refused, and so
+/// is what says that it is empty: reading those may never end, `/proc/kmsg` for one.
+///
+/// # Errors
+/// What is wrong, without the path.
+pub(crate) fn read_file(path: &Path, max_bytes: u64, buffer: &mut Vec<u8>) -> Result<(), String> {
+    let words = |error: std::io::Error| error.to_string();
+    let metadata = std::fs::metadata(path).map_err(words)?;
+    if !metadata.is_file() {
+        return Err("not a regular file".to_owned());
+    }
+    if metadata.len() == 0 {
+        return Err("an empty file".to_owned());
+    }
+    if metadata.len() > max_bytes {
+        return Err(format!("{} bytes, at most {max_bytes} are read", metadata.len()));
+    }
+    buffer.clear();
+    buffer.reserve(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+    let file = std::fs::File::open(path).map_err(words)?;
+    let read = file.take(max_bytes + 1).read_to_end(buffer).map_err(words)?;
+    if read as u64 > max_bytes {
+        return Err(format!("more than {max_bytes} bytes"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_resolved_in_the_order_of_the_contract() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("a.jpg");
+        std::fs::write(&file, b"content").expect("written");
+        let (file_text, directory_text) = (file.to_str().expect("utf-8"), directory.path().to_str().expect("utf-8"));
+        assert_eq!(Origin::of("https://host/a"), Origin::Url("https://host/a"));
+        assert_eq!(Origin::of(file_text), Origin::File(file.clone()));
+        assert_eq!(Origin::of(directory_text), Origin::Directory(directory.path().to_owned()));
+        assert_eq!(Origin::of("/nonexistent/a.jpg"), Origin::Inline("/nonexistent/a.jpg"));
+        assert_eq!(Origin::of("a\0b"), Origin::Inline("a\0b"));
+    }
+
+    #[test]
+    fn special_files_are_refused() {
+        for endless in ["/dev/zero", "/proc/kmsg"] {
+            assert!(read_file(Path::new(endless), 10, &mut Vec::new()).is_err(), "{endless}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Connections that a client makes this server open: to addresses within its reach only.
+//!
+//! A host is resolved once per hop, every address is checked, and one of those is connected to: a name cannot change its address
+//! in between.
+
+use dede_core::reach::Reach;
+use ureq::config::{Config, ConfigBuilder};
+use ureq::http::Uri;
+use ureq::typestate::AgentScope;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+/// What a client is told. Not the address: what a name inside resolves to is none of its business.
+pub const REFUSED: &str = "this server does not connect to hosts like that one (--allow-fetch)";
+
+/// An HTTP client that stays within `reach`.
+pub fn agent(config: ConfigBuilder<AgentScope>, reach: Reach) -> ureq::Agent {
+    agent_resolving(config, CheckedResolver { resolver: DefaultResolver::default(), reach })
+}
+
+fn agent_resolving(config: ConfigBuilder<AgentScope>, resolver: impl Resolver) -> ureq::Agent {
+    // Without a proxy: behind one, addresses could not be checked here.
+    ureq::Agent::with_parts(config.proxy(None).build(), DefaultConnector::default(), resolver)
+}
+
+/// Resolves hosts, and refuses those with an address out of reach.
+#[derive(Debug)]
+struct CheckedResolver<R> {
+    resolver: R,
+    reach: Reach,
+}
+
+impl<R: Resolver> Resolver for CheckedResolver<R> {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let found = self.resolver.resolve(uri, config, timeout)?;
+        if found.iter().all(|address| self.reach.permits(address.ip())) {
+            return Ok(found);
+        }
+        Err(ureq::Error::Io(std::io::Error::new(std::io::ErrorKind::PermissionDenied, REFUSED)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{SocketAddr, TcpListener};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Gives its answers one after the other, whatever is asked.
+    #[derive(Debug)]
+    struct Changing {
+        answers: Vec<Vec<SocketAddr>>,
+        asked: &'static AtomicUsize,
+    }
+
+    impl Resolver for Changing {
+        fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+            let index = self.asked.fetch_add(1, Ordering::SeqCst);
+            let mut found = self.empty();
+            self.answers[index].iter().for_each(|address| found.push(*address));
+            Ok(found)
+        }
+    }
+
+    /// Answers each connection with a redirect to the same name; gives the number of connections.
+    fn redirecting(listener: TcpListener) -> &'static AtomicUsize {
+        let connections: &AtomicUsize = Box::leak(Box::new(AtomicUsize::new(0)));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a client");
+                connections.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.read(&mut [0; 4096]).expect("a request");
+                let answer = "HTTP/1.1 302 Found\r\nLocation: http://rebinding.test/\r\nContent-Length: 0\r\n\r\n";
+                stream.write_all(answer.as_bytes()).expect("an open connection");
+            }
+        });
+        connections
+    }
+
+    /// Fetches through a resolver with these answers; the error, the number of look-ups and that of connections.
+    fn fetch(answers: impl Fn(SocketAddr) -> Vec<Vec<SocketAddr>>) -> (String, usize, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let answers = answers(listener.local_addr().expect("bound"));
+        let connections = redirecting(listener);
+        let asked: &AtomicUsize = Box::leak(Box::new(AtomicUsize::new(0)));
+        let resolver = CheckedResolver { resolver: Changing { answers, asked }, reach: Reach::default() };
+        let agent = agent_resolving(ureq::Agent::config_builder(), resolver);
+        let error = agent.get("http://rebinding.test/").call().expect_err("refused").to_string();
+        (error, asked.load(Ordering::SeqCst), connections.load(Ordering::SeqCst))
+    }
+
+    fn metadata() -> SocketAddr {
+        "169.254.169.254:80".parse().expect("an address")
+    }
+
+    #[test]
+    fn a_name_that_changes_its_address_is_checked_again_and_what_was_checked_is_connected_to() {
+        let (error, asked, connections) = fetch(|good| vec![vec![good], vec![metadata()], vec![good]]);
+        assert!(error.contains(REFUSED) && !error.contains("169.254"), "{error}");
+        assert_eq!((asked, connections), (2, 1), "one look-up per hop, one connection for the good one");
+    }
+
+    #[test]
+    fn one_bad_address_among_good_ones_is_enough() {
+        let (error, asked, connections) = fetch(|good| vec![vec![good, metadata()]]);
+        assert!(error.contains(REFUSED), "{error}");
+        assert_eq!((asked, connections), (1, 0));
+    }
+}

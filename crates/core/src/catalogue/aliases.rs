@@ -1,0 +1,134 @@
+//! The aliases of a catalogue, as others change them. Each change is one record synced and one pointer swapped.
+
+use std::sync::Arc;
+
+use dede_api::aliases::AliasInfo;
+use dede_api::requests::PutAlias;
+
+use super::Catalogue;
+use super::alias::Share;
+use super::request::{Expected, SwitchRequest, Wanted};
+use super::snapshot::Snapshot;
+use crate::error::{Error, Result};
+use crate::name::ServiceName;
+use crate::service::Service;
+use crate::shadow::ShadowObserver;
+
+impl Catalogue {
+    /// One alias.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`].
+    pub fn alias(&self, name: &str) -> Result<AliasInfo> {
+        self.snapshot().alias_info(&ServiceName::parse(name)?)
+    }
+
+    /// Sets the whole route of an alias, or creates it.
+    ///
+    /// # Errors
+    /// [`Error::ServiceNotFound`] for an unknown target, [`Error::BadParameter`] for a canary or shadow that
+    /// cannot be one, [`Error::AliasConflict`] when an expectation is wrong, or the name is a service and `takeover` was not
+    /// asked for.
+    pub fn put_alias(&self, name: &str, put: PutAlias) -> Result<AliasInfo> {
+        self.change_alias(name, move |snapshot, name| {
+            snapshot.with_route(name.clone(), Wanted::from_put(&put, snapshot)?)
+        })
+    }
+
+    /// Points an alias to a service, or creates it: the commit of a move.
+    ///
+    /// # Errors
+    /// [`Error::AliasConflict`] when the expectation is wrong, a service is gone or being deleted, or the name is a
+    /// service and `takeover` was not asked for.
+    pub fn switch(&self, name: &str, request: SwitchRequest) -> Result<AliasInfo> {
+        self.change_alias(name, move |snapshot, name| {
+            snapshot.with_route(name.clone(), Wanted::from_switch(request, snapshot)?)
+        })
+    }
+
+    /// Gives an alias another canary, or none.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`], [`Error::AliasConflict`], [`Error::BadParameter`] when it is the
+    /// target.
+    pub fn set_canary(&self, name: &str, canary: Option<Share>, expect: Option<Expected>) -> Result<AliasInfo> {
+        self.change_alias(name, move |snapshot, name| snapshot.with_canary(name, canary, expect.as_ref()))
+    }
+
+    /// Gives an alias another shadow, or none. The target itself may be its own shadow: that measures the noise.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`], [`Error::AliasConflict`], [`Error::BadParameter`] when the alias
+    /// points to a peer.
+    pub fn set_shadow(&self, name: &str, shadow: Option<Share>, expect: Option<Expected>) -> Result<AliasInfo> {
+        self.change_alias(name, move |snapshot, name| snapshot.with_shadow(name, shadow, expect.as_ref()))
+    }
+
+    /// Has somebody told what the shadows of an alias answer, or nobody. It stays through changes of the route, but not through
+    /// a restart. Copies that already wait are told too: an [`crate::shadow::Observation`] says whose they are.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`].
+    pub fn observe_shadow(&self, name: &str, observer: Option<Arc<dyn ShadowObserver>>) -> Result<()> {
+        let (name, snapshot) = (ServiceName::parse(name)?, self.snapshot());
+        let alias = snapshot.alias(&name).ok_or_else(|| Error::AliasNotFound(name.to_string()))?;
+        alias.traffic.ledger.set_observer(observer);
+        Ok(())
+    }
+
+    /// Has a service get copies of all requests of an alias for a while, in the place of the recorded shadow; `None` ends it. It is not
+    /// recorded, changes no generation, and ends with the process.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`].
+    pub fn lend_shadow(&self, name: &str, service: Option<Arc<Service>>) -> Result<()> {
+        let name = ServiceName::parse(name)?;
+        // Through the owner, so that no change of the route happens at the same time.
+        self.owner.change(move |snapshot| {
+            let alias = snapshot.alias(&name).ok_or_else(|| Error::AliasNotFound(name.to_string()))?;
+            alias.traffic.lend(service);
+            Ok(snapshot.clone())
+        })?;
+        Ok(())
+    }
+
+    /// Points an alias to what it pointed to before, without canary and shadow.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] when there is nothing to go back to, or the
+    /// expectation is wrong.
+    pub fn rollback_alias(&self, name: &str, expect: Option<Expected>) -> Result<AliasInfo> {
+        self.change_alias(name, move |snapshot, name| snapshot.with_rollback(name, expect.as_ref()))
+    }
+
+    /// Undoes a takeover: the alias goes, and the service it points to gets its name, in one step.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] when it points to a peer, or the expectation is
+    /// wrong.
+    pub fn give_name_back(&self, name: &str, expect: Option<Expected>) -> Result<()> {
+        let name = ServiceName::parse(name)?;
+        self.owner.change(move |snapshot| snapshot.with_name_given_back(&name, expect.as_ref()))?;
+        Ok(())
+    }
+
+    /// Removes an alias; the service it points to stays.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`].
+    pub fn delete_alias(&self, name: &str) -> Result<()> {
+        let name = ServiceName::parse(name)?;
+        self.owner.change(move |snapshot| snapshot.without_alias(&name))?;
+        Ok(())
+    }
+
+    fn change_alias(
+        &self,
+        name: &str,
+        change: impl FnOnce(&Snapshot, &ServiceName) -> Result<Snapshot> + Send + 'static,
+    ) -> Result<AliasInfo> {
+        let name = ServiceName::parse(name)?;
+        let asked = name.clone();
+        self.owner.change(move |snapshot| change(snapshot, &asked))?.alias_info(&name)
+    }
+}

@@ -1,0 +1,98 @@
+//! What may be asked of an alias, typed: for a move, and for a PUT once its names are looked up.
+
+use dede_api::requests::{PutAlias, ShareRequest};
+
+use super::alias::{Share, Target};
+use super::snapshot::Snapshot;
+use crate::error::{Error, Fault, Result};
+use crate::migration::MoveId;
+use crate::name::{PeerName, ServiceName};
+use crate::percent::Percent;
+use crate::service::ServiceId;
+
+/// Points an alias to a service of this server. Canary and shadow are what stands here afterwards.
+#[derive(Debug, Clone)]
+pub struct SwitchRequest {
+    /// The service.
+    pub to: ServiceId,
+    /// What must be so now; anything goes without.
+    pub expect: Option<Expected>,
+    /// Rename a service that has the alias's name, and put the alias in its place.
+    pub takeover: bool,
+    /// Who answers a part of the requests.
+    pub canary: Option<Share>,
+    /// Who gets copies of a part of the requests: the former target, say.
+    pub shadow: Option<Share>,
+    /// The move that this is the commit of.
+    pub by: Option<MoveId>,
+}
+
+impl SwitchRequest {
+    /// Everything to one service, whatever was before.
+    pub fn to(service: ServiceId) -> Self {
+        Self { to: service, expect: None, takeover: false, canary: None, shadow: None, by: None }
+    }
+}
+
+/// Compare-and-swap: a change is refused where this does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// The target. A service in the place of the alias counts as its own target.
+    Service(ServiceId),
+    /// The generation; 0: there is no alias of that name.
+    Generation(u64),
+    /// The target as it is shown: `service`, or `peer/service`.
+    Shown(String),
+}
+
+/// A route that somebody asked for, looked up.
+pub(super) struct Wanted {
+    pub(super) target: Target,
+    pub(super) canary: Option<Share>,
+    pub(super) shadow: Option<Share>,
+    pub(super) expect: Vec<Expected>,
+    pub(super) takeover: bool,
+    pub(super) by: Option<MoveId>,
+}
+
+impl Wanted {
+    /// Looks up the names of a PUT.
+    pub(super) fn from_put(put: &PutAlias, snapshot: &Snapshot) -> Result<Self> {
+        let target = match &put.peer {
+            Some(peer) => Target::Peer { peer: PeerName::parse(peer)?, service: ServiceName::parse(&put.service)? },
+            None => snapshot.target(snapshot.pointable(&put.service)?),
+        };
+        let shown = put.expect.clone().map(Expected::Shown);
+        Ok(Self {
+            target,
+            canary: share(put.canary.as_ref(), "canary.service", snapshot)?,
+            shadow: share(put.shadow.as_ref(), "shadow.service", snapshot)?,
+            expect: shown.into_iter().chain(put.expect_generation.map(Expected::Generation)).collect(),
+            takeover: put.takeover,
+            by: None,
+        })
+    }
+
+    /// The same of a typed request.
+    pub(super) fn from_switch(request: SwitchRequest, snapshot: &Snapshot) -> Result<Self> {
+        snapshot.check_pointable(request.to)?;
+        Ok(Self {
+            target: snapshot.target(request.to),
+            canary: request.canary,
+            shadow: request.shadow,
+            expect: request.expect.into_iter().collect(),
+            takeover: request.takeover,
+            by: request.by,
+        })
+    }
+}
+
+fn share(asked: Option<&ShareRequest>, at: &str, snapshot: &Snapshot) -> Result<Option<Share>> {
+    let Some(asked) = asked else { return Ok(None) };
+    if !ServiceName::parse(&asked.service).is_ok_and(|name| snapshot.is_taken(&name)) {
+        return Err(Error::bad_parameter_at(at, format!("no service {}", asked.service)));
+    }
+    let service = snapshot.pointable(&asked.service)?;
+    let percent = Percent::new(asked.percent).map_err(|fault| Error::Malformed(Fault::at(at, fault.reason)))?;
+    Ok(Some(Share { service, percent }))
+}

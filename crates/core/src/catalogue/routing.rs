@@ -1,0 +1,116 @@
+//! Where a request goes that is addressed to a name.
+
+use std::sync::Arc;
+
+use super::alias::{Alias, Target};
+use super::snapshot::Snapshot;
+use super::traffic::Traffic;
+use crate::error::{Error, Result};
+use crate::name::{PeerName, ServiceName};
+use crate::service::Service;
+use crate::shadow::Shadow;
+
+/// A service, and by which names it was found.
+#[derive(Clone)]
+pub struct Resolved {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Its name in this snapshot.
+    pub name: ServiceName,
+    /// The name that was asked for: its own, or an alias.
+    pub asked: ServiceName,
+    /// Of the alias whose target this is.
+    traffic: Option<Arc<Traffic>>,
+}
+
+/// Where a request goes.
+#[derive(Clone)]
+pub enum Routed {
+    /// To a service of this server.
+    Here(Resolved),
+    /// To a service of a peer.
+    There {
+        /// The alias that was asked for.
+        asked: ServiceName,
+        /// The server.
+        peer: PeerName,
+        /// The name there.
+        service: ServiceName,
+    },
+}
+
+impl Resolved {
+    /// Whether an alias was asked for.
+    pub fn is_alias(&self) -> bool {
+        self.name != self.asked
+    }
+
+    /// The shadow that this request goes to as well, once it is answered; each call counts as one request.
+    pub fn shadow(&self) -> Option<Arc<Shadow>> {
+        self.traffic.as_ref()?.shadow_due()
+    }
+}
+
+impl Snapshot {
+    /// The service of this server behind a name, be it its own or an alias.
+    ///
+    /// # Errors
+    /// [`Error::ServiceNotFound`]; [`Error::AliasConflict`] when the name points to a peer.
+    pub fn resolve(&self, name: &str) -> Result<Resolved> {
+        match self.place(parsed(name)?)? {
+            Routed::Here(resolved) => Ok(resolved),
+            Routed::There { asked, peer, .. } => {
+                Err(Error::AliasConflict(format!("{asked} points to a service of {peer}, not of this server")))
+            }
+        }
+    }
+
+    /// Where requests about what has this name go.
+    ///
+    /// # Errors
+    /// [`Error::ServiceNotFound`].
+    pub fn whereabouts(&self, name: &str) -> Result<Routed> {
+        self.place(parsed(name)?)
+    }
+
+    /// Where the next predict addressed to a name goes: to the target, unless it is the canary's turn.
+    ///
+    /// # Errors
+    /// [`Error::ServiceNotFound`].
+    pub fn route(&self, name: &str) -> Result<Routed> {
+        let asked = parsed(name)?;
+        match self.alias(&asked).and_then(|alias| self.canary_of(alias)) {
+            Some((name, service)) => Ok(Routed::Here(Resolved { service, name, asked, traffic: None })),
+            None => self.place(asked),
+        }
+    }
+
+    fn place(&self, asked: ServiceName) -> Result<Routed> {
+        let missing = || Error::ServiceNotFound(asked.to_string());
+        let alias = self.alias(&asked);
+        let own = match alias.map(Alias::target) {
+            None => asked.clone(),
+            Some(Target::Service { id, .. }) => self.names.get(id).ok_or_else(missing)?.clone(),
+            Some(Target::Peer { peer, service }) => {
+                return Ok(Routed::There { asked, peer: peer.clone(), service: service.clone() });
+            }
+        };
+        let service = Arc::clone(self.services.get(&own).ok_or_else(missing)?);
+        let traffic = alias.map(|alias| Arc::clone(&alias.traffic));
+        Ok(Routed::Here(Resolved { service, name: own, asked, traffic }))
+    }
+
+    /// The canary, when it is its turn. One that came back from a restart without a model gets none.
+    fn canary_of(&self, alias: &Alias) -> Option<(ServiceName, Arc<Service>)> {
+        let canary = alias.canary?;
+        let name = self.names.get(&canary.service)?;
+        let service = self.services.get(name)?;
+        let can_answer = service.serving().is_ok_and(|serving| serving.model.is_some());
+        (can_answer && alias.traffic.canary.is_due(canary.percent)).then(|| (name.clone(), Arc::clone(service)))
+    }
+}
+
+/// A name that cannot be one is the name of nothing.
+fn parsed(name: &str) -> Result<ServiceName> {
+    ServiceName::parse(name).map_err(|_| Error::ServiceNotFound(name.to_owned()))
+}

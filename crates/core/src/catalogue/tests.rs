@@ -1,0 +1,164 @@
+use std::sync::Arc;
+
+use dede_api::requests::{PutAlias, ShareRequest};
+use serde_json::json;
+
+use super::*;
+use crate::percent::Percent;
+use crate::stage::{catalogue, create, id};
+
+fn share(catalogue: &Catalogue, name: &str, percent: u8) -> Option<Share> {
+    Some(Share { service: id(catalogue, name), percent: Percent::new(percent).unwrap() })
+}
+
+fn put(service: &str) -> PutAlias {
+    PutAlias { service: service.into(), ..PutAlias::default() }
+}
+
+/// A catalogue with services, and an alias `stable` on the first.
+fn stage(directory: &tempfile::TempDir, services: &[&str]) -> Arc<Catalogue> {
+    let catalogue = catalogue(directory.path());
+    for name in services {
+        create(&catalogue, directory.path(), name, &json!({}));
+    }
+    catalogue.put_alias("stable", put(services[0])).unwrap();
+    catalogue
+}
+
+fn answered_by(catalogue: &Catalogue, alias: &str) -> String {
+    match catalogue.route(alias).unwrap() {
+        Routed::Here(resolved) => resolved.name.to_string(),
+        Routed::There { peer, service, .. } => format!("{peer}/{service}"),
+    }
+}
+
+#[test]
+fn the_canary_gets_its_part_and_the_target_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = stage(&directory, &["a", "b"]);
+    catalogue.set_canary("stable", share(&catalogue, "b", 7), None).unwrap();
+    let answered = (0..200).filter(|_| answered_by(&catalogue, "stable") == "b").count();
+    assert_eq!(answered, 14);
+    assert_eq!(catalogue.resolve("stable").unwrap().name.as_str(), "a", "the alias still stands for its target");
+}
+
+#[test]
+fn every_change_of_a_route_is_a_generation_and_can_be_compared_and_swapped() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = stage(&directory, &["a", "b"]);
+    let expect = |generation| Some(Expected::Generation(generation));
+    let shadowed = catalogue.set_shadow("stable", share(&catalogue, "b", 100), expect(1)).unwrap();
+    assert_eq!((shadowed.generation, shadowed.history.len()), (2, 1));
+    let again = catalogue.set_shadow("stable", share(&catalogue, "b", 100), expect(2)).unwrap();
+    assert_eq!(again.generation, 2, "nothing changed");
+    let late = SwitchRequest { expect: expect(1), ..SwitchRequest::to(id(&catalogue, "b")) };
+    let error = catalogue.switch("stable", late.clone()).unwrap_err();
+    assert_eq!(error.to_string(), "expected generation 1 of stable, found 2");
+    let reverse = share(&catalogue, "a", 50);
+    let switched = catalogue.switch("stable", SwitchRequest { expect: expect(2), shadow: reverse, ..late }).unwrap();
+    assert_eq!((switched.generation, switched.service.as_str()), (3, "b"));
+    assert_eq!(switched.shadow.unwrap().share.service, "a", "the former target shadows the new one");
+    assert_eq!(switched.history.iter().map(|step| step.generation).collect::<Vec<_>>(), [1, 3]);
+    let wrong = SwitchRequest {
+        expect: Some(Expected::Service(id(&catalogue, "a"))),
+        ..SwitchRequest::to(id(&catalogue, "a"))
+    };
+    assert!(matches!(catalogue.switch("stable", wrong), Err(Error::AliasConflict(_))));
+    let fresh = SwitchRequest { expect: expect(0), ..SwitchRequest::to(id(&catalogue, "a")) };
+    assert_eq!(catalogue.switch("fresh", fresh.clone()).unwrap().generation, 1);
+    assert!(catalogue.switch("fresh", fresh).is_err(), "it is there now");
+}
+
+#[test]
+fn a_put_sets_the_whole_route_and_a_rollback_clears_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = stage(&directory, &["a", "b", "c"]);
+    let part = |service: &str, percent| Some(ShareRequest { service: service.into(), percent });
+    let whole = PutAlias { canary: part("c", 5), shadow: part("a", 100), ..put("b") };
+    let info = catalogue.put_alias("stable", whole.clone()).unwrap();
+    assert_eq!(info.canary.as_ref().map(|canary| (canary.service.as_str(), canary.percent)), Some(("c", 5)));
+    for name in ["a", "b", "c"] {
+        let error = catalogue.delete(name, Clear::parse("")).unwrap_err().to_string();
+        assert!(error.contains("stable"), "{error}");
+    }
+    catalogue.rename("c", "d").unwrap();
+    assert_eq!(catalogue.alias("stable").unwrap().canary.unwrap().service, "d", "shares follow renames");
+    let back = catalogue.rollback_alias("stable", None).unwrap();
+    assert_eq!((back.service.as_str(), back.canary, back.shadow), ("a", None, None));
+    let whole = PutAlias { canary: part("d", 5), ..whole };
+    catalogue.put_alias("stable", whole).unwrap();
+    let plain = catalogue.put_alias("stable", put("b")).unwrap();
+    assert_eq!((plain.canary, plain.shadow), (None, None));
+}
+
+#[test]
+fn routes_that_cannot_be_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = stage(&directory, &["a", "b"]);
+    let part = |service: &str, percent| Some(ShareRequest { service: service.into(), percent });
+    for (request, complaint) in [
+        (PutAlias { canary: part("a", 5), ..put("a") }, "the alias points to this service already (canary.service)"),
+        (PutAlias { canary: part("none", 5), ..put("a") }, "no service none (canary.service)"),
+        (PutAlias { shadow: part("stable", 5), ..put("a") }, "stable is an alias; an alias points to a service"),
+        (PutAlias { shadow: part("b", 101), ..put("a") }, "0 to 100 expected, found 101 (shadow.service)"),
+        (
+            PutAlias { peer: Some("prod".into()), shadow: part("b", 5), ..put("a") },
+            "answers of a peer cannot be compared (shadow)",
+        ),
+        (
+            PutAlias { peer: Some("a/b".into()), ..put("a") },
+            "invalid name: a peer's name of letters, digits, \"-\", \"_\" and \".\" expected, found \"a/b\" (peer)",
+        ),
+        (PutAlias { expect_generation: Some(7), ..put("b") }, "expected generation 7 of stable, found 1"),
+        (PutAlias { expect: Some("prod/a".into()), ..put("b") }, "expected stable to point to prod/a, found a"),
+    ] {
+        assert_eq!(catalogue.put_alias("stable", request).unwrap_err().to_string(), complaint);
+    }
+    assert_eq!(catalogue.alias("stable").unwrap().generation, 1);
+}
+
+#[test]
+fn an_alias_of_a_peer_forwards_and_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = stage(&directory, &["a"]);
+    let there = PutAlias { peer: Some("prod".into()), expect: Some("a".into()), ..put("Service1") };
+    let info = catalogue.put_alias("stable", there).unwrap();
+    assert_eq!((info.peer.as_deref(), info.service.as_str()), (Some("prod"), "service1"));
+    assert_eq!(answered_by(&catalogue, "stable"), "prod/service1");
+    assert!(matches!(catalogue.resolve("stable"), Err(Error::AliasConflict(_))));
+    catalogue.delete("a", Clear::parse("")).unwrap();
+    assert!(catalogue.rollback_alias("stable", None).is_err(), "what it pointed to is gone");
+    create(&catalogue, directory.path(), "a", &json!({}));
+    let here = PutAlias { expect: Some("prod/service1".into()), ..put("a") };
+    assert_eq!(catalogue.put_alias("stable", here).unwrap().peer, None);
+    assert_eq!(catalogue.rollback_alias("stable", None).unwrap().peer.as_deref(), Some("prod"));
+}
+
+#[test]
+fn a_takeover_can_be_undone() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = stage(&directory, &["a"]);
+    let service = id(&catalogue, "a");
+    let takeover = SwitchRequest { takeover: true, ..SwitchRequest::to(service) };
+    let info = catalogue.switch("a", takeover).unwrap();
+    assert_ne!(info.service, "a");
+    catalogue.give_name_back("a", Some(Expected::Generation(1))).unwrap();
+    assert_eq!(id(&catalogue, "a"), service);
+    assert!(matches!(catalogue.alias("a"), Err(Error::AliasNotFound(_))));
+    assert_eq!(catalogue.alias("stable").unwrap().service, "a");
+}
+
+#[test]
+fn routes_come_back_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = {
+        let catalogue = stage(&directory, &["a", "b", "c"]);
+        catalogue.set_canary("stable", share(&catalogue, "b", 5), None).unwrap();
+        catalogue.set_shadow("stable", share(&catalogue, "c", 100), None).unwrap();
+        catalogue.put_alias("elsewhere", PutAlias { peer: Some("prod".into()), ..put("x") }).unwrap();
+        ["stable", "elsewhere"].map(|name| catalogue.alias(name).unwrap())
+    };
+    let catalogue = catalogue(directory.path());
+    assert_eq!(["stable", "elsewhere"].map(|name| catalogue.alias(name).unwrap()), before);
+    assert!(catalogue.delete("c", Clear::parse("")).is_err());
+}

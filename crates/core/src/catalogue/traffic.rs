@@ -1,0 +1,105 @@
+//! What runs for an alias: whose turn the next request is, and the shadow.
+//!
+//! It lives as long as the alias, through all changes of its route; nothing of it is recorded.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+use crate::percent::Percent;
+use crate::service::Service;
+use crate::shadow::{Ledger, Shadow, ShadowLimits};
+
+/// Of one alias.
+#[derive(Default)]
+pub(super) struct Traffic {
+    /// For the canary.
+    pub(super) canary: Rotation,
+    /// What became of copies.
+    pub(super) ledger: Arc<Ledger>,
+    shadowed: Rotation,
+    running: ArcSwapOption<Shadow>,
+    /// Who shadows instead of what is recorded, while a move compares.
+    lent: ArcSwapOption<Service>,
+}
+
+impl Traffic {
+    /// The shadow, when the next answer of the target is to be copied to it.
+    pub(super) fn shadow_due(&self) -> Option<Arc<Shadow>> {
+        let running = self.running.load();
+        let shadow = running.as_ref()?;
+        self.shadowed.is_due(shadow.percent()).then(|| Arc::clone(shadow))
+    }
+
+    /// Has this service shadow from now on, or none. A shadow that runs already goes on.
+    pub(super) fn run(&self, wanted: Option<(&Arc<Service>, Percent)>) {
+        let lent = self.lent.load_full();
+        let wanted = lent.as_ref().map(|service| (service, Percent::ALL)).or(wanted);
+        let Some((service, percent)) = wanted else { return self.replace(None) };
+        if let Some(running) = self.running.load_full().filter(|running| running.service() == service.id) {
+            running.set_percent(percent);
+            return;
+        }
+        let started = Shadow::start(Arc::clone(service), percent, ShadowLimits::default(), Arc::clone(&self.ledger));
+        if let Err(error) = &started {
+            tracing::error!(service = %service.name(), %error, "no shadow");
+        }
+        self.replace(started.ok());
+    }
+
+    /// Has this service shadow for a while, without a record, or what is recorded again; [`Self::run`] has to follow.
+    pub(super) fn lend(&self, service: Option<Arc<Service>>) {
+        self.lent.store(service);
+    }
+
+    /// The former one ends here, not where the last request lets go of it.
+    fn replace(&self, shadow: Option<Shadow>) {
+        if let Some(former) = self.running.swap(shadow.map(Arc::new)) {
+            former.end();
+        }
+    }
+}
+
+impl std::fmt::Debug for Traffic {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shadow = self.running.load().as_ref().map(|running| running.service());
+        formatter.debug_struct("Traffic").field("shadow", &shadow).field("copies", &self.ledger.counts()).finish()
+    }
+}
+
+/// Chooses requests one by one so that any 100 in a row hold exactly the percentage, spread evenly.
+#[derive(Debug, Default)]
+pub(super) struct Rotation(AtomicU64);
+
+impl Rotation {
+    /// Whether the next request is one of the chosen.
+    pub(super) fn is_due(&self, percent: Percent) -> bool {
+        let (place, percent) = (self.0.fetch_add(1, Ordering::Relaxed) % 100, u64::from(percent.get()));
+        // The multiples of the percentage pass a multiple of 100 that often.
+        (place * percent) % 100 + percent >= 100
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_hundred_requests_hold_the_percentage() {
+        for percent in 0..=100 {
+            let rotation = Rotation::default();
+            let chosen: Vec<bool> = (0..300).map(|_| rotation.is_due(Percent::new(percent).unwrap())).collect();
+            for window in chosen.windows(100) {
+                assert_eq!(window.iter().filter(|chosen| **chosen).count(), usize::from(percent));
+            }
+        }
+    }
+
+    #[test]
+    fn the_chosen_are_spread() {
+        let rotation = Rotation::default();
+        let chosen: Vec<bool> = (0..100).map(|_| rotation.is_due(Percent::new(10).unwrap())).collect();
+        assert!(chosen.chunks(10).all(|ten| ten.iter().filter(|chosen| **chosen).count() == 1));
+    }
+}

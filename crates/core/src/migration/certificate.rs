@@ -1,0 +1,162 @@
+//! The certificate of a move: what came from where, how it was proved, who asked, signed by the server it came to.
+//!
+//! ```text
+//! {"certificate": {…}, "public_key": "<64 hex digits>", "signature": "<128 hex digits>"}
+//! ```
+//!
+//! The signature (Ed25519, RFC 8032) is over the bytes of the member `certificate` as compact JSON in the order written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use serde_json::{Value, json};
+
+use super::Surroundings;
+use super::state::{Move, now_ms};
+use crate::error::{Error, Result};
+use crate::files::{read_text, write_atomically};
+
+/// Name of the server's key in its state directory.
+const KEY: &str = "certificate.key";
+/// Name of the file in the directory of a move.
+const FILE: &str = "certificate.json";
+/// Largest certificate, bytes.
+const LIMIT: u64 = 16 << 20;
+
+/// What a certificate says of itself once its signature is checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    /// The member `certificate`.
+    pub certificate: Value,
+    /// The key that signed it, in hex.
+    pub public_key: String,
+}
+
+/// Writes the certificate of a move that is about to be done.
+pub(super) fn write(this: &Move, surroundings: &Surroundings) -> Result<()> {
+    let path = path(surroundings, this);
+    if path.exists() {
+        return Ok(());
+    }
+    let record = this.record();
+    let peer = surroundings.peers.peer(&record.request.source);
+    let certificate = json!({
+        "move": this.id.to_string(),
+        "at_ms": now_ms(),
+        "from": peer.map(|peer| peer.address()).unwrap_or_else(|_| record.request.source.clone()),
+        "to": surroundings.host,
+        "who": record.request.who,
+        "request": record.request,
+        "plan": record.plan,
+        "report": record.report,
+    });
+    let signed = sign(certificate, &key(&surroundings.directory)?);
+    write_atomically(&path, format!("{signed:#}\n").as_bytes())?;
+    this.note(|record| record.report.certificate = Some(format!("/moves/{}/certificate", record.id)))
+}
+
+/// The certificate of a move as it was written.
+///
+/// # Errors
+/// [`Error::MoveNotFound`] while there is none.
+pub(super) fn read(this: &Move, surroundings: &Surroundings) -> Result<String> {
+    let text = read_text(&path(surroundings, this), LIMIT)?;
+    text.ok_or_else(|| Error::MoveNotFound(format!("{} has no certificate", this.id)))
+}
+
+fn path(surroundings: &Surroundings, this: &Move) -> PathBuf {
+    surroundings.directory.join("moves").join(this.id.to_string()).join(FILE)
+}
+
+fn sign(certificate: Value, key: &SigningKey) -> Value {
+    let signature = key.sign(certificate.to_string().as_bytes());
+    json!({
+        "certificate": certificate,
+        "public_key": hex(key.verifying_key().as_bytes()),
+        "signature": hex(&signature.to_bytes()),
+    })
+}
+
+/// Checks the signature of a certificate.
+///
+/// # Errors
+/// [`Error::BadParameter`] saying what is wrong.
+pub fn verify(text: &str) -> Result<Verified> {
+    let wrong = |reason: &str| Error::bad_parameter_at("certificate", reason);
+    let signed: Value = serde_json::from_str(text).map_err(|error| wrong(&error.to_string()))?;
+    let member = |name: &str| signed.get(name).and_then(Value::as_str).unwrap_or_default();
+    let public_key = member("public_key").to_owned();
+    let key = unhex::<32>(&public_key).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+    let key = key.ok_or_else(|| wrong("a public key of 64 hex digits expected"))?;
+    let signature = unhex::<64>(member("signature")).ok_or_else(|| wrong("a signature of 128 hex digits expected"))?;
+    let certificate = signed.get("certificate").cloned().ok_or_else(|| wrong("the member certificate is missing"))?;
+    key.verify_strict(certificate.to_string().as_bytes(), &Signature::from_bytes(&signature))
+        .map_err(|_| wrong("the signature does not fit: it was changed, or signed by another key"))?;
+    Ok(Verified { certificate, public_key })
+}
+
+/// The key of this server, made at its first use.
+fn key(directory: &Path) -> Result<SigningKey> {
+    let path = directory.join(KEY);
+    if let Some(text) = read_text(&path, 1024)? {
+        let bytes =
+            unhex::<32>(text.trim()).ok_or_else(|| Error::Internal(format!("{} is damaged", path.display())))?;
+        return Ok(SigningKey::from_bytes(&bytes));
+    }
+    let mut seed = [0; 32];
+    rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
+    write_atomically(&path, hex(&seed).as_bytes())?;
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&path, owner_only).map_err(Error::io(format!("protect {}", path.display())))?;
+    Ok(SigningKey::from_bytes(&seed))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_verified_offline_and_a_changed_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = key(directory.path()).unwrap();
+        let content = json!({"version": "sha256:aa", "switch_ms": 0.1, "failed": 0});
+        let text = format!("{:#}", sign(content.clone(), &key));
+        let verified = verify(&text).unwrap();
+        assert_eq!(verified.certificate, content);
+        assert_eq!(verified.public_key, hex(super::key(directory.path()).unwrap().verifying_key().as_bytes()));
+        for (from, to) in [
+            ("\"failed\": 0", "\"failed\": 1"),
+            ("sha256:aa", "sha256:ab"),
+            ("\"signature\": \"", "\"signature\": \"0"),
+        ] {
+            assert!(verify(&text.replace(from, to)).is_err(), "{from}");
+        }
+        assert!(verify("{}").is_err() && verify("").is_err());
+    }
+
+    #[test]
+    fn only_whole_hex_is_read() {
+        assert_eq!(unhex::<2>("0aFF"), Some([10, 255]));
+        for text in ["", "0a", "0aff00", "+aff", "zz00"] {
+            assert_eq!(unhex::<2>(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The golden set: inputs and the source's answers to them, which the new service must reproduce before it sees traffic.
+//!
+//! Answers cross the wire as JSON; numbers keep their bits there (single precision, widened), so that "equal" means equal.
+
+use dede_api::Object;
+use dede_api::moves::{GoldenCase, MoveRequest};
+use serde_json::{Value, json};
+
+use super::Peer;
+use crate::backend::Task;
+use crate::comparison::{Exactness, Golden, GoldenCheck, Tolerance, compare};
+use crate::error::{Error, Result};
+use crate::labels::Labels;
+use crate::output::{OutputOptions, render};
+use crate::outputs::Outputs;
+use crate::parameters::Parameters;
+use crate::service::{PredictCall, Service, Serving};
+use crate::tensor::Tensor;
+
+/// Generated inputs, when there are no others.
+const GENERATED: usize = 16;
+/// Most golden cases that are looked at.
+const CASES: usize = 1000;
+
+/// Where golden cases came from, for the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The request of the move brought them.
+    Given,
+    /// Recent requests of the source.
+    Captured,
+    /// Made here, answered by the source.
+    Generated,
+}
+
+impl Origin {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Captured => "captured requests of the source",
+            Self::Generated => "generated inputs, answered by the source",
+        }
+    }
+}
+
+/// The cases of a move, with the source's answers.
+///
+/// # Errors
+/// [`Error::Peer`]; [`Error::BadInput`] when inputs cannot be made.
+pub(super) fn cases(request: &MoveRequest, service: &Service, peer: &dyn Peer) -> Result<(Origin, Vec<GoldenCase>)> {
+    if !request.golden.is_empty() {
+        return Ok((Origin::Given, request.golden.iter().take(CASES).cloned().collect()));
+    }
+    if request.with_requests {
+        let mut captured = peer.captured(&request.service)?;
+        captured.truncate(CASES);
+        if !captured.is_empty() {
+            return Ok((Origin::Captured, captured));
+        }
+    }
+    let serving = service.serving()?;
+    let calls = service.generated_calls(GENERATED)?;
+    let ask = |call: PredictCall| {
+        let request_body = request_of(&call, &serving);
+        let predictions = peer.predict(&request.service, &request_body)?;
+        Ok(GoldenCase { request: request_body, predictions })
+    };
+    Ok((Origin::Generated, calls.into_iter().map(ask).collect::<Result<_>>()?))
+}
+
+/// Recent requests of a service, with what it answers to them now: the golden set that it gives to others.
+///
+/// # Errors
+/// [`Error::Internal`] for a service that cannot answer.
+pub fn captured_cases(service: &Service) -> Result<Vec<GoldenCase>> {
+    let serving = service.serving()?;
+    let mut cases = Vec::new();
+    for captured in service.captured() {
+        // What it cannot answer any more proves nothing.
+        let Ok(answered) = service.rehearse(&captured.call) else { continue };
+        let request = request_of(&captured.call, &serving);
+        let uris = (1..=answered.outputs.len()).map(|number| number.to_string()).collect();
+        let output =
+            request.get("parameters").and_then(|parameters| parameters.get("output")).and_then(Value::as_object);
+        let options = OutputOptions::parse(output.unwrap_or(&Object::new()))?;
+        let rendered = render(&answered.outputs, uris, &serving.labels, &options);
+        let predictions = rendered.iter().map(serde_json::to_value).collect::<std::result::Result<_, _>>();
+        cases.push(GoldenCase {
+            request,
+            predictions: predictions.map_err(|error| Error::Internal(error.to_string()))?,
+        });
+    }
+    Ok(cases)
+}
+
+/// Answers all cases here and compares.
+///
+/// # Errors
+/// [`Error::Internal`] for a service without a network.
+pub(super) fn check(service: &Service, cases: &[GoldenCase], exactness: Exactness) -> Result<Golden> {
+    let serving = service.serving()?;
+    let task = serving.task.ok_or_else(|| Error::Internal("the service has no network".into()))?;
+    let mut check = GoldenCheck::new(exactness);
+    for (number, case) in cases.iter().enumerate() {
+        let input = format!("case {}", number + 1);
+        match differences(service, &serving, task, case) {
+            Ok(found) => check.add(&input, &found),
+            Err(error) => check.failed(&input, &error.to_string()),
+        }
+    }
+    Ok(check.finish())
+}
+
+fn differences(
+    service: &Service,
+    serving: &Serving,
+    task: Task,
+    case: &GoldenCase,
+) -> Result<Vec<crate::comparison::Difference>> {
+    let expected = outputs(&case.predictions, task, &serving.labels)?;
+    let found = service.rehearse(&call_of(&case.request)?)?.outputs;
+    compare(&expected, &found, &Tolerance::numerical()).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// A predict as the wire has it, asking for every class.
+fn request_of(call: &PredictCall, serving: &Serving) -> Object {
+    let best = match serving.task {
+        Some(Task::Classification { classes }) => classes,
+        Some(Task::Regression { targets }) => targets,
+        Some(Task::Features) | None => 1,
+    };
+    let mut output = call.parameters.output.clone();
+    output.insert("best".into(), best.into());
+    let body = json!({
+        "parameters": {"input": call.parameters.input, "mllib": call.parameters.mllib, "output": output},
+        "data": call.data,
+    });
+    match body {
+        Value::Object(body) => body,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Object::new(),
+    }
+}
+
+/// The call of a golden case.
+fn call_of(request: &Object) -> Result<PredictCall> {
+    let mut object = request.clone();
+    object.insert("service".into(), "golden".into());
+    let read = dede_api::requests::PredictRequest::read(object);
+    let read = read.map_err(|error| Error::bad_parameter_at("golden", error.to_string()))?;
+    let sections = read.parameters;
+    let parameters = Parameters { input: sections.input, mllib: sections.mllib, output: sections.output };
+    Ok(PredictCall { parameters, data: read.data, ids: read.ids })
+}
+
+/// Answers in JSON as numbers again.
+fn outputs(predictions: &[Value], task: Task, labels: &Labels) -> Result<Outputs> {
+    match task {
+        Task::Classification { classes } => {
+            table(predictions, classes, |prediction| scores(prediction, "classes", "prob", labels))
+                .map(Outputs::Classification)
+        }
+        Task::Regression { targets } => {
+            table(predictions, targets, |prediction| scores(prediction, "vector", "val", labels))
+                .map(Outputs::Regression)
+        }
+        Task::Features => predictions.iter().map(values).collect::<Result<_>>().map(Outputs::Features),
+    }
+}
+
+fn unreadable(what: &str) -> Error {
+    Error::bad_parameter_at("golden", format!("an answer without {what}"))
+}
+
+/// One row per prediction, columns by number.
+fn table(predictions: &[Value], columns: usize, read: impl Fn(&Value) -> Result<Vec<(usize, f32)>>) -> Result<Tensor> {
+    let mut all = Vec::with_capacity(predictions.len() * columns);
+    for prediction in predictions {
+        let mut row = vec![0.0; columns];
+        for (column, value) in read(prediction)? {
+            *row.get_mut(column).ok_or_else(|| unreadable("known classes only"))? = value;
+        }
+        all.extend(row);
+    }
+    Tensor::new(vec![predictions.len(), columns], all).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// Numbers of classes or targets, and their values.
+fn scores(prediction: &Value, member: &str, value: &str, labels: &Labels) -> Result<Vec<(usize, f32)>> {
+    let items = prediction.get(member).and_then(Value::as_array).ok_or_else(|| unreadable(member))?;
+    let read = |item: &Value| {
+        let name = item.get("cat").and_then(Value::as_str)?;
+        let number = labels.id(name).or_else(|| name.parse().ok())?;
+        Some((number, item.get(value).and_then(Value::as_f64)? as f32))
+    };
+    items.iter().map(|item| read(item).ok_or_else(|| unreadable("cat and value"))).collect()
+}
+
+fn values(prediction: &Value) -> Result<Vec<f32>> {
+    let items = prediction.get("vals").and_then(Value::as_array).ok_or_else(|| unreadable("vals"))?;
+    items.iter().map(|item| item.as_f64().map(|value| value as f32).ok_or_else(|| unreadable("numbers"))).collect()
+}

@@ -1,0 +1,230 @@
+//! Moves: a running service comes from another server, is proved, and takes over under a stable name.
+//!
+//! A move is a job on the target. It pulls from a [`Peer`], so the switch and its record are local and one fsync decides.
+//! [`mover`] is the procedure, one function per phase; `record` is what survives a crash; this file owns which moves there are
+//! and what people tell them. It must not know HTTP.
+//!
+//! ```text
+//! planned ─ copying ─ loading ─ warming ─ verifying ─ shadowing ─ switching ─ watching ─ draining ─ done
+//!    └────────┴─────────┴─────────┴──────────┴───────────┴─ aborted    └──────────┴─ rolled back
+//! ```
+
+mod certificate;
+mod failpoint;
+mod fetch;
+mod golden;
+mod mover;
+mod package;
+mod peer;
+mod plan;
+mod record;
+mod shadowing;
+mod state;
+mod undo;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dede_api::moves::{MoveInfo, MovePhase, MovePlan, MoveRequest};
+use dede_bundle::store::{BlobStore, StoreError};
+
+pub use certificate::{Verified, verify};
+pub use failpoint::failpoint;
+pub use golden::captured_cases;
+pub use package::{PackageOptions, package};
+pub use peer::{HostDescription, Peer, Peers};
+pub use record::MoveId;
+pub use state::Move;
+
+use crate::catalogue::Catalogue;
+use crate::error::{Error, Result};
+use crate::name::ServiceName;
+use record::MoveRecord;
+
+/// Most moves that go on at once.
+const AT_ONCE: usize = 8;
+/// Finished moves that are remembered.
+const REMEMBERED: usize = 1000;
+
+/// What moves work with; shared by all of them.
+pub struct Surroundings {
+    /// The services of this server.
+    pub catalogue: Arc<Catalogue>,
+    /// The content it has.
+    pub store: Arc<BlobStore>,
+    /// Where it may fetch from.
+    pub peers: Arc<dyn Peers>,
+    /// What it runs on.
+    pub host: HostDescription,
+    /// The state directory.
+    pub directory: PathBuf,
+}
+
+/// All moves to this server.
+pub struct Moves {
+    surroundings: Arc<Surroundings>,
+    known: Mutex<BTreeMap<MoveId, Arc<Move>>>,
+    next: AtomicU64,
+}
+
+impl Moves {
+    /// Reads what is recorded. A move that was past its switch goes on by itself; one before it waits for `resume` or
+    /// `abort`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the directory of moves cannot be made or read.
+    pub fn start(surroundings: Surroundings) -> Result<Arc<Self>> {
+        let directory = surroundings.directory.join("moves");
+        std::fs::create_dir_all(&directory).map_err(Error::io(format!("create {}", directory.display())))?;
+        crate::files::sync_directory(&surroundings.directory)?;
+        let records = MoveRecord::load_all(&directory)?;
+        let next = records.last().map_or(1, |record| record.id.0 + 1);
+        let surroundings = Arc::new(surroundings);
+        let known: BTreeMap<_, _> =
+            records.into_iter().map(|record| (record.id, Move::recorded(record, directory.clone()))).collect();
+        let moves = Arc::new(Self { surroundings, known: Mutex::new(known), next: AtomicU64::new(next) });
+        for unfinished in moves.all().into_iter().filter(|known| known.goes_on_by_itself()) {
+            moves.run(&unfinished)?;
+        }
+        Ok(moves)
+    }
+
+    /// What a move would do, without doing it.
+    ///
+    /// # Errors
+    /// [`Error::Peer`], [`Error::Forbidden`], [`Error::ServiceNotFound`].
+    pub fn plan(&self, request: &MoveRequest) -> Result<MovePlan> {
+        plan::plan(request, &self.surroundings).map(|planned| planned.plan)
+    }
+
+    /// Begins a move.
+    ///
+    /// # Errors
+    /// [`Error::MoveConflict`] while another move to the same alias or name goes on; [`Error::Forbidden`] for a source that is
+    /// no peer; [`Error::Malformed`] for names that are none.
+    pub fn begin(&self, request: MoveRequest) -> Result<MoveInfo> {
+        self.surroundings.peers.peer(&request.source)?;
+        for name in [Some(&request.service), request.alias.as_ref(), request.name.as_ref()].into_iter().flatten() {
+            ServiceName::parse(name)?;
+        }
+        mover::policy(&request)?;
+        let begun = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let going_on = known.values().filter(|other| !other.phase().is_over());
+            if let Some(other) = going_on.clone().find(|other| other.touches(&request)) {
+                return Err(Error::MoveConflict(format!(
+                    "move {} to the same name goes on; wait for it, or abort it",
+                    other.id
+                )));
+            }
+            if going_on.count() >= AT_ONCE {
+                return Err(Error::Overloaded(format!("{AT_ONCE} moves go on, the most at once")));
+            }
+            let id = MoveId(self.next.fetch_add(1, Ordering::Relaxed));
+            let begun = Move::recorded(MoveRecord::new(id, request), self.surroundings.directory.join("moves"));
+            known.insert(id, Arc::clone(&begun));
+            forget_oldest(&mut known);
+            begun
+        };
+        begun.save()?;
+        self.run(&begun)?;
+        Ok(begun.info())
+    }
+
+    /// All moves, oldest first.
+    pub fn all(&self) -> Vec<Arc<Move>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// One move.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`].
+    pub fn find(&self, id: &str) -> Result<Arc<Move>> {
+        let number: MoveId = id.parse()?;
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&number).cloned().ok_or_else(|| Error::MoveNotFound(id.to_owned()))
+    }
+
+    /// Lets a move switch without waiting for more.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it has switched or is over.
+    pub fn promote(&self, id: &str) -> Result<MoveInfo> {
+        let found = self.find(id)?;
+        found.promote()?;
+        self.run(&found)?;
+        Ok(found.info())
+    }
+
+    /// Undoes a move: before the switch everything is as it was, after it the former service serves again.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over.
+    pub fn abort(&self, id: &str, reason: &str) -> Result<MoveInfo> {
+        let found = self.find(id)?;
+        found.ask_to_undo(reason)?;
+        self.run(&found)?;
+        Ok(found.info())
+    }
+
+    /// Goes on with a move that a restart interrupted.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over.
+    pub fn resume(&self, id: &str) -> Result<MoveInfo> {
+        let found = self.find(id)?;
+        if found.phase().is_over() {
+            return Err(Error::MoveConflict(format!("move {id} is over: {}", found.phase().as_str())));
+        }
+        self.run(&found)?;
+        Ok(found.info())
+    }
+
+    /// Goes back to the former service after a move, also when the move is done.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`]; [`Error::AliasConflict`] when the alias was pointed elsewhere since.
+    pub fn roll_back(&self, id: &str) -> Result<MoveInfo> {
+        let found = self.find(id)?;
+        if found.phase() != MovePhase::Done {
+            return self.abort(id, "rolled back on request");
+        }
+        undo::roll_back_done(&found, &self.surroundings)?;
+        Ok(found.info())
+    }
+
+    /// The certificate of a move, as it was signed.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`], also while the move has none.
+    pub fn certificate(&self, id: &str) -> Result<String> {
+        certificate::read(&*self.find(id)?, &self.surroundings)
+    }
+
+    /// Runs a move on a thread of its own, unless one does already.
+    fn run(&self, running: &Arc<Move>) -> Result<()> {
+        if !running.claim() {
+            return Ok(());
+        }
+        let (running, surroundings) = (Arc::clone(running), Arc::clone(&self.surroundings));
+        let name = format!("move-{}", running.id);
+        let work = move || mover::run(&running, &surroundings);
+        std::thread::Builder::new().name(name).spawn(work).map_err(Error::io("start a thread"))?;
+        Ok(())
+    }
+}
+
+/// What the blob store says, in the words of this crate.
+fn stored(error: StoreError) -> Error {
+    Error::Internal(error.to_string())
+}
+
+fn forget_oldest(known: &mut BTreeMap<MoveId, Arc<Move>>) {
+    while known.len() > REMEMBERED {
+        let Some(oldest) = known.values().find(|other| other.phase().is_over()).map(|other| other.id) else { return };
+        known.remove(&oldest);
+    }
+}

@@ -1,0 +1,182 @@
+//! What a move would do: computed from the source's bundle and this server's state, without changing either.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dede_api::moves::{MovePlan, MoveRequest, PlannedFile, Replaced};
+use dede_bundle::Digest;
+use dede_bundle::modelpack::{Bundle, Role};
+use serde_json::json;
+
+use super::fetch::{Local, bytes_to_send};
+use super::package::absolute_paths;
+use super::{Peer, Surroundings};
+use crate::catalogue::Snapshot;
+use crate::error::{Error, Result};
+use crate::name::ServiceName;
+
+/// Networks are held once for each thread that computes, once for a lone request on all threads, and once while they are read: what
+/// was measured with ONNX Runtime, the hungrier engine.
+const COPIES_BESIDES_THREADS: u64 = 2;
+
+/// A plan and what it was computed from.
+pub(super) struct Planned {
+    pub(super) plan: MovePlan,
+    pub(super) bundle: Bundle,
+    pub(super) peer: Arc<dyn Peer>,
+}
+
+/// Computes the plan of a request.
+pub(super) fn plan(request: &MoveRequest, surroundings: &Surroundings) -> Result<Planned> {
+    let peer = surroundings.peers.peer(&request.source)?;
+    let (manifest, config) = peer.bundle(&request.service, request.with_training_state)?;
+    let refused =
+        |error: String| Error::Peer(format!("{} sent no valid bundle of {}: {error}", peer.address(), request.service));
+    let bundle = Bundle::parse(&manifest, &config).map_err(|error| refused(error.to_string()))?;
+    let snapshot = surroundings.catalogue.snapshot();
+    let replaces = replaced(request, &snapshot)?;
+    let name = name(request, &bundle, &snapshot)?;
+    let directory = directory(request, &name, &bundle, surroundings);
+    let local = local(replaces.as_ref(), &snapshot);
+    let files = planned_files(&bundle, request, peer.as_ref(), &local, surroundings)?;
+    let send_bytes = files.iter().map(|file| file.send_bytes).sum();
+    let mut plan = MovePlan {
+        digest: String::new(),
+        request: request.clone(),
+        version: bundle.version().to_string(),
+        manifest: bundle.manifest_digest().to_string(),
+        name: name.to_string(),
+        repository: directory.display().to_string(),
+        replaces,
+        total_bytes: bundle.total_size(),
+        send_bytes,
+        files,
+        disk_free_bytes: disk_free(&directory),
+        memory_free_bytes: memory_free(),
+        memory_needed_bytes: memory_needed(&bundle, surroundings.host.threads),
+        differences: peer.describe()?.differences(&surroundings.host),
+        notes: Vec::new(),
+        obstacles: Vec::new(),
+    };
+    remark(&mut plan, &bundle, request, &snapshot);
+    if let Err(error) = surroundings.catalogue.check_repository(&directory) {
+        plan.obstacles.push(error.to_string());
+    }
+    plan.digest = digest(&plan).to_string();
+    Ok(Planned { plan, bundle, peer })
+}
+
+/// What answers under the alias now.
+fn replaced(request: &MoveRequest, snapshot: &Snapshot) -> Result<Option<Replaced>> {
+    let Some(alias) = &request.alias else { return Ok(None) };
+    let alias = ServiceName::parse(alias)?;
+    Ok(snapshot.resolve(alias.as_str()).ok().map(|resolved| Replaced {
+        takeover: !resolved.is_alias(),
+        service: resolved.name.to_string(),
+        version: resolved.service.version(),
+    }))
+}
+
+/// The name asked for, or the one it has on the source; with the first eight digits of its version where that is taken.
+fn name(request: &MoveRequest, bundle: &Bundle, snapshot: &Snapshot) -> Result<ServiceName> {
+    let wanted = ServiceName::parse(request.name.as_ref().unwrap_or(&request.service))?;
+    let alias = request.alias.as_ref().map(|alias| alias.to_ascii_lowercase());
+    if !snapshot.is_taken(&wanted) && alias.as_deref() != Some(wanted.as_str()) {
+        return Ok(wanted);
+    }
+    ServiceName::parse(&format!("{wanted}-{}", bundle.version().short()))
+}
+
+fn directory(request: &MoveRequest, name: &ServiceName, bundle: &Bundle, surroundings: &Surroundings) -> PathBuf {
+    match &request.repository {
+        Some(directory) => PathBuf::from(directory),
+        None => surroundings.directory.join("repositories").join(name.as_str()).join(bundle.version().hex()),
+    }
+}
+
+/// What the service that is replaced has in common with the new one.
+pub(super) fn local(replaces: Option<&Replaced>, snapshot: &Snapshot) -> Local {
+    let former = replaces.and_then(|replaced| snapshot.resolve(&replaced.service).ok());
+    former.map_or_else(Local::none, |resolved| Local::of_service(&resolved.service))
+}
+
+fn planned_files(
+    bundle: &Bundle,
+    request: &MoveRequest,
+    peer: &dyn Peer,
+    local: &Local,
+    surroundings: &Surroundings,
+) -> Result<Vec<PlannedFile>> {
+    let mut files = bundle
+        .files()
+        .iter()
+        .map(|file| {
+            let send_bytes = bytes_to_send(file, &request.service, peer, local, &surroundings.store)?;
+            Ok(PlannedFile { name: file.name.to_string(), size: file.size, send_bytes })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    files.sort_by_key(|file| std::cmp::Reverse(file.size));
+    Ok(files)
+}
+
+/// What people should know, and what stops the move.
+fn remark(plan: &mut MovePlan, bundle: &Bundle, request: &MoveRequest, snapshot: &Snapshot) {
+    let mut paths = Vec::new();
+    absolute_paths(&bundle.service().clone().into(), "", &mut paths);
+    plan.notes.extend(paths.into_iter().map(|path| format!("absolute path in the configuration, {path}")));
+    match (&plan.replaces, &request.alias) {
+        (Some(replaced), Some(alias)) if replaced.takeover => plan.notes.push(format!(
+            "{alias} is a service here: it is renamed, and {alias} becomes an alias in its place, in one step"
+        )),
+        (None, Some(alias)) => plan.notes.push(format!("{alias} is nothing here yet: it becomes an alias")),
+        _ => {}
+    }
+    if plan.replaces.as_ref().is_some_and(|replaced| replaced.version == plan.version) {
+        plan.obstacles.push("the alias answers with this very version already".into());
+    }
+    if ServiceName::parse(&plan.name).is_ok_and(|name| snapshot.is_taken(&name)) {
+        plan.obstacles.push(format!("there is a service {} already; choose another name with --name", plan.name));
+    }
+    if request.repository.as_ref().is_some_and(|directory| !Path::new(directory).is_absolute()) {
+        plan.obstacles.push("the directory for its files is not an absolute path".into());
+    }
+    // Content is kept once in the store and once more in the directory where the file system cannot share it.
+    let disk = plan.total_bytes.saturating_mul(2);
+    if plan.disk_free_bytes < disk {
+        plan.obstacles.push(format!("{} bytes are free on the disk, {disk} may be needed", plan.disk_free_bytes));
+    }
+    if plan.memory_free_bytes > 0 && plan.memory_free_bytes < plan.memory_needed_bytes {
+        let (free, needed) = (plan.memory_free_bytes, plan.memory_needed_bytes);
+        plan.obstacles
+            .push(format!("{free} bytes of memory are free, {needed} may be needed to load it beside the others"));
+    }
+}
+
+/// Everything that carrying out the plan relies on; not how much is free at the moment.
+fn digest(plan: &MovePlan) -> Digest {
+    let relied_on = json!({
+        "request": MoveRequest { plan: None, who: None, ..plan.request.clone() },
+        "version": plan.version, "manifest": plan.manifest, "name": plan.name, "repository": plan.repository,
+        "replaces": plan.replaces, "differences": plan.differences,
+    });
+    Digest::of(relied_on.to_string().as_bytes())
+}
+
+fn memory_needed(bundle: &Bundle, threads: usize) -> u64 {
+    let weights: u64 = bundle.files().iter().filter(|file| file.role == Role::Weight).map(|file| file.size).sum();
+    weights.saturating_mul(threads as u64 + COPIES_BESIDES_THREADS)
+}
+
+/// Free for this process on the disk that will hold the directory; 0 when unknown.
+fn disk_free(directory: &Path) -> u64 {
+    let existing = directory.ancestors().find(|ancestor| ancestor.is_dir()).unwrap_or(Path::new("/"));
+    rustix::fs::statvfs(existing).map_or(0, |statistics| statistics.f_bavail.saturating_mul(statistics.f_frsize))
+}
+
+/// Memory that can be had without swapping, bytes; 0 when unknown.
+fn memory_free() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.map_or(0, |kilobytes| kilobytes.saturating_mul(1024))
+}

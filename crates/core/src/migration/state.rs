@@ -1,0 +1,236 @@
+//! One move as everybody sees it: its record, what it does now, and what it was told.
+//!
+//! One lock, held for memory only. The record is written outside of it and by the move's own thread alone, so that no older one
+//! overwrites a newer one; what people tell a move reaches the disk with that thread's next step.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dede_api::moves::{MoveInfo, MovePhase, MoveProgress, MoveRequest, PhaseTime};
+
+use super::record::{MoveId, MoveRecord};
+use crate::error::{Error, Result};
+
+/// A move, shared by its thread and everybody who asks.
+pub struct Move {
+    /// Which.
+    pub id: MoveId,
+    directory: PathBuf,
+    running: AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    record: MoveRecord,
+    activity: String,
+    progress: Option<MoveProgress>,
+    waits_for: Option<&'static str>,
+    /// Grows with every change, so that watchers know what they have seen.
+    version: u64,
+}
+
+impl Move {
+    pub(super) fn recorded(record: MoveRecord, directory: PathBuf) -> Arc<Self> {
+        let waits_for = (!record.phase.is_over()).then_some("resume");
+        let state = State { record, activity: String::new(), progress: None, waits_for, version: 1 };
+        Arc::new(Self {
+            id: state.record.id,
+            directory,
+            running: AtomicBool::new(false),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Where it is.
+    pub fn phase(&self) -> MovePhase {
+        self.lock().record.phase
+    }
+
+    /// All that is known of it.
+    pub fn info(&self) -> MoveInfo {
+        self.info_at(&self.lock())
+    }
+
+    /// The state after `seen`, once there is one; `None` when nothing changed in time.
+    pub fn wait_for_change(&self, seen: u64, patience: Duration) -> Option<(u64, MoveInfo)> {
+        let unchanged = |state: &mut State| state.version <= seen;
+        let waited = self.changed.wait_timeout_while(self.lock(), patience, unchanged);
+        let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        (!timeout.timed_out()).then(|| (state.version, self.info_at(&state)))
+    }
+
+    /// Waits until it is over.
+    pub fn wait_until_over(&self) -> MoveInfo {
+        let going_on = |state: &mut State| !state.record.phase.is_over();
+        let state = self.changed.wait_while(self.lock(), going_on).unwrap_or_else(PoisonError::into_inner);
+        self.info_at(&state)
+    }
+
+    fn info_at(&self, state: &State) -> MoveInfo {
+        let mut report = state.record.report.clone();
+        let now = now_ms();
+        if let Some(present) = report.phases.last_mut().filter(|_| !state.record.phase.is_over()) {
+            present.took_ms = now.saturating_sub(present.began_ms);
+        }
+        MoveInfo {
+            id: self.id.to_string(),
+            request: state.record.request.clone(),
+            phase: state.record.phase,
+            waits_for: state.waits_for.map(str::to_owned),
+            activity: state.activity.clone(),
+            progress: state.progress.clone(),
+            error: state.record.undoing.clone(),
+            report,
+        }
+    }
+
+    /// Whether it works on a name that the request wants too.
+    pub(super) fn touches(&self, request: &MoveRequest) -> bool {
+        let state = self.lock();
+        let names = |request: &MoveRequest| {
+            [request.alias.clone(), request.name.clone().or_else(|| Some(request.service.clone()))]
+        };
+        let own = names(&state.record.request).map(|name| name.map(|name| name.to_ascii_lowercase()));
+        names(request).into_iter().flatten().any(|name| own.contains(&Some(name.to_ascii_lowercase())))
+    }
+
+    /// Whether a restart takes it up without being told.
+    pub(super) fn goes_on_by_itself(&self) -> bool {
+        let state = self.lock();
+        !state.record.phase.is_over() && (state.record.phase.is_after_switch() || state.record.undoing.is_some())
+    }
+
+    /// Takes the right to run it; false when somebody has it.
+    pub(super) fn claim(&self) -> bool {
+        let claimed = !self.running.swap(true, Ordering::AcqRel);
+        if claimed {
+            self.change(|state| state.waits_for = None);
+        }
+        claimed
+    }
+
+    /// Gives the right to run it back.
+    pub(super) fn release(&self) {
+        self.running.store(false, Ordering::Release);
+    }
+
+    pub(super) fn promote(&self) -> Result<()> {
+        let mut state = self.lock();
+        if state.record.phase.is_over() || state.record.phase.is_after_switch() {
+            return Err(Error::MoveConflict(format!("move {} is {}", self.id, state.record.phase.as_str())));
+        }
+        state.record.promoted = true;
+        drop(state);
+        self.change(|_| ());
+        Ok(())
+    }
+
+    pub(super) fn ask_to_undo(&self, reason: &str) -> Result<()> {
+        let mut state = self.lock();
+        if state.record.phase.is_over() {
+            return Err(Error::MoveConflict(format!("move {} is over: {}", self.id, state.record.phase.as_str())));
+        }
+        state.record.undoing.get_or_insert_with(|| reason.to_owned());
+        drop(state);
+        self.change(|_| ());
+        Ok(())
+    }
+
+    /// Why it is being undone, if it is.
+    pub(super) fn undoing(&self) -> Option<String> {
+        self.lock().record.undoing.clone()
+    }
+
+    pub(super) fn is_promoted(&self) -> bool {
+        self.lock().record.promoted
+    }
+
+    /// What is recorded.
+    pub(super) fn record(&self) -> MoveRecord {
+        self.lock().record.clone()
+    }
+
+    /// Changes the record and makes it durable.
+    pub(super) fn note(&self, change: impl FnOnce(&mut MoveRecord)) -> Result<()> {
+        self.change(|state| change(&mut state.record));
+        self.save()
+    }
+
+    /// Begins a phase: recorded before anything of it is done.
+    pub(super) fn enter(&self, phase: MovePhase) -> Result<()> {
+        let now = now_ms();
+        self.change(|state| {
+            state.progress = None;
+            state.activity.clear();
+            state.waits_for = None;
+            let record = &mut state.record;
+            let phases = &mut record.report.phases;
+            if let Some(last) = phases.last_mut() {
+                last.took_ms = now.saturating_sub(last.began_ms);
+            }
+            if phases.last().is_none_or(|last| last.phase != phase) {
+                phases.push(PhaseTime { phase, began_ms: now, took_ms: 0 });
+            }
+            record.phase = phase;
+        });
+        self.save()?;
+        super::failpoint(phase.as_str());
+        Ok(())
+    }
+
+    /// What it does now. Not durable.
+    pub(super) fn show(&self, activity: impl Into<String>, progress: Option<MoveProgress>) {
+        self.change(|state| {
+            state.activity = activity.into();
+            state.progress = progress;
+        });
+    }
+
+    /// Waits for people.
+    pub(super) fn show_waiting(&self, what: Option<&'static str>) {
+        self.change(|state| state.waits_for = what);
+    }
+
+    /// Waits until `done`, looked at whenever something changed, or until `deadline`. False when the time ran out.
+    pub(super) fn wait_until(&self, deadline: Option<Instant>, mut done: impl FnMut() -> bool) -> bool {
+        loop {
+            // Looked at without the lock: it may ask this very move.
+            if done() {
+                return true;
+            }
+            let left = match deadline {
+                Some(deadline) if deadline <= Instant::now() => return false,
+                Some(deadline) => deadline - Instant::now(),
+                None => Duration::from_secs(1),
+            };
+            let patience = left.min(Duration::from_millis(50));
+            let _ = self.changed.wait_timeout(self.lock(), patience).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(super) fn save(&self) -> Result<()> {
+        self.record().save(&self.directory)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        state.version += 1;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

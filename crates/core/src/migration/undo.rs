@@ -1,0 +1,121 @@
+//! Undoing a move: before the switch everything is as it was, files included; after it the former service serves again.
+//!
+//! Each step looks at what is there, so it may be done any number of times, from any point of the procedure.
+
+use std::path::Path;
+use std::time::Duration;
+
+use dede_api::moves::MovePhase;
+
+use super::mover::{partial, remove_directory};
+use super::record::{Before, MoveRecord};
+use super::state::Move;
+use super::{Surroundings, failpoint};
+use crate::catalogue::{Catalogue, Expected};
+use crate::error::{Error, Result};
+use crate::name::ServiceName;
+use crate::repository::Clear;
+use crate::service::ServiceId;
+
+/// Undoes what a move did, and ends it.
+///
+/// # Errors
+/// Whatever keeps it from being undone now; the move stays as it is, to be aborted again.
+pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
+    // Why it is undone is durable before anything is.
+    this.note(|_| ())?;
+    failpoint("undoing");
+    let record = this.record();
+    let catalogue = &surroundings.catalogue;
+    if points_to_it(&record, catalogue) {
+        point_back(&record, catalogue)?;
+        failpoint("pointed-back");
+        // The new service stays for those who want to know what was wrong with it.
+        return this.enter(MovePhase::RolledBack);
+    }
+    if record.phase.is_after_switch() {
+        return this.enter(MovePhase::RolledBack);
+    }
+    let_go(&record, catalogue)?;
+    failpoint("let-go");
+    remove_service(&record, catalogue)?;
+    failpoint("service-removed");
+    remove_files(&record)?;
+    failpoint("files-removed");
+    if let Err(error) = surroundings.store.collect(Duration::ZERO) {
+        tracing::warn!(%error, "content of the aborted move stays in the store until the next collection");
+    }
+    this.enter(MovePhase::Aborted)
+}
+
+/// Goes back after a move that is done.
+///
+/// # Errors
+/// [`Error::AliasConflict`] when the alias was pointed elsewhere since, or the former service is gone.
+pub(super) fn roll_back_done(this: &Move, surroundings: &Surroundings) -> Result<()> {
+    let record = this.record();
+    if !points_to_it(&record, &surroundings.catalogue) {
+        return Err(Error::AliasConflict("the alias was pointed elsewhere since".into()));
+    }
+    point_back(&record, &surroundings.catalogue)?;
+    this.note(|record| record.undoing = Some("rolled back on request".into()))?;
+    this.enter(MovePhase::RolledBack)
+}
+
+/// Whether the alias points to the service of this move.
+fn points_to_it(record: &MoveRecord, catalogue: &Catalogue) -> bool {
+    let (Some(alias), Some(service)) = (&record.request.alias, &record.effects.service) else { return false };
+    catalogue.resolve(alias).is_ok_and(|found| found.is_alias() && found.name == *service)
+}
+
+/// To what it pointed to right before the switch.
+fn point_back(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
+    let Some(alias) = &record.request.alias else { return Ok(()) };
+    match &record.effects.before {
+        Some(Before::Free) => catalogue.delete_alias(alias),
+        Some(Before::Service(_) | Before::Alias { .. }) | None => catalogue.rollback_alias(alias, None).map(drop),
+    }
+}
+
+/// Gives the name back to a plain service, or a part of the requests to whoever had it.
+fn let_go(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
+    let Some(alias) = &record.request.alias else { return Ok(()) };
+    let name = ServiceName::parse(alias)?;
+    let snapshot = catalogue.snapshot();
+    let Some(known) = snapshot.alias(&name) else { return Ok(()) };
+    let points_to = |service: &ServiceId| known.target().service() == Some(*service);
+    match &record.effects.before {
+        Some(Before::Service(service)) if points_to(service) => {
+            catalogue.give_name_back(alias, Some(Expected::Service(*service)))
+        }
+        Some(Before::Alias { service, canary }) if points_to(service) && known.canary != *canary => {
+            catalogue.set_canary(alias, *canary, None).map(drop)
+        }
+        Some(Before::Service(_) | Before::Alias { .. } | Before::Free) | None => Ok(()),
+    }
+}
+
+fn remove_service(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
+    let (Some(name), Some(plan)) = (&record.effects.service, &record.plan) else { return Ok(()) };
+    let Ok(service) = catalogue.service(name.as_str()) else { return Ok(()) };
+    if service.definition.repository.root() != Path::new(&plan.repository) {
+        return Ok(());
+    }
+    match catalogue.delete(name.as_str(), Clear::Memory) {
+        Err(Error::NothingToDelete(_)) => Ok(()),
+        other => other,
+    }
+}
+
+fn remove_files(record: &MoveRecord) -> Result<()> {
+    let Some(directory) = &record.effects.directory else { return Ok(()) };
+    remove_directory(directory)?;
+    remove_directory(&partial(directory))?;
+    if record.request.repository.is_none() {
+        // The two above it, where nothing else is in them: `repositories/<service>`.
+        for parent in directory.ancestors().skip(1).take(2) {
+            let _ = std::fs::remove_dir(parent);
+        }
+    }
+    Ok(())
+}

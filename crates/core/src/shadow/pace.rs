@@ -1,0 +1,37 @@
+//! When a shadow may work: as long as it delays no client.
+
+use std::time::{Duration, Instant};
+
+use crate::admission;
+
+/// One part in how many a shadow may compute while all cores are busy with clients' requests.
+const PARTS: u32 = 50;
+
+/// Of one shadow.
+pub(super) struct Pace {
+    /// Cores.
+    threads: usize,
+    /// Until when it rests while clients wait.
+    rests_until: Instant,
+}
+
+impl Pace {
+    pub(super) fn new(threads: usize) -> Self {
+        Self { threads, rests_until: Instant::now() }
+    }
+
+    /// Whether clients' requests keep all cores busy.
+    pub(super) fn is_crowded(&self) -> bool {
+        admission::inside_everywhere() >= self.threads
+    }
+
+    /// Whether to begin with a copy now.
+    pub(super) fn may_begin(&self) -> bool {
+        !self.is_crowded() || Instant::now() >= self.rests_until
+    }
+
+    /// A copy took this much computing.
+    pub(super) fn worked(&mut self, computed: Duration) {
+        self.rests_until = Instant::now() + computed.saturating_mul(PARTS - 1);
+    }
+}

@@ -1,0 +1,187 @@
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::*;
+use crate::catalogue::{Catalogue, Expected, Routed, Share, SwitchRequest};
+use crate::repository::Clear;
+use crate::stage::{Gate, call, catalogue, create, id};
+
+/// Longest wait for a thread of ours.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A catalogue whose alias `stable` points to `old`, with `new` as its shadow.
+fn stage(directory: &Path, new: &serde_json::Value) -> Arc<Catalogue> {
+    let catalogue = catalogue(directory);
+    create(&catalogue, directory, "old", &json!({"answer": 1}));
+    create(&catalogue, directory, "new", new);
+    catalogue.switch("stable", shadowed(&catalogue, "old", "new")).unwrap();
+    catalogue
+}
+
+fn shadowed(catalogue: &Catalogue, target: &str, shadow: &str) -> SwitchRequest {
+    let shadow = Some(Share { service: id(catalogue, shadow), percent: Percent::ALL });
+    SwitchRequest { shadow, ..SwitchRequest::to(id(catalogue, target)) }
+}
+
+/// What a server does with a predict addressed to `stable`.
+fn answer(catalogue: &Catalogue, number: f32) -> f32 {
+    let Routed::Here(resolved) = catalogue.route("stable").unwrap() else { panic!("it is here") };
+    let permit = resolved.service.admission.admit().unwrap();
+    let call = call(number);
+    let predicted = resolved.service.predict(&call).unwrap();
+    let Outputs::Regression(tensor) = &predicted.outputs else { panic!("values are predicted") };
+    let value = tensor.values()[0];
+    if let Some(shadow) = resolved.shadow() {
+        let (outputs, took) = (Arc::new(predicted.outputs), predicted.took.total);
+        shadow.offer(call, Primary { service: resolved.service.id, version: predicted.version, outputs, took });
+    }
+    drop(permit);
+    value
+}
+
+/// That many predicts, each answered right.
+fn answer_many(catalogue: &Catalogue, count: usize) {
+    (0..count).map(|number| number as f32).for_each(|number| assert_eq!(answer(catalogue, number), number + 1.0));
+}
+
+fn counts(catalogue: &Catalogue) -> ShadowCounts {
+    let snapshot = catalogue.snapshot();
+    let alias = snapshot.aliases().find(|alias| alias.name.as_str() == "stable").unwrap();
+    alias.shadow_counts()
+}
+
+fn until(what: &str, done: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Number of the copy, the shadow, the primary's value and the shadow's.
+type Heard = (u64, ServiceId, f32, Result<f32, String>);
+
+/// Remembers what it was told.
+#[derive(Default)]
+struct Listener(Mutex<Vec<Heard>>);
+
+impl ShadowObserver for Listener {
+    fn observe(&self, observation: &Observation<'_>) {
+        let value = |outputs: &Outputs| match outputs {
+            Outputs::Regression(tensor) => tensor.values()[0],
+            Outputs::Classification(_) | Outputs::Features(_) => panic!("values are predicted"),
+        };
+        let shadowed = observation.shadowed.outputs.as_ref().map(value).map_err(ToString::to_string);
+        let heard = (observation.id, observation.shadowed.service, value(&observation.primary.outputs), shadowed);
+        self.0.lock().unwrap().push(heard);
+    }
+}
+
+#[test]
+fn both_answers_reach_the_observer_and_only_the_primary_is_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = stage(directory.path(), &json!({"answer": 2}));
+    let listener = Arc::new(Listener::default());
+    catalogue.observe_shadow("stable", Some(Arc::clone(&listener) as _)).unwrap();
+    assert_eq!(answer(&catalogue, 10.0), 11.0);
+    until("compared", || counts(&catalogue).compared == 1);
+    let new = id(&catalogue, "new");
+    assert_eq!(*listener.0.lock().unwrap(), [(0, new, 11.0, Ok(12.0))]);
+    let successes = |name| catalogue.resolve(name).unwrap().service.statistics.snapshot().successes;
+    assert_eq!((successes("old"), successes("new")), (1, 0));
+
+    // In reverse: the former target shadows the new one, with the same observer.
+    catalogue.switch("stable", shadowed(&catalogue, "new", "old")).unwrap();
+    assert_eq!(answer(&catalogue, 10.0), 12.0);
+    until("compared in reverse", || counts(&catalogue).compared == 2);
+    assert_eq!(listener.0.lock().unwrap()[1], (1, id(&catalogue, "old"), 12.0, Ok(11.0)));
+}
+
+#[test]
+fn a_shadow_that_fails_or_panics_is_counted_and_nothing_else() {
+    for behaviour in ["fail", "panic"] {
+        let directory = tempfile::tempdir().unwrap();
+        let catalogue = stage(directory.path(), &json!({"behaviour": behaviour}));
+        for number in 0..10 {
+            assert_eq!(answer(&catalogue, number as f32), number as f32 + 1.0);
+            until("failed", || counts(&catalogue).failed == number + 1);
+        }
+        assert_eq!(counts(&catalogue), ShadowCounts { offered: 10, failed: 10, ..ShadowCounts::default() });
+    }
+}
+
+#[test]
+fn no_primary_ever_waits_for_a_stalled_shadow() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = stage(directory.path(), &json!({"behaviour": "block", "gate": "stalled"}));
+    let gate = Gate::named("stalled");
+    answer(&catalogue, 0.0);
+    gate.until_reached();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| answer_many(&catalogue, 250));
+        }
+    });
+    let stalled = counts(&catalogue);
+    assert_eq!((stalled.offered, stalled.compared, stalled.failed), (1001, 0, 0));
+    let waiting = ShadowLimits::default().copies as u64;
+    assert!(stalled.dropped >= 1000 - waiting, "{stalled:?}");
+    gate.open();
+    until("all that waited", || {
+        let counts = counts(&catalogue);
+        counts.compared + counts.dropped == 1001
+    });
+}
+
+#[test]
+fn a_shadow_goes_away_while_its_queue_is_full_and_its_model_blocks() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = stage(directory.path(), &json!({"behaviour": "block", "gate": "leaving"}));
+    let gate = Gate::named("leaving");
+    answer_many(&catalogue, 200);
+    gate.until_reached();
+    assert!(catalogue.delete("new", Clear::parse("")).is_err(), "it shadows");
+    let before = catalogue.alias("stable").unwrap();
+    catalogue.set_shadow("stable", None, Some(Expected::Generation(before.generation))).unwrap();
+    let left = counts(&catalogue);
+    assert_eq!((left.offered, left.dropped), (200, 199), "all but the one that is being worked on");
+    catalogue.delete("new", Clear::parse("dir")).unwrap();
+    assert_eq!(answer(&catalogue, 1.0), 2.0);
+    assert_eq!(counts(&catalogue).offered, 200, "nothing is copied any more");
+    gate.open();
+    until("the last one", || counts(&catalogue).compared == 1);
+}
+
+#[test]
+fn what_waits_is_bounded_in_bytes() {
+    let queue = Queue::new(ShadowLimits { copies: 64, bytes: 1000 });
+    let copied = |length| {
+        let call = PredictCall { data: vec!["x".repeat(length)], ..PredictCall::default() };
+        let outputs = Arc::new(Outputs::Features(Vec::new()));
+        Copied {
+            id: 0,
+            call,
+            primary: Primary { service: ServiceId(1), version: String::new(), outputs, took: PATIENCE },
+        }
+    };
+    assert!(queue.push(copied(2000)).is_err());
+    assert!(queue.push(copied(600)).is_ok());
+    assert!(queue.push(copied(600)).is_err());
+    queue.pop().unwrap();
+    assert!(queue.push(copied(600)).is_ok());
+    assert_eq!(queue.close(), 1);
+    assert!(queue.push(copied(1)).is_err());
+}
+
+#[test]
+fn part_of_the_requests_is_copied() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = stage(directory.path(), &json!({}));
+    let shadow = Some(Share { service: id(&catalogue, "new"), percent: Percent::new(25).unwrap() });
+    catalogue.set_shadow("stable", shadow, None).unwrap();
+    answer_many(&catalogue, 100);
+    assert_eq!(counts(&catalogue).offered, 25);
+}

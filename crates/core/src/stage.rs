@@ -1,0 +1,208 @@
+//! A catalogue for tests, with a connector that reads numbers and a backend that answers, fails, panics or blocks as its
+//! parameters say. `mllib.answer`: what to add to the input; `mllib.behaviour`: `fail`, `panic`, or `block` until the gate named
+//! `mllib.gate` opens.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::backend::{
+    Backend, EngineOptions, Model, ModelDescription, OpenRequest, Opened, PredictOptions, ServiceType, Task,
+    TrainRequest, TrainingPlan,
+};
+use crate::catalogue::Catalogue;
+use crate::connector::{Connector, Fitted, InputLimits, Kept, Reader, ReaderContext};
+use crate::data::{Batch, DataKind, SampleShape, Samples};
+use crate::environment::Environment;
+use crate::error::{Error, Result};
+use crate::outputs::Outputs;
+use crate::repository::Roots;
+use crate::service::{PredictCall, Service, ServiceId};
+use crate::tensor::Tensor;
+
+/// A server without HTTP. The state is in `directory`.
+pub(crate) fn catalogue(directory: &Path) -> Arc<Catalogue> {
+    let environment = Environment {
+        connectors: &[&Numbers],
+        backends: &[&Adder],
+        engine: EngineOptions { threads: 2, concurrency: 2, engine: None },
+        limits: Arc::new(InputLimits::default()),
+        queue_limit: 16,
+        strict: false,
+        capture_bytes: 0,
+        repository_roots: Roots::default(),
+        state_directory: directory.to_owned(),
+    };
+    Catalogue::start(environment).unwrap()
+}
+
+/// Creates a service with these mllib parameters.
+pub(crate) fn create(catalogue: &Catalogue, directory: &Path, name: &str, mllib: &Value) -> Arc<Service> {
+    let repository = directory.join(format!("model-{name}"));
+    let body = json!({
+        "mllib": "adder",
+        "parameters": {"input": {"connector": "numbers"}, "mllib": mllib},
+        "model": {"repository": repository, "create_repository": true},
+    });
+    let text = body.to_string();
+    let object = dede_api::json::parse_object(&text).unwrap().unwrap();
+    let request = dede_api::requests::CreateRequest::read(object, &text).unwrap();
+    catalogue.create(name, request).unwrap();
+    catalogue.resolve(name).unwrap().service
+}
+
+/// The identity of a service.
+pub(crate) fn id(catalogue: &Catalogue, name: &str) -> ServiceId {
+    catalogue.resolve(name).unwrap().service.id
+}
+
+/// A call with one number.
+pub(crate) fn call(number: f32) -> PredictCall {
+    PredictCall { data: vec![number.to_string()], ..PredictCall::default() }
+}
+
+/// What models wait at.
+#[derive(Default)]
+pub(crate) struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    open: bool,
+    waiting: usize,
+}
+
+impl Gate {
+    /// The gate of that name, closed at first.
+    pub(crate) fn named(name: &str) -> Arc<Self> {
+        static GATES: LazyLock<Mutex<HashMap<String, Arc<Gate>>>> = LazyLock::new(Mutex::default);
+        Arc::clone(GATES.lock().unwrap().entry(name.to_owned()).or_default())
+    }
+
+    /// Lets everybody through from now on.
+    pub(crate) fn open(&self) {
+        self.state.lock().unwrap().open = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until somebody waits at the gate.
+    pub(crate) fn until_reached(&self) {
+        drop(self.changed.wait_while(self.state.lock().unwrap(), |state| state.waiting == 0).unwrap());
+    }
+
+    fn pass(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.waiting += 1;
+        self.changed.notify_all();
+        let mut state = self.changed.wait_while(state, |state| !state.open).unwrap();
+        state.waiting -= 1;
+    }
+}
+
+struct Numbers;
+
+impl Connector for Numbers {
+    fn name(&self) -> &'static str {
+        "numbers"
+    }
+
+    fn kind(&self) -> DataKind {
+        DataKind::Table
+    }
+
+    fn open(&self, _: &ReaderContext<'_>) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Reader for Numbers {
+    fn read_keeping(&self, data: &[String], _: usize) -> Result<(Batch, Kept)> {
+        let number = |item: &String| item.parse().map_err(|_| Error::bad_input(format!("no number: {item}")));
+        let values: Vec<f32> = data.iter().map(number).collect::<Result<_>>()?;
+        let samples = Samples::Table(Tensor::new(vec![values.len(), 1], values).unwrap());
+        Ok((Batch { samples, uris: data.to_vec(), targets: None }, Kept::AsSent))
+    }
+
+    fn example(&self, seed: u64) -> Result<String> {
+        Ok((seed % 100).to_string())
+    }
+
+    fn fit(&self, _: &[String]) -> Result<Fitted> {
+        Err(Error::bad_input("numbers are not trained on"))
+    }
+
+    fn shape(&self) -> Option<SampleShape> {
+        None
+    }
+
+    fn unknown_parameters(&self) -> &[String] {
+        &[]
+    }
+}
+
+struct Adder;
+
+impl Backend for Adder {
+    fn name(&self) -> &'static str {
+        "adder"
+    }
+
+    fn accepts(&self, _: DataKind, _: ServiceType) -> bool {
+        true
+    }
+
+    fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
+        let text = |key| request.mllib.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let model = AddingModel {
+            answer: request.mllib.get("answer").and_then(Value::as_f64).unwrap_or(0.0) as f32,
+            behaviour: text("behaviour"),
+            gate: Gate::named(&text("gate")),
+            description: ModelDescription {
+                task: Task::Regression { targets: 1 },
+                shape: SampleShape::Row { columns: 1 },
+                parameters: 0,
+                flops: 0,
+                engine: "none".into(),
+                weights: String::new(),
+            },
+        };
+        Ok(Opened { model: Some(Arc::new(model)), task: None, files: Vec::new(), unknown_parameters: Vec::new() })
+    }
+
+    fn plan(&self, _: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
+        Err(Error::bad_parameter("an adder is not trained"))
+    }
+
+    fn is_library_file(&self, _: &str) -> bool {
+        false
+    }
+}
+
+struct AddingModel {
+    answer: f32,
+    behaviour: String,
+    gate: Arc<Gate>,
+    description: ModelDescription,
+}
+
+impl Model for AddingModel {
+    fn description(&self) -> &ModelDescription {
+        &self.description
+    }
+
+    fn predict(&self, samples: &Samples, _: &PredictOptions) -> Result<Outputs> {
+        match self.behaviour.as_str() {
+            "fail" => return Err(Error::Internal("told to fail".into())),
+            "panic" => panic!("told to panic"),
+            "block" => self.gate.pass(),
+            _ => {}
+        }
+        let Samples::Table(table) = samples else { return Err(Error::bad_input("no table")) };
+        let values = table.values().iter().map(|value| value + self.answer).collect();
+        Ok(Outputs::Regression(Tensor::new(table.shape().to_vec(), values).unwrap()))
+    }
+}

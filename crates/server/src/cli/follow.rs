@@ -1,0 +1,111 @@
+//! Showing a move while it goes on: bars on a terminal, lines elsewhere, JSON where asked for.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use dede_api::moves::{MoveInfo, MovePhase, MoveProgress};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::report::say;
+
+/// How a move is shown.
+pub(super) enum Show {
+    /// Each state as one line of JSON.
+    Json,
+    /// A line per phase.
+    Lines(Option<MovePhase>, Option<String>),
+    /// The present phase with a bar, those before it with a check mark.
+    Bars(Option<MovePhase>, ProgressBar),
+}
+
+impl Show {
+    /// What suits where the output goes.
+    pub(super) fn new(json: bool) -> Self {
+        if json {
+            Self::Json
+        } else if std::io::stderr().is_terminal() {
+            Self::Bars(None, ProgressBar::hidden())
+        } else {
+            Self::Lines(None, None)
+        }
+    }
+
+    /// Shows a state.
+    pub(super) fn state(&mut self, info: &MoveInfo, on: &str) {
+        match self {
+            Self::Json => {
+                if let Ok(line) = serde_json::to_string(info) {
+                    say(&line);
+                }
+            }
+            Self::Lines(phase, waits_for) => {
+                if *phase != Some(info.phase) {
+                    say(format!("{:<12} {}", info.phase.as_str(), info.activity).trim_end());
+                    *phase = Some(info.phase);
+                }
+                if *waits_for != info.waits_for {
+                    if let Some(hint) = hint(info, on) {
+                        say(&hint);
+                    }
+                    waits_for.clone_from(&info.waits_for);
+                }
+            }
+            Self::Bars(phase, bar) => {
+                if *phase != Some(info.phase) {
+                    if let Some(before) = *phase {
+                        let took = info
+                            .report
+                            .phases
+                            .iter()
+                            .rev()
+                            .find(|time| time.phase == before)
+                            .map_or(0, |time| time.took_ms);
+                        bar.finish_and_clear();
+                        eprintln!("✓ {:<12} {:.1} s", before.as_str(), Duration::from_millis(took).as_secs_f64());
+                    }
+                    *phase = Some(info.phase);
+                    *bar = if info.phase.is_over() { ProgressBar::hidden() } else { spinner() };
+                }
+                bar.set_prefix(info.phase.as_str());
+                bar.set_message(hint(info, on).unwrap_or_else(|| info.activity.clone()));
+                progress(bar, info.progress.as_ref());
+            }
+        }
+    }
+}
+
+/// What a person may do now.
+fn hint(info: &MoveInfo, on: &str) -> Option<String> {
+    let id = &info.id;
+    match info.waits_for.as_deref()? {
+        "promote" => Some(format!("waits: `dede promote {id} --on {on}` switches, `dede abort {id} --on {on}` undoes")),
+        "resume" => {
+            Some(format!("interrupted: `dede resume {id} --on {on}` goes on, `dede abort {id} --on {on}` undoes"))
+        }
+        _ => Some(format!("cannot be undone yet: `dede abort {id} --on {on}` tries again")),
+    }
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+fn progress(bar: &ProgressBar, progress: Option<&MoveProgress>) {
+    let template = match progress {
+        None => "{spinner} {prefix:<12} {msg}",
+        Some(progress) if progress.unit == "bytes" => {
+            "{spinner} {prefix:<12} {bar:25} {bytes}/{total_bytes} {bytes_per_sec} {eta}  {msg}"
+        }
+        Some(progress) if progress.total == 0 => "{spinner} {prefix:<12} {pos}  {msg}",
+        Some(_) => "{spinner} {prefix:<12} {bar:25} {pos}/{len} {eta}  {msg}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    if let Some(progress) = progress {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    }
+}

@@ -1,0 +1,187 @@
+//! `dede move` and the commands around it. They start and watch; the move itself is a job on the target and needs none of them.
+
+use std::path::Path;
+
+use dede_api::moves::{GoldenCase, MoveInfo, MovePhase, MovePlan, MoveRequest};
+use serde_json::Value;
+use ureq::http::Method;
+
+use super::follow::Show;
+use super::moving::{
+    ActOptions, ApplyOptions, MoveOptions, MovesOptions, OnOptions, PlanOptions, RollbackOptions, VerifyOptions,
+};
+use super::remote::{Remote, source_url};
+use super::report::{self, say};
+use crate::peer::path_part;
+
+/// Largest file of golden cases, bytes.
+const GOLDEN_LIMIT: u64 = 64 << 20;
+
+/// `dede move`.
+///
+/// # Errors
+/// What went wrong, in words; also when the move ended other than done.
+pub(crate) fn make(options: &MoveOptions) -> Result<(), String> {
+    let target = Remote::find(Some(&options.to), &options.config)?;
+    start(&target, &request(options)?, options.watch.json)
+}
+
+/// `dede plan`.
+///
+/// # Errors
+/// What went wrong, in words.
+pub(crate) fn plan(options: &PlanOptions) -> Result<(), String> {
+    let target = Remote::find(Some(&options.options.to), &options.options.config)?;
+    let request = serde_json::to_string(&request(&options.options)?).map_err(|error| error.to_string())?;
+    let plan: MovePlan = target.body(Method::POST, "/moves/plan", &request)?;
+    if options.options.watch.json {
+        say(&serde_json::to_string(&plan).map_err(|error| error.to_string())?);
+    } else {
+        report::plan(&plan);
+    }
+    if let Some(file) = &options.out {
+        let text = serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())?;
+        std::fs::write(file, text).map_err(|error| format!("write {}: {error}", file.display()))?;
+    }
+    if plan.obstacles.is_empty() { Ok(()) } else { Err("something stands in the way, see above".into()) }
+}
+
+/// `dede apply`.
+///
+/// # Errors
+/// As [`make`]; also when the plan does not hold any more.
+pub(crate) fn apply(options: &ApplyOptions) -> Result<(), String> {
+    let text = read(&options.plan)?;
+    let plan: MovePlan = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", options.plan.display()))?;
+    let target = Remote::find(Some(&options.to), &options.config)?;
+    start(&target, &MoveRequest { plan: Some(plan.digest), ..plan.request }, options.json)
+}
+
+/// `dede moves`.
+///
+/// # Errors
+/// What went wrong, in words.
+pub(crate) fn list(options: &MovesOptions) -> Result<(), String> {
+    let target = target(&options.on)?;
+    if let Some(id) = &options.id {
+        return follow(&target, &path_part(id), options.on.json);
+    }
+    let moves: Vec<MoveInfo> = target.body(Method::GET, "/moves", "")?;
+    for info in &moves {
+        if options.on.json {
+            say(&serde_json::to_string(info).map_err(|error| error.to_string())?);
+        } else {
+            let alias = info.request.alias.as_deref().unwrap_or("-");
+            let waits = info.waits_for.as_deref().map(|what| format!("  waits for {what}")).unwrap_or_default();
+            say(&format!(
+                "{:<5} {:<12} {:<20} as {:<20}{waits}",
+                info.id,
+                info.phase.as_str(),
+                info.request.service,
+                alias
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// `dede promote`, `abort`, `resume`: says so, and follows the move to its end.
+///
+/// # Errors
+/// As [`make`]; an aborted move is what was asked for.
+pub(crate) fn act(action: &str, options: &ActOptions) -> Result<(), String> {
+    let target = target(&options.on)?;
+    let id = path_part(&options.id);
+    let _: MoveInfo = target.body(Method::POST, &format!("/moves/{id}/{action}"), "")?;
+    match follow(&target, &id, options.on.json) {
+        Err(_) if action == "abort" => Ok(()),
+        other => other,
+    }
+}
+
+/// `dede rollback`.
+///
+/// # Errors
+/// What went wrong, in words.
+pub(crate) fn roll_back(options: &RollbackOptions) -> Result<(), String> {
+    let target = target(&options.on)?;
+    let info: Value = target.body(Method::POST, &format!("/aliases/{}/rollback", path_part(&options.alias)), "")?;
+    if options.on.json {
+        say(&info.to_string());
+    } else {
+        let service = info["service"].as_str().unwrap_or_default();
+        say(&format!("{} is {service} again, generation {}", options.alias, info["generation"]));
+    }
+    Ok(())
+}
+
+/// `dede verify`.
+///
+/// # Errors
+/// Why the certificate is not good.
+pub(crate) fn verify(options: &VerifyOptions) -> Result<(), String> {
+    let verified = dede_core::migration::verify(&read(&options.certificate)?).map_err(|error| error.to_string())?;
+    if options.key.as_ref().is_some_and(|key| !key.eq_ignore_ascii_case(&verified.public_key)) {
+        return Err(format!("it is signed by another key: {}", verified.public_key));
+    }
+    let certificate = &verified.certificate;
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    say("the signature is good");
+    say(&format!("  key       {}", verified.public_key));
+    say(&format!("  move      {} from {}", text(&certificate["move"]), text(&certificate["from"])));
+    say(&format!("  version   {}", text(&certificate["report"]["version"])));
+    say(&format!("  asked by  {}", text(&certificate["who"])));
+    Ok(())
+}
+
+fn target(options: &OnOptions) -> Result<Remote, String> {
+    Remote::find(options.on.as_deref(), &options.config)
+}
+
+fn request(options: &MoveOptions) -> Result<MoveRequest, String> {
+    let golden = options.proof.golden.as_deref().map(golden).transpose()?.unwrap_or_default();
+    Ok(options.request(source_url(&options.from, &options.config)?, golden))
+}
+
+/// All JSON files of a directory, by name.
+fn golden(directory: &Path) -> Result<Vec<GoldenCase>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", directory.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(format!("{}: no golden case there, one *.json each", directory.display()));
+    }
+    let parse =
+        |path: &Path| serde_json::from_str(&read(path)?).map_err(|error| format!("{}: {error}", path.display()));
+    files.iter().map(|path| parse(path)).collect()
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let text = dede_core::files::read_text(path, GOLDEN_LIMIT).map_err(|error| error.to_string())?;
+    text.ok_or_else(|| format!("{}: no such file", path.display()))
+}
+
+fn start(target: &Remote, request: &MoveRequest, json: bool) -> Result<(), String> {
+    let text = serde_json::to_string(request).map_err(|error| error.to_string())?;
+    let begun: MoveInfo = target.body(Method::POST, "/moves", &text)?;
+    follow(target, &begun.id, json)
+}
+
+/// Follows a move to its end; other than done is a failure of the command.
+fn follow(target: &Remote, id: &str, json: bool) -> Result<(), String> {
+    let mut show = Show::new(json);
+    let last = target.follow(id, |info| show.state(info, target.name()))?;
+    if !json {
+        report::table(&last);
+    }
+    if last.phase == MovePhase::Done {
+        return Ok(());
+    }
+    Err(format!("{id} ended {}: {}", last.phase.as_str(), last.error.unwrap_or_default()))
+}

@@ -1,0 +1,126 @@
+//! The server that a command talks to: found in the configuration, asked in JSON.
+
+use std::io::{BufRead as _, BufReader};
+
+use dede_api::moves::MoveInfo;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ureq::Body;
+use ureq::http::{Method, Response};
+
+use super::peers::ConfigOption;
+use crate::config::Configuration;
+use crate::peer::client::PeerClient;
+use crate::peer::{Peer, PeerName, PeerUrl};
+
+/// Largest answer, bytes.
+const LIMIT: u64 = 256 << 20;
+
+/// One server.
+pub(super) struct Remote {
+    client: PeerClient,
+    name: String,
+}
+
+impl Remote {
+    /// A peer by name, by URL, or the only one there is. A URL that is in no configuration is talked to without a token.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(super) fn find(wanted: Option<&str>, config: &ConfigOption) -> Result<Self, String> {
+        let configuration = Configuration::load(config.config.as_deref())?;
+        let peer = match wanted {
+            Some(url) if url.contains("://") => at_url(&configuration, url)?,
+            Some(name) => configuration.peer(name)?.clone(),
+            None => {
+                let mut peers = configuration.peers();
+                match (peers.next(), peers.next()) {
+                    (Some(only), None) => only.clone(),
+                    _ => return Err("which server? --on takes a peer of the configuration, or a URL".into()),
+                }
+            }
+        };
+        Ok(Self { client: PeerClient::new(&peer)?, name: peer.name.to_string() })
+    }
+
+    /// What it is called in messages and commands.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The `body` of an answer.
+    ///
+    /// # Errors
+    /// What the server says, or why it says nothing.
+    pub(super) fn body<T: DeserializeOwned>(&self, method: Method, path: &str, body: &str) -> Result<T, String> {
+        let mut answer: Value = self.json(method, path, body)?;
+        serde_json::from_value(answer["body"].take()).map_err(|error| format!("{}: {path}: {error}", self.name))
+    }
+
+    /// A whole answer.
+    ///
+    /// # Errors
+    /// As [`Remote::body`].
+    pub(super) fn json<T: DeserializeOwned>(&self, method: Method, path: &str, body: &str) -> Result<T, String> {
+        let answer = self.accepted(self.client.send(method, path, &[], body)?)?;
+        let bytes = self.client.bytes(answer, LIMIT)?;
+        serde_json::from_slice(&bytes).map_err(|error| format!("{}: {path}: {error}", self.name))
+    }
+
+    /// Shows each state of a move until it is over; gives the last. A broken connection is opened again.
+    ///
+    /// # Errors
+    /// A sentence, when the server cannot be reached any more.
+    pub(super) fn follow(&self, id: &str, mut show: impl FnMut(&MoveInfo)) -> Result<MoveInfo, String> {
+        let path = format!("/moves/{id}");
+        loop {
+            let answer = self.accepted(self.client.get(&format!("{path}/events"))?)?;
+            for line in BufReader::new(answer.into_body().into_reader()).lines() {
+                let Ok(line) = line else { break };
+                let Some(data) = line.strip_prefix("data: ") else { continue };
+                let info: MoveInfo = serde_json::from_str(data).map_err(|error| format!("{}: {error}", self.name))?;
+                show(&info);
+                if info.phase.is_over() {
+                    return Ok(info);
+                }
+            }
+            // The stream ended first: the server may have been stopped, and the move goes on when it is back.
+            let info: MoveInfo = self.body(Method::GET, &path, "")?;
+            show(&info);
+            if info.phase.is_over() {
+                return Ok(info);
+            }
+        }
+    }
+
+    fn accepted(&self, answer: Response<Body>) -> Result<Response<Body>, String> {
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let code = answer.status().as_u16();
+        let bytes = self.client.bytes(answer, LIMIT)?;
+        let said = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
+        let text = said["status"]["dd_msg"].as_str().or(said["status"]["msg"].as_str()).unwrap_or("no reason given");
+        Err(format!("{} answers {code}: {text}", self.name))
+    }
+}
+
+fn at_url(configuration: &Configuration, url: &str) -> Result<Peer, String> {
+    if let Ok(known) = configuration.peer_at(url) {
+        return Ok(known.clone());
+    }
+    let name = PeerName::parse("server").map_err(|error| error.to_string())?;
+    Ok(Peer { name, url: PeerUrl::parse(url)?, token_file: None, ca_file: None, plain_http: false })
+}
+
+/// The URL of a source as the target shall look for it among its own peers.
+///
+/// # Errors
+/// A sentence, when the name is in no configuration.
+pub(super) fn source_url(from: &str, config: &ConfigOption) -> Result<String, String> {
+    if from.contains("://") {
+        return PeerUrl::parse(from).map(|url| url.to_string());
+    }
+    let configuration = Configuration::load(config.config.as_deref())?;
+    Ok(configuration.peer(from)?.url.to_string())
+}

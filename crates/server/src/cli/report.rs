@@ -1,0 +1,141 @@
+//! What commands about moves print: plans, and the table at the end.
+
+use std::io::Write as _;
+
+use dede_api::moves::{MoveInfo, MovePhase, MovePlan};
+use serde_json::Value;
+
+/// One line on standard output; a closed pipe ends the story, not the move.
+pub(super) fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn fact(name: &str, text: &str) {
+    say(&format!("  {name:<14}{text}"));
+}
+
+/// A plan for people.
+pub(super) fn plan(plan: &MovePlan) {
+    say(&format!("{} comes as {}", plan.request.service, plan.name));
+    fact("version", &plan.version);
+    if let Some(replaced) = &plan.replaces {
+        let how = if replaced.takeover { "a service, which the alias takes over" } else { "an alias" };
+        fact("replaces", &format!("{} {} ({how})", replaced.service, short(&replaced.version)));
+    }
+    fact("files", &format!("{}, in {}", bytes(plan.total_bytes), plan.repository));
+    fact("to send", &share(plan.send_bytes, plan.total_bytes));
+    fact("disk", &format!("{} free", bytes(plan.disk_free_bytes)));
+    fact(
+        "memory",
+        &format!("{} may be needed, {} free", bytes(plan.memory_needed_bytes), bytes(plan.memory_free_bytes)),
+    );
+    plan.differences.iter().for_each(|text| fact("differs", text));
+    plan.notes.iter().for_each(|text| fact("note", text));
+    plan.obstacles.iter().for_each(|text| fact("OBSTACLE", text));
+    fact("plan", &plan.digest);
+}
+
+/// The end of a move for a release manager.
+pub(super) fn table(info: &MoveInfo) {
+    let report = &info.report;
+    say("");
+    say(&format!("{} {}: {}", info.id, info.phase.as_str().replace('_', " "), verdict(info)));
+    if let Some(former) = &report.former {
+        fact("from", &format!("{} {}", former.service, short(&former.version)));
+    }
+    if !report.service.is_empty() {
+        fact("to", &format!("{} {}", report.service, short(&report.version)));
+    }
+    fact("sent", &share(report.sent_bytes, report.total_bytes));
+    let phases: Vec<String> = report
+        .phases
+        .iter()
+        .filter(|time| !time.phase.is_over())
+        .map(|time| format!("{} {:.1} s", time.phase.as_str(), time.took_ms as f64 / 1000.0))
+        .collect();
+    fact("phases", &phases.join(", "));
+    if let Some(golden) = &report.golden {
+        let found = &golden["result"];
+        let text = format!(
+            "{} of {} answers as on the source, {} bit by bit",
+            found["within_tolerance"], found["answers"], found["bit_equal"]
+        );
+        fact("golden", &format!("{text} ({})", golden["origin"].as_str().unwrap_or_default()));
+    }
+    for (name, found) in [("shadow", &report.shadow), ("watch", &report.watch)] {
+        if let Some(found) = found {
+            comparison(name, found);
+        }
+    }
+    if let Some(switch_ms) = report.switch_ms {
+        fact("switch", &format!("{switch_ms:.2} ms, generation {}", report.generation.unwrap_or_default()));
+    }
+    if report.cut_requests > 0 {
+        fact("CUT", &format!("{} requests were still running on the former service", report.cut_requests));
+    }
+    if let Some(certificate) = &report.certificate {
+        fact("certificate", &format!("GET {certificate}"));
+    }
+}
+
+/// Requests, agreement with its interval, latencies of both sides.
+fn comparison(name: &str, found: &Value) {
+    let rate = &found["agreement"];
+    let percent =
+        |value: &Value| value.as_f64().map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0));
+    let agreement =
+        format!("{} agree ({} to {})", percent(&rate["rate"]), percent(&rate["low"]), percent(&rate["high"]));
+    let failed = &found["errors"]["new_only"];
+    fact(
+        name,
+        &format!(
+            "{} requests, {agreement}, {failed} failed on the new, {} dropped",
+            found["requests"], found["dropped"]
+        ),
+    );
+    let figure = |side: &str, key: &str| found[side][key].as_f64().unwrap_or_default();
+    fact(
+        "",
+        &format!(
+            "p50 {:.2} -> {:.2} ms, p99 {:.2} -> {:.2} ms",
+            figure("old", "p50_ms"),
+            figure("new", "p50_ms"),
+            figure("old", "p99_ms"),
+            figure("new", "p99_ms")
+        ),
+    );
+}
+
+fn verdict(info: &MoveInfo) -> String {
+    match (&info.error, info.phase) {
+        (Some(error), _) => error.clone(),
+        (None, MovePhase::Done) => match &info.request.alias {
+            Some(alias) => format!("{alias} is {} now", info.report.service),
+            None => format!("{} is there", info.report.service),
+        },
+        (None, _) => info.activity.clone(),
+    }
+}
+
+fn share(sent: u64, total: u64) -> String {
+    let percent = if total == 0 { 0.0 } else { sent as f64 * 100.0 / total as f64 };
+    format!("{}, {percent:.0} % of {}", bytes(sent), bytes(total))
+}
+
+/// `98.3 MB`.
+pub(super) fn bytes(count: u64) -> String {
+    let (mut value, mut unit) = (count as f64, "B");
+    for larger in ["kB", "MB", "GB", "TB"] {
+        if value < 1000.0 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, larger);
+    }
+    if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") }
+}
+
+/// The first digits of a version.
+pub(super) fn short(version: &str) -> &str {
+    version.strip_prefix("sha256:").and_then(|hex| hex.get(..8)).unwrap_or(version)
+}

@@ -1,0 +1,189 @@
+//! The configuration file: which servers this one knows by name.
+//!
+//! Servers and commands read the same file. A member that nobody knows is an error, so that a misspelt one does not silently mean
+//! nothing. Relative paths in it start where the file is.
+//!
+//! ```toml
+//! [peers.dev]
+//! url = "https://dev.example:8443"
+//! token_file = "dev.token"
+//! ca_file = "dev-ca.pem"
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::peer::{Peer, PeerName, PeerUrl};
+
+/// Largest file, bytes.
+const LIMIT: u64 = 1 << 20;
+
+/// What the file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Configuration {
+    peers: BTreeMap<PeerName, Peer>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    peers: BTreeMap<PeerName, WrittenPeer>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPeer {
+    url: PeerUrl,
+    token_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    #[serde(default)]
+    plain_http: bool,
+}
+
+impl Configuration {
+    /// Reads `file`, or the file of this user where none is named; that one need not be there.
+    ///
+    /// # Errors
+    /// A sentence with file, line and key.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, String> {
+        let default = default_file();
+        let Some(path) = file.or(default.as_deref()) else { return Ok(Self::default()) };
+        let missing_is_fine = file.is_none();
+        let unreadable = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.len() > LIMIT => {
+                return Err(format!("{}: expected at most {LIMIT} bytes, found {}", path.display(), metadata.len()));
+            }
+            Ok(_) => {}
+            Err(error) if missing_is_fine && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(unreadable(error)),
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let written: Written = toml::from_str(&text).map_err(|error| located(path, &text, &error))?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let peers = written.peers.into_iter().map(|(name, peer)| (name.clone(), peer.beside(directory, name)));
+        Ok(Self { peers: peers.collect() })
+    }
+
+    /// The peer of this name.
+    ///
+    /// # Errors
+    /// A sentence with the names there are.
+    pub(crate) fn peer(&self, name: &str) -> Result<&Peer, String> {
+        let found = PeerName::parse(name).ok().and_then(|name| self.peers.get(&name));
+        found.ok_or_else(|| format!("{name:?} is no peer of the configuration; {}", self.names()))
+    }
+
+    /// The peer at this URL. Nothing else may be fetched from: who asks does not choose the place.
+    ///
+    /// # Errors
+    /// A sentence with the names there are.
+    pub(crate) fn peer_at(&self, url: &str) -> Result<&Peer, String> {
+        let wanted = PeerUrl::parse(url)?;
+        let found = self.peers.values().find(|peer| peer.url == wanted);
+        found.ok_or_else(|| format!("{wanted} is no peer of the configuration; {}", self.names()))
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<String> = self.peers.keys().map(ToString::to_string).collect();
+        if names.is_empty() { "there are none".to_owned() } else { format!("these are: {}", names.join(", ")) }
+    }
+
+    /// All peers, by name.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values()
+    }
+}
+
+impl WrittenPeer {
+    fn beside(self, directory: &Path, name: PeerName) -> Peer {
+        let absolute = |path: PathBuf| directory.join(path);
+        Peer {
+            name,
+            url: self.url,
+            token_file: self.token_file.map(absolute),
+            ca_file: self.ca_file.map(absolute),
+            plain_http: self.plain_http,
+        }
+    }
+}
+
+fn default_file() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
+    Some(base.join("dede/dede.toml"))
+}
+
+/// File, line, key and reason, but no value: somebody may have written a secret there.
+fn located(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let Some(span) = error.span() else { return format!("{}: {}", path.display(), error.message()) };
+    let start = span.start.min(text.len());
+    let before = text.get(..start).unwrap_or_default();
+    let line = before.matches('\n').count();
+    let key = text.lines().nth(line).unwrap_or_default().split('=').next().unwrap_or_default().trim();
+    format!("{}, line {}, {key}: {}", path.display(), line + 1, error.message())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> (tempfile::TempDir, Result<Configuration, String>) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("dede.toml");
+        std::fs::write(&file, text).expect("written");
+        let loaded = Configuration::load(Some(&file));
+        (directory, loaded)
+    }
+
+    #[test]
+    fn peers_are_read_and_found() {
+        let (directory, loaded) = load(
+            "# servers\n[peers.dev]\nurl = \"http://Dev:8080/\"\ntoken_file = \"dev.token\"\nplain_http = true\n\
+             [peers.prod-1]\nurl = \"https://prod/dede\"\nca_file = \"/etc/ca.pem\"\n",
+        );
+        let loaded = loaded.expect("good");
+        let peers: Vec<&Peer> = loaded.peers().collect();
+        assert_eq!(peers.len(), 2);
+        assert_eq!(peers[0].token_file, Some(directory.path().join("dev.token")));
+        assert_eq!((peers[0].plain_http, peers[1].plain_http), (true, false));
+        assert_eq!(peers[1].ca_file, Some(PathBuf::from("/etc/ca.pem")));
+        assert_eq!(loaded.peer("dev"), Ok(peers[0]));
+        assert_eq!(loaded.peer_at("http://dev:8080"), Ok(peers[0]));
+        assert_eq!(loaded.peer_at("https://PROD:443/dede/"), Ok(peers[1]));
+        for wrong in ["https://dev:8080", "http://dev", "http://dev:8080/x", "https://prod", "https://prod/dede/x", "x"]
+        {
+            assert!(loaded.peer_at(wrong).is_err(), "{wrong}");
+        }
+        let reason = loaded.peer("prod").expect_err("no such peer");
+        assert!(reason.contains("dev, prod-1"), "{reason}");
+    }
+
+    #[test]
+    fn mistakes_are_located_and_values_not_repeated() {
+        for (text, expected) in [
+            ("[peers.dev]\nurl = \"http://dev\"\ntoken = \"s3cret\"\n", "line 3, token: unknown field `token`"),
+            ("[peers.dev]\nurl = 3\n", "line 2, url: invalid type"),
+            ("[peers.dev]\nurl = \"http://u:s3cret@dev\"\n", "line 2, url: expected a URL without a user"),
+            ("[peers.dev]\nplain_http = true\n", "line 1, [peers.dev]: missing field `url`"),
+            ("[peers.\"a/b\"]\nurl = \"http://dev\"\n", "a peer's name"),
+            ("[peer.dev]\nurl = \"http://dev\"\n", "unknown field `peer`"),
+            ("[peers.dev]\nurl = \"http://dev\"\nurl = \"http://s3cret\"\n", "line 3, url: duplicate key"),
+            ("[peers.dev\n", "line 1"),
+        ] {
+            let reason = load(text).1.expect_err(text);
+            assert!(reason.contains(expected) && reason.contains("dede.toml"), "{reason} has no {expected}");
+            assert!(!reason.contains("s3cret"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_be_there() {
+        let reason = Configuration::load(Some(Path::new("/nonexistent/dede.toml"))).expect_err("missing");
+        assert!(reason.contains("cannot read /nonexistent/dede.toml"), "{reason}");
+        assert_eq!(load("").1, Ok(Configuration::default()));
+    }
+}

@@ -1,0 +1,140 @@
+//! Who may: the rule of a route, and whether a request satisfies it.
+//!
+//! Without a token DeepDetect's own routes are as open as the original's; what it does not have answers this machine only. With a
+//! token everything wants it but predicts, [`Access::Anybody`].
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use dede_api::errors::ErrorKind;
+
+use super::error::Failure;
+use super::{Server, body};
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Anybody, always: predicts, and whether the server is well.
+    Anybody,
+    /// Anybody, until a token is set: what the original has.
+    Clients,
+    /// This machine, until a token is set: what moves services and names.
+    Operators,
+}
+
+/// The other end of a connection; every request has it among its extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
+/// Lets a request through to its route, or answers it.
+pub(super) async fn admit(
+    State((server, access)): State<(Arc<Server>, Access)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match check(&server, access, &request) {
+        Ok(()) => next.run(request).await,
+        Err(failure) => refused(failure, request).await,
+    }
+}
+
+/// Whether a request satisfies a rule.
+///
+/// # Errors
+/// 401 without the token, 403 from another machine.
+pub(super) fn check(server: &Server, access: Access, request: &Request) -> Result<(), Failure> {
+    match (&server.settings.token, access) {
+        (_, Access::Anybody) | (None, Access::Clients) => Ok(()),
+        (Some(token), Access::Clients | Access::Operators) => {
+            let presented = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+            match presented {
+                Some(value) if token.is_presented_by(value) => Ok(()),
+                Some(_) => Err(Failure::new(ErrorKind::Unauthorized, "this is not the token of this server")),
+                None => Err(Failure::new(ErrorKind::Unauthorized, "this server wants a token here")),
+            }
+        }
+        (None, Access::Operators) => check_local(request),
+    }
+}
+
+fn check_local(request: &Request) -> Result<(), Failure> {
+    let forbidden = |reason| Err(Failure::new(ErrorKind::Forbidden, reason));
+    let client = request.extensions().get::<ClientAddress>();
+    if !client.is_some_and(|client| client.0.to_canonical().is_loopback()) {
+        return forbidden("without a token this server answers this to its own machine only (--token-file)");
+    }
+    // A web page whose name was pointed here comes from this machine too, but under its own name.
+    if !host(request.headers(), request.uri()).is_none_or(is_unspoofable) {
+        return forbidden("without a token this server answers this as localhost or under an IP address only");
+    }
+    Ok(())
+}
+
+/// The answer to a request that may not, once its body has passed.
+pub(super) async fn refused(failure: Failure, request: Request) -> Response {
+    let wants_token = failure.is_unauthorized();
+    let is_distribution = request.uri().path().starts_with("/v2");
+    let (parts, body) = request.into_parts();
+    body::discard(&parts.headers, body).await;
+    let mut response = failure.into_response();
+    if wants_token {
+        response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"dede\""));
+        // To OCI clients Bearer means a server that gives tokens away, and they would look for it.
+        if !is_distribution {
+            response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"dede\""));
+        }
+    }
+    response
+}
+
+/// Host and port that the client believes to talk to.
+pub(super) fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+    let written = || headers.get(HOST).map(|host| host.to_str().unwrap_or("?"));
+    uri.authority().map(|authority| authority.as_str()).or_else(written)
+}
+
+/// Whether a host, with or without a port, is `localhost` or an IP address: names that nobody can point elsewhere.
+pub(super) fn is_unspoofable(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    let bracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match bracketed {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_can_be_pointed_elsewhere_are_told_apart() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("LOCALHOST:8080", true),
+            ("127.0.0.1", true),
+            ("127.0.0.1:8080", true),
+            ("10.1.2.3:80", true),
+            ("[::1]", true),
+            ("[::1]:8080", true),
+            ("evil.example", false),
+            ("evil.example:8080", false),
+            ("localhost.evil.example", false),
+            ("127.0.0.1.evil.example", false),
+            ("[evil]", false),
+            ("::1", false),
+            ("", false),
+            ("?", false),
+        ] {
+            assert_eq!(is_unspoofable(host), expected, "{host}");
+        }
+    }
+}

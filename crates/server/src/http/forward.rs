@@ -1,0 +1,212 @@
+//! Requests about an alias that points to a service of a peer: sent on, and the answer passed back.
+//!
+//! A request that is sent on says how often that happened and through which aliases, so that a circle of servers ends with a
+//! clear answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use dede_api::errors::ErrorKind;
+use dede_core::error::Error;
+use dede_core::name::{PeerName, ServiceName};
+use serde_json::Value;
+use ureq::http::Method;
+
+use super::access::LogName;
+use super::body::Received;
+use super::error::{Failure, Outcome};
+use super::predict::SERVED_BY;
+use super::{Server, metrics, reply};
+use crate::peer::{PeerAnswer, path_part};
+
+/// How often a request was sent on.
+const HOP: &str = "x-dede-hop";
+/// Marks of the aliases it was sent on by.
+const VIA: &str = "x-dede-via";
+/// A request is not sent on more often.
+const MOST_HOPS: u32 = 4;
+
+/// A service of a peer, and the alias it is called by here.
+#[derive(Debug, Clone)]
+pub(crate) struct Elsewhere {
+    pub(crate) asked: ServiceName,
+    pub(crate) peer: PeerName,
+    pub(crate) service: ServiceName,
+}
+
+/// The way a request came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Trail {
+    hops: u32,
+    via: Vec<String>,
+}
+
+impl Trail {
+    /// Reads it from the headers of a request; a client's has none.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let Some(hops) = headers.get(HOP) else { return Self::default() };
+        // Only servers send it: one that cannot be read is from nowhere good.
+        let hops = hops.to_str().ok().and_then(|hops| hops.trim().parse().ok()).unwrap_or(MOST_HOPS);
+        let via = headers.get(VIA).and_then(|via| via.to_str().ok()).unwrap_or_default();
+        let via = via.split(',').map(str::trim).filter(|mark| !mark.is_empty()).map(str::to_owned).collect();
+        Self { hops, via }
+    }
+
+    /// The way on, by the alias with this mark.
+    fn onward(mut self, mark: String, asked: &ServiceName) -> Result<Self, Failure> {
+        let ends = |reason: String| Err(Failure::new(ErrorKind::ForwardingLoop, reason));
+        if self.via.contains(&mark) {
+            return ends(format!("alias {asked} is forwarded in a circle: the request came back to this server"));
+        }
+        if self.hops >= MOST_HOPS {
+            return ends(format!("alias {asked}: the request was forwarded {} times already", self.hops));
+        }
+        self.hops += 1;
+        self.via.push(mark);
+        Ok(self)
+    }
+
+    fn headers(&self) -> [(&'static str, String); 2] {
+        [(HOP, self.hops.to_string()), (VIA, self.via.join(", "))]
+    }
+}
+
+/// Sends a predict on.
+pub(crate) async fn predict(
+    server: &Arc<Server>,
+    to: Elsewhere,
+    trail: Trail,
+    received: Received,
+    started: Instant,
+) -> Outcome {
+    let (asked, place) = (to.asked.clone(), format!("{}/{}", to.peer, to.service));
+    let body = move |to: &Elsewhere| {
+        let (mut object, _) = received.object()?;
+        object.insert("service".to_owned(), to.service.as_str().into());
+        serde_json::to_vec(&object).map_err(|error| Error::Internal(error.to_string()).into())
+    };
+    let outcome = send(server, to, trail, Method::POST, "/predict".to_owned(), body).await;
+    let failed = |failure: &Failure| failure.status().code;
+    let code = outcome.as_ref().map_or_else(failed, |response| response.status().as_u16());
+    let served_by = outcome.as_ref().ok().and_then(|response| response.headers().get(SERVED_BY)?.to_str().ok());
+    let version = served_by.and_then(|served_by| served_by.rsplit_once('@')).map_or("", |(_, version)| version);
+    let elapsed = started.elapsed();
+    let record = metrics::PredictRecord { service: &place, version, alias: asked.as_str(), code, items: 0, elapsed };
+    metrics::predict(&record);
+    outcome
+}
+
+/// Asks for the description of a service there.
+pub(crate) async fn describe(server: &Arc<Server>, to: Elsewhere, trail: Trail, query: Option<&str>) -> Outcome {
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let path = format!("/services/{}{query}", path_part(to.service.as_str()));
+    send(server, to, trail, Method::GET, path, |_| Ok(Vec::new())).await
+}
+
+async fn send(
+    server: &Arc<Server>,
+    to: Elsewhere,
+    trail: Trail,
+    method: Method,
+    path: String,
+    body: impl FnOnce(&Elsewhere) -> Outcome<Vec<u8>> + Send + 'static,
+) -> Outcome {
+    let trail = trail.onward(server.mark(&to.asked), &to.asked)?;
+    let everywhere = server.admit()?;
+    let forwarding = Arc::clone(&server.forwarding)
+        .try_acquire_owned()
+        .map_err(|_| Error::Overloaded("too many requests are being forwarded by this server".into()))?;
+    let shared = Arc::clone(server);
+    let work = move || {
+        let body = body(&to)?;
+        let (peer, settings) = (&to.peer, &shared.settings);
+        let unreachable = |reason: String| Failure::new(ErrorKind::PeerUnreachable, reason);
+        settings.peers.check(peer).map_err(unreachable)?;
+        let [hop, via] = trail.headers();
+        let headers = [(hop.0, hop.1.as_str()), (via.0, via.1.as_str())];
+        let answer = settings
+            .peers
+            .send(peer, &method, &path, &headers, &body, settings.body_limit)
+            .map_err(|error| unreachable(format!("peer {peer} did not answer: {error}")))?;
+        drop((everywhere, forwarding));
+        Ok(passed_back(answer, &to.asked))
+    };
+    server.blocking(work).await
+}
+
+/// The peer's answer, under the name that this client asked for.
+fn passed_back(answer: PeerAnswer, asked: &ServiceName) -> Response {
+    let PeerAnswer { status, headers, body } = answer;
+    let code = StatusCode::from_u16(status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut response = reply::with_bytes(code, renamed(&body, asked).unwrap_or(body));
+    for name in [SERVED_BY, RETRY_AFTER] {
+        if let Some(value) = header(&headers, &name) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response.extensions_mut().insert(LogName(asked.as_str().into()));
+    response
+}
+
+fn header(headers: &ureq::http::HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(headers.get(name.as_str())?.as_bytes()).ok()
+}
+
+/// The body with another name in its head; `None`: it has no head with a name.
+fn renamed(body: &[u8], asked: &ServiceName) -> Option<Vec<u8>> {
+    let mut answer: Value = serde_json::from_slice(body).ok()?;
+    let name = answer.get_mut("head")?.get_mut("service").filter(|name| name.is_string())?;
+    *name = asked.as_str().into();
+    serde_json::to_vec(&answer).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trail(hop: &str, via: &str) -> Trail {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOP, hop.parse().expect("a header"));
+        headers.insert(VIA, via.parse().expect("a header"));
+        Trail::of(&headers)
+    }
+
+    #[test]
+    fn a_way_goes_on_until_it_closes_or_is_too_long() {
+        let asked = ServiceName::parse("a").expect("a name");
+        assert_eq!(Trail::of(&HeaderMap::new()), Trail::default());
+        let onward = Trail::default().onward("m".into(), &asked).expect("goes on");
+        assert_eq!(onward.headers(), [(HOP, "1".to_owned()), (VIA, "m".to_owned())]);
+        for (hop, via, mark, ends) in [
+            ("1", "m", "n", false),
+            ("2", "m, n", "m", true),
+            ("3", "", "m", false),
+            ("4", "", "m", true),
+            ("99999999999", "", "m", true),
+            ("x", "", "m", true),
+            ("-1", "", "m", true),
+        ] {
+            let outcome = trail(hop, via).onward(mark.into(), &asked);
+            assert_eq!(outcome.is_err(), ends, "{hop} {via}");
+            if let Err(failure) = outcome {
+                assert_eq!(failure.status().code, 508);
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_name_in_the_head_is_replaced() {
+        let asked = ServiceName::parse("stable").expect("a name");
+        let body =
+            br#"{"status":{"code":200},"head":{"method":"/predict","service":"b","time":0.25},"body":{"p":[0.1]}}"#;
+        let expected =
+            r#"{"status":{"code":200},"head":{"method":"/predict","service":"stable","time":0.25},"body":{"p":[0.1]}}"#;
+        assert_eq!(renamed(body, &asked).map(|body| String::from_utf8(body).expect("text")).as_deref(), Some(expected));
+        for other in [&br#"{"status":{"code":404}}"#[..], b"no JSON", br#"{"head":{"service":1}}"#] {
+            assert_eq!(renamed(other, &asked), None);
+        }
+    }
+}

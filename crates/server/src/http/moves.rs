@@ -1,0 +1,146 @@
+//! /moves: services that come here from other servers.
+//!
+//! It owns routes and answers; what a move does is in `dede_core::migration`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::response::Response;
+use dede_api::Object;
+use dede_api::answer::{Answer, Status};
+use dede_api::errors::ErrorKind;
+use dede_api::moves::MoveRequest;
+use dede_api::query::decode_path;
+use dede_core::migration::{Move, Moves};
+use serde::Serialize;
+
+use super::error::{Failure, Outcome};
+use super::stream::{self, Pieces};
+use super::{Server, reply};
+
+/// A comment goes to a watcher at least this often, so that both ends notice when the other is gone.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+fn shown<T: Serialize>(code: u16, body: T) -> Response {
+    let status =
+        if code == 202 { Status { code, msg: "Accepted".into(), dd_code: None, dd_msg: None } } else { Status::ok() };
+    reply::json(&Answer::with_body(status, body))
+}
+
+/// POST /moves: begins a move.
+pub(crate) async fn begin(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let outcome = with_request(&server, request, |moves, request| Ok(shown(202, moves.begin(request)?)));
+    reply::of(outcome.await)
+}
+
+/// POST /moves/plan: what a move would do.
+pub(crate) async fn plan(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let outcome = with_request(&server, request, |moves, request| Ok(shown(200, moves.plan(&request)?)));
+    reply::of(outcome.await)
+}
+
+async fn with_request(
+    server: &Arc<Server>,
+    request: Request,
+    work: impl FnOnce(&Moves, MoveRequest) -> Outcome + Send + 'static,
+) -> Outcome {
+    let received = server.receive(request).await?;
+    let moves = server.moves().await?;
+    server.blocking(move || work(&moves, parse(received.object()?.0)?)).await
+}
+
+fn parse(object: Object) -> Outcome<MoveRequest> {
+    serde_json::from_value(object.into()).map_err(|error| Failure::new(ErrorKind::Malformed, error.to_string()))
+}
+
+/// GET /moves: all of them, oldest first.
+pub(crate) async fn list(State(server): State<Arc<Server>>) -> Response {
+    let outcome = async {
+        let moves = server.moves().await?;
+        let infos: Vec<_> = moves.all().iter().map(|known| known.info()).collect();
+        Ok(shown(200, infos))
+    };
+    reply::of(outcome.await)
+}
+
+/// GET /moves/{id}: one of them.
+pub(crate) async fn get(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    let outcome = async { Ok(shown(200, server.moves().await?.find(&id_in(&uri))?.info())) };
+    reply::of(outcome.await)
+}
+
+/// POST /moves/{id}/{action}: promote, abort, resume, rollback.
+pub(crate) async fn act(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    let id = id_in(&uri);
+    let action = uri.path().rsplit('/').next().unwrap_or_default().to_owned();
+    let outcome = async {
+        let moves = server.moves().await?;
+        server
+            .blocking(move || {
+                let info = match action.as_str() {
+                    "promote" => moves.promote(&id)?,
+                    "abort" => moves.abort(&id, "aborted on request")?,
+                    "resume" => moves.resume(&id)?,
+                    _ => moves.roll_back(&id)?,
+                };
+                Ok(shown(200, info))
+            })
+            .await
+    };
+    reply::of(outcome.await)
+}
+
+/// GET /moves/{id}/events: each change as a server-sent event, until the move is over.
+pub(crate) async fn events(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    reply::of(events_outcome(&server, &uri).await)
+}
+
+async fn events_outcome(server: &Arc<Server>, uri: &Uri) -> Outcome {
+    let watched = server.moves().await?.find(&id_in(uri))?;
+    // Each watcher takes a thread, and there must be some left for everything else.
+    let waiter = server.waiter()?;
+    let mut response = Response::new(stream::body(move |events| {
+        follow(&watched, events);
+        drop(waiter);
+    }));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Sends every state of a move until it is over or nobody listens.
+fn follow(watched: &Move, events: &Pieces) {
+    let mut seen = 0;
+    loop {
+        let change = watched.wait_for_change(seen, KEEP_ALIVE);
+        let (text, over) = match &change {
+            None => (": still going on\n\n".to_owned(), false),
+            Some((version, info)) => {
+                seen = *version;
+                let Ok(json) = serde_json::to_string(info) else { return };
+                (format!("id: {version}\nevent: move\ndata: {json}\n\n"), info.phase.is_over())
+            }
+        };
+        if !events.send(text) || over {
+            return;
+        }
+    }
+}
+
+/// GET /moves/{id}/certificate: the signed record of a move that is done.
+pub(crate) async fn certificate(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    let id = id_in(&uri);
+    let outcome = async {
+        let moves = server.moves().await?;
+        server.blocking(move || Ok(reply::with_bytes(StatusCode::OK, moves.certificate(&id)?))).await
+    };
+    reply::of(outcome.await)
+}
+
+/// The second part of `/moves/{id}/…`, decoded.
+fn id_in(uri: &Uri) -> String {
+    decode_path(uri.path().split('/').nth(2).unwrap_or_default())
+}

@@ -1,0 +1,122 @@
+//! Every route once: path, method, who may call it, what answers. The router is built from this list, so a route without a rule
+//! cannot be written.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::handler::Handler;
+use axum::http::Uri;
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, any, on};
+use dede_api::answer::{Answer, Status};
+
+use super::authority::{self, Access};
+use super::{Server, access, aliases, health, info, moves, predict, reply, services, source, train, unsupported};
+
+/// One path with one method, or with all of them.
+struct Route {
+    access: Access,
+    path: &'static str,
+    answers: MethodRouter<Arc<Server>>,
+}
+
+impl Route {
+    fn new<H, T>(access: Access, method: MethodFilter, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, Arc<Server>>,
+        T: 'static,
+    {
+        Self { access, path, answers: on(method, handler) }
+    }
+
+    fn unsupported(path: &'static str) -> Self {
+        Self { access: Access::Clients, path, answers: any(not_supported_yet) }
+    }
+}
+
+/// All of them.
+fn routes() -> Vec<Route> {
+    use Access::{Anybody, Clients, Operators};
+    const GET: MethodFilter = MethodFilter::GET;
+    const PUT: MethodFilter = MethodFilter::PUT;
+    const POST: MethodFilter = MethodFilter::POST;
+    const PATCH: MethodFilter = MethodFilter::PATCH;
+    const DELETE: MethodFilter = MethodFilter::DELETE;
+    vec![
+        Route::new(Anybody, GET, "/info", info::get),
+        Route::new(Anybody, POST, "/predict", predict::predict),
+        Route::new(Anybody, GET, "/healthz", health::healthz),
+        Route::new(Anybody, GET, "/readyz", health::readyz),
+        Route::new(Clients, GET, "/metrics", health::metrics),
+        Route::new(Clients, POST.or(PUT), "/services/{name}", services::create),
+        Route::new(Clients, GET, "/services/{name}", services::get),
+        Route::new(Clients, DELETE, "/services/{name}", services::delete),
+        Route::new(Operators, PATCH, "/services/{name}", services::rename),
+        Route::new(Clients, POST.or(PUT), "/train", train::start),
+        Route::new(Clients, GET, "/train", train::get),
+        Route::new(Clients, DELETE, "/train", train::delete),
+        Route::new(Clients, GET, "/aliases", aliases::list),
+        Route::new(Clients, GET, "/aliases/{name}", aliases::get),
+        Route::new(Operators, PUT, "/aliases/{name}", aliases::put),
+        Route::new(Operators, DELETE, "/aliases/{name}", aliases::delete),
+        Route::new(Operators, POST, "/aliases/{name}/rollback", aliases::rollback),
+        Route::new(Operators, POST, "/moves", moves::begin),
+        Route::new(Operators, GET, "/moves", moves::list),
+        Route::new(Operators, POST, "/moves/plan", moves::plan),
+        Route::new(Operators, GET, "/moves/{name}", moves::get),
+        Route::new(Operators, GET, "/moves/{name}/events", moves::events),
+        Route::new(Operators, GET, "/moves/{name}/certificate", moves::certificate),
+        Route::new(Operators, POST, "/moves/{name}/promote", moves::act),
+        Route::new(Operators, POST, "/moves/{name}/abort", moves::act),
+        Route::new(Operators, POST, "/moves/{name}/resume", moves::act),
+        Route::new(Operators, POST, "/moves/{name}/rollback", moves::act),
+        Route::new(Operators, GET, "/v2/_dede/host", source::host),
+        Route::new(Operators, GET, "/v2/_dede/services/{name}/manifest", source::manifest),
+        Route::new(Operators, GET, "/v2/_dede/services/{name}/config", source::config),
+        Route::new(Operators, GET, "/v2/_dede/services/{name}/blobs/{digest}", source::blob),
+        Route::new(Operators, GET, "/v2/_dede/services/{name}/chunks/{digest}", source::chunks),
+        Route::new(Operators, GET, "/v2/_dede/services/{name}/requests", source::requests),
+        Route::unsupported("/chain/{name}"),
+        Route::unsupported("/resources/{name}"),
+        Route::unsupported("/stream/{name}"),
+    ]
+}
+
+/// The routes, with what every request goes through.
+pub(crate) fn router(server: &Arc<Server>) -> Router {
+    let mut router = Router::new();
+    for Route { access, path, answers } in routes() {
+        let answers = match access {
+            Access::Anybody => answers,
+            Access::Clients | Access::Operators => {
+                answers.layer(from_fn_with_state((Arc::clone(server), access), authority::admit))
+            }
+        };
+        router = router.route(path, answers);
+    }
+    router
+        .fallback(no_mapping)
+        .method_not_allowed_fallback(no_mapping)
+        .layer(from_fn_with_state(Arc::clone(server), access::observe))
+        .with_state(Arc::clone(server))
+}
+
+/// An unknown route, or a known one with another method; the words are the original's. Where a token is set, what is there and
+/// what is not is nobody else's business.
+async fn no_mapping(State(server): State<Arc<Server>>, request: Request) -> Response {
+    if let Err(failure) = authority::check(&server, Access::Clients, &request) {
+        return authority::refused(failure, request).await;
+    }
+    let text = format!("No mapping for HTTP-method: '{}', URL: '{}'", request.method(), request.uri());
+    reply::json(&Answer::bare(Status::framework(404, "Not Found", &text)))
+}
+
+async fn not_supported_yet(State(_): State<Arc<Server>>, uri: Uri) -> Response {
+    let route = uri.path().trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
+    reply::of(Err(unsupported::refusal(&route).into()))
+}
+
+#[cfg(test)]
+mod tests;

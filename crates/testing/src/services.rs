@@ -1,0 +1,137 @@
+//! Services without a server: a catalogue with the caller's connectors, and a backend that needs no network.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dede_api::requests::{CreateRequest, RequestParameters};
+use dede_core::backend::{
+    Backend, DecidingFile, EngineOptions, Model, ModelDescription, OpenRequest, Opened, PredictOptions, ServiceType,
+    Task, TrainRequest, TrainingPlan,
+};
+use dede_core::catalogue::Catalogue;
+use dede_core::connector::{Connector, InputLimits};
+use dede_core::data::{DataKind, Pixels, SampleShape, Samples};
+use dede_core::environment::Environment;
+use dede_core::error::{Error, Result};
+use dede_core::outputs::Outputs;
+use dede_core::parameters::Section;
+use dede_core::repository::Roots;
+use dede_core::tensor::Tensor;
+
+/// Answers the sum of the numbers of a sample. `columns` in `parameters.mllib` says how many numbers a row has, and makes it take rows
+/// only; without it images of any size are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Sums;
+
+impl Backend for Sums {
+    fn name(&self) -> &'static str {
+        "sums"
+    }
+
+    fn accepts(&self, _: DataKind, _: ServiceType) -> bool {
+        true
+    }
+
+    fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
+        let task = Task::Regression { targets: 1 };
+        let columns = request.mllib.get("columns").and_then(serde_json::Value::as_u64);
+        let shape = match columns.and_then(|columns| usize::try_from(columns).ok()) {
+            Some(columns) => SampleShape::Row { columns },
+            None => SampleShape::Image { width: None, height: None, channels: 3 },
+        };
+        let description = ModelDescription {
+            task,
+            shape,
+            parameters: 1,
+            flops: 0,
+            engine: "addition".to_owned(),
+            weights: FILE.to_owned(),
+        };
+        Ok(Opened {
+            model: Some(Arc::new(SumModel(description))),
+            task: Some(task),
+            files: vec![DecidingFile { name: FILE.to_owned(), path: request.repository.root().join(FILE) }],
+            unknown_parameters: Vec::new(),
+        })
+    }
+
+    fn plan(&self, _: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
+        Err(Error::bad_parameter("sums cannot be trained"))
+    }
+
+    fn is_library_file(&self, _: &str) -> bool {
+        false
+    }
+}
+
+/// The one file of a repository of [`Sums`].
+const FILE: &str = "sums.txt";
+
+struct SumModel(ModelDescription);
+
+impl Model for SumModel {
+    fn description(&self) -> &ModelDescription {
+        &self.0
+    }
+
+    fn predict(&self, samples: &Samples, _: &PredictOptions) -> Result<Outputs> {
+        let sums: Vec<f32> = match samples {
+            Samples::Table(table) => (0..table.rows()).map(|row| table.row(row).iter().sum()).collect(),
+            Samples::Images { images, .. } => {
+                let sum = |pixels: &Pixels| match pixels {
+                    Pixels::U8(values) => values.iter().map(|&value| f32::from(value)).sum(),
+                    Pixels::U16(values) => values.iter().map(|&value| f32::from(value)).sum(),
+                };
+                images.iter().map(|image| sum(&image.pixels)).collect()
+            }
+        };
+        let tensor = Tensor::new(vec![sums.len(), 1], sums);
+        tensor.map(Outputs::Regression).map_err(|mismatch| Error::Internal(mismatch.to_string()))
+    }
+}
+
+/// A catalogue that keeps its state in `directory`, with the [`Sums`] backend alone.
+///
+/// # Panics
+/// When the directory cannot be used.
+pub fn catalogue(
+    directory: &Path,
+    connectors: &'static [&'static dyn Connector],
+    capture_bytes: usize,
+) -> Arc<Catalogue> {
+    Catalogue::start(Environment {
+        connectors,
+        backends: &[&Sums],
+        engine: EngineOptions { threads: 1, concurrency: 1, engine: None },
+        limits: Arc::new(InputLimits::default()),
+        queue_limit: 16,
+        capture_bytes,
+        strict: false,
+        repository_roots: Roots::default(),
+        state_directory: directory.join("state"),
+    })
+    .expect("a catalogue starts in an empty directory")
+}
+
+/// Creates a service of [`Sums`] with a repository of its own under `directory`.
+///
+/// # Panics
+/// When it cannot be created.
+pub fn create(catalogue: &Catalogue, directory: &Path, name: &str, connector: &str, input: Section, mllib: Section) {
+    let repository = directory.join(name);
+    std::fs::create_dir_all(&repository).expect("a directory");
+    std::fs::write(repository.join(FILE), "+").expect("written");
+    let mut model = Section::new();
+    model.insert("repository".to_owned(), repository.display().to_string().into());
+    let request = CreateRequest {
+        mllib: "sums".to_owned(),
+        description: String::new(),
+        service_type: "supervised".to_owned(),
+        connector: connector.to_owned(),
+        parameters: RequestParameters { input, mllib, output: Section::new() },
+        model,
+        body: "{}".to_owned(),
+        unknown: Vec::new(),
+    };
+    catalogue.create(name, request).expect("a service");
+}
