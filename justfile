@@ -17,3 +17,7 @@ bench *arguments:
 # Ours beside FastAPI, mosec and LitServe, in the same terms.
 bench-peers *arguments:
     python3 benches/bench.py --peers fastapi,mosec,litserve {{arguments}}
+
+# Random crashes of moves: how many schedules, and the first seed. One that fails is printed with its seed.
+soak schedules="1000" seed="1":
+    DEDE_CRASH_SCHEDULES={{schedules}} DEDE_CRASH_SEED={{seed}} cargo test -p dede --features failpoints --test it crash::schedules -- --nocapture

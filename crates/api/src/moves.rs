@@ -50,6 +50,10 @@ pub struct MoveRequest {
     /// Longest wait for requests in flight on the former service, seconds.
     #[serde(default = "drain_for_s")]
     pub drain_for_s: u64,
+    /// How long the former service stays loaded after the drain, seconds; then it leaves memory, and its files stay. Without it, it
+    /// stays until somebody deletes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_for_s: Option<u64>,
     /// Digest of the plan that is carried out; refused when the world changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
@@ -278,9 +282,22 @@ pub struct MoveReport {
     /// Requests that were cut at the end of the drain.
     #[serde(default)]
     pub cut_requests: u64,
+    /// How long the former service stays loaded, where that was limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// Path of the certificate: `/moves/{id}/certificate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
+}
+
+/// The former service after a move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// When it leaves memory, milliseconds since 1970.
+    pub until_ms: u64,
+    /// What became of it then, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
 }
 
 /// Time of one phase.

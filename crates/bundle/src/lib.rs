@@ -8,6 +8,7 @@ pub mod chunks;
 mod digest;
 mod directory;
 mod draft;
+mod failpoint;
 mod file_name;
 mod manifest;
 pub mod modelpack;
@@ -17,6 +18,7 @@ mod text;
 
 pub use digest::{Digest, Hasher, InvalidDigest, hash_file};
 pub use directory::{Directory, DirectoryError};
+pub use failpoint::{failpoint, failpoint_at};
 pub use file_name::FileName;
 pub use manifest::{DuplicateName, Entry, Manifest};
 pub use text::InvalidText;

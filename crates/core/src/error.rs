@@ -70,9 +70,12 @@ pub enum Error {
     /// A move that the present state forbids: another goes on, or this one is over.
     #[error("{0}")]
     MoveConflict(String),
-    /// Another server cannot be reached, or answers what it should not.
+    /// Another server answers what it should not.
     #[error("{0}")]
     Peer(String),
+    /// Another server cannot be reached, or is not ready: it may be later.
+    #[error("{0}")]
+    PeerAway(String),
     /// Something this server does for nobody, or not for this caller.
     #[error("{0}")]
     Forbidden(String),

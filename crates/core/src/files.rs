@@ -5,7 +5,12 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dede_bundle::failpoint_at;
+
 use crate::error::{Error, Result};
+
+/// How temporary names end; they begin with a dot.
+const TEMPORARY: &str = ".tmp";
 
 /// Replaces `path` by `bytes`, so that a reader or a crash sees either the old content or the new one, whole.
 ///
@@ -16,14 +21,35 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let context = || format!("write {}", path.display());
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let temporary = path.with_file_name(format!(".{name}.{}.{count}.tmp", std::process::id()));
-    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let temporary = path.with_file_name(format!(".{name}.{}.{count}{TEMPORARY}", std::process::id()));
+    let written = write_synced(&temporary, bytes).and_then(|()| {
+        failpoint_at("written", path);
+        fs::rename(&temporary, path)
+    });
     if written.is_err() {
         // The first error is the one to report; a leftover temporary file is harmless.
         let _ = fs::remove_file(&temporary);
     }
     written.map_err(Error::io(context()))?;
+    failpoint_at("renamed", path);
     sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Removes what a crash left of replacements in a directory. For its owner alone: nobody may be writing there.
+///
+/// # Errors
+/// [`Error::Io`] naming the directory or the file.
+pub fn remove_leftovers(directory: &Path) -> Result<()> {
+    let context = || format!("list {}", directory.display());
+    for entry in fs::read_dir(directory).map_err(Error::io(context()))? {
+        let entry = entry.map_err(Error::io(context()))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(TEMPORARY) {
+            fs::remove_file(entry.path()).map_err(Error::io(format!("remove {}", entry.path().display())))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -70,6 +96,17 @@ mod tests {
         write_atomically(&path, b"two").unwrap();
         assert_eq!(read_text(&path, 10).unwrap().as_deref(), Some("two"));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn leftovers_go_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in [".state.json.12.0.tmp", "state.json", ".hidden", "a.tmp"] {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        remove_leftovers(directory.path()).unwrap();
+        assert!(!directory.path().join(".state.json.12.0.tmp").exists());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
     }
 
     #[test]

@@ -36,6 +36,8 @@ fn main() -> ExitCode {
         Command::Resume(options) => exit_code("resume", cli::moves::act("resume", &options)),
         Command::Rollback(options) => exit_code("rollback", cli::moves::roll_back(&options)),
         Command::Verify(options) => exit_code("verify", cli::moves::verify(&options)),
+        Command::Push(options) => exit_code("push", cli::registry::push(&options)),
+        Command::Pull(options) => exit_code("pull", cli::registry::pull(&options)),
         Command::Services(options) => exit_code("services", cli::listing::services(&options)),
         Command::Aliases(options) => exit_code("aliases", cli::listing::aliases(&options)),
         Command::Peers(options) => {

@@ -16,7 +16,7 @@ use dede_core::backend::EngineOptions;
 use dede_core::catalogue::Catalogue;
 use dede_core::connector::InputLimits;
 use dede_core::environment::Environment;
-use dede_core::migration::{Moves, Surroundings};
+use dede_core::migration::{HostDescription, Moves, Surroundings};
 use dede_core::reach::Reach;
 use dede_core::repository::Roots;
 use tokio::net::TcpListener;
@@ -27,8 +27,8 @@ use crate::catalog::{BACKENDS, CONNECTORS};
 use crate::cli::ServeOptions;
 use crate::config::Configuration;
 use crate::host;
-use crate::http::connection;
 use crate::http::{HttpSettings, Server, router};
+use crate::http::{connection, distribution};
 use crate::peer::Peers;
 use crate::peer::source::ConfiguredPeers;
 use crate::start_list;
@@ -90,8 +90,9 @@ async fn serve(options: &ServeOptions) -> Result<(), String> {
         started = bring_back(environment, configuration, options) => started?,
         () = signals.next() => return Ok(()),
     };
-    let (started, moves) = started;
-    server.open(Arc::clone(&started), moves);
+    let Started { catalogue: started, moves, store, host } = started;
+    tokio::spawn(distribution::collect_garbage(Arc::clone(&store)));
+    server.open(Arc::clone(&started), moves, store, host);
     announce(address);
     signals.next().await;
     drain(&server, &started, signals, options).await;
@@ -120,12 +121,20 @@ async fn collect_metrics(server: Arc<Server>) {
     }
 }
 
+/// What a server works with once it has started.
+struct Started {
+    catalogue: Arc<Catalogue>,
+    moves: Arc<Moves>,
+    store: Arc<BlobStore>,
+    host: HostDescription,
+}
+
 /// Opens the state directory, loads what it records, makes the calls of the start list, and takes up moves.
 async fn bring_back(
     environment: Environment,
     configuration: Arc<Configuration>,
     options: &ServeOptions,
-) -> Result<(Arc<Catalogue>, Arc<Moves>), String> {
+) -> Result<Started, String> {
     let list = options.service_start_list.clone();
     let go_on = options.service_start_list_no_exit_on_failure;
     let work = move || {
@@ -137,15 +146,16 @@ async fn bring_back(
         if let Some(list) = list {
             start_list::run(&list, &catalogue, go_on)?;
         }
-        let store = BlobStore::open(&directory.join("blobs")).map_err(|error| failed(&error))?;
+        let store = Arc::new(BlobStore::open(&directory.join("blobs")).map_err(|error| failed(&error))?);
+        let host = host::describe(engine.as_deref());
         let moves = Moves::start(Surroundings {
             catalogue: Arc::clone(&catalogue),
-            store: Arc::new(store),
+            store: Arc::clone(&store),
             peers: Arc::new(ConfiguredPeers(configuration)),
-            host: host::describe(engine.as_deref()),
+            host: host.clone(),
             directory: directory.clone(),
         });
-        Ok((catalogue, moves.map_err(|error| failed(&error))?))
+        Ok(Started { catalogue, moves: moves.map_err(|error| failed(&error))?, store, host })
     };
     tokio::task::spawn_blocking(work).await.map_err(|_| "a bug while starting, see above".to_owned())?
 }

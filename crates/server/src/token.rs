@@ -62,6 +62,11 @@ impl Token {
         format!("Bearer {}", self.0)
     }
 
+    /// The value of an `Authorization` header that presents it as the password of a user.
+    pub(crate) fn basic(&self, user: &str) -> String {
+        format!("Basic {}", STANDARD.encode(format!("{user}:{}", self.0)))
+    }
+
     /// Whether the value of an `Authorization` header presents it: as bearer token, or as the password of any user.
     pub(crate) fn is_presented_by(&self, authorization: &str) -> bool {
         let Some((scheme, rest)) = authorization.trim().split_once(' ') else { return false };
@@ -90,6 +95,7 @@ mod tests {
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
         for (header, expected) in [
             (token.bearer(), true),
+            (token.basic("dede"), true),
             ("bearer   s3cret:with/odd+chars= ".to_owned(), true),
             (basic("anybody:s3cret:with/odd+chars="), true),
             (basic(":s3cret:with/odd+chars="), true),

@@ -88,6 +88,8 @@ impl Connection {
         let (status, headers) = parse_head(&head).ok_or_else(|| invalid(&format!("no HTTP/1.1 answer: {head:?}")))?;
         let response = Response { status, headers, body: Vec::new() };
         let length: usize = match response.header("content-length").map(str::parse) {
+            // Its length is that of the body it stands for.
+            _ if request.starts_with(b"HEAD ") => 0,
             Some(Ok(length)) => length,
             None if status == 204 || status == 304 => 0,
             Some(Err(_)) | None => return Err(invalid(&format!("an answer without Content-Length: {head:?}"))),

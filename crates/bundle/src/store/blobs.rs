@@ -11,6 +11,7 @@ use super::error::{Result, StoreError};
 use super::lease::Lease;
 use crate::digest::{BLOCK, Digest, Hasher};
 use crate::draft::{Draft, unique};
+use crate::failpoint;
 
 /// Nobody writes to a blob, not even through a hard link in a repository.
 const READ_ONLY: u32 = 0o444;
@@ -107,7 +108,9 @@ impl Blobs {
         file.set_permissions(Permissions::from_mode(READ_ONLY)).map_err(context())?;
         file.sync_all().map_err(context())?;
         // Where somebody else was first, the same content takes its place; a directory that has that file's second name keeps it.
+        failpoint("blob-written");
         fs::rename(path, &target).map_err(context())?;
+        failpoint("blob-stored");
         sync_parent(&target).map_err(context())
     }
 

@@ -45,6 +45,33 @@ impl BlobStore {
         Ok(Collected { unfinished, ..self.collect_blobs(grace)? })
     }
 
+    /// Removes blobs and partial files of an undone move at once, unless a manifest, a repository or a lease needs them. Nothing
+    /// else is looked at: others may be pushing meanwhile.
+    ///
+    /// # Errors
+    /// What the system says; what was removed until then is gone.
+    pub fn discard(&self, digests: impl IntoIterator<Item = Digest>) -> Result<Collected> {
+        let _one_at_a_time = lock(&self.collecting);
+        self.holds.begin_collection();
+        let _running = Running(&self.holds);
+        let mut needed = HashSet::new();
+        for repository in self.all_repositories() {
+            needed.extend(repository.snapshot().iter().flat_map(|index| index.keeps()));
+        }
+        let mut collected = Collected::default();
+        for digest in digests {
+            collected.unfinished += usize::from(self.forget_partial(&digest)?);
+            if needed.contains(&digest) {
+                continue;
+            }
+            if let Some(bytes) = self.sweep(&digest, Duration::ZERO)? {
+                collected.blobs += 1;
+                collected.bytes += bytes;
+            }
+        }
+        Ok(collected)
+    }
+
     pub(super) fn collect_blobs(&self, grace: Duration) -> Result<Collected> {
         let _one_at_a_time = lock(&self.collecting);
         self.holds.begin_collection();

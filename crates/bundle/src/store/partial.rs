@@ -92,6 +92,15 @@ impl BlobStore {
         Ok(expired)
     }
 
+    /// Removes the partial file of a digest that nobody works on or holds; whether there was one.
+    pub(super) fn forget_partial(&self, digest: &Digest) -> Result<bool> {
+        let Ok(_turn) = Turn::take(&self.partials, *digest) else { return Ok(false) };
+        if self.holds.unless_held(digest, || ()).is_none() {
+            return Ok(false);
+        }
+        remove(&self.partial_path(digest)).map_err(StoreError::io(format!("remove the partial file of {digest}")))
+    }
+
     fn chunks_path(&self, digest: &Digest) -> PathBuf {
         self.root.join("chunks").join(digest.hex())
     }

@@ -11,6 +11,7 @@ use super::error::{Result, StoreError};
 use crate::digest::{Digest, Hasher};
 use crate::directory::{Directory, DirectoryError};
 use crate::draft::Draft;
+use crate::failpoint;
 use crate::file_name::FileName;
 use crate::modelpack::Role;
 
@@ -119,6 +120,7 @@ impl Target<'_> {
         if let Some(file) = written {
             file.sync_all().map_err(StoreError::io(self.context()))?;
         }
+        failpoint("drafted");
         draft.publish(self.parent.1).map_err(StoreError::system(self.context()))
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::AliasRecord;
 use crate::error::{Error, Result};
-use crate::files::{read_text, sync_directory, write_atomically};
+use crate::files::{read_text, remove_leftovers, sync_directory, write_atomically};
 use crate::name::ServiceName;
 use crate::service::ServiceId;
 
@@ -43,7 +43,7 @@ impl StateRecord {
     }
 }
 
-/// Makes the directory and locks it for this process.
+/// Makes the directory and locks it for this process; what a crash left half-written is removed.
 pub(super) fn lock(directory: &Path) -> Result<File> {
     let jobs = directory.join("jobs");
     fs::create_dir_all(&jobs).map_err(Error::io(format!("create {}", jobs.display())))?;
@@ -52,7 +52,7 @@ pub(super) fn lock(directory: &Path) -> Result<File> {
     let context = || format!("lock {}", path.display());
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::io(context()))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => remove_leftovers(directory).map(|()| file),
         Err(fs::TryLockError::WouldBlock) => {
             let other = std::io::Error::new(
                 std::io::ErrorKind::ResourceBusy,

@@ -58,6 +58,7 @@ impl Failure {
             | Error::MoveNotFound(_)
             | Error::MoveConflict(_)
             | Error::Peer(_)
+            | Error::PeerAway(_)
             | Error::Forbidden(_)
             | Error::UnknownBackend(_)
             | Error::UnknownConnector(_)

@@ -6,14 +6,18 @@ use std::sync::Arc;
 
 use dede_bundle::chunks::{ChunkList, LocalIndex, Plan, Report};
 use dede_bundle::modelpack::BundleFile;
-use dede_bundle::store::{BlobStore, Lease};
+use dede_bundle::store::{BlobStore, Lease, StoreError};
+use dede_bundle::{Digest, failpoint};
 
-use super::{Peer, failpoint, stored};
+use super::{Peer, stored};
 use crate::error::{Error, Result};
 use crate::service::{ServedFile, Service};
 
 /// Files below this size travel whole, bytes: asking for their chunks would take as long.
 const WHOLE: u64 = 256 << 10;
+
+/// How often a small file is fetched before it is given up.
+const ATTEMPTS: usize = 3;
 
 /// Files that are on this server and may hold parts of what is wanted.
 pub(super) struct Local {
@@ -39,6 +43,11 @@ impl Local {
             local.files.push((file.clone(), list));
         }
         local
+    }
+
+    /// Files that may come into the store, to take parts of them.
+    pub(super) fn digests(&self) -> impl Iterator<Item = Digest> {
+        self.files.iter().map(|(file, _)| file.sha256)
     }
 
     /// Brings the files that a plan takes parts of into the store, where they stay as long as the lease does.
@@ -90,9 +99,7 @@ pub(super) fn fetch(
         return Ok(0);
     }
     let Some(plan) = chunk_plan(file, service, peer.as_ref(), local)? else {
-        let whole = peer.blob(service, &file.digest, 0..file.size)?;
-        let sent = store.put_reader(file.digest, io::Read::take(whole, file.size), lease);
-        sent.map_err(|error| Error::Peer(format!("{} from {}: {error}", file.name, peer.address())))?;
+        fetch_whole(file, service, peer, (store, lease))?;
         watch(file.size)?;
         return Ok(file.size);
     };
@@ -121,6 +128,29 @@ pub(super) fn fetch(
             Ok(report.sent)
         }
         (Err(error), None) => Err(Error::Peer(format!("{} from {}: {error}", file.name, peer.address()))),
+    }
+}
+
+/// Brings a small file into the store. One that arrives damaged or cut short is fetched again.
+fn fetch_whole(
+    file: &BundleFile,
+    service: &str,
+    peer: &Arc<dyn Peer>,
+    (store, lease): (&BlobStore, &Lease),
+) -> Result<()> {
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let whole = peer.blob(service, &file.digest, 0..file.size)?;
+        let failed = match store.put_reader(file.digest, io::Read::take(whole, file.size), lease) {
+            Ok(()) => return Ok(()),
+            Err(error @ (StoreError::DigestMismatch { .. } | StoreError::Source(_))) => error,
+            Err(error) => return Err(stored(error)),
+        };
+        attempts.next();
+        if attempts.is_empty() {
+            return Err(Error::Peer(format!("{} from {}: {failed}", file.name, peer.address())));
+        }
+        tracing::warn!(file = %file.name, error = %failed, "a file did not arrive whole and is fetched again");
     }
 }
 

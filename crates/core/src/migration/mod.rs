@@ -1,7 +1,7 @@
 //! Moves: a running service comes from another server, is proved, and takes over under a stable name.
 //!
 //! A move is a job on the target. It pulls from a [`Peer`], so the switch and its record are local and one fsync decides.
-//! [`mover`] is the procedure, one function per phase; `record` is what survives a crash; this file owns which moves there are
+//! `mover` is the procedure, one function per phase; `record` is what survives a crash; this file owns which moves there are
 //! and what people tell them. It must not know HTTP.
 //!
 //! ```text
@@ -10,43 +10,51 @@
 //! ```
 
 mod certificate;
-mod failpoint;
 mod fetch;
 mod golden;
+mod keeping;
 mod mover;
 mod package;
+mod patient;
 mod peer;
 mod plan;
 mod record;
 mod shadowing;
 mod state;
 mod undo;
+mod upload;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use dede_api::moves::{MoveInfo, MovePhase, MovePlan, MoveRequest};
+use dede_bundle::Digest;
 use dede_bundle::store::{BlobStore, StoreError};
 
 pub use certificate::{Verified, verify};
-pub use failpoint::failpoint;
 pub use golden::captured_cases;
-pub use package::{PackageOptions, package};
+pub use package::{PackageOptions, package, package_directory};
 pub use peer::{HostDescription, Peer, Peers};
 pub use record::MoveId;
 pub use state::Move;
 
 use crate::catalogue::Catalogue;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::name::ServiceName;
 use record::MoveRecord;
+use upload::{Sources, Uploads};
 
 /// Most moves that go on at once.
 const AT_ONCE: usize = 8;
 /// Finished moves that are remembered.
 const REMEMBERED: usize = 1000;
+
+/// Longest wait for whoever works on a move.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What moves work with; shared by all of them.
 pub struct Surroundings {
@@ -67,6 +75,8 @@ pub struct Moves {
     surroundings: Arc<Surroundings>,
     known: Mutex<BTreeMap<MoveId, Arc<Move>>>,
     next: AtomicU64,
+    bell: Arc<keeping::Bell>,
+    uploads: Arc<Uploads>,
 }
 
 impl Moves {
@@ -75,7 +85,9 @@ impl Moves {
     ///
     /// # Errors
     /// [`Error::Io`] when the directory of moves cannot be made or read.
-    pub fn start(surroundings: Surroundings) -> Result<Arc<Self>> {
+    pub fn start(mut surroundings: Surroundings) -> Result<Arc<Self>> {
+        let uploads = Arc::new(Uploads::new(Arc::clone(&surroundings.store)));
+        surroundings.peers = Arc::new(Sources { uploads: Arc::clone(&uploads), peers: surroundings.peers });
         let directory = surroundings.directory.join("moves");
         std::fs::create_dir_all(&directory).map_err(Error::io(format!("create {}", directory.display())))?;
         crate::files::sync_directory(&surroundings.directory)?;
@@ -84,10 +96,13 @@ impl Moves {
         let surroundings = Arc::new(surroundings);
         let known: BTreeMap<_, _> =
             records.into_iter().map(|record| (record.id, Move::recorded(record, directory.clone()))).collect();
-        let moves = Arc::new(Self { surroundings, known: Mutex::new(known), next: AtomicU64::new(next) });
-        for unfinished in moves.all().into_iter().filter(|known| known.goes_on_by_itself()) {
+        let (known, bell) = (Mutex::new(known), Arc::default());
+        let moves = Arc::new(Self { surroundings, known, next: AtomicU64::new(next), bell, uploads });
+        let goes_on = |known: &Arc<Move>| known.goes_on_by_itself(&moves.surroundings.catalogue);
+        for unfinished in moves.all().into_iter().filter(goes_on) {
             moves.run(&unfinished)?;
         }
+        keeping::start(&moves)?;
         Ok(moves)
     }
 
@@ -96,7 +111,8 @@ impl Moves {
     /// # Errors
     /// [`Error::Peer`], [`Error::Forbidden`], [`Error::ServiceNotFound`].
     pub fn plan(&self, request: &MoveRequest) -> Result<MovePlan> {
-        plan::plan(request, &self.surroundings).map(|planned| planned.plan)
+        let peer = self.surroundings.peers.peer(&request.source)?;
+        plan::plan(request, peer, &self.surroundings).map(|planned| planned.plan)
     }
 
     /// Begins a move.
@@ -110,6 +126,10 @@ impl Moves {
             ServiceName::parse(name)?;
         }
         mover::policy(&request)?;
+        if request.keep_for_s.is_some() && request.alias.is_none() {
+            let text = "only together with as: otherwise nothing is replaced";
+            return Err(Error::Malformed(Fault::at("keep_for_s", text)));
+        }
         let begun = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let going_on = known.values().filter(|other| !other.phase().is_over());
@@ -128,9 +148,30 @@ impl Moves {
             forget_oldest(&mut known);
             begun
         };
-        begun.save()?;
+        if let Err(error) = begun.save() {
+            // Nobody knows of it, so it must not stand in the way of the next.
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&begun.id);
+            return Err(error);
+        }
         self.run(&begun)?;
         Ok(begun.info())
+    }
+
+    /// Takes the description of a bundle whose source is no server. Gives what a move names as its source, and the content that
+    /// [`Moves::put`] has to bring first.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] when it is no bundle.
+    pub fn offer(&self, manifest: &str, config: &str) -> Result<(String, Vec<Digest>)> {
+        self.uploads.offer(manifest, config)
+    }
+
+    /// Takes the content of one file of an offered bundle.
+    ///
+    /// # Errors
+    /// [`Error::MoveConflict`] when nothing like it was offered; [`Error::BadParameter`] when it is another content.
+    pub fn put(&self, source: &str, digest: &Digest, content: impl Read) -> Result<()> {
+        self.uploads.put(source, digest, content)
     }
 
     /// All moves, oldest first.
@@ -192,8 +233,13 @@ impl Moves {
         if found.phase() != MovePhase::Done {
             return self.abort(id, "rolled back on request");
         }
-        undo::roll_back_done(&found, &self.surroundings)?;
-        Ok(found.info())
+        // Its thread may still be on its way out.
+        if !found.wait_until(Some(Instant::now() + PATIENCE), || found.claim()) {
+            return Err(Error::MoveConflict(format!("move {id} is being worked on; try again")));
+        }
+        let outcome = undo::roll_back_done(&found, &self.surroundings);
+        found.release();
+        outcome.map(|()| found.info())
     }
 
     /// The certificate of a move, as it was signed.
@@ -211,9 +257,19 @@ impl Moves {
         }
         let (running, surroundings) = (Arc::clone(running), Arc::clone(&self.surroundings));
         let name = format!("move-{}", running.id);
-        let work = move || mover::run(&running, &surroundings);
+        let bell = Arc::clone(&self.bell);
+        let work = move || {
+            mover::run(&running, &surroundings);
+            bell.ring();
+        };
         std::thread::Builder::new().name(name).spawn(work).map_err(Error::io("start a thread"))?;
         Ok(())
+    }
+}
+
+impl Drop for Moves {
+    fn drop(&mut self) {
+        self.bell.ring();
     }
 }
 
@@ -224,7 +280,13 @@ fn stored(error: StoreError) -> Error {
 
 fn forget_oldest(known: &mut BTreeMap<MoveId, Arc<Move>>) {
     while known.len() > REMEMBERED {
-        let Some(oldest) = known.values().find(|other| other.phase().is_over()).map(|other| other.id) else { return };
+        let Some(oldest) = known
+            .values()
+            .find(|other| other.phase().is_over() && other.keeps_until_ms().is_none())
+            .map(|other| other.id)
+        else {
+            return;
+        };
         known.remove(&oldest);
     }
 }

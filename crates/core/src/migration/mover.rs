@@ -10,19 +10,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dede_api::Object;
-use dede_api::moves::{MovePhase, MoveProgress, MoveRequest};
+use dede_api::moves::{Kept, MovePhase, MoveProgress, MoveRequest};
 use dede_api::requests::CreateRequest;
-use dede_bundle::Directory;
 use dede_bundle::store::Lease;
+use dede_bundle::{Digest, Directory, failpoint};
 use serde_json::{Value, json};
 
 use super::fetch::fetch;
+use super::patient::patient;
 use super::plan::{Planned, plan};
-use super::record::Before;
+use super::record::{Before, MoveRecord};
 use super::shadowing::{Outcome, Shadowing};
-use super::state::Move;
-use super::{Surroundings, certificate, failpoint, golden, stored, undo};
-use crate::catalogue::{Expected, SwitchRequest};
+use super::state::{Move, now_ms};
+use super::{Surroundings, certificate, golden, stored, undo};
+use crate::catalogue::{Catalogue, Expected, SwitchRequest};
 use crate::comparison::{Exactness, Expect, Policy};
 use crate::error::{Error, Fault, Result};
 use crate::files::sync_directory;
@@ -59,6 +60,16 @@ pub(super) fn policy(request: &MoveRequest) -> Result<Policy> {
     Ok(policy)
 }
 
+/// Whether the commit happened: the catalogue knows, whatever was recorded.
+pub(super) fn has_switched(record: &MoveRecord, catalogue: &Catalogue) -> bool {
+    if record.phase.is_after_switch() {
+        return true;
+    }
+    let (Some(alias), Some(service)) = (&record.request.alias, &record.effects.service) else { return false };
+    record.phase == MovePhase::Switching
+        && catalogue.resolve(alias).is_ok_and(|found| found.is_alias() && found.name == *service)
+}
+
 struct Mover<'a> {
     this: &'a Arc<Move>,
     surroundings: &'a Surroundings,
@@ -74,7 +85,7 @@ impl Mover<'_> {
         if record.undoing.is_some() {
             return undo::undo(self.this, self.surroundings);
         }
-        if !self.has_switched()? {
+        if !has_switched(&record, &self.surroundings.catalogue) {
             let planned = self.plan()?;
             let lease = self.copy(&planned)?;
             let service = self.load(&planned)?;
@@ -89,26 +100,17 @@ impl Mover<'_> {
         self.finish()
     }
 
-    /// Whether the commit happened: the catalogue knows, whatever was recorded.
-    fn has_switched(&self) -> Result<bool> {
-        let record = self.this.record();
-        if record.phase.is_after_switch() {
-            return Ok(true);
-        }
-        let (Some(alias), Some(service)) = (&record.request.alias, &record.effects.service) else { return Ok(false) };
-        if record.phase != MovePhase::Switching {
-            return Ok(false);
-        }
-        let snapshot = self.surroundings.catalogue.snapshot();
-        Ok(snapshot.resolve(alias).is_ok_and(|found| found.is_alias() && found.name == *service))
-    }
-
     fn plan(&self) -> Result<Planned> {
         self.this.enter(MovePhase::Planned)?;
         self.this.show("asks the source what there is to move", None);
         let request = self.this.record().request;
-        let mut planned = plan(&request, self.surroundings)?;
         let record = self.this.record();
+        let peer = self.surroundings.peers.peer(&request.source)?;
+        let patient = patient(Arc::clone(&peer), self.this);
+        // Nobody waits for a source that never was there.
+        let asked = if record.plan.is_some() { Arc::clone(&patient) } else { peer };
+        let mut planned = plan(&request, asked, self.surroundings)?;
+        planned.peer = patient;
         if let Some(agreed) = &record.plan {
             // Gone on with after a restart: the names and places of then.
             if agreed.manifest != planned.plan.manifest {
@@ -149,9 +151,15 @@ impl Mover<'_> {
             let text = format!("{} is there already, with other files", directory.display());
             return Err(Error::MoveConflict(text));
         }
-        self.this.note(|record| record.effects.directory = Some(directory.clone()))?;
         let snapshot = self.surroundings.catalogue.snapshot();
         let local = super::plan::local(planned.plan.replaces.as_ref(), &snapshot);
+        let mut brought: Vec<Digest> =
+            planned.bundle.files().iter().map(|file| file.digest).chain(local.digests()).collect();
+        brought.retain(|digest| matches!(store.contains(digest), Ok(false)));
+        self.this.note(|record| {
+            record.effects.directory = Some(directory.clone());
+            record.effects.blobs.extend(brought);
+        })?;
         let mut there = 0;
         let mut sent = 0;
         for file in planned.bundle.files() {
@@ -180,7 +188,9 @@ impl Mover<'_> {
         for file in planned.bundle.files() {
             self.surroundings.store.place(&file.digest, &made, &file.name, file.role).map_err(stored)?;
         }
+        failpoint("placed");
         fs::rename(&partial, directory).map_err(Error::io(format!("rename {}", partial.display())))?;
+        failpoint("in-place");
         sync_directory(directory.parent().unwrap_or(directory))
     }
 
@@ -228,8 +238,13 @@ impl Mover<'_> {
         self.this.show("compares its answers with the source's", None);
         self.check_abort()?;
         let request = &planned.plan.request;
+        let host = planned.peer.describe()?;
+        if host.is_none() && request.golden.is_empty() {
+            let nothing = json!({"origin": "none: the source cannot be asked, and no cases were given", "cases": 0});
+            return self.this.note(|record| record.report.golden = Some(nothing));
+        }
         let (origin, cases) = golden::cases(request, service, planned.peer.as_ref())?;
-        let alike = planned.peer.describe()?.computes_alike(&self.surroundings.host);
+        let alike = host.is_some_and(|host| host.computes_alike(&self.surroundings.host));
         let exactness = if alike { Exactness::BitEqual } else { Exactness::WithinTolerance };
         let found = golden::check(service, &cases, exactness)?;
         let passed = found.passed();
@@ -415,12 +430,20 @@ impl Mover<'_> {
         let Some(former) = self.replaced() else { return Ok(()) };
         let deadline = Instant::now() + Duration::from_secs(record.request.drain_for_s);
         self.this.show("waits for requests in flight on the former service", None);
-        let drained = self.this.wait_until(Some(deadline), || former.admission.inside() == 0);
+        let drained =
+            self.this.wait_until(Some(deadline), || former.admission.inside() == 0 || self.this.undoing().is_some());
+        self.check_abort()?;
         let left = if drained { 0 } else { former.admission.inside() as u64 };
         self.this.note(|record| record.report.cut_requests = left)
     }
 
     fn finish(&self) -> Result<()> {
+        self.check_abort()?;
+        let record = self.this.record();
+        if let (Some(seconds), Some(_), None) = (record.request.keep_for_s, self.replaced(), &record.report.kept) {
+            let until_ms = now_ms().saturating_add(seconds.saturating_mul(1000));
+            self.this.note(|record| record.report.kept = Some(Kept { until_ms, outcome: None }))?;
+        }
         certificate::write(self.this, self.surroundings)?;
         self.this.enter(MovePhase::Done)
     }

@@ -8,13 +8,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dede_api::Object;
+use dede_api::requests::CreateRequest;
 use dede_bundle::modelpack::{Packed, Role, SourceFile};
 use dede_bundle::{Directory, FileName};
 use serde_json::Value;
 
+use crate::backend::Task;
+use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::name::ServiceName;
 use crate::repository::Published;
-use crate::service::{Service, Serving};
+use crate::service::{Definition, Service, ServiceId, Serving};
 
 /// What is in a bundle besides what answers need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -27,6 +31,8 @@ pub struct PackageOptions {
 const PLACES: [&str; 4] = ["repository", "create_repository", "templates", "init"];
 /// Endings of files that are small and readable; anything else is a network.
 const CONFIGURATIONS: [&str; 5] = ["json", "prototxt", "txt", "binaryproto", "published"];
+/// The names of the classes, under DeepDetect's name.
+const LABELS: &str = "corresp.txt";
 /// Records at the top level that a resumed training reads.
 const TRAINING_RECORDS: [&str; 3] = ["best_model.txt", "metrics.json", "model.json"];
 
@@ -64,6 +70,30 @@ pub fn package(service: &Service, options: PackageOptions) -> Result<Packed> {
         Packed::new(sources, &description(service), version).map_err(|error| Error::Internal(error.to_string()))?;
     check_unchanged(&packed, &serving, root)?;
     Ok(packed)
+}
+
+/// Packs a directory that no server serves, as the request to create a service on it says: it is opened as a server would, so that what
+/// is packed is what loads. Nothing is written there.
+///
+/// # Errors
+/// As [`package`], and those of creating the service; [`Error::BadParameter`] naming corresp.txt when classes have no names.
+pub fn package_directory(name: &str, request: CreateRequest, environment: Environment) -> Result<Packed> {
+    let environment = Arc::new(environment);
+    let definition = Definition::check(request, &environment)?;
+    let serving = Serving::open(&definition, &environment)?;
+    if serving.digest.is_none() {
+        let text = "a trained network is missing: deploy.prototxt with a *.caffemodel, or a *.onnx";
+        return Err(Error::bad_parameter_at("model", text));
+    }
+    // An empty one says that the numbers are the names.
+    let names_classes =
+        definition.repository.published()?.is_some() || definition.repository.root().join(LABELS).exists();
+    if matches!(serving.task, Some(Task::Classification { .. })) && serving.labels.is_empty() && !names_classes {
+        let text = "the names of the classes are missing: one line per class, number and name";
+        return Err(Error::bad_parameter_at(LABELS, text));
+    }
+    let service = Service::new(ServiceId(0), ServiceName::parse(name)?, definition, Ok(serving), &environment);
+    package(&service, PackageOptions::default())
 }
 
 /// What loaded is what is packed.

@@ -27,11 +27,11 @@ pub trait Peer: Send + Sync {
     /// Its name and address, for people.
     fn address(&self) -> String;
 
-    /// What it runs on.
+    /// What it runs on; `None` for a source that is no server, and cannot be asked for answers.
     ///
     /// # Errors
     /// [`crate::error::Error::Peer`].
-    fn describe(&self) -> Result<HostDescription>;
+    fn describe(&self) -> Result<Option<HostDescription>>;
 
     /// The bundle of one of its services: bytes of the manifest and of the config.
     ///

@@ -27,8 +27,7 @@ pub(super) struct Planned {
 }
 
 /// Computes the plan of a request.
-pub(super) fn plan(request: &MoveRequest, surroundings: &Surroundings) -> Result<Planned> {
-    let peer = surroundings.peers.peer(&request.source)?;
+pub(super) fn plan(request: &MoveRequest, peer: Arc<dyn Peer>, surroundings: &Surroundings) -> Result<Planned> {
     let (manifest, config) = peer.bundle(&request.service, request.with_training_state)?;
     let refused =
         |error: String| Error::Peer(format!("{} sent no valid bundle of {}: {error}", peer.address(), request.service));
@@ -40,6 +39,7 @@ pub(super) fn plan(request: &MoveRequest, surroundings: &Surroundings) -> Result
     let local = local(replaces.as_ref(), &snapshot);
     let files = planned_files(&bundle, request, peer.as_ref(), &local, surroundings)?;
     let send_bytes = files.iter().map(|file| file.send_bytes).sum();
+    let host = peer.describe()?;
     let mut plan = MovePlan {
         digest: String::new(),
         request: request.clone(),
@@ -54,13 +54,19 @@ pub(super) fn plan(request: &MoveRequest, surroundings: &Surroundings) -> Result
         disk_free_bytes: disk_free(&directory),
         memory_free_bytes: memory_free(),
         memory_needed_bytes: memory_needed(&bundle, surroundings.host.threads),
-        differences: peer.describe()?.differences(&surroundings.host),
+        differences: host.as_ref().map(|host| host.differences(&surroundings.host)).unwrap_or_default(),
         notes: Vec::new(),
         obstacles: Vec::new(),
     };
     remark(&mut plan, &bundle, request, &snapshot);
     if let Err(error) = surroundings.catalogue.check_repository(&directory) {
         plan.obstacles.push(error.to_string());
+    }
+    if host.is_none() && request.golden.is_empty() {
+        plan.notes.push(
+            "the source cannot be asked, and no golden cases are given: only live requests will tell how it answers"
+                .into(),
+        );
     }
     plan.digest = digest(&plan).to_string();
     Ok(Planned { plan, bundle, peer })

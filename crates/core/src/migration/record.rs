@@ -3,11 +3,13 @@
 //! The record says what was intended, the catalogue what happened; where they meet, the catalogue decides. So the switch is
 //! committed by the catalogue's own fsync, and a crash beside it is read from there.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use dede_api::moves::{MovePhase, MovePlan, MoveReport, MoveRequest};
+use dede_bundle::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::Share;
@@ -81,6 +83,9 @@ pub(super) struct MoveRecord {
 pub(super) struct Effects {
     /// The directory that it makes.
     pub(super) directory: Option<PathBuf>,
+    /// Content that it brings into the store.
+    #[serde(default)]
+    pub(super) blobs: BTreeSet<Digest>,
     /// The service that it creates.
     pub(super) service: Option<ServiceName>,
     /// What was under the alias's name before it was touched.
@@ -143,6 +148,7 @@ impl MoveRecord {
         for entry in fs::read_dir(moves).map_err(Error::io(context()))? {
             let entry = entry.map_err(Error::io(context()))?;
             let Ok(id) = entry.file_name().to_string_lossy().parse::<MoveId>() else { continue };
+            crate::files::remove_leftovers(&entry.path())?;
             match load(&entry.path().join(FILE), id) {
                 Ok(record) => records.extend(record),
                 Err(error) => tracing::error!(%id, %error, "the record of a move is damaged"),

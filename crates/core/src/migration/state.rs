@@ -9,8 +9,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dede_api::moves::{MoveInfo, MovePhase, MoveProgress, MoveRequest, PhaseTime};
+use dede_bundle::failpoint;
 
+use super::mover::has_switched;
 use super::record::{MoveId, MoveRecord};
+use crate::catalogue::Catalogue;
 use crate::error::{Error, Result};
 
 /// A move, shared by its thread and everybody who asks.
@@ -99,9 +102,16 @@ impl Move {
     }
 
     /// Whether a restart takes it up without being told.
-    pub(super) fn goes_on_by_itself(&self) -> bool {
+    pub(super) fn goes_on_by_itself(&self, catalogue: &Catalogue) -> bool {
+        let record = self.record();
+        !record.phase.is_over() && (record.undoing.is_some() || has_switched(&record, catalogue))
+    }
+
+    /// When the service that it replaced leaves memory, if it still has to.
+    pub(super) fn keeps_until_ms(&self) -> Option<u64> {
         let state = self.lock();
-        !state.record.phase.is_over() && (state.record.phase.is_after_switch() || state.record.undoing.is_some())
+        let kept = state.record.report.kept.as_ref().filter(|kept| kept.outcome.is_none())?;
+        state.record.phase.is_over().then_some(kept.until_ms)
     }
 
     /// Takes the right to run it; false when somebody has it.
@@ -161,9 +171,17 @@ impl Move {
     }
 
     /// Begins a phase: recorded before anything of it is done.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Cancelled`] for the end of a move that somebody was promised to be undone.
     pub(super) fn enter(&self, phase: MovePhase) -> Result<()> {
         let now = now_ms();
+        let mut refused = None;
         self.change(|state| {
+            refused = state.record.undoing.clone().filter(|_| phase == MovePhase::Done);
+            if refused.is_some() {
+                return;
+            }
             state.progress = None;
             state.activity.clear();
             state.waits_for = None;
@@ -177,8 +195,11 @@ impl Move {
             }
             record.phase = phase;
         });
+        if let Some(reason) = refused {
+            return Err(Error::Cancelled(reason));
+        }
         self.save()?;
-        super::failpoint(phase.as_str());
+        failpoint(phase.as_str());
         Ok(())
     }
 

@@ -3,14 +3,14 @@
 //! Each step looks at what is there, so it may be done any number of times, from any point of the procedure.
 
 use std::path::Path;
-use std::time::Duration;
 
 use dede_api::moves::MovePhase;
+use dede_bundle::failpoint;
 
+use super::Surroundings;
 use super::mover::{partial, remove_directory};
 use super::record::{Before, MoveRecord};
 use super::state::Move;
-use super::{Surroundings, failpoint};
 use crate::catalogue::{Catalogue, Expected};
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
@@ -22,10 +22,16 @@ use crate::service::ServiceId;
 /// # Errors
 /// Whatever keeps it from being undone now; the move stays as it is, to be aborted again.
 pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
-    // Why it is undone is durable before anything is.
-    this.note(|_| ())?;
-    failpoint("undoing");
     let record = this.record();
+    // Why it is undone is durable before anything is. On a full disk, what is not in use yet makes room for that.
+    if this.note(|_| ()).is_err() {
+        if let Some(directory) = &record.effects.directory {
+            remove_directory(&partial(directory))?;
+        }
+        forget_content(&record, surroundings);
+        this.note(|_| ())?;
+    }
+    failpoint("undoing");
     let catalogue = &surroundings.catalogue;
     if points_to_it(&record, catalogue) {
         point_back(&record, catalogue)?;
@@ -42,9 +48,7 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     failpoint("service-removed");
     remove_files(&record)?;
     failpoint("files-removed");
-    if let Err(error) = surroundings.store.collect(Duration::ZERO) {
-        tracing::warn!(%error, "content of the aborted move stays in the store until the next collection");
-    }
+    forget_content(&record, surroundings);
     this.enter(MovePhase::Aborted)
 }
 
@@ -104,6 +108,13 @@ fn remove_service(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
     match catalogue.delete(name.as_str(), Clear::Memory) {
         Err(Error::NothingToDelete(_)) => Ok(()),
         other => other,
+    }
+}
+
+/// What this move brought into the store; it may stay there until the next collection.
+fn forget_content(record: &MoveRecord, surroundings: &Surroundings) {
+    if let Err(error) = surroundings.store.discard(record.effects.blobs.iter().copied()) {
+        tracing::warn!(%error, "content of the aborted move stays in the store until the next collection");
     }
 }
 

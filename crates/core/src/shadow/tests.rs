@@ -47,6 +47,24 @@ fn answer_many(catalogue: &Catalogue, count: usize) {
     (0..count).map(|number| number as f32).for_each(|number| assert_eq!(answer(catalogue, number), number + 1.0));
 }
 
+/// As [`answer_many`], from several threads at once, all to the end while the shadow is behind its gate.
+fn answer_beside(gate: &Gate, catalogue: &Catalogue, threads: usize, count: usize) {
+    let waited = std::thread::scope(|scope| {
+        let primaries: Vec<_> = (0..threads).map(|_| scope.spawn(|| answer_many(catalogue, count))).collect();
+        let deadline = Instant::now() + PATIENCE;
+        while primaries.iter().any(|primary| !primary.is_finished()) && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        let waited = primaries.iter().any(|primary| !primary.is_finished());
+        if waited {
+            // Lets them end, so that the test can.
+            gate.open();
+        }
+        waited
+    });
+    assert!(!waited, "a primary waits for the shadow");
+}
+
 fn counts(catalogue: &Catalogue) -> ShadowCounts {
     let snapshot = catalogue.snapshot();
     let alias = snapshot.aliases().find(|alias| alias.name.as_str() == "stable").unwrap();
@@ -120,11 +138,7 @@ fn no_primary_ever_waits_for_a_stalled_shadow() {
     let gate = Gate::named("stalled");
     answer(&catalogue, 0.0);
     gate.until_reached();
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| answer_many(&catalogue, 250));
-        }
-    });
+    answer_beside(&gate, &catalogue, 4, 250);
     let stalled = counts(&catalogue);
     assert_eq!((stalled.offered, stalled.compared, stalled.failed), (1001, 0, 0));
     let waiting = ShadowLimits::default().copies as u64;
@@ -141,7 +155,7 @@ fn a_shadow_goes_away_while_its_queue_is_full_and_its_model_blocks() {
     let directory = tempfile::tempdir().unwrap();
     let catalogue = stage(directory.path(), &json!({"behaviour": "block", "gate": "leaving"}));
     let gate = Gate::named("leaving");
-    answer_many(&catalogue, 200);
+    answer_beside(&gate, &catalogue, 1, 200);
     gate.until_reached();
     assert!(catalogue.delete("new", Clear::parse("")).is_err(), "it shadows");
     let before = catalogue.alias("stable").unwrap();

@@ -2,6 +2,7 @@
 //!
 //! It owns flags, help texts and defaults that depend on the machine. It must not know what a server does with them.
 
+mod directory;
 pub(crate) mod engine;
 mod follow;
 mod gflags;
@@ -9,6 +10,7 @@ pub(crate) mod listing;
 pub(crate) mod moves;
 mod moving;
 pub(crate) mod peers;
+pub(crate) mod registry;
 mod remote;
 mod report;
 pub(crate) mod serve;
@@ -53,6 +55,10 @@ pub(crate) enum Command {
     Rollback(moving::RollbackOptions),
     /// Check the certificate of a move, offline.
     Verify(moving::VerifyOptions),
+    /// Push a service to an OCI registry.
+    Push(registry::PushOptions),
+    /// Pull a service from an OCI registry into a directory.
+    Pull(registry::PullOptions),
     /// List the services of a server.
     Services(moving::OnOptions),
     /// List the aliases of a server.

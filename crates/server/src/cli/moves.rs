@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use dede_api::moves::{GoldenCase, MoveInfo, MovePhase, MovePlan, MoveRequest};
+use dede_bundle::failpoint;
 use serde_json::Value;
 use ureq::http::Method;
 
+use super::directory;
 use super::follow::Show;
 use super::moving::{
     ActOptions, ApplyOptions, MoveOptions, MovesOptions, OnOptions, PlanOptions, RollbackOptions, VerifyOptions,
@@ -23,7 +25,7 @@ const GOLDEN_LIMIT: u64 = 64 << 20;
 /// What went wrong, in words; also when the move ended other than done.
 pub(crate) fn make(options: &MoveOptions) -> Result<(), String> {
     let target = Remote::find(Some(&options.to), &options.config)?;
-    start(&target, &request(options)?, options.watch.json)
+    start(&target, &request(options, &target)?, options.watch.json)
 }
 
 /// `dede plan`.
@@ -32,7 +34,7 @@ pub(crate) fn make(options: &MoveOptions) -> Result<(), String> {
 /// What went wrong, in words.
 pub(crate) fn plan(options: &PlanOptions) -> Result<(), String> {
     let target = Remote::find(Some(&options.options.to), &options.options.config)?;
-    let request = serde_json::to_string(&request(&options.options)?).map_err(|error| error.to_string())?;
+    let request = serde_json::to_string(&request(&options.options, &target)?).map_err(|error| error.to_string())?;
     let plan: MovePlan = target.body(Method::POST, "/moves/plan", &request)?;
     if options.options.watch.json {
         say(&serde_json::to_string(&plan).map_err(|error| error.to_string())?);
@@ -138,9 +140,21 @@ fn target(options: &OnOptions) -> Result<Remote, String> {
     Remote::find(options.on.as_deref(), &options.config)
 }
 
-fn request(options: &MoveOptions) -> Result<MoveRequest, String> {
+fn request(options: &MoveOptions, target: &Remote) -> Result<MoveRequest, String> {
     let golden = options.proof.golden.as_deref().map(golden).transpose()?.unwrap_or_default();
-    Ok(options.request(source_url(&options.from, &options.config)?, golden))
+    let Some(from) = &options.from_dir else {
+        let from = options.from.as_deref().unwrap_or_default();
+        return Ok(options.request(
+            options.service.clone().unwrap_or_default(),
+            source_url(from, &options.config)?,
+            golden,
+        ));
+    };
+    let root = from.canonicalize().map_err(|error| format!("{}: {error}", from.display()))?;
+    let own = root.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let service = options.service.clone().or(own).ok_or("which name? `dede move NAME --from-dir …`")?;
+    let source = directory::hand_over(&root, options.parameters.as_deref(), &service, target)?;
+    Ok(options.request(service, source, golden))
 }
 
 /// All JSON files of a directory, by name.
@@ -169,7 +183,9 @@ fn read(path: &Path) -> Result<String, String> {
 
 fn start(target: &Remote, request: &MoveRequest, json: bool) -> Result<(), String> {
     let text = serde_json::to_string(request).map_err(|error| error.to_string())?;
+    failpoint("asking");
     let begun: MoveInfo = target.body(Method::POST, "/moves", &text)?;
+    failpoint("begun");
     follow(target, &begun.id, json)
 }
 

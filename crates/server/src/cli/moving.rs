@@ -14,12 +14,21 @@ use super::peers::ConfigOption;
 /// Which move to make.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub(crate) struct MoveOptions {
-    /// Service on the source; it is never changed.
-    pub(crate) service: String,
+    /// Service on the source; it is never changed. With --from-dir, its name [default: the directory's].
+    #[arg(required_unless_present = "from_dir")]
+    pub(crate) service: Option<String>,
 
     /// Server it comes from: a peer of the target, by name or URL.
-    #[arg(long, value_name = "PEER")]
-    pub(crate) from: String,
+    #[arg(long, value_name = "PEER", required_unless_present = "from_dir")]
+    pub(crate) from: Option<String>,
+
+    /// Repository directory on this machine instead of a server, such as an original DeepDetect's. Nothing is written there.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["from", "with_requests", "with_training_state"])]
+    pub(crate) from_dir: Option<PathBuf>,
+
+    /// File with what a PUT of that service says, as JSON [default: the directory's config.json, where that suffices].
+    #[arg(long, value_name = "FILE", requires = "from_dir")]
+    pub(crate) parameters: Option<PathBuf>,
 
     /// Server it goes to: a peer in the configuration, or a URL.
     #[arg(long, value_name = "PEER")]
@@ -107,6 +116,11 @@ pub(crate) struct WatchOptions {
     /// Longest wait for requests in flight on the former service.
     #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "30s")]
     pub(crate) drain_for: u64,
+
+    /// How long the former service stays loaded after the move, so that going back takes no loading; then it leaves memory, and
+    /// its files stay [default: until somebody deletes it].
+    #[arg(long, value_name = "TIME", value_parser = seconds, requires = "alias")]
+    pub(crate) keep_for: Option<u64>,
 
     /// One JSON object per line instead of progress.
     #[arg(long)]
@@ -210,11 +224,11 @@ pub(crate) struct VerifyOptions {
 }
 
 impl MoveOptions {
-    /// The request that the target is sent, with the URL of the source and the golden cases that were read.
-    pub(crate) fn request(&self, source: String, golden: Vec<GoldenCase>) -> MoveRequest {
+    /// The request that the target is sent: the service on a source, with the golden cases that were read.
+    pub(crate) fn request(&self, service: String, source: String, golden: Vec<GoldenCase>) -> MoveRequest {
         let proof = &self.proof;
         MoveRequest {
-            service: self.service.clone(),
+            service,
             source,
             alias: self.alias.clone(),
             name: self.name.clone(),
@@ -228,6 +242,7 @@ impl MoveOptions {
             auto: proof.auto,
             watch_for_s: self.watch.watch_for,
             drain_for_s: self.watch.drain_for,
+            keep_for_s: self.watch.keep_for,
             plan: None,
             who: std::env::var("USER").ok().filter(|user| !user.is_empty()),
         }

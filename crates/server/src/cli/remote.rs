@@ -1,8 +1,11 @@
 //! The server that a command talks to: found in the configuration, asked in JSON.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::time::{Duration, Instant};
 
 use dede_api::moves::MoveInfo;
+use dede_bundle::failpoint;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Body;
@@ -13,6 +16,10 @@ use crate::config::Configuration;
 use crate::peer::client::PeerClient;
 use crate::peer::{Peer, PeerName, PeerUrl};
 
+/// How long a server may be away while a move on it is followed.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two attempts to reach it.
+const PAUSE: Duration = Duration::from_millis(300);
 /// Largest answer, bytes.
 const LIMIT: u64 = 256 << 20;
 
@@ -28,18 +35,7 @@ impl Remote {
     /// # Errors
     /// A sentence.
     pub(super) fn find(wanted: Option<&str>, config: &ConfigOption) -> Result<Self, String> {
-        let configuration = Configuration::load(config.config.as_deref())?;
-        let peer = match wanted {
-            Some(url) if url.contains("://") => at_url(&configuration, url)?,
-            Some(name) => configuration.peer(name)?.clone(),
-            None => {
-                let mut peers = configuration.peers();
-                match (peers.next(), peers.next()) {
-                    (Some(only), None) => only.clone(),
-                    _ => return Err("which server? --on takes a peer of the configuration, or a URL".into()),
-                }
-            }
-        };
+        let peer = peer(wanted, config)?;
         Ok(Self { client: PeerClient::new(&peer)?, name: peer.name.to_string() })
     }
 
@@ -67,6 +63,15 @@ impl Remote {
         serde_json::from_slice(&bytes).map_err(|error| format!("{}: {path}: {error}", self.name))
     }
 
+    /// Sends a file.
+    ///
+    /// # Errors
+    /// As [`Remote::body`].
+    pub(super) fn put_file(&self, path: &str, file: &File) -> Result<(), String> {
+        let answer = self.accepted(self.client.send(Method::PUT, path, &[], file)?)?;
+        self.client.bytes(answer, LIMIT).map(drop)
+    }
+
     /// Shows each state of a move until it is over; gives the last. A broken connection is opened again.
     ///
     /// # Errors
@@ -74,22 +79,33 @@ impl Remote {
     pub(super) fn follow(&self, id: &str, mut show: impl FnMut(&MoveInfo)) -> Result<MoveInfo, String> {
         let path = format!("/moves/{id}");
         loop {
-            let answer = self.accepted(self.client.get(&format!("{path}/events"))?)?;
+            let answer = self.patiently(|| self.client.get(&format!("{path}/events")))?;
             for line in BufReader::new(answer.into_body().into_reader()).lines() {
                 let Ok(line) = line else { break };
                 let Some(data) = line.strip_prefix("data: ") else { continue };
                 let info: MoveInfo = serde_json::from_str(data).map_err(|error| format!("{}: {error}", self.name))?;
+                failpoint("followed");
                 show(&info);
                 if info.phase.is_over() {
                     return Ok(info);
                 }
             }
-            // The stream ended first: the server may have been stopped, and the move goes on when it is back.
-            let info: MoveInfo = self.body(Method::GET, &path, "")?;
-            show(&info);
-            if info.phase.is_over() {
-                return Ok(info);
+        }
+    }
+
+    /// Asks again while the server is away, or still starting, for as long as a restart may take.
+    fn patiently(&self, ask: impl Fn() -> Result<Response<Body>, String>) -> Result<Response<Body>, String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let reason = match ask() {
+                Ok(answer) if answer.status().as_u16() != 503 => return self.accepted(answer),
+                Ok(answer) => self.accepted(answer).map(drop).err().unwrap_or_default(),
+                Err(reason) => reason,
+            };
+            if Instant::now() >= deadline {
+                return Err(format!("{reason}; the move goes on, or waits for `dede resume`, when the server is back"));
             }
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -102,6 +118,25 @@ impl Remote {
         let said = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
         let text = said["status"]["dd_msg"].as_str().or(said["status"]["msg"].as_str()).unwrap_or("no reason given");
         Err(format!("{} answers {code}: {text}", self.name))
+    }
+}
+
+/// A peer by name, by URL, or the only one there is.
+///
+/// # Errors
+/// A sentence.
+pub(super) fn peer(wanted: Option<&str>, config: &ConfigOption) -> Result<Peer, String> {
+    let configuration = Configuration::load(config.config.as_deref())?;
+    match wanted {
+        Some(url) if url.contains("://") => at_url(&configuration, url),
+        Some(name) => configuration.peer(name).cloned(),
+        None => {
+            let mut peers = configuration.peers();
+            match (peers.next(), peers.next()) {
+                (Some(only), None) => Ok(only.clone()),
+                _ => Err("which server? --on takes a peer of the configuration, or a URL".into()),
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What commands about moves print: plans, and the table at the end.
 
 use std::io::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dede_api::moves::{MoveInfo, MovePhase, MovePlan};
 use serde_json::Value;
@@ -56,12 +57,12 @@ pub(super) fn table(info: &MoveInfo) {
         .collect();
     fact("phases", &phases.join(", "));
     if let Some(golden) = &report.golden {
-        let found = &golden["result"];
+        let (found, origin) = (&golden["result"], golden["origin"].as_str().unwrap_or_default());
         let text = format!(
-            "{} of {} answers as on the source, {} bit by bit",
+            "{} of {} answers as on the source, {} bit by bit ({origin})",
             found["within_tolerance"], found["answers"], found["bit_equal"]
         );
-        fact("golden", &format!("{text} ({})", golden["origin"].as_str().unwrap_or_default()));
+        fact("golden", if found.is_null() { origin } else { &text });
     }
     for (name, found) in [("shadow", &report.shadow), ("watch", &report.watch)] {
         if let Some(found) = found {
@@ -73,6 +74,10 @@ pub(super) fn table(info: &MoveInfo) {
     }
     if report.cut_requests > 0 {
         fact("CUT", &format!("{} requests were still running on the former service", report.cut_requests));
+    }
+    if let Some(kept) = &report.kept {
+        let waits = || format!("stays loaded for {}; its files stay after that", left(kept.until_ms));
+        fact("former", &kept.outcome.clone().unwrap_or_else(waits));
     }
     if let Some(certificate) = &report.certificate {
         fact("certificate", &format!("GET {certificate}"));
@@ -115,6 +120,17 @@ fn verdict(info: &MoveInfo) -> String {
             None => format!("{} is there", info.report.service),
         },
         (None, _) => info.activity.clone(),
+    }
+}
+
+/// Time until then, in the largest unit that says enough.
+fn left(until_ms: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = Duration::from_millis(until_ms).saturating_sub(now).as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
     }
 }
 

@@ -52,24 +52,6 @@ impl Api {
         self.put(&format!("/services/{name}"), &body).map(drop)
     }
 
-    pub(super) fn delete_service(&self, name: &str) -> Result<(), Failure> {
-        let path = format!("/services/{name}");
-        let answer = self.agent.delete(format!("{}{path}", self.url)).call()?;
-        read(&path, answer).map(drop)
-    }
-
-    pub(super) fn take_over(&self, alias: &str, service: &str) -> Result<(), Failure> {
-        self.put(&format!("/aliases/{alias}"), &json!({"service": service, "takeover": true})).map(drop)
-    }
-
-    /// The service that an alias pointed to before its present one.
-    pub(super) fn former_target(&self, alias: &str) -> Result<String, Failure> {
-        let answer = self.get(&format!("/aliases/{alias}"))?;
-        let history = answer["body"]["history"].as_array().ok_or("an alias without history")?;
-        let former = history.iter().rev().nth(1).and_then(|step| step["service"].as_str());
-        Ok(former.ok_or("an alias that never pointed elsewhere")?.to_owned())
-    }
-
     /// The class of every test digit, in one request.
     pub(super) fn classify(&self, service: &str, digits: &Digits) -> Result<Vec<String>, Failure> {
         let answer = self.post("/predict", &json!({"service": service, "data": digits.rows}))?;

@@ -1,4 +1,4 @@
-//! A `dede serve` of this very binary, on a free loopback port, with directories of its own.
+//! Processes of this very binary: servers on free loopback ports with directories of their own, and the commands a person types.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -17,12 +17,14 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts a server and waits until it says where it listens.
-    pub(super) fn start(name: &'static str, directory: &Path) -> Result<Self, Failure> {
+    /// Starts a server that knows the peers of `config`, and waits until it says where it listens.
+    pub(super) fn start(name: &'static str, directory: &Path, config: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(directory.join(name))?;
         let mut child = Command::new(std::env::current_exe()?)
             .args(["serve", "--host", "127.0.0.1", "--port", "0", "--state-dir"])
             .arg(directory.join(name).join("state"))
+            .arg("--config")
+            .arg(config)
             .env_remove("DEDE_TOKEN_FILE")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -58,6 +60,19 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Writes the configuration file that servers and commands share: which servers there are.
+pub(super) fn write_peers(config: &Path, servers: &[&Server]) -> Result<(), Failure> {
+    let peer = |server: &&Server| format!("[peers.{}]\nurl = \"{}\"\n", server.name, server.url);
+    Ok(fs::write(config, servers.iter().map(peer).collect::<String>())?)
+}
+
+/// Runs a command of this binary as a person would, its progress and its report where ours are.
+pub(super) fn command(words: &[&str], config: &Path) -> Result<(), Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let status = command.args(words).arg("--config").arg(config).stdin(Stdio::null()).status()?;
+    if status.success() { Ok(()) } else { Err(format!("dede {} ended with {status}", words.join(" ")).into()) }
 }
 
 /// `… listening on 127.0.0.1:41233` → the address.

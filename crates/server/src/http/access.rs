@@ -58,7 +58,7 @@ pub(crate) async fn observe(State(server): State<Arc<Server>>, request: Request,
     let service = response.extensions().get::<LogName>().map_or("<n/a>", |name| &name.0);
     let (code, ms) = (response.status().as_u16(), elapsed.as_millis());
     match code {
-        200 | 201 => tracing::info!(target: "api", "HTTP/1.1 \"{method} {uri}\" {service} {code} {ms}ms"),
+        200..300 => tracing::info!(target: "api", "HTTP/1.1 \"{method} {uri}\" {service} {code} {ms}ms"),
         _ => tracing::error!(target: "api", "HTTP/1.1 \"{method} {uri}\" {service} {code} {ms}ms"),
     }
     response

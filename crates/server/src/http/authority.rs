@@ -14,7 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use dede_api::errors::ErrorKind;
 
 use super::error::Failure;
-use super::{Server, body};
+use super::{Server, body, distribution};
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +78,10 @@ fn check_local(request: &Request) -> Result<(), Failure> {
 /// The answer to a request that may not, once its body has passed.
 pub(super) async fn refused(failure: Failure, request: Request) -> Response {
     let wants_token = failure.is_unauthorized();
-    let is_distribution = request.uri().path().starts_with("/v2");
+    let is_distribution = distribution::speaks(request.uri().path());
     let (parts, body) = request.into_parts();
     body::discard(&parts.headers, body).await;
-    let mut response = failure.into_response();
+    let mut response = if is_distribution { distribution::refused(failure) } else { failure.into_response() };
     if wants_token {
         response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"dede\""));
         // To OCI clients Bearer means a server that gives tokens away, and they would look for it.

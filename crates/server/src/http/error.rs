@@ -85,7 +85,7 @@ fn kind_of(error: &Error) -> ErrorKind {
         Error::AliasConflict(_) => ErrorKind::AliasConflict,
         Error::MoveNotFound(_) => ErrorKind::MoveNotFound,
         Error::MoveConflict(_) => ErrorKind::MoveConflict,
-        Error::Peer(_) => ErrorKind::PeerUnreachable,
+        Error::Peer(_) | Error::PeerAway(_) => ErrorKind::PeerUnreachable,
         Error::Forbidden(_) => ErrorKind::Forbidden,
         Error::UnknownBackend(_) => ErrorKind::UnknownLibrary,
         Error::UnknownConnector(_) => ErrorKind::ConnectorNotFound,

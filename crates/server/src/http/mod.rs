@@ -8,6 +8,7 @@ mod aliases;
 pub(crate) mod authority;
 mod body;
 pub(crate) mod connection;
+pub(crate) mod distribution;
 mod error;
 mod forward;
 mod health;
@@ -26,6 +27,7 @@ mod template;
 mod train;
 mod turns;
 mod unsupported;
+mod uploads;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -37,10 +39,11 @@ use axum::http::{HeaderValue, Uri};
 use dede_api::errors::ErrorKind;
 use dede_api::query::{Query, decode_path};
 use dede_api::requests::RequestParameters;
+use dede_bundle::store::BlobStore;
 use dede_core::catalogue::Catalogue;
 use dede_core::connector::InputLimits;
 use dede_core::error::Error;
-use dede_core::migration::Moves;
+use dede_core::migration::{HostDescription, Moves};
 use dede_core::name::ServiceName;
 use dede_core::parameters::Parameters;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -48,6 +51,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::token::Token;
 use body::Bodies;
+use distribution::Distribution;
 use error::{Failure, Outcome};
 pub(crate) use routes::router;
 use source::Bundles;
@@ -112,6 +116,7 @@ pub(crate) struct Server {
     catalogue: OnceLock<Arc<Catalogue>>,
     moves: OnceLock<Arc<Moves>>,
     bundles: Bundles,
+    distribution: Distribution,
     phase: watch::Sender<Phase>,
     admitted: Arc<Semaphore>,
     waiters: Arc<Semaphore>,
@@ -141,6 +146,7 @@ impl Server {
             catalogue: OnceLock::new(),
             moves: OnceLock::new(),
             bundles: Bundles::default(),
+            distribution: Distribution::default(),
             phase: watch::Sender::new(Phase::Starting),
             admitted: Arc::new(Semaphore::new(settings.requests)),
             waiters: Arc::new(Semaphore::new(WAITERS)),
@@ -177,8 +183,15 @@ impl Server {
         Arc::clone(&self.waiters).try_acquire_owned().map_err(full)
     }
 
-    /// Begins to serve what is in the catalogue.
-    pub(crate) fn open(&self, catalogue: Arc<Catalogue>, moves: Arc<Moves>) {
+    /// Begins to serve what is in the catalogue and in the store.
+    pub(crate) fn open(
+        &self,
+        catalogue: Arc<Catalogue>,
+        moves: Arc<Moves>,
+        store: Arc<BlobStore>,
+        host: HostDescription,
+    ) {
+        self.distribution.open(store, host);
         let _ = self.moves.set(moves);
         let _ = self.catalogue.set(catalogue);
         self.phase.send_if_modified(|phase| {

@@ -13,7 +13,10 @@ use axum::routing::{MethodFilter, MethodRouter, any, on};
 use dede_api::answer::{Answer, Status};
 
 use super::authority::{self, Access};
-use super::{Server, access, aliases, health, info, moves, predict, reply, services, source, train, unsupported};
+use super::{
+    Server, access, aliases, distribution, health, info, moves, predict, reply, services, source, train, unsupported,
+    uploads,
+};
 
 /// One path with one method, or with all of them.
 struct Route {
@@ -72,12 +75,16 @@ fn routes() -> Vec<Route> {
         Route::new(Operators, POST, "/moves/{name}/abort", moves::act),
         Route::new(Operators, POST, "/moves/{name}/resume", moves::act),
         Route::new(Operators, POST, "/moves/{name}/rollback", moves::act),
+        Route::new(Operators, GET, "/v2/", distribution::root),
+        Route::new(Operators, GET.or(POST).or(PUT).or(PATCH).or(DELETE), "/v2/{*rest}", distribution::any),
         Route::new(Operators, GET, "/v2/_dede/host", source::host),
         Route::new(Operators, GET, "/v2/_dede/services/{name}/manifest", source::manifest),
         Route::new(Operators, GET, "/v2/_dede/services/{name}/config", source::config),
         Route::new(Operators, GET, "/v2/_dede/services/{name}/blobs/{digest}", source::blob),
         Route::new(Operators, GET, "/v2/_dede/services/{name}/chunks/{digest}", source::chunks),
         Route::new(Operators, GET, "/v2/_dede/services/{name}/requests", source::requests),
+        Route::new(Operators, POST, "/v2/_dede/uploads", uploads::offer),
+        Route::new(Operators, PUT, "/v2/_dede/uploads/{source}/blobs/{digest}", uploads::put),
         Route::unsupported("/chain/{name}"),
         Route::unsupported("/resources/{name}"),
         Route::unsupported("/stream/{name}"),
@@ -108,6 +115,9 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
 async fn no_mapping(State(server): State<Arc<Server>>, request: Request) -> Response {
     if let Err(failure) = authority::check(&server, Access::Clients, &request) {
         return authority::refused(failure, request).await;
+    }
+    if distribution::speaks(request.uri().path()) {
+        return distribution::no_mapping(request.uri().path());
     }
     let text = format!("No mapping for HTTP-method: '{}', URL: '{}'", request.method(), request.uri());
     reply::json(&Answer::bare(Status::framework(404, "Not Found", &text)))

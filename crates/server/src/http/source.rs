@@ -11,9 +11,8 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
@@ -21,9 +20,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use dede_api::errors::ErrorKind;
 use dede_api::query::decode_path;
-use dede_bundle::Digest;
 use dede_bundle::chunks::ChunkList;
 use dede_bundle::modelpack::Packed;
+use dede_bundle::{Digest, failpoint};
 use dede_core::error::Error;
 use dede_core::migration::{PackageOptions, captured_cases, package};
 use dede_core::service::{Service, Serving};
@@ -35,12 +34,10 @@ use super::{Server, query_of, reply, stream};
 const BUNDLES: usize = 16;
 /// Lists of chunks that are remembered.
 const LISTS: usize = 64;
-/// Piece of a file that is read at once, bytes.
-const PIECE: usize = 256 << 10;
 
-/// The bundle of one version of a service.
+/// The bundle of one version of a service, which is not kept loaded for it.
 struct Known {
-    of: Arc<Serving>,
+    of: Weak<Serving>,
     options: PackageOptions,
     packed: Arc<Packed>,
 }
@@ -54,19 +51,21 @@ pub(crate) struct Bundles {
 
 impl Bundles {
     /// The bundle of what a service answers with now.
-    fn of(&self, service: &Service, options: PackageOptions) -> Outcome<Arc<Packed>> {
+    pub(super) fn of(&self, service: &Service, options: PackageOptions) -> Outcome<Arc<Packed>> {
         let serving = service.serving()?;
         {
             let packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = packed.iter().find(|known| Arc::ptr_eq(&known.of, &serving) && known.options == options);
+            let known =
+                packed.iter().find(|known| known.of.as_ptr() == Arc::as_ptr(&serving) && known.options == options);
             if let Some(known) = known {
                 return Ok(Arc::clone(&known.packed));
             }
         }
         let made = Arc::new(package(service, options)?);
         let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
+        packed.retain(|known| known.of.strong_count() > 0);
         packed.truncate(BUNDLES - 1);
-        packed.push_front(Known { of: serving, options, packed: Arc::clone(&made) });
+        packed.push_front(Known { of: Arc::downgrade(&serving), options, packed: Arc::clone(&made) });
         Ok(made)
     }
 
@@ -124,6 +123,7 @@ pub(crate) async fn config(State(server): State<Arc<Server>>, uri: Uri) -> Respo
 async fn of_bundle(server: &Arc<Server>, uri: &Uri, part: fn(&Packed) -> Vec<u8>) -> Response {
     let (shared, name, query) = (Arc::clone(server), name_in(uri), query_of(uri));
     let outcome = server.manage(move |catalogue| {
+        failpoint("bundle");
         let service = catalogue.resolve(&name)?.service;
         let options = PackageOptions { with_training_state: query.flag("training", false)? };
         Ok(reply::with_bytes(StatusCode::OK, part(&*shared.bundles.of(&service, options)?)))
@@ -134,6 +134,7 @@ async fn of_bundle(server: &Arc<Server>, uri: &Uri, part: fn(&Packed) -> Vec<u8>
 /// GET services/{name}/chunks/{digest}.
 pub(crate) async fn chunks(State(server): State<Arc<Server>>, uri: Uri) -> Response {
     let answer = |bundles: &Bundles, packed: &Packed, digest: &Digest| {
+        failpoint("chunks");
         Ok(octets(StatusCode::OK, bundles.chunks(packed, digest)?.as_ref().clone()))
     };
     reply::of(with_file(&server, &uri, answer).await)
@@ -184,7 +185,7 @@ pub(crate) async fn requests(State(server): State<Arc<Server>>, uri: Uri) -> Res
 }
 
 /// A file of the bundle, and its size.
-fn open(packed: &Packed, digest: &Digest) -> Outcome<(File, u64)> {
+pub(super) fn open(packed: &Packed, digest: &Digest) -> Outcome<(File, u64)> {
     let files = packed.bundle.files().iter().zip(&packed.sources);
     let (file, source) = files
         .clone()
@@ -198,26 +199,9 @@ fn open(packed: &Packed, digest: &Digest) -> Outcome<(File, u64)> {
     Ok((opened, size))
 }
 
-fn streamed(mut file: File, range: Range<u64>, size: u64, code: StatusCode) -> Outcome {
-    file.seek(SeekFrom::Start(range.start)).map_err(Error::io("seek in a file of the bundle"))?;
+fn streamed(file: File, range: Range<u64>, size: u64, code: StatusCode) -> Outcome {
     let length = range.end - range.start;
-    let body = stream::body(move |pieces| {
-        let mut file = file.take(length);
-        let mut left = length;
-        while left > 0 {
-            let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
-            match file.read_exact(&mut piece) {
-                Ok(()) => {
-                    left -= piece.len() as u64;
-                    if !pieces.send(piece) {
-                        return;
-                    }
-                }
-                Err(error) => return pieces.fail(error),
-            }
-        }
-    });
-    let mut response = Response::new(body);
+    let mut response = Response::new(stream::file(file, range.clone(), ()));
     *response.status_mut() = code;
     set(&mut response, CONTENT_TYPE, "application/octet-stream");
     set(&mut response, CONTENT_LENGTH, &length.to_string());

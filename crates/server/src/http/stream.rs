@@ -1,38 +1,72 @@
 //! Bodies whose pieces are made on a blocking thread: events of a move, files.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 /// Pieces that wait for a slow client.
 const PIECES: usize = 8;
+/// Longest wait for a client that takes no piece: its thread is wanted elsewhere.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Piece of a file that is read at once, bytes.
+const PIECE: usize = 256 << 10;
 
 /// Where a blocking thread puts the pieces of a body.
-pub(super) struct Pieces(mpsc::Sender<io::Result<Bytes>>);
+pub(super) struct Pieces {
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    patience: Duration,
+}
 
 impl Pieces {
-    /// Waits until there is room. False when nobody listens any more.
+    /// Waits until there is room. False when nobody listens any more, or the client stalls.
     pub(super) fn send(&self, piece: impl Into<Bytes>) -> bool {
-        self.0.blocking_send(Ok(piece.into())).is_ok()
+        let sent = async { tokio::time::timeout(self.patience, self.sender.send(Ok(piece.into()))).await };
+        matches!(Handle::current().block_on(sent), Ok(Ok(())))
     }
 
     /// Breaks the body off, so that the client sees that it is not whole.
     pub(super) fn fail(&self, error: io::Error) {
         // Nobody listens: nobody is misled.
-        let _ = self.0.blocking_send(Err(error));
+        let sent = async { tokio::time::timeout(self.patience, self.sender.send(Err(error))).await };
+        let _ = Handle::current().block_on(sent);
     }
 }
 
 /// A body made by `work` on a blocking thread.
 pub(super) fn body(work: impl FnOnce(&Pieces) + Send + 'static) -> Body {
     let (sender, receiver) = mpsc::channel(PIECES);
-    tokio::task::spawn_blocking(move || work(&Pieces(sender)));
+    tokio::task::spawn_blocking(move || work(&Pieces { sender, patience: PATIENCE }));
     Body::new(Arriving(receiver))
+}
+
+/// A part of a file; what is `kept` is dropped when it has gone out.
+pub(super) fn file(mut file: File, range: Range<u64>, kept: impl Send + 'static) -> Body {
+    body(move |pieces| {
+        let _kept = kept;
+        let mut left = range.end.saturating_sub(range.start);
+        let mut next = file.seek(SeekFrom::Start(range.start)).map(drop);
+        while left > 0 {
+            let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
+            next = next.and_then(|()| file.read_exact(&mut piece));
+            if let Err(error) = next {
+                return pieces.fail(error);
+            }
+            left -= piece.len() as u64;
+            dede_bundle::failpoint("piece");
+            if !pieces.send(piece) {
+                return;
+            }
+        }
+    })
 }
 
 struct Arriving(mpsc::Receiver<io::Result<Bytes>>);
@@ -43,5 +77,30 @@ impl HttpBody for Arriving {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_stalls_gives_the_thread_back() {
+        let (sender, _receiver) = mpsc::channel(1);
+        let pieces = Pieces { sender, patience: Duration::from_millis(1) };
+        let sent = tokio::task::spawn_blocking(move || (0..3).map(|_| pieces.send("piece")).collect::<Vec<_>>());
+        assert_eq!(sent.await.expect("no panic"), [true, false, false]);
+    }
+
+    #[tokio::test]
+    async fn a_part_of_a_file_is_sent_and_one_that_is_cut_breaks_off() {
+        let opened = || {
+            let mut file = tempfile::tempfile().expect("a file");
+            std::io::Write::write_all(&mut file, &[7; 1 << 20]).expect("written");
+            file
+        };
+        let whole = axum::body::to_bytes(super::file(opened(), 1..(1 << 20), ()), usize::MAX).await;
+        assert_eq!(whole.expect("a body").len(), (1 << 20) - 1);
+        assert!(axum::body::to_bytes(super::file(opened(), 0..(1 << 21), ()), usize::MAX).await.is_err());
     }
 }

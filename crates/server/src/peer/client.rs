@@ -29,6 +29,53 @@ const HEAD_LIMIT: usize = 64 << 10;
 /// Largest file with certificates, bytes.
 const CA_LIMIT: u64 = 1 << 20;
 
+/// How a server is spoken to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AgentOptions<'a> {
+    /// Certificates that vouch for it, instead of the well-known ones.
+    pub(crate) ca_file: Option<&'a Path>,
+    /// Its name may lead to this machine only.
+    pub(crate) only_loopback: bool,
+}
+
+/// Sends requests within bounds of time; follows no redirect, uses no proxy.
+///
+/// # Errors
+/// A sentence: the certificates cannot be read.
+pub(crate) fn agent(options: &AgentOptions<'_>) -> Result<Agent, String> {
+    let config = Agent::config_builder()
+        .timeout_resolve(Some(CONNECT_TIMEOUT))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_recv_response(Some(ANSWER_TIMEOUT))
+        .timeout_per_read(Some(PAUSE))
+        .timeout_per_write(Some(PAUSE))
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .max_response_header_size(HEAD_LIMIT)
+        .proxy(None)
+        .user_agent(concat!("dede/", env!("CARGO_PKG_VERSION")))
+        .tls_config(TlsConfig::builder().root_certs(roots(options.ca_file)?).build())
+        .build();
+    let resolver = PeerResolver { only_loopback: options.only_loopback };
+    Ok(Agent::with_parts(config, DefaultConnector::default(), resolver))
+}
+
+/// The body of an answer, inflated, of at most `limit` bytes.
+///
+/// # Errors
+/// A sentence.
+pub(crate) fn bounded(answer: Response<Body>, limit: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let mut body = answer.into_body();
+    let read = body.as_reader().take(limit.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|error| format!("its answer broke off: {error}"))?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("expected an answer of at most {limit} bytes"));
+    }
+    Ok(bytes)
+}
+
 /// Talks to one peer over connections that are kept.
 #[derive(Debug, Clone)]
 pub(crate) struct PeerClient {
@@ -53,22 +100,8 @@ impl PeerClient {
                 peer.url
             )));
         }
-        let config = Agent::config_builder()
-            .timeout_resolve(Some(CONNECT_TIMEOUT))
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_recv_response(Some(ANSWER_TIMEOUT))
-            .timeout_per_read(Some(PAUSE))
-            .timeout_per_write(Some(PAUSE))
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .max_response_header_size(HEAD_LIMIT)
-            .proxy(None)
-            .user_agent(concat!("dede/", env!("CARGO_PKG_VERSION")))
-            .tls_config(TlsConfig::builder().root_certs(roots(peer.ca_file.as_deref()).map_err(failed)?).build())
-            .build();
-        let resolver = PeerResolver { only_loopback: peer.url.is_plain() && !peer.plain_http && token.is_some() };
-        let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
+        let only_loopback = peer.url.is_plain() && !peer.plain_http && token.is_some();
+        let agent = agent(&AgentOptions { ca_file: peer.ca_file.as_deref(), only_loopback }).map_err(failed)?;
         Ok(Self { name: peer.name.clone(), url: peer.url.clone(), agent, token })
     }
 
@@ -112,15 +145,7 @@ impl PeerClient {
     /// # Errors
     /// A sentence with the peer's name.
     pub(crate) fn bytes(&self, answer: Response<Body>, limit: u64) -> Result<Vec<u8>, String> {
-        let mut bytes = Vec::new();
-        let mut body = answer.into_body();
-        let reader = body.as_reader();
-        let read = reader.take(limit.saturating_add(1)).read_to_end(&mut bytes);
-        read.map_err(|error| format!("{}: its answer broke off: {error}", self.name))?;
-        if bytes.len() as u64 > limit {
-            return Err(format!("{}: expected an answer of at most {limit} bytes", self.name));
-        }
-        Ok(bytes)
+        bounded(answer, limit).map_err(|reason| format!("{}: {reason}", self.name))
     }
 
     fn failure(&self, path: &str, reason: &str) -> String {

@@ -4,6 +4,7 @@
 
 pub(crate) mod client;
 mod pool;
+pub(crate) mod registry;
 pub(crate) mod source;
 mod url;
 

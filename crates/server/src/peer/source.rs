@@ -50,7 +50,7 @@ impl HttpSource {
     }
 
     fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Response<Body>> {
-        let answer = self.client.send(Method::GET, path, headers, ()).map_err(Error::Peer)?;
+        let answer = self.client.send(Method::GET, path, headers, ()).map_err(Error::PeerAway)?;
         if answer.status().is_success() {
             return Ok(answer);
         }
@@ -63,15 +63,14 @@ impl HttpSource {
         let bytes = self.client.bytes(answer, JSON_LIMIT).unwrap_or_default();
         let said = serde_json::from_slice::<Value>(&bytes).ok();
         let said = said.as_ref().and_then(|said| said["status"]["dd_msg"].as_str().or(said["status"]["msg"].as_str()));
-        Error::Peer(format!(
-            "{} answers {code}: {}",
-            self.address,
-            said.unwrap_or("nothing that this server understands")
-        ))
+        let said = said.unwrap_or("nothing that this server understands");
+        let text = format!("{} answers {code}: {said}", self.address);
+        // It starts, stops, or has too much to do.
+        if code == 503 { Error::PeerAway(text) } else { Error::Peer(text) }
     }
 
     fn bytes(&self, path: &str, limit: u64) -> Result<Vec<u8>> {
-        self.client.bytes(self.get(path, &[])?, limit).map_err(Error::Peer)
+        self.client.bytes(self.get(path, &[])?, limit).map_err(Error::PeerAway)
     }
 
     fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -85,8 +84,8 @@ impl Source for HttpSource {
         self.address.clone()
     }
 
-    fn describe(&self) -> Result<HostDescription> {
-        self.json("/v2/_dede/host")
+    fn describe(&self) -> Result<Option<HostDescription>> {
+        self.json("/v2/_dede/host").map(Some)
     }
 
     fn bundle(&self, service: &str, with_training_state: bool) -> Result<(Vec<u8>, Vec<u8>)> {
@@ -118,11 +117,11 @@ impl Source for HttpSource {
         let mut body = request.clone();
         body.insert("service".into(), service.into());
         let text = Value::Object(body).to_string();
-        let answer = self.client.send(Method::POST, "/predict", &[], text).map_err(Error::Peer)?;
+        let answer = self.client.send(Method::POST, "/predict", &[], text).map_err(Error::PeerAway)?;
         if !answer.status().is_success() {
             return Err(self.refused(answer));
         }
-        let bytes = self.client.bytes(answer, JSON_LIMIT).map_err(Error::Peer)?;
+        let bytes = self.client.bytes(answer, JSON_LIMIT).map_err(Error::PeerAway)?;
         let mut answer: Value = serde_json::from_slice(&bytes).map_err(|error| Error::Peer(error.to_string()))?;
         let Value::Array(predictions) = answer["body"]["predictions"].take() else {
             return Err(Error::Peer(format!("{} answered a predict without predictions", self.address)));

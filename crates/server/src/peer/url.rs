@@ -37,6 +37,11 @@ impl PeerUrl {
         format!("{}{path}", self.0.as_str().trim_end_matches('/'))
     }
 
+    /// Host and port.
+    pub(crate) fn authority(&self) -> (Option<Host<&str>>, Option<u16>) {
+        (self.0.host(), self.0.port_or_known_default())
+    }
+
     /// Whether it is plain http.
     pub(crate) fn is_plain(&self) -> bool {
         self.0.scheme() == "http"

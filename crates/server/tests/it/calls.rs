@@ -1,5 +1,7 @@
 //! Calls and ends of a server that several topics share.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::server::Server;
@@ -38,12 +40,22 @@ impl Server {
 
     /// Predicts that this process answered 200, by its own counters.
     pub(crate) fn answered_predicts(&self) -> u64 {
+        self.predicts().iter().filter(|((_, code), _)| code == "200").map(|(_, count)| count).sum()
+    }
+
+    /// Predicts that this process answered, by version and code, by its own counters.
+    pub(crate) fn predicts(&self) -> BTreeMap<(String, String), u64> {
         let text = String::from_utf8(self.send("GET", "/metrics", "").body).expect("UTF-8");
-        let counts = text
-            .lines()
-            .filter(|line| line.starts_with("dede_predict_requests_total{") && line.contains("code=\"200\""))
-            .map(|line| line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a count"));
-        counts.sum()
+        let mut counts = BTreeMap::new();
+        for line in text.lines().filter(|line| line.starts_with("dede_predict_requests_total{")) {
+            let label = |name: &str| {
+                let value = line.split_once(&format!("{name}=\"")).and_then(|(_, rest)| rest.split_once('"'));
+                value.expect("a label").0.to_owned()
+            };
+            let count: u64 = line.rsplit(' ').next().and_then(|count| count.parse().ok()).expect("a count");
+            *counts.entry((label("version"), label("code"))).or_default() += count;
+        }
+        counts
     }
 
     /// `kill -9`, and a new process on the same state.

@@ -60,3 +60,23 @@ fn a_start_list_that_fails_ends_the_server_unless_told_otherwise() {
         Server::start_in(directory, &["--service-start-list", list, "--service-start-list-no-exit-on-failure"]);
     assert_eq!(server.send("GET", "/info", "").status, 200);
 }
+
+#[test]
+fn the_demo_moves_a_service_and_no_request_fails() {
+    let output = dede(&["demo"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    for part in ["$ dede move service2 --from", "m1 done: service1 is service2 now", "copying", "watching", "accuracy"]
+    {
+        assert!(text.contains(part), "{part} not in\n{text}");
+    }
+    let row = |name: &str| -> Vec<f64> {
+        let line = text.lines().find(|line| line.trim_start().starts_with(&format!("{name} ")));
+        line.unwrap_or_default().split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    };
+    for phase in ["before", "during", "after"] {
+        let figures = row(phase);
+        assert!(figures.len() == 4 && figures[0] > 0.0 && figures[1] == 0.0, "{phase}: {figures:?}\n{text}");
+    }
+    assert!(row("all").last() == Some(&0.0), "{text}");
+}

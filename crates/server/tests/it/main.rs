@@ -4,15 +4,24 @@
 
 mod aliases;
 mod calls;
+mod clients;
 mod commands;
+#[cfg(feature = "failpoints")]
+mod crash;
+mod distribution;
 mod forwarding;
+mod from_directory;
 mod hand_move;
 mod hostile;
 mod http;
+mod keeping;
 mod lifecycle;
+mod models;
+mod moving;
 mod predict;
 mod replay;
 mod restart;
+mod right;
 mod routes;
 mod security;
 mod seed;

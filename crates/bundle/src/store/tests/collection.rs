@@ -32,6 +32,27 @@ fn only_what_nothing_needs_is_removed() {
 }
 
 #[test]
+fn what_an_undone_move_brought_goes_and_nothing_else() {
+    let (_directory, store) = store();
+    let name = repository("service1");
+    let [config, layer, pushed_just_now] = put(&store, &name, &[b"config", b"layer", b"no manifest yet"])[..] else {
+        panic!()
+    };
+    push(&store, &name, &["latest"], &manifest_document(b"config", &[b"layer"])).unwrap();
+    let upload = store.begin_upload(&name).unwrap();
+    let lease = store.lease();
+    let [brought, held] = [&b"brought"[..], b"held"].map(|bytes| store.put_bytes(bytes, &store.lease()).unwrap());
+    lease.hold(held);
+    let discarded = store.discard([brought, held, layer, pushed_just_now, Digest::of(b"never there")]).unwrap();
+    assert_eq!((discarded.blobs, discarded.unfinished), (1, 0));
+    assert!(!store.contains(&brought).unwrap());
+    for kept in [config, layer, pushed_just_now, held] {
+        assert!(store.contains(&kept).unwrap(), "{kept}");
+    }
+    assert_eq!(store.expire_uploads(&name, Duration::ZERO).unwrap(), 1, "the upload {upload} was left alone");
+}
+
+#[test]
 fn chunk_lists_go_with_their_blobs() {
     let (directory, store) = store();
     let lease = store.lease();

@@ -42,12 +42,16 @@ operators POST                         /moves/{name}/promote
 operators POST                         /moves/{name}/abort
 operators POST                         /moves/{name}/resume
 operators POST                         /moves/{name}/rollback
+operators GET HEAD                     /v2/
+operators GET HEAD POST PUT PATCH DELETE /v2/{*rest}
 operators GET HEAD                     /v2/_dede/host
 operators GET HEAD                     /v2/_dede/services/{name}/manifest
 operators GET HEAD                     /v2/_dede/services/{name}/config
 operators GET HEAD                     /v2/_dede/services/{name}/blobs/{digest}
 operators GET HEAD                     /v2/_dede/services/{name}/chunks/{digest}
 operators GET HEAD                     /v2/_dede/services/{name}/requests
+operators POST                         /v2/_dede/uploads
+operators PUT                          /v2/_dede/uploads/{source}/blobs/{digest}
 clients   *                            /chain/{name}
 clients   *                            /resources/{name}
 clients   *                            /stream/{name}
@@ -100,7 +104,7 @@ async fn ask(router: &Router, method: &str, path: &str, client: &str, headers: &
     match response.status() {
         StatusCode::UNAUTHORIZED => Answer::Unauthorized,
         StatusCode::FORBIDDEN => Answer::Forbidden,
-        StatusCode::NOT_FOUND => Answer::Unknown,
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Answer::Unknown,
         _ => Answer::Admitted,
     }
 }
@@ -133,7 +137,7 @@ fn the_table_above_has_every_route() {
 #[tokio::test]
 async fn without_a_token_strangers_get_what_the_original_gives() {
     let router = router(&server(None));
-    for path in routes().iter().map(|route| route.path).chain(["/", "/nosuch", "/v2/", "/moves"]) {
+    for path in routes().iter().map(|route| route.path).chain(["/", "/nosuch", "/v2", "/moves"]) {
         for method in METHODS {
             let (near, far) = match rule(method, path) {
                 Some(Access::Anybody | Access::Clients) => (Answer::Admitted, Answer::Admitted),
@@ -164,7 +168,7 @@ async fn with_a_token_everything_wants_it_but_predicts_info_and_health() {
     let basic = |pair: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
     let (good, better) = ("Bearer a-token-of-this-test".to_owned(), basic("oras:a-token-of-this-test"));
     let wrong = ["Bearer a-token-of-this-tesT".to_owned(), basic("a-token-of-this-test:"), "Bearer".to_owned()];
-    for path in routes().iter().map(|route| route.path).chain(["/", "/nosuch", "/v2/", "/moves"]) {
+    for path in routes().iter().map(|route| route.path).chain(["/", "/nosuch", "/v2", "/moves"]) {
         for method in METHODS {
             let rule = rule(method, path);
             let known = if rule.is_some() { Answer::Admitted } else { Answer::Unknown };

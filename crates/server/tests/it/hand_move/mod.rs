@@ -1,16 +1,12 @@
 //! The move by hand under load: the procedure of the manual, to the letter, while clients never pause; then the same with `kill -9` and
 //! a restart of the production server at each step.
-//!
-//! The two models differ in every answer on the inputs used, so that a client can tell from the numbers alone which version answered, and
-//! compare that with what the header says.
 
-mod clients;
-mod models;
+use std::path::Path;
 
-use clients::{Allowed, Clients};
-use models::Models;
 use serde_json::{Value, json};
 
+use crate::clients::Clients;
+use crate::models::{self, Model, Models, put_service};
 use crate::server::Server;
 
 /// Where the production server is killed.
@@ -75,17 +71,18 @@ struct Production {
 
 fn move_by_hand(kill_at: Option<Step>) {
     let directory = tempfile::tempdir().unwrap();
-    let models = Models::train(directory.path());
+    let models = Models::get();
+    let [first, second] = &models.versions;
     let server = Server::start(&[]);
-    put_service(&server, "service1", &models.first);
-    let clients = Clients::start(&server.url(), THREADS, models.answers());
+    copy_here(&server, "service1", first, directory.path());
+    let clients = Clients::start(server.address, "service1", THREADS, models.answers("service1"));
     let mut production = Production { server: Some(server), clients, kill_at, own_predicts: 0 };
     production.reached(Step::FirstModelServed);
 
-    put_service(production.server(), "service2", &models.second);
+    copy_here(production.server(), "service2", second, directory.path());
     production.reached(Step::SecondServiceCreated);
 
-    for (service, expected) in [("service1", &models.first), ("service2", &models.second)] {
+    for (service, expected) in [("service1", first), ("service2", second)] {
         for (input, answer) in models.inputs.iter().zip(&expected.answers) {
             assert_eq!(&models::classes(production.server(), service, input), answer, "{service} for {input}");
             production.own_predicts += 1;
@@ -93,13 +90,13 @@ fn move_by_hand(kill_at: Option<Step>) {
     }
     production.reached(Step::Compared);
 
-    production.clients.allow(Allowed::Either);
+    production.clients.turns(&[1]);
     production.switch();
-    production.clients.allow(Allowed::Second);
+    production.clients.allow(&[1]);
     production.reached(Step::Switched);
 
     let former = former_target(production.server());
-    assert_eq!(former, format!("service1-{}", &models.first.digest["sha256:".len()..][..8]));
+    assert_eq!(former, format!("service1-{}", first.short()));
     assert_eq!(production.server().delete(&format!("/services/{former}")).0, 200);
     production.reached(Step::FormerDeleted);
 
@@ -107,8 +104,9 @@ fn move_by_hand(kill_at: Option<Step>) {
     let server = server.unwrap();
     let seen = clients.stop();
     assert_eq!(seen.failures, Vec::<String>::new());
-    assert!(seen.first > 0 && seen.second > 0, "both versions answered: {seen:?}");
-    assert_eq!(server.answered_predicts(), seen.in_last_epoch + own_predicts, "server and clients count the same");
+    assert!(seen.answers.len() == 2, "both versions answered: {seen:?}");
+    let counted: u64 = seen.in_last_epoch.values().sum();
+    assert_eq!(server.answered_predicts(), counted + own_predicts, "server and clients count the same");
     server.stop();
 }
 
@@ -129,7 +127,7 @@ impl Production {
     fn kill_and_restart(&mut self) {
         self.server = self.server.take().map(Server::kill_and_restart);
         self.own_predicts = 0;
-        self.clients.up(&self.server().url());
+        self.clients.up(self.server().address);
         self.clients.wait_for(BETWEEN);
     }
 
@@ -155,17 +153,11 @@ fn switch_body() -> Value {
     json!({"service": "service2", "takeover": true})
 }
 
-/// The call of the manual: mllib, connector, repository; no template parameters.
-fn put_service(server: &Server, name: &str, model: &models::Model) {
-    let body = json!({
-        "mllib": "caffe",
-        "description": "moved by hand",
-        "type": "supervised",
-        "parameters": {"input": {"connector": "csv"}, "mllib": {"nclasses": 3}},
-        "model": {"repository": model.repository},
-    });
-    let (status, answer) = server.put(&format!("/services/{name}"), &body);
-    assert_eq!(status, 201, "{answer}");
+/// The directory of a model is copied by hand, and a service created on it.
+fn copy_here(server: &Server, name: &str, model: &Model, directory: &Path) {
+    let repository = directory.join(name);
+    model.write(&repository);
+    put_service(server, name, &repository);
 }
 
 fn former_target(server: &Server) -> String {

@@ -1,0 +1,217 @@
+//! `dede push` and `dede pull`: services to and from OCI registries.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use dede_bundle::Directory;
+use dede_bundle::modelpack::Bundle;
+use dede_bundle::oci::Reference;
+use dede_bundle::store::BlobStore;
+use serde_json::{Map, Value};
+
+use super::peers::ConfigOption;
+use super::remote;
+use super::report::say;
+use crate::config::Configuration;
+use crate::peer::client::AgentOptions;
+use crate::peer::registry::{Credentials, Place, Registry, copy, read_small};
+use crate::peer::{Peer, PeerUrl};
+use crate::token::Token;
+
+/// The user that goes with a token where Basic wants one.
+const TOKEN_USER: &str = "dede";
+
+/// Who asks, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct RegistryOptions {
+    /// User at the registry. A registry that is a peer of the configuration gets that one's token.
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    user: Option<String>,
+
+    /// File with the user's password or token.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+
+    /// Certificates that vouch for the registry, instead of the well-known ones.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// Speak plain http to a registry on another machine; the password goes along.
+    #[arg(long)]
+    plain_http: bool,
+
+    #[command(flatten)]
+    config: ConfigOption,
+}
+
+/// What to push where.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct PushOptions {
+    /// Where to: registry.example:5000/models/iris:v3.
+    reference: String,
+
+    /// Service, or alias of one [default: the last part of the repository's name].
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+
+    /// Server that has it: a peer in the configuration, or a URL [default: the only peer there is].
+    #[arg(long, value_name = "PEER")]
+    on: Option<String>,
+
+    #[command(flatten)]
+    registry: RegistryOptions,
+}
+
+/// What to pull.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct PullOptions {
+    /// What: registry.example:5000/models/iris:v3, or …/iris@sha256:…
+    reference: String,
+
+    /// Directory for its files, new or empty [default: the last part of the repository's name].
+    directory: Option<PathBuf>,
+
+    #[command(flatten)]
+    registry: RegistryOptions,
+}
+
+/// `dede push`: the bundle of a service, and what its server says about it.
+///
+/// # Errors
+/// What went wrong, in words.
+pub(crate) fn push(options: &PushOptions) -> Result<(), String> {
+    let place = Place::parse(&options.reference, options.registry.plain_http)?;
+    let service = options.service.as_deref().unwrap_or(last_part(&place));
+    let name = service.parse().map_err(|error| format!("a service is pushed under its name, and {error}"))?;
+    let peer = remote::peer(options.on.as_deref(), &options.registry.config)?;
+    let source = Registry::connect(&peer.url, name, credentials(&peer)?.as_ref(), &agent_options(&peer), "pull")?;
+    let latest: Reference = "latest".parse().map_err(|error| format!("{error}"))?;
+    let target = options.registry.connect(&place, "pull,push")?;
+    let copied = copy(&source, &latest, &target, &place.reference)?;
+    say(&format!(
+        "{service} is {} at {}: {} of {} bytes sent, {} statements about it",
+        copied.digest, options.reference, copied.sent, copied.total, copied.referrers
+    ));
+    Ok(())
+}
+
+/// `dede pull`: a bundle into a directory that a service can be created on, and what to create it with beside it.
+///
+/// # Errors
+/// What went wrong, in words; the directory is only there when all is well.
+pub(crate) fn pull(options: &PullOptions) -> Result<(), String> {
+    let place = Place::parse(&options.reference, options.registry.plain_http)?;
+    let directory = options.directory.clone().unwrap_or_else(|| PathBuf::from(last_part(&place)));
+    check_unused(&directory)?;
+    let source = options.registry.connect(&place, "pull")?;
+    let found = source.manifest(&place.reference)?;
+    let (_, manifest) = found.ok_or_else(|| format!("there is no {}", options.reference))?;
+    let refused = |error| format!("{} is no service: {error}", options.reference);
+    let config = read_small(&source, &Bundle::config_of(&manifest).map_err(refused)?)?;
+    let bundle = Bundle::parse(&manifest, &config).map_err(refused)?;
+    let files = fetch(&source, &bundle, &directory)?;
+    let creation = beside(&directory, "put.json")?;
+    write_creation(&creation, &bundle, &files)?;
+    say(&format!("{} files of version {} are in {}", bundle.files().len(), bundle.version(), files.display()));
+    say(&format!("create a service: curl -X PUT http://localhost:8080/services/NAME -d @{}", creation.display()));
+    Ok(())
+}
+
+/// Brings all files to a place of their own, each checked; together they become `directory` at the end. What was interrupted is gone
+/// on with.
+fn fetch(source: &Registry, bundle: &Bundle, directory: &Path) -> Result<PathBuf, String> {
+    let partial = beside(directory, "partial")?;
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", partial.display());
+    let content = partial.join("content");
+    if content.exists() {
+        fs::remove_dir_all(&content).map_err(|error| failed(&error))?;
+    }
+    fs::create_dir_all(&content).map_err(|error| failed(&error))?;
+    let store = BlobStore::open(&partial.join("blobs")).map_err(|error| failed(&error))?;
+    let (lease, target) = (store.lease(), Directory::open(&content).map_err(|error| failed(&error))?);
+    for file in bundle.files() {
+        if store.size(&file.digest).map_err(|error| failed(&error))? != Some(file.size) {
+            let content = std::io::Read::take(source.blob(&file.digest)?, file.size);
+            store.put_reader(file.digest, content, &lease).map_err(|error| format!("{}: {error}", file.name))?;
+        }
+        store.place(&file.digest, &target, &file.name, file.role).map_err(|error| failed(&error))?;
+    }
+    drop((store, target));
+    // An empty directory may be there already.
+    let moved = fs::rename(&content, directory).and_then(|()| fs::remove_dir_all(&partial));
+    moved.and_then(|()| fs::canonicalize(directory)).map_err(|error| failed(&error))
+}
+
+/// The body of a PUT that creates the service on these files.
+fn write_creation(path: &Path, bundle: &Bundle, files: &Path) -> Result<(), String> {
+    let mut creation = bundle.service().clone();
+    let model = creation.entry("model").or_insert_with(|| Value::Object(Map::new()));
+    model["repository"] = files.to_str().ok_or("the directory's name is no UTF-8")?.into();
+    fs::write(path, format!("{:#}\n", Value::Object(creation))).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn check_unused(directory: &Path) -> Result<(), String> {
+    match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Ok(false) => Err(format!("{} is not empty", directory.display())),
+        Err(error) => Err(format!("{}: {error}", directory.display())),
+    }
+}
+
+/// A path beside a directory: its name with an ending.
+fn beside(directory: &Path, ending: &str) -> Result<PathBuf, String> {
+    let name = directory.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| format!("{}: a directory with a name expected", directory.display()))?;
+    Ok(directory.with_file_name(format!("{name}.{ending}")))
+}
+
+fn last_part(place: &Place) -> &str {
+    place.repository.as_str().rsplit('/').next().unwrap_or_default()
+}
+
+impl RegistryOptions {
+    /// The registry at a place: a peer of the configuration with what that one needs, or any other.
+    fn connect(&self, place: &Place, actions: &str) -> Result<Registry, String> {
+        let configuration = Configuration::load(self.config.config.as_deref())?;
+        let given = match (&self.user, &self.password_file) {
+            (Some(user), Some(file)) => Some(Credentials { user: user.clone(), password: Token::read(file)? }),
+            _ => None,
+        };
+        let peer = configuration.peers().find(|peer| is_at(peer, &place.registry) && given.is_none());
+        match peer {
+            Some(peer) => {
+                let credentials = credentials(peer)?;
+                let repository = place.repository.clone();
+                Registry::connect(&peer.url, repository, credentials.as_ref(), &agent_options(peer), actions)
+            }
+            None => {
+                let only_loopback = place.registry.is_plain() && !self.plain_http;
+                let options = AgentOptions { ca_file: self.ca_file.as_deref(), only_loopback };
+                Registry::connect(&place.registry, place.repository.clone(), given.as_ref(), &options, actions)
+            }
+        }
+    }
+}
+
+/// Whether a peer is the registry that a reference names: the same host and port.
+fn is_at(peer: &Peer, registry: &PeerUrl) -> bool {
+    peer.url.authority() == registry.authority()
+}
+
+fn credentials(peer: &Peer) -> Result<Option<Credentials>, String> {
+    let token = peer.token_file.as_deref().map(Token::read).transpose()?;
+    if token.is_some() && peer.url.is_plain() && !peer.plain_http && !peer.url.is_loopback() {
+        return Err(format!(
+            "{}: the token is not sent over plain http: use https, or set plain_http = true",
+            peer.name
+        ));
+    }
+    Ok(token.map(|password| Credentials { user: TOKEN_USER.to_owned(), password }))
+}
+
+fn agent_options(peer: &Peer) -> AgentOptions<'_> {
+    let only_loopback = peer.url.is_plain() && !peer.plain_http && peer.token_file.is_some();
+    AgentOptions { ca_file: peer.ca_file.as_deref(), only_loopback }
+}

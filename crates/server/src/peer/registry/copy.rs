@@ -1,0 +1,115 @@
+//! An artifact from one registry to another: blobs first, then the manifest, then what says something about it.
+
+use std::io::Read as _;
+
+use dede_bundle::Digest;
+use dede_bundle::oci::{Descriptor, ImageIndex, ImageManifest, MANIFEST_LIMIT, Manifest, MediaType, Reference};
+
+use super::Registry;
+
+/// What was copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Copied {
+    /// The artifact's manifest.
+    pub(crate) digest: Digest,
+    /// Bytes that were sent; what was there is not sent again.
+    pub(crate) sent: u64,
+    /// Bytes of its blobs.
+    pub(crate) total: u64,
+    /// Statements about it that went along.
+    pub(crate) referrers: usize,
+}
+
+/// Copies the artifact under `from` to the name `to`, with its referrers.
+///
+/// # Errors
+/// A sentence.
+pub(crate) fn copy(source: &Registry, from: &Reference, target: &Registry, to: &Reference) -> Result<Copied, String> {
+    let found = source.manifest(from)?;
+    let (media_type, bytes) = found.ok_or_else(|| format!("there is no {from} of {}", source.repository))?;
+    let digest = Digest::of(&bytes);
+    let (sent, total) = copy_blobs(source, target, &image(&media_type, &bytes)?)?;
+    target.push_manifest(to, &media_type, &bytes)?;
+    let listed = source.referrers(&digest)?;
+    for entry in &listed {
+        copy_referrer(source, target, entry)?;
+    }
+    Ok(Copied { digest, sent, total, referrers: listed.len() })
+}
+
+fn copy_blobs(source: &Registry, target: &Registry, manifest: &ImageManifest) -> Result<(u64, u64), String> {
+    let (mut sent, mut total) = (0, 0u64);
+    for blob in std::iter::once(&manifest.config).chain(&manifest.layers) {
+        total = total.saturating_add(blob.size);
+        if target.has_blob(&blob.digest)? {
+            continue;
+        }
+        let mut content = source.blob(&blob.digest)?;
+        target.push_blob(&blob.digest, blob.size, &mut content)?;
+        sent += blob.size;
+    }
+    Ok((sent, total))
+}
+
+fn copy_referrer(source: &Registry, target: &Registry, entry: &Descriptor) -> Result<(), String> {
+    let reference = Reference::Digest(entry.digest);
+    let Some((media_type, bytes)) = source.manifest(&reference)? else { return Ok(()) };
+    let manifest = image(&media_type, &bytes)?;
+    copy_blobs(source, target, &manifest)?;
+    let is_listed = target.push_manifest(&reference, &media_type, &bytes)?;
+    match &manifest.subject {
+        Some(subject) if !is_listed => list_by_tag(target, &subject.digest, &media_type, &bytes, &manifest),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The specification's way for registries without the referrers API: an index under a tag made of the subject's digest.
+fn list_by_tag(
+    target: &Registry,
+    subject: &Digest,
+    media_type: &MediaType,
+    bytes: &[u8],
+    manifest: &ImageManifest,
+) -> Result<(), String> {
+    let tag = Reference::Tag(format!("sha256-{}", subject.hex()).parse().map_err(|error| format!("{error}"))?);
+    let mut index = match target.manifest(&tag)? {
+        None => ImageIndex::new(Vec::new()),
+        Some((media_type, bytes)) => match Manifest::parse(Some(&media_type), &bytes) {
+            Ok((_, Manifest::Index(index))) => *index,
+            Ok((_, Manifest::Image(_))) | Err(_) => {
+                return Err(target.failed(&format!("tag {tag} is no list of referrers; the statement is not listed")));
+            }
+        },
+    };
+    let mut entry = Descriptor::of(media_type.clone(), bytes);
+    if index.manifests.iter().any(|known| known.digest == entry.digest) {
+        return Ok(());
+    }
+    entry.artifact_type = manifest.artifact_type.clone().or_else(|| Some(manifest.config.media_type.clone()));
+    entry.annotations = manifest.annotations.clone();
+    index.manifests.push(entry);
+    let bytes = serde_json::to_vec(&index).map_err(|error| error.to_string())?;
+    let kind = MediaType::IMAGE_INDEX.parse().map_err(|error| format!("{error}"))?;
+    target.push_manifest(&tag, &kind, &bytes).map(drop)
+}
+
+fn image(media_type: &MediaType, bytes: &[u8]) -> Result<ImageManifest, String> {
+    match Manifest::parse(Some(media_type), bytes).map_err(|error| error.to_string())? {
+        (_, Manifest::Image(image)) => Ok(*image),
+        (_, Manifest::Index(_)) => Err("an artifact expected, found a list of several".to_owned()),
+    }
+}
+
+/// A blob that is no larger than a manifest may be, checked.
+///
+/// # Errors
+/// A sentence.
+pub(crate) fn read_small(registry: &Registry, digest: &Digest) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let content = registry.blob(digest)?;
+    content.take(MANIFEST_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if Digest::of(&bytes) != *digest {
+        return Err(registry.failed(&format!("blob {digest} is something else there, or above {MANIFEST_LIMIT} bytes")));
+    }
+    Ok(bytes)
+}
