@@ -21,3 +21,7 @@ bench-peers *arguments:
 # Random crashes of moves: how many schedules, and the first seed. One that fails is printed with its seed.
 soak schedules="1000" seed="1":
     DEDE_CRASH_SCHEDULES={{schedules}} DEDE_CRASH_SEED={{seed}} cargo test -p dede --features failpoints --test it crash::schedules -- --nocapture
+
+# What clients notice of moves, transfer, deduplication, the switch.
+bench-move *arguments:
+    python3 benches/move.py {{arguments}}

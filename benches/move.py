@@ -41,15 +41,18 @@ class Pair:
         (self.folder / "dede/dede.toml").write_text(f'[peers.dev]\nurl = "http://127.0.0.1:{self.dev.port}"\n')
         self.prod = bench.Server(bench.TARGET / "dede", engine, self.folder)
 
-    def move(self, service, **members):
-        """Moves to the end; what it came to."""
+    def move(self, service, until="done", **members):
+        """Moves to the end, or until it is in this phase, and aborts it there; what it came to."""
         begun = self.prod.call("POST", "/moves", {"service": service, "source": "dev", "auto": True, **members})
+        path = f"/moves/{begun['body']['id']}"
         while True:
-            info = get(self.prod, f"/moves/{begun['body']['id']}")["body"]
-            if info["phase"] in ("done", "aborted", "rolled_back"):
-                if info["phase"] != "done":
-                    raise SystemExit(f"the move of {service} ended {info['phase']}: {info.get('error')}")
+            info = get(self.prod, path)["body"]
+            if info["phase"] == until:
+                if until != "done":
+                    self.prod.call("POST", f"{path}/abort", {})
                 return info["report"]
+            if info["phase"] in ("done", "aborted", "rolled_back"):
+                raise SystemExit(f"the move of {service} ended {info['phase']}: {info.get('error')}")
             time.sleep(0.02)
 
     def stop(self):
@@ -141,6 +144,13 @@ def progress(text):
     print(f"{time.strftime('%T')} {text}", file=sys.stderr, flush=True)
 
 
+def others():
+    """Cores that somebody else keeps busy, while nothing of ours runs."""
+    before, start = bench.peers.machine_busy()[0], time.monotonic()
+    time.sleep(1)
+    return (bench.peers.machine_busy()[0] - before) / (time.monotonic() - start)
+
+
 # ---- the parts ----
 def latency(folder, arguments):
     """A large network is brought while clients ask for a small one, which is then moved onto; by phase, against before and after."""
@@ -208,7 +218,7 @@ def transfer(folder, arguments):
         pair = Pair(folder, arguments.engine)
         create_images(pair.dev, "large", network)
         subprocess.run(["sync"], check=True)
-        report = pair.move("large")
+        report = pair.move("large", until="loading")
         phases = {phase["phase"]: phase["took_ms"] / 1000 for phase in report["phases"]}
         size = report["sent_bytes"] / 1e6
         ratios.append(by_hand / phases["copying"])
@@ -327,7 +337,7 @@ def main():
         subprocess.run(["cargo", "build", "--release", "-q", "-p", "dede"], cwd=ROOT, check=True)
     with tempfile.TemporaryDirectory(prefix="dede-bench-") as name:
         for part in arguments.parts:
-            print(f"### {part}\n")
+            print(f"### {part}\n\nOther work on the machine before it: {others():.2f} of {os.cpu_count()} cores.\n")
             folder = pathlib.Path(name) / part
             folder.mkdir()
             PARTS[part](folder, arguments)
