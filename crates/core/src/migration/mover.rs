@@ -322,19 +322,25 @@ impl Mover<'_> {
         shadowing.copy_to(former)?;
         self.this.show("learns what the former service differs from itself by", None);
         let deadline = Instant::now() + LEARNING;
-        self.this.wait_until(Some(deadline), || shadowing.knows_noise() || self.this.undoing().is_some());
+        let decided = || self.this.is_promoted() || self.this.undoing().is_some();
+        self.this.wait_until(Some(deadline), || shadowing.knows_noise() || decided());
         self.check_abort()
     }
 
+    /// The verdict on live requests; none when the time runs out, or when somebody promotes the new service: a person's decision is
+    /// looked at first, so that no verdict of the same moment overrides it.
     fn compare_live(&self, shadowing: &Shadowing<'_>, patience: Duration) -> Result<Outcome> {
         let deadline = Instant::now() + patience;
         loop {
+            self.check_abort()?;
+            if self.this.is_promoted() {
+                return Ok(Outcome::Undecided);
+            }
             let outcome = shadowing.outcome();
             let done = shadowing.requests();
             let progress = MoveProgress { done, total: shadowing.wanted(), unit: "requests".into() };
             self.this.show("compares live answers", Some(progress));
-            self.check_abort()?;
-            if outcome != Outcome::Undecided || Instant::now() >= deadline || self.this.is_promoted() {
+            if outcome != Outcome::Undecided || Instant::now() >= deadline {
                 return Ok(outcome);
             }
             let step = deadline.min(Instant::now() + SHOWN_EVERY);
