@@ -125,6 +125,11 @@ impl Alias {
         &self.history.last().expect("the history of an alias is never empty").target
     }
 
+    /// Who answers a part of the requests now: what is recorded, or what a move tries.
+    pub fn present_canary(&self) -> Option<Share> {
+        self.traffic.lent_canary().or(self.canary)
+    }
+
     /// What became of the copies for its shadows, since the server started.
     pub fn shadow_counts(&self) -> ShadowCounts {
         self.traffic.ledger.counts()
@@ -140,7 +145,7 @@ impl Alias {
         let is = |share: &Option<Share>| share.is_some_and(|share| share.service == id);
         if self.target().service() == Some(id) {
             Some("target")
-        } else if is(&self.canary) {
+        } else if is(&self.present_canary()) {
             Some("canary")
         } else {
             is(&self.shadow).then_some("shadow")

@@ -92,6 +92,22 @@ impl Catalogue {
         Ok(())
     }
 
+    /// Has a service answer a part of the requests of an alias for a while, in the place of the recorded canary; `None` ends it. It is
+    /// not recorded, changes no generation, and ends with the process.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] for a service that is gone.
+    pub fn lend_canary(&self, name: &str, canary: Option<Share>) -> Result<()> {
+        let name = ServiceName::parse(name)?;
+        self.owner.change(move |snapshot| {
+            let alias = snapshot.alias(&name).ok_or_else(|| Error::AliasNotFound(name.to_string()))?;
+            canary.map_or(Ok(()), |share| snapshot.check_pointable(share.service))?;
+            alias.traffic.lend_canary(canary);
+            Ok(snapshot.clone())
+        })?;
+        Ok(())
+    }
+
     /// Points an alias to what it pointed to before, without canary and shadow.
     ///
     /// # Errors

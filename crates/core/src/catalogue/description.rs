@@ -23,7 +23,7 @@ impl Snapshot {
             peer,
             digest: serving.and_then(|serving| serving.digest).map(|digest| digest.to_string()),
             generation: alias.generation,
-            canary: alias.canary.map(|share| self.share(share)),
+            canary: alias.present_canary().map(|share| self.share(share)),
             shadow: alias.shadow.map(|share| self.shadow(alias, share)),
             history: alias.history.iter().map(|step| self.step(step)).collect(),
         })

@@ -102,7 +102,7 @@ impl Snapshot {
 
     /// The canary, when it is its turn. One that came back from a restart without a model gets none.
     fn canary_of(&self, alias: &Alias) -> Option<(ServiceName, Arc<Service>)> {
-        let canary = alias.canary?;
+        let canary = alias.present_canary()?;
         let name = self.names.get(&canary.service)?;
         let service = self.services.get(name)?;
         let can_answer = service.serving().is_ok_and(|serving| serving.model.is_some());

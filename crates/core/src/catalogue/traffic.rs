@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
+use super::alias::Share;
 use crate::percent::Percent;
 use crate::service::Service;
 use crate::shadow::{Ledger, Shadow, ShadowLimits};
@@ -22,6 +23,8 @@ pub(super) struct Traffic {
     running: ArcSwapOption<Shadow>,
     /// Who shadows instead of what is recorded, while a move compares.
     lent: ArcSwapOption<Service>,
+    /// Who answers a part of the requests instead of what is recorded, while a move tries it.
+    lent_canary: ArcSwapOption<Share>,
 }
 
 impl Traffic {
@@ -51,6 +54,16 @@ impl Traffic {
     /// Has this service shadow for a while, without a record, or what is recorded again; [`Self::run`] has to follow.
     pub(super) fn lend(&self, service: Option<Arc<Service>>) {
         self.lent.store(service);
+    }
+
+    /// Has this service answer a part of the requests for a while, without a record, or what is recorded again.
+    pub(super) fn lend_canary(&self, share: Option<Share>) {
+        self.lent_canary.store(share.map(Arc::new));
+    }
+
+    /// The canary that is lent.
+    pub(super) fn lent_canary(&self) -> Option<Share> {
+        self.lent_canary.load().as_deref().copied()
     }
 
     /// The former one ends here, not where the last request lets go of it.

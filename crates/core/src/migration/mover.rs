@@ -304,7 +304,7 @@ impl Mover<'_> {
         let snapshot = self.surroundings.catalogue.snapshot();
         if self.this.record().effects.before.is_none() {
             let before = match snapshot.alias(alias) {
-                Some(known) => Before::Alias { service: former.id, canary: known.canary },
+                Some(_) => Before::Alias { service: former.id },
                 None => Before::Service(former.id),
             };
             self.this.note(|record| record.effects.before = Some(before))?;
@@ -424,7 +424,7 @@ impl Mover<'_> {
     fn replaced(&self) -> Option<Arc<Service>> {
         let id = match self.this.record().effects.before? {
             Before::Free => return None,
-            Before::Service(id) | Before::Alias { service: id, .. } => id,
+            Before::Service(id) | Before::Alias { service: id } => id,
         };
         self.surroundings.catalogue.snapshot().services().find(|service| service.id == id).cloned()
     }

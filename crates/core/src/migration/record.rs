@@ -12,7 +12,6 @@ use dede_api::moves::{MovePhase, MovePlan, MoveReport, MoveRequest};
 use dede_bundle::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::Share;
 use crate::error::{Error, Result};
 use crate::files::{read_text, sync_directory, write_atomically};
 use crate::name::ServiceName;
@@ -100,12 +99,10 @@ pub(super) enum Before {
     Free,
     /// A service of that name, which the alias takes over.
     Service(ServiceId),
-    /// An alias, where it pointed, and who answered a part of its requests.
+    /// An alias, and where it pointed.
     Alias {
         /// Where it pointed.
         service: ServiceId,
-        /// Who answered a part of them.
-        canary: Option<Share>,
     },
 }
 

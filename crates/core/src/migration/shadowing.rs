@@ -101,11 +101,11 @@ impl<'a> Shadowing<'a> {
     /// The new service answers a share of the requests.
     ///
     /// # Errors
-    /// [`Error::AliasConflict`] when the alias changed meanwhile.
+    /// [`Error::AliasNotFound`].
     pub(super) fn set_canary(&self, percent: u8) -> Result<()> {
         let percent = Percent::new(percent).map_err(Error::Malformed)?;
         let share = Share { service: self.new.id, percent };
-        self.surroundings.catalogue.set_canary(self.alias.as_str(), Some(share), None).map(drop)
+        self.surroundings.catalogue.lend_canary(self.alias.as_str(), Some(share))
     }
 
     /// What is known now.
@@ -159,15 +159,14 @@ impl<'a> Shadowing<'a> {
 impl Drop for Shadowing<'_> {
     fn drop(&mut self) {
         let catalogue = &self.surroundings.catalogue;
-        let snapshot = catalogue.snapshot();
-        let Some(alias) = snapshot.alias(&self.alias) else { return };
-        let cleared = catalogue.observe_shadow(self.alias.as_str(), None).and_then(|()| {
-            catalogue.lend_shadow(self.alias.as_str(), None)?;
-            if alias.canary.is_some_and(|canary| canary.service == self.new.id) {
-                catalogue.set_canary(self.alias.as_str(), None, None)?;
-            }
-            Ok(())
-        });
+        if catalogue.snapshot().alias(&self.alias).is_none() {
+            return;
+        }
+        let alias = self.alias.as_str();
+        let cleared = catalogue
+            .observe_shadow(alias, None)
+            .and_then(|()| catalogue.lend_shadow(alias, None))
+            .and_then(|()| catalogue.lend_canary(alias, None));
         if let Err(error) = cleared {
             tracing::warn!(alias = %self.alias, %error, "shadow or canary of a move not taken away");
         }

@@ -81,7 +81,7 @@ fn point_back(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
     }
 }
 
-/// Gives the name back to a plain service, or a part of the requests to whoever had it.
+/// Gives the name back to a plain service. What an alias was lent is gone already, and recorded nowhere.
 fn let_go(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
     let Some(alias) = &record.request.alias else { return Ok(()) };
     let name = ServiceName::parse(alias)?;
@@ -91,9 +91,6 @@ fn let_go(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
     match &record.effects.before {
         Some(Before::Service(service)) if points_to(service) => {
             catalogue.give_name_back(alias, Some(Expected::Service(*service)))
-        }
-        Some(Before::Alias { service, canary }) if points_to(service) && known.canary != *canary => {
-            catalogue.set_canary(alias, *canary, None).map(drop)
         }
         Some(Before::Service(_) | Before::Alias { .. } | Before::Free) | None => Ok(()),
     }

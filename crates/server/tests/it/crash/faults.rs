@@ -121,6 +121,29 @@ fn resuming_twice_runs_it_once() {
     world.check_end(None);
 }
 
+/// Shares of the traffic are lent, so that the alias has its former generation again.
+#[test]
+fn a_canary_ends_with_the_process_and_leaves_no_trace() {
+    let mut world = World::new(Kind::Alias, Size::Small);
+    world.allow_either();
+    let command = world.start_move(&["--auto", "--canary", "50"], None);
+    eventually("the new service answers some requests", || {
+        world.info().is_some_and(|info| info["activity"].as_str().unwrap().starts_with("answers 50 %"))
+    });
+    assert_eq!(
+        call(&world.target, "GET", "/aliases/service1", &Value::Null).1["body"]["canary"]["service"],
+        "service2"
+    );
+    world.clients.wait_for(20);
+    world.kill_target();
+    drop(command);
+    world.restart_target();
+    world.clients.wait_for(20);
+    assert!(world.cli(&["abort", "m1", "--on", "prod"], None).wait("it is aborted").success());
+    assert_eq!(world.phase(), "aborted");
+    world.check_end(None);
+}
+
 #[test]
 fn a_command_aborts_a_move_that_waits() {
     let world = World::new(Kind::Service, Size::Small);
