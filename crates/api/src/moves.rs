@@ -54,6 +54,13 @@ pub struct MoveRequest {
     /// stays until somebody deletes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_for_s: Option<u64>,
+    /// The former service leaves memory before the new one is loaded, for two that do not fit beside each other: requests wait
+    /// meanwhile, and nothing is compared on live ones.
+    #[serde(default)]
+    pub replace_first: bool,
+    /// Longest time that requests wait while the network is exchanged, seconds; beyond it they are refused.
+    #[serde(default = "hold_for_s")]
+    pub hold_for_s: u64,
     /// Digest of the plan that is carried out; refused when the world changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
@@ -72,6 +79,10 @@ fn watch_for_s() -> u64 {
 
 fn drain_for_s() -> u64 {
     30
+}
+
+fn hold_for_s() -> u64 {
+    10
 }
 
 /// One golden input: a predict's body without its service, and the answer's `predictions`.
@@ -173,8 +184,11 @@ pub struct MovePlan {
     pub disk_free_bytes: u64,
     /// Free memory of the target, bytes; 0 when unknown.
     pub memory_free_bytes: u64,
-    /// What both networks loaded at once are estimated to need, bytes.
+    /// What the new network is estimated to need, bytes: beside the former one, or beyond its place with `replace_first`.
     pub memory_needed_bytes: u64,
+    /// How long requests are expected to wait while the network is exchanged, milliseconds; only with `replace_first`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause_ms: Option<u64>,
     /// Differences of engines, processors and versions that may change the last bits of answers.
     pub differences: Vec<String>,
     /// What a person should know; nothing here stops the move.
@@ -279,6 +293,9 @@ pub struct MoveReport {
     /// Generation of the alias that the switch began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
+    /// What clients noticed where the former network left memory first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<ExchangeReport>,
     /// Requests that were cut at the end of the drain.
     #[serde(default)]
     pub cut_requests: u64,
@@ -288,6 +305,17 @@ pub struct MoveReport {
     /// Path of the certificate: `/moves/{id}/certificate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
+}
+
+/// What clients noticed of a network that was exchanged in its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExchangeReport {
+    /// From the first request that had to wait to the moment that all went on, milliseconds.
+    pub pause_ms: f64,
+    /// Requests that waited.
+    pub held_requests: u64,
+    /// Requests that were refused with 503: they came too late, waited too long, or too many waited.
+    pub failed_requests: u64,
 }
 
 /// The former service after a move.

@@ -1,14 +1,22 @@
-//! The bounded queue of a service: how many requests may wait and run at once.
+//! The bounded queue of a service: how many requests may wait and run at once, and whether any may begin now.
 //!
-//! Nothing waits here: a request is admitted or refused at once, and the permit counts it until it is answered.
+//! Nothing waits here: a request is admitted or refused at once, and the permit counts it until it is answered. While the network is
+//! exchanged none is admitted; those that come are shown the [`Hold`] to wait at.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use event_listener::{Event, Listener as _};
 
 use crate::error::{Error, Result};
+use crate::hold::{Hold, HoldCounts};
 
 /// Requests inside all services of this process: what they share is its cores.
 static EVERYWHERE: AtomicUsize = AtomicUsize::new(0);
+
+/// Set in the count while no request may begin: one word, so that no request slips in between a look at the one and at the other.
+const HELD: usize = 1 << (usize::BITS - 1);
 
 /// Requests that wait or run now, of all services of this process.
 pub fn inside_everywhere() -> usize {
@@ -18,54 +26,127 @@ pub fn inside_everywhere() -> usize {
 /// Cheap to clone; all clones count together.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    inside: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
     limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Requests inside, and [`HELD`].
+    inside: AtomicUsize,
+    hold: Mutex<Option<Arc<Hold>>>,
+    emptied: Event,
 }
 
 /// One admitted request; leaving is dropping.
 #[derive(Debug)]
-pub struct Permit(Arc<AtomicUsize>);
+pub struct Permit(Arc<Shared>);
+
+/// Why a request was not admitted.
+#[derive(Debug)]
+pub enum Refused {
+    /// As many as may be are inside: [`Error::Overloaded`].
+    Full(Error),
+    /// Not now; it may wait there, and is addressed again afterwards.
+    Held(Arc<Hold>),
+}
 
 impl Admission {
     /// At most `limit` requests at once.
     pub fn new(limit: usize) -> Self {
-        Self { inside: Arc::default(), limit }
+        Self { shared: Arc::default(), limit: limit.min(HELD - 1) }
     }
 
     /// Lets one request in.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] when `limit` requests are inside.
-    pub fn admit(&self) -> Result<Permit> {
-        let admitted = self
-            .inside
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |inside| (inside < self.limit).then_some(inside + 1));
-        match admitted {
-            Ok(_) => {
-                EVERYWHERE.fetch_add(1, Ordering::Relaxed);
-                Ok(Permit(Arc::clone(&self.inside)))
-            }
-            Err(_) => {
-                Err(Error::Overloaded(format!("{} requests are waiting, the most this service takes", self.limit)))
+    /// [`Refused`].
+    pub fn admit(&self) -> Result<Permit, Refused> {
+        let more = |inside: usize| (inside < self.limit).then_some(inside + 1);
+        loop {
+            match self.shared.inside.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
+                Ok(_) => {
+                    EVERYWHERE.fetch_add(1, Ordering::Relaxed);
+                    return Ok(Permit(Arc::clone(&self.shared)));
+                }
+                Err(inside) if inside & HELD == 0 => {
+                    let text = format!("{} requests are waiting, the most this service takes", self.limit);
+                    return Err(Refused::Full(Error::Overloaded(text)));
+                }
+                Err(_) => {
+                    if let Some(hold) = &*self.shared.hold() {
+                        return Err(Refused::Held(Arc::clone(hold)));
+                    }
+                    // It ended this very moment.
+                }
             }
         }
     }
 
     /// Requests inside now.
     pub fn inside(&self) -> usize {
-        self.inside.load(Ordering::Acquire)
+        self.shared.inside.load(Ordering::Acquire) & !HELD
+    }
+
+    /// Lets nobody in; as many as may be inside may wait until then.
+    ///
+    /// # Errors
+    /// [`Error::MoveConflict`] when they wait already.
+    pub fn hold(&self, until: Instant) -> Result<Arc<Hold>> {
+        let mut hold = self.shared.hold();
+        if hold.is_some() {
+            return Err(Error::MoveConflict("the network of this service is being exchanged already".into()));
+        }
+        let begun = Hold::new(self.limit, until);
+        *hold = Some(Arc::clone(&begun));
+        self.shared.inside.fetch_or(HELD, Ordering::AcqRel);
+        Ok(begun)
+    }
+
+    /// Lets requests in again, those that waited too; what became of them, if there was a hold.
+    pub fn release(&self) -> Option<HoldCounts> {
+        let hold = {
+            let mut hold = self.shared.hold();
+            self.shared.inside.fetch_and(!HELD, Ordering::AcqRel);
+            hold.take()?
+        };
+        hold.end();
+        Some(hold.counts())
+    }
+
+    /// Waits until a held service has answered everybody who is inside; false when that takes longer.
+    pub fn wait_until_empty(&self, deadline: Instant) -> bool {
+        loop {
+            let listener = self.shared.emptied.listen();
+            if self.inside() == 0 {
+                return true;
+            }
+            if listener.wait_deadline(deadline).is_none() {
+                return self.inside() == 0;
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn hold(&self) -> MutexGuard<'_, Option<Arc<Hold>>> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        if self.0.inside.fetch_sub(1, Ordering::AcqRel) == HELD | 1 {
+            self.0.emptied.notify(usize::MAX);
+        }
         EVERYWHERE.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -73,9 +154,30 @@ mod tests {
         let admission = Admission::new(2);
         let first = admission.admit().unwrap();
         let _second = admission.admit().unwrap();
-        assert!(matches!(admission.admit(), Err(Error::Overloaded(_))));
+        assert!(matches!(admission.admit(), Err(Refused::Full(Error::Overloaded(_)))));
         drop(first);
         assert_eq!(admission.inside(), 1);
+        assert!(admission.admit().is_ok());
+    }
+
+    #[test]
+    fn nobody_begins_while_it_is_held_and_the_last_one_out_is_noticed() {
+        let admission = Admission::new(2);
+        let inside = admission.admit().unwrap();
+        let later = Instant::now() + Duration::from_secs(60);
+        admission.hold(later).unwrap();
+        assert!(admission.hold(later).is_err(), "one at a time");
+        assert_eq!(admission.inside(), 1);
+        assert!(!admission.wait_until_empty(Instant::now()));
+        let Err(Refused::Held(hold)) = admission.admit() else { panic!("admitted") };
+        let _waiting = hold.wait().unwrap();
+        std::thread::scope(|scope| {
+            let emptied = scope.spawn(|| admission.wait_until_empty(later));
+            drop(inside);
+            assert!(emptied.join().unwrap());
+        });
+        assert_eq!(admission.release(), Some(HoldCounts { held: 1, refused: 0 }));
+        assert_eq!(admission.release(), None);
         assert!(admission.admit().is_ok());
     }
 }

@@ -103,6 +103,9 @@ pub enum Error {
     /// The queue of a service, or of the server, is full.
     #[error("{0}")]
     Overloaded(String),
+    /// A service whose network is not in memory, because another took its place there.
+    #[error("service {0} is not loaded: another took its place in memory; rolling back its alias loads it again")]
+    NotLoaded(String),
     /// The request's client left, or the server is stopping.
     #[error("cancelled: {0}")]
     Cancelled(String),

@@ -15,6 +15,7 @@ pub mod data;
 pub mod environment;
 pub mod error;
 pub mod files;
+pub mod hold;
 pub mod job;
 pub mod labels;
 pub mod measure;

@@ -7,9 +7,10 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::ChunkHash;
+use super::hashing::SideHasher;
 use super::list::Chunk;
 use super::plan::{Origin, Plan};
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 
 /// How often a range is fetched before it is given up.
 const ATTEMPTS: usize = 3;
@@ -83,7 +84,7 @@ pub fn assemble<R: Read>(
         target,
         present: target.metadata()?.len(),
         hashed: 0,
-        hasher: Hasher::new(),
+        hasher: SideHasher::start()?,
         missing: Vec::new(),
         buffer: Vec::new(),
         report: Report { size: plan.list().size(), ..Report::default() },
@@ -103,7 +104,7 @@ struct Assembly<'a, L, F, W> {
     present: u64,
     /// Chunks that `hasher` has taken: the sha256 is made in passing as long as chunks come in order.
     hashed: usize,
-    hasher: Hasher,
+    hasher: SideHasher,
     /// Chunks that are not there yet, in order.
     missing: Vec<usize>,
     buffer: Vec<u8>,
@@ -156,9 +157,9 @@ where
             let chunk = self.chunk(index);
             self.buffer.resize(chunk.length as usize, 0);
             self.target.read_exact_at(&mut self.buffer, chunk.offset)?;
-            self.hasher.update(&self.buffer);
+            self.hasher.take(&mut self.buffer)?;
         }
-        let (expected, found) = (self.plan.list().digest(), self.hasher.digest());
+        let (expected, found) = (self.plan.list().digest(), self.hasher.digest()?);
         if found == expected { Ok(self.report) } else { Err(AssemblyError::Digest { expected, found }) }
     }
 
@@ -235,7 +236,7 @@ where
     /// Takes the verified chunk that is in the buffer and in the target.
     fn accept(&mut self, index: usize) -> Result<(), AssemblyError> {
         if index == self.hashed {
-            self.hasher.update(&self.buffer);
+            self.hasher.take(&mut self.buffer)?;
             self.hashed += 1;
         }
         let range = self.chunk(index).range();

@@ -3,6 +3,7 @@
 //! byte ranges and hashes, not how ranges are fetched.
 
 mod assembly;
+mod hashing;
 mod list;
 mod plan;
 #[cfg(test)]

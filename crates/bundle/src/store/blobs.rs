@@ -68,7 +68,9 @@ impl Blobs {
         let mut draft = self.draft(expected)?;
         let mut hasher = Hasher::new();
         copy(reader, &mut draft.file, &mut hasher, &format!("write blob {expected}"))?;
-        self.finish(draft, hasher)
+        self.finish(draft, hasher)?;
+        lease.note_verified(expected);
+        Ok(())
     }
 
     /// Writes a blob from a file of its content, sharing its extents where the file system can.

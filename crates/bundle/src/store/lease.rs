@@ -22,7 +22,7 @@ struct State {
 
 impl Holds {
     pub(super) fn lease(self: &Arc<Self>) -> Lease {
-        Lease { holds: Arc::clone(self), digests: Mutex::default() }
+        Lease { holds: Arc::clone(self), digests: Mutex::default(), verified: Mutex::default() }
     }
 
     /// Begins a collection; only one runs at a time.
@@ -52,6 +52,8 @@ impl Holds {
 pub struct Lease {
     holds: Arc<Holds>,
     digests: Mutex<HashSet<Digest>>,
+    /// Those whose content was hashed on its way into the store under this very lease.
+    verified: Mutex<HashSet<Digest>>,
 }
 
 impl Lease {
@@ -69,6 +71,17 @@ impl Lease {
     /// Adds several.
     pub fn hold_all(&self, digests: impl IntoIterator<Item = Digest>) {
         digests.into_iter().for_each(|digest| self.hold(digest));
+    }
+}
+
+impl Lease {
+    pub(super) fn note_verified(&self, digest: Digest) {
+        lock(&self.verified).insert(digest);
+    }
+
+    /// Whether whoever holds this has just brought it, so that it need not be read once more.
+    pub(super) fn has_verified(&self, digest: &Digest) -> bool {
+        lock(&self.verified).contains(digest)
     }
 }
 

@@ -57,7 +57,11 @@ impl BlobStore {
         let file = opened.map_err(StoreError::io(format!("open the partial file of {digest}")))?;
         let local = |source: &Digest| File::open(self.blobs.path(source));
         match assemble(plan, &file, local, fetch, watch) {
-            Ok(report) => self.blobs.adopt(digest, &file, &path).map(|()| report),
+            Ok(report) => {
+                self.blobs.adopt(digest, &file, &path)?;
+                lease.note_verified(digest);
+                Ok(report)
+            }
             Err(error) => {
                 if matches!(error, AssemblyError::Digest { .. }) {
                     remove(&path).map_err(StoreError::io(format!("remove the partial file of {digest}")))?;

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
-use super::BlobStore;
 use super::blobs::copy;
 use super::error::{Result, StoreError};
+use super::{BlobStore, Lease};
 use crate::digest::{Digest, Hasher};
 use crate::directory::{Directory, DirectoryError};
 use crate::draft::Draft;
@@ -31,13 +31,19 @@ pub enum Placed {
 
 impl BlobStore {
     /// Places a blob in a directory, replacing what is there; done again, it changes nothing. Weights may share the blob's content,
-    /// other files are the service's own.
+    /// other files are the service's own. What the lease has not brought itself is verified.
     ///
     /// # Errors
     /// [`StoreError::UnknownBlob`]; [`StoreError::Corrupt`], after which the blob has to be put again; [`StoreError::Directory`] where
     /// the target is reached through a link.
-    pub fn place(&self, digest: &Digest, directory: &Directory, name: &FileName, role: Role) -> Result<Placed> {
-        let lease = self.lease();
+    pub fn place(
+        &self,
+        digest: &Digest,
+        directory: &Directory,
+        name: &FileName,
+        role: Role,
+        lease: &Lease,
+    ) -> Result<Placed> {
         lease.hold(*digest);
         let blob = self.read(digest)?;
         let metadata = blob.metadata().map_err(StoreError::io(format!("look at blob {digest}")))?;
@@ -46,7 +52,7 @@ impl BlobStore {
         let placed = if shared && is_same_file(directory, name, &metadata) {
             self.verify(*digest, &blob).map(|()| Placed::Linked)
         } else if shared {
-            self.share(&blob, &target)
+            self.share(&blob, &target, lease)
         } else {
             self.copy(&blob, &target, if role == Role::Weight { 0o444 } else { 0o644 })
         };
@@ -66,11 +72,14 @@ impl BlobStore {
         Ok(StoreError::Corrupt(digest))
     }
 
-    fn share(&self, blob: &File, target: &Target<'_>) -> Result<Placed> {
+    fn share(&self, blob: &File, target: &Target<'_>, lease: &Lease) -> Result<Placed> {
+        let is_verified = lease.has_verified(&target.digest);
         let draft = target.draft();
         let file = draft.create(0o444).map_err(StoreError::system(target.context()))?;
         if rustix::fs::ioctl_ficlone(&file, blob).is_ok() {
-            self.verify(target.digest, &file)?;
+            if !is_verified {
+                self.verify(target.digest, &file)?;
+            }
             return target.publish(draft, Some(&file)).map(|()| Placed::Reflinked);
         }
         drop((draft, file));
@@ -78,7 +87,9 @@ impl BlobStore {
         if !self.blobs.link(&target.digest, &draft)? {
             return self.copy(blob, target, 0o444);
         }
-        self.verify(target.digest, &draft.open().map_err(StoreError::system(target.context()))?)?;
+        if !is_verified {
+            self.verify(target.digest, &draft.open().map_err(StoreError::system(target.context()))?)?;
+        }
         target.publish(draft, None).map(|()| Placed::Linked)
     }
 

@@ -42,7 +42,9 @@ impl Catalogue {
     /// service and `takeover` was not asked for.
     pub fn switch(&self, name: &str, request: SwitchRequest) -> Result<AliasInfo> {
         self.change_alias(name, move |snapshot, name| {
-            snapshot.with_route(name.clone(), Wanted::from_switch(request, snapshot)?)
+            let exchanged = request.replaces_in_memory.map(|former| (former, request.to));
+            let next = snapshot.with_route(name.clone(), Wanted::from_switch(request, snapshot)?)?;
+            Ok(exchanged.map_or_else(|| next.clone(), |(former, new)| next.with_exchanged(former, new)))
         })
     }
 
@@ -108,12 +110,18 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Points an alias to what it pointed to before, without canary and shadow.
+    /// Points an alias to what it pointed to before, without canary and shadow. A service that is not in memory is loaded first, in the
+    /// place of the present one; requests wait meanwhile.
     ///
     /// # Errors
     /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] when there is nothing to go back to, or the
-    /// expectation is wrong.
+    /// expectation is wrong; why it could not be loaded.
     pub fn rollback_alias(&self, name: &str, expect: Option<Expected>) -> Result<AliasInfo> {
+        let parsed = ServiceName::parse(name)?;
+        if let Some(outcome) = self.roll_back_loading(&parsed, expect.as_ref()) {
+            outcome?;
+            return self.snapshot().alias_info(&parsed);
+        }
         self.change_alias(name, move |snapshot, name| snapshot.with_rollback(name, expect.as_ref()))
     }
 

@@ -7,6 +7,7 @@
 mod alias;
 mod aliases;
 mod description;
+mod exchange;
 mod owner;
 mod record;
 mod request;
@@ -110,6 +111,16 @@ impl Catalogue {
     /// # Errors
     /// Those of contract.md 1.2, in its order.
     pub fn create(&self, name: &str, request: CreateRequest) -> Result<()> {
+        self.create_as(name, request, |_, _| ())
+    }
+
+    /// As [`Catalogue::create`]; `mark` has its say in the same step that makes it known.
+    fn create_as(
+        &self,
+        name: &str,
+        request: CreateRequest,
+        mark: impl FnOnce(&mut Snapshot, ServiceId) + Send + 'static,
+    ) -> Result<()> {
         let name = ServiceName::parse(name)?;
         let _reservation = self.reserve(&name)?;
         let body = format!("{}\n", request.body);
@@ -121,7 +132,11 @@ impl Catalogue {
         let id = self.owner.next_id();
         let service = Service::new(id, name.clone(), definition, Ok(serving), &environment);
         service.check_unknown()?;
-        self.owner.change(move |snapshot| snapshot.with_service(name, service))?;
+        self.owner.change(move |snapshot| {
+            let mut next = snapshot.with_service(name, service)?;
+            mark(&mut next, id);
+            Ok(next)
+        })?;
         if keeps_record && let Err(error) = repository.write_record("config.json", body.as_bytes()) {
             // A repository that cannot be written is served as it is.
             tracing::warn!(%error, "config.json not written");

@@ -25,12 +25,22 @@ pub struct SwitchRequest {
     pub shadow: Option<Share>,
     /// The move that this is the commit of.
     pub by: Option<MoveId>,
+    /// The service whose place in memory the new one took: a restart loads the new one alone.
+    pub replaces_in_memory: Option<ServiceId>,
 }
 
 impl SwitchRequest {
     /// Everything to one service, whatever was before.
     pub fn to(service: ServiceId) -> Self {
-        Self { to: service, expect: None, takeover: false, canary: None, shadow: None, by: None }
+        Self {
+            to: service,
+            expect: None,
+            takeover: false,
+            canary: None,
+            shadow: None,
+            by: None,
+            replaces_in_memory: None,
+        }
     }
 }
 

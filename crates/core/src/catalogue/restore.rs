@@ -20,6 +20,7 @@ type Outcome = std::result::Result<Arc<Service>, ServiceEntry>;
 pub(super) fn restore(environment: &Arc<Environment>) -> Result<Snapshot> {
     let record = state::load(&environment.state_directory)?;
     forget_orphans(environment, &record.services);
+    let dormant = record.services.iter().filter(|entry| entry.dormant).map(|entry| entry.id).collect();
     let mut unbuildable = Vec::new();
     let mut services = Vec::new();
     for outcome in load_all(record.services, environment) {
@@ -28,7 +29,7 @@ pub(super) fn restore(environment: &Arc<Environment>) -> Result<Snapshot> {
             Err(entry) => unbuildable.push(entry),
         }
     }
-    let mut snapshot = Snapshot::restored(unbuildable);
+    let mut snapshot = Snapshot::restored(unbuildable, dormant);
     for service in services {
         let name = service.name();
         match snapshot.with_service((*name).clone(), service) {
@@ -61,18 +62,24 @@ fn load_all(entries: Vec<ServiceEntry>, environment: &Arc<Environment>) -> Vec<O
 
 fn load(entry: &ServiceEntry, environment: &Arc<Environment>) -> Outcome {
     let built = definition(&entry.request, environment).map(|definition| {
-        // A bug in one file format must not keep the other services down.
-        let opened = catch_unwind(AssertUnwindSafe(|| Serving::open(&definition, environment)));
-        let serving = opened.unwrap_or_else(|_| Err(Error::Internal("loading it met a bug, see the log".into())));
-        if let Err(error) = &serving {
-            tracing::error!(service = %entry.name, %error, "service came back broken");
-        }
+        let serving = if entry.dormant {
+            Err(Error::NotLoaded(entry.name.to_string()))
+        } else {
+            open(entry, &definition, environment)
+        };
         Service::new(entry.id, entry.name.clone(), definition, serving, environment)
     });
     built.map_err(|error| {
         tracing::error!(service = %entry.name, %error, "recorded service cannot be built; its record is kept");
         entry.clone()
     })
+}
+
+fn open(entry: &ServiceEntry, definition: &Definition, environment: &Environment) -> Result<Serving> {
+    // A bug in one file format must not keep the other services down.
+    let opened = catch_unwind(AssertUnwindSafe(|| Serving::open(definition, environment)));
+    let serving = opened.unwrap_or_else(|_| Err(Error::Internal("loading it met a bug, see the log".into())));
+    serving.inspect_err(|error| tracing::error!(service = %entry.name, %error, "service came back broken"))
 }
 
 /// Removes job records of services that are not recorded: a new service must not inherit the jobs of one whose deletion a

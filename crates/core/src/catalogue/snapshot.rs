@@ -21,13 +21,15 @@ pub struct Snapshot {
     pub(super) aliases: BTreeMap<ServiceName, Arc<Alias>>,
     /// Being deleted: still answering, but nothing may point there any more.
     pub(super) deleting: HashSet<ServiceId>,
+    /// Not loaded by a restart: another takes their place in memory.
+    pub(super) dormant: HashSet<ServiceId>,
     /// Recorded services that this binary cannot even build; kept under their names, so that nothing is lost.
     unbuildable: Vec<ServiceEntry>,
 }
 
 impl Snapshot {
-    pub(super) fn restored(unbuildable: Vec<ServiceEntry>) -> Self {
-        Self { unbuildable, ..Self::default() }
+    pub(super) fn restored(unbuildable: Vec<ServiceEntry>, dormant: HashSet<ServiceId>) -> Self {
+        Self { unbuildable, dormant, ..Self::default() }
     }
 
     pub(super) fn is_unbuildable(&self, name: &ServiceName) -> bool {
@@ -90,6 +92,7 @@ impl Snapshot {
             id: service.id,
             name: name.clone(),
             request: service.definition.request.body.clone(),
+            dormant: self.dormant.contains(&service.id),
         });
         let aliases = self.aliases.values().map(|alias| AliasRecord::from(&**alias)).collect();
         StateRecord::new(live.chain(self.unbuildable.iter().cloned()).collect(), aliases)
@@ -144,6 +147,7 @@ impl Snapshot {
     pub(super) fn without_service(&self, id: ServiceId) -> Result<Self> {
         let mut next = self.clone();
         next.deleting.remove(&id);
+        next.dormant.remove(&id);
         if let Some(name) = next.names.remove(&id) {
             next.services.remove(&name);
         }

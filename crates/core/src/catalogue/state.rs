@@ -35,6 +35,9 @@ pub(super) struct ServiceEntry {
     pub(super) name: ServiceName,
     /// Body of the PUT, as it came.
     pub(super) request: String,
+    /// Another is loaded in its place: a restart does not load it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) dormant: bool,
 }
 
 impl StateRecord {

@@ -64,7 +64,10 @@ impl Snapshot {
         })?;
         let target = match step.target.service() {
             None => step.target.clone(),
-            Some(id) if self.check_pointable(id).is_ok() => self.target(id),
+            Some(id) if self.check_pointable(id).is_ok() => {
+                self.check_loaded(id)?;
+                self.target(id)
+            }
             Some(_) => {
                 let text = format!("{name} pointed to {} before, which is not there any more", step.target);
                 return Err(Error::AliasConflict(text));
@@ -166,7 +169,21 @@ impl Snapshot {
         }
         let id = self.services.get(&parsed).ok_or_else(missing)?.id;
         self.check_pointable(id)?;
+        self.check_loaded(id)?;
         Ok(id)
+    }
+
+    /// What is not in memory cannot answer.
+    fn check_loaded(&self, id: ServiceId) -> Result<()> {
+        match self.names.get(&id) {
+            Some(name) if self.dormant.contains(&id) => Err(Error::NotLoaded(name.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether an alias still points there.
+    pub(super) fn expect_target(&self, name: &ServiceName, id: ServiceId) -> Result<()> {
+        self.check_expected(name, &Expected::Service(id))
     }
 
     /// Whether something may point to a service.

@@ -10,6 +10,8 @@
 //! ```
 
 mod certificate;
+mod copying;
+mod exchanging;
 mod fetch;
 mod golden;
 mod keeping;
@@ -18,6 +20,7 @@ mod package;
 mod patient;
 mod peer;
 mod plan;
+mod proving;
 mod record;
 mod shadowing;
 mod state;
@@ -126,6 +129,7 @@ impl Moves {
             ServiceName::parse(name)?;
         }
         mover::policy(&request)?;
+        check_replace_first(&request)?;
         if request.keep_for_s.is_some() && request.alias.is_none() {
             let text = "only together with as: otherwise nothing is replaced";
             return Err(Error::Malformed(Fault::at("keep_for_s", text)));
@@ -271,6 +275,23 @@ impl Drop for Moves {
     fn drop(&mut self) {
         self.bell.ring();
     }
+}
+
+/// A network that gives up its place in memory can neither be compared with nor kept.
+fn check_replace_first(request: &MoveRequest) -> Result<()> {
+    if !request.replace_first {
+        return Ok(());
+    }
+    let conflict = if request.alias.is_none() {
+        "only together with as: otherwise nothing is replaced"
+    } else if !request.canary.is_empty() {
+        "not together with canary: the two are never in memory at once"
+    } else if request.keep_for_s.is_some() {
+        "not together with keep_for_s: the former service is not kept in memory"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Malformed(Fault::at("replace_first", conflict)))
 }
 
 /// What the blob store says, in the words of this crate.

@@ -3,33 +3,29 @@
 //! Each phase is recorded before it begins and may be done again from its start after a crash. Before the switch any failure
 //! undoes everything; the switch is one change of the catalogue, committed by its own fsync; after it a failure points the alias back.
 
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dede_api::Object;
-use dede_api::moves::{Kept, MovePhase, MoveProgress, MoveRequest};
+use dede_api::moves::{Kept, MovePhase, MoveRequest};
 use dede_api::requests::CreateRequest;
-use dede_bundle::store::Lease;
-use dede_bundle::{Digest, Directory, failpoint};
+use dede_bundle::failpoint;
 use serde_json::{Value, json};
 
-use super::fetch::fetch;
 use super::patient::patient;
 use super::plan::{Planned, plan};
 use super::record::{Before, MoveRecord};
 use super::shadowing::{Outcome, Shadowing};
 use super::state::{Move, now_ms};
-use super::{Surroundings, certificate, golden, stored, undo};
+use super::{Peer, Surroundings, certificate, golden, undo};
 use crate::catalogue::{Catalogue, Expected, SwitchRequest};
-use crate::comparison::{Exactness, Expect, Policy};
+use crate::comparison::{Exactness, Policy};
 use crate::error::{Error, Fault, Result};
-use crate::files::sync_directory;
 use crate::name::ServiceName;
 use crate::priority;
-use crate::service::{PredictCall, Service};
+use crate::service::{PredictCall, Service, ServiceId};
 use crate::warming::warm;
 
 /// Runs a move to its end, or until it waits for people after a restart. The thread of the move does nothing else.
@@ -70,9 +66,10 @@ pub(super) fn has_switched(record: &MoveRecord, catalogue: &Catalogue) -> bool {
         && catalogue.resolve(alias).is_ok_and(|found| found.is_alias() && found.name == *service)
 }
 
-struct Mover<'a> {
-    this: &'a Arc<Move>,
-    surroundings: &'a Surroundings,
+/// A move and what it works with.
+pub(super) struct Mover<'a> {
+    pub(super) this: &'a Arc<Move>,
+    pub(super) surroundings: &'a Surroundings,
 }
 
 impl Mover<'_> {
@@ -88,12 +85,17 @@ impl Mover<'_> {
         if !has_switched(&record, &self.surroundings.catalogue) {
             let planned = self.plan()?;
             let lease = self.copy(&planned)?;
-            let service = self.load(&planned)?;
-            self.warm(&service)?;
-            self.verify(&service, &planned)?;
-            drop(lease);
-            self.shadow(&service)?;
-            self.switch(&service)?;
+            match self.given_up(&planned)? {
+                Some(former) => self.exchange(&planned, &former)?,
+                None => {
+                    let service = self.load(&planned)?;
+                    self.warm(&service)?;
+                    self.verify(&service, &planned.plan.request, planned.peer.as_ref())?;
+                    drop(lease);
+                    self.shadow(&service)?;
+                    self.switch(&service, None)?;
+                }
+            }
         }
         self.watch()?;
         self.drain()?;
@@ -138,64 +140,8 @@ impl Mover<'_> {
         Ok(planned)
     }
 
-    /// Brings the files into a directory beside its final place, and renames it when all are there.
-    fn copy(&self, planned: &Planned) -> Result<Lease> {
-        self.this.enter(MovePhase::Copying)?;
-        let store = &self.surroundings.store;
-        let lease = store.lease();
-        let directory = PathBuf::from(&planned.plan.repository);
-        if is_complete(&directory, planned) {
-            return Ok(lease);
-        }
-        if directory.exists() && self.this.record().effects.directory.as_ref() != Some(&directory) {
-            let text = format!("{} is there already, with other files", directory.display());
-            return Err(Error::MoveConflict(text));
-        }
-        let snapshot = self.surroundings.catalogue.snapshot();
-        let local = super::plan::local(planned.plan.replaces.as_ref(), &snapshot);
-        let mut brought: Vec<Digest> =
-            planned.bundle.files().iter().map(|file| file.digest).chain(local.digests()).collect();
-        brought.retain(|digest| matches!(store.contains(digest), Ok(false)));
-        self.this.note(|record| {
-            record.effects.directory = Some(directory.clone());
-            record.effects.blobs.extend(brought);
-        })?;
-        let mut there = 0;
-        let mut sent = 0;
-        for file in planned.bundle.files() {
-            self.check_abort()?;
-            let total = planned.plan.total_bytes;
-            let mut watch = |of_file: u64| {
-                let progress = MoveProgress { done: there + of_file.min(file.size), total, unit: "bytes".into() };
-                self.this.show(format!("fetches {}", file.name), Some(progress));
-                self.check_abort()
-            };
-            let service = &planned.plan.request.service;
-            sent += fetch(file, service, &planned.peer, &local, (store, &lease), &mut watch)?;
-            there += file.size;
-            failpoint("file");
-        }
-        self.this.note(|record| record.report.sent_bytes += sent)?;
-        self.this.show("places the files", None);
-        self.place(&directory, planned)?;
-        Ok(lease)
-    }
-
-    fn place(&self, directory: &Path, planned: &Planned) -> Result<()> {
-        let partial = partial(directory);
-        remove_directory(&partial)?;
-        let made = Directory::create(&partial).map_err(Error::io(format!("create {}", partial.display())))?;
-        for file in planned.bundle.files() {
-            self.surroundings.store.place(&file.digest, &made, &file.name, file.role).map_err(stored)?;
-        }
-        failpoint("placed");
-        fs::rename(&partial, directory).map_err(Error::io(format!("rename {}", partial.display())))?;
-        failpoint("in-place");
-        sync_directory(directory.parent().unwrap_or(directory))
-    }
-
     /// Creates the service, which loads and warms its network; its version must be the one that was announced.
-    fn load(&self, planned: &Planned) -> Result<Arc<Service>> {
+    pub(super) fn load(&self, planned: &Planned) -> Result<Arc<Service>> {
         self.this.enter(MovePhase::Loading)?;
         self.this.show("loads the network", None);
         self.check_abort()?;
@@ -204,14 +150,21 @@ impl Mover<'_> {
         let repository = Path::new(&planned.plan.repository);
         if let Ok(found) = catalogue.service(name.as_str()) {
             // Created before a restart.
-            return if found.definition.repository.root() == repository {
-                check_version(found, planned)
-            } else {
-                Err(Error::ServiceExists(name.to_string()))
-            };
+            if found.definition.repository.root() != repository {
+                return Err(Error::ServiceExists(name.to_string()));
+            }
+            if !found.is_loaded() {
+                found.load()?;
+            }
+            return check_version(found, planned);
         }
         self.this.note(|record| record.effects.service = Some(name.clone()))?;
-        catalogue.create(name.as_str(), creation(planned.bundle.service(), repository)?)?;
+        let request = creation(planned.bundle.service(), repository)?;
+        if self.this.record().request.replace_first {
+            catalogue.create_dormant(name.as_str(), request)?;
+        } else {
+            catalogue.create(name.as_str(), request)?;
+        }
         check_version(catalogue.service(name.as_str())?, planned)
     }
 
@@ -233,17 +186,16 @@ impl Mover<'_> {
     }
 
     /// It must answer as it does on the source, before it sees traffic.
-    fn verify(&self, service: &Arc<Service>, planned: &Planned) -> Result<()> {
+    pub(super) fn verify(&self, service: &Arc<Service>, request: &MoveRequest, peer: &dyn Peer) -> Result<()> {
         self.this.enter(MovePhase::Verifying)?;
         self.this.show("compares its answers with the source's", None);
         self.check_abort()?;
-        let request = &planned.plan.request;
-        let host = planned.peer.describe()?;
+        let host = peer.describe()?;
         if host.is_none() && request.golden.is_empty() {
             let nothing = json!({"origin": "none: the source cannot be asked, and no cases were given", "cases": 0});
             return self.this.note(|record| record.report.golden = Some(nothing));
         }
-        let (origin, cases) = golden::cases(request, service, planned.peer.as_ref())?;
+        let (origin, cases) = golden::cases(request, service, peer)?;
         let alike = host.is_some_and(|host| host.computes_alike(&self.surroundings.host));
         let exactness = if alike { Exactness::BitEqual } else { Exactness::WithinTolerance };
         let found = golden::check(service, &cases, exactness)?;
@@ -264,117 +216,9 @@ impl Mover<'_> {
         Err(Error::MoveConflict(text))
     }
 
-    /// Live requests go to old and new; clients get the old one's answers.
-    fn shadow(&self, service: &Arc<Service>) -> Result<()> {
-        let request = self.this.record().request;
-        let (Some(alias), Some(former)) = (alias(&request)?, self.former()?) else { return Ok(()) };
-        self.this.enter(MovePhase::Shadowing)?;
-        self.take_hold(&alias, &former)?;
-        failpoint("held");
-        let policy = policy(&request)?;
-        let shadowing = Shadowing::begin(self.surroundings, &alias, &former, service, policy.clone())?;
-        self.learn_noise(&shadowing, &former)?;
-        shadowing.copy_to(service)?;
-        let verdict = self.compare_live(&shadowing, Duration::from_secs(request.shadow_for_s))?;
-        self.note_shadow(&shadowing)?;
-        match verdict {
-            Outcome::Worse(reason) => return Err(Error::MoveConflict(format!("the new service is worse: {reason}"))),
-            Outcome::Undecided if request.auto && policy.expect != Expect::Report && !self.this.is_promoted() => {
-                let text =
-                    "the new service was not shown to be safe in time; compare longer with --shadow-for, or promote it";
-                return Err(Error::MoveConflict(text.into()));
-            }
-            Outcome::Safe | Outcome::Undecided => {}
-        }
-        for percent in request.canary.iter().filter(|percent| **percent < 100) {
-            self.canary(&shadowing, *percent)?;
-        }
-        if !request.auto && !self.this.is_promoted() {
-            self.this.show("waits for a promotion; live requests are compared meanwhile", None);
-            self.this.show_waiting(Some("promote"));
-            self.this.wait_until(None, || self.this.is_promoted() || self.this.undoing().is_some());
-            self.note_shadow(&shadowing)?;
-        }
-        self.check_abort()
-    }
-
-    /// What was under the name is noted; a plain service becomes the target of an alias of its name, so that it can be shadowed and
-    /// switched. Clients see no difference, and an abort gives the name back.
-    fn take_hold(&self, alias: &ServiceName, former: &Arc<Service>) -> Result<()> {
-        let snapshot = self.surroundings.catalogue.snapshot();
-        if self.this.record().effects.before.is_none() {
-            let before = match snapshot.alias(alias) {
-                Some(_) => Before::Alias { service: former.id },
-                None => Before::Service(former.id),
-            };
-            self.this.note(|record| record.effects.before = Some(before))?;
-        }
-        if snapshot.alias(alias).is_some() {
-            return Ok(());
-        }
-        let expect = Some(Expected::Service(former.id));
-        let request = SwitchRequest { expect, takeover: true, ..SwitchRequest::to(former.id) };
-        self.surroundings.catalogue.switch(alias.as_str(), request).map(drop)
-    }
-
-    /// The former service shadows itself for a moment: what it differs from itself by is not held against the new one.
-    fn learn_noise(&self, shadowing: &Shadowing<'_>, former: &Arc<Service>) -> Result<()> {
-        shadowing.copy_to(former)?;
-        self.this.show("learns what the former service differs from itself by", None);
-        let deadline = Instant::now() + LEARNING;
-        let decided = || self.this.is_promoted() || self.this.undoing().is_some();
-        self.this.wait_until(Some(deadline), || shadowing.knows_noise() || decided());
-        self.check_abort()
-    }
-
-    /// The verdict on live requests; none when the time runs out, or when somebody promotes the new service: a person's decision is
-    /// looked at first, so that no verdict of the same moment overrides it.
-    fn compare_live(&self, shadowing: &Shadowing<'_>, patience: Duration) -> Result<Outcome> {
-        let deadline = Instant::now() + patience;
-        loop {
-            self.check_abort()?;
-            if self.this.is_promoted() {
-                return Ok(Outcome::Undecided);
-            }
-            let outcome = shadowing.outcome();
-            let done = shadowing.requests();
-            let progress = MoveProgress { done, total: shadowing.wanted(), unit: "requests".into() };
-            self.this.show("compares live answers", Some(progress));
-            if outcome != Outcome::Undecided || Instant::now() >= deadline {
-                return Ok(outcome);
-            }
-            let step = deadline.min(Instant::now() + SHOWN_EVERY);
-            self.this.wait_until(Some(step), || {
-                shadowing.outcome() != Outcome::Undecided || self.this.is_promoted() || self.this.undoing().is_some()
-            });
-        }
-    }
-
-    /// The new service answers a share of the requests for a while; one error more than allowed ends the move.
-    fn canary(&self, shadowing: &Shadowing<'_>, percent: u8) -> Result<()> {
-        self.this.show(format!("answers {percent} % of the requests"), None);
-        shadowing.set_canary(percent)?;
-        let step = Instant::now() + CANARY_STEP;
-        self.this.wait_until(Some(step), || shadowing.is_worse() || self.this.undoing().is_some());
-        self.check_abort()?;
-        match shadowing.outcome() {
-            Outcome::Worse(reason) => {
-                Err(Error::MoveConflict(format!("the new service is worse at {percent} %: {reason}")))
-            }
-            Outcome::Safe | Outcome::Undecided => Ok(()),
-        }
-    }
-
-    fn note_shadow(&self, shadowing: &Shadowing<'_>) -> Result<()> {
-        let (summary, verdict) = shadowing.report();
-        self.this.note(|record| {
-            record.report.shadow = serde_json::to_value(&summary).ok();
-            record.report.verdict = serde_json::to_value(&verdict).ok();
-        })
-    }
-
-    /// The commit: the alias points to the new service, if it still points where it did.
-    fn switch(&self, service: &Arc<Service>) -> Result<()> {
+    /// The commit: the alias points to the new service, if it still points where it did. Whoever gave up its place in memory is not
+    /// loaded by a restart any more.
+    pub(super) fn switch(&self, service: &Arc<Service>, given_up: Option<ServiceId>) -> Result<()> {
         let request = self.this.record().request;
         let Some(alias) = alias(&request)? else { return Ok(()) };
         let former = self.former()?;
@@ -386,7 +230,8 @@ impl Mover<'_> {
         let expect = former.as_ref().map_or(Expected::Generation(0), |former| Expected::Service(former.id));
         let started = Instant::now();
         let by = Some(self.this.id);
-        let switch = SwitchRequest { expect: Some(expect), by, ..SwitchRequest::to(service.id) };
+        let switch =
+            SwitchRequest { expect: Some(expect), by, replaces_in_memory: given_up, ..SwitchRequest::to(service.id) };
         let info = self.surroundings.catalogue.switch(alias.as_str(), switch)?;
         let took = started.elapsed();
         failpoint("switched");
@@ -406,6 +251,9 @@ impl Mover<'_> {
         self.this.enter(MovePhase::Watching)?;
         let new = self.surroundings.catalogue.resolve(alias.as_str())?.service;
         let Some(former) = self.replaced() else { return Ok(()) };
+        if !former.is_loaded() {
+            return self.watch_alone(&new, &record.request);
+        }
         let watching = Shadowing::begin(self.surroundings, &alias, &former, &new, policy(&record.request)?)?;
         watching.copy_to(&former)?;
         let deadline = Instant::now() + Duration::from_secs(record.request.watch_for_s);
@@ -455,14 +303,14 @@ impl Mover<'_> {
     }
 
     /// The service that answers under the alias's name now, unless it is the new one.
-    fn former(&self) -> Result<Option<Arc<Service>>> {
+    pub(super) fn former(&self) -> Result<Option<Arc<Service>>> {
         let record = self.this.record();
         let Some(alias) = &record.request.alias else { return Ok(None) };
         let resolved = self.surroundings.catalogue.resolve(alias).ok();
         Ok(resolved.filter(|found| Some(&found.name) != record.effects.service.as_ref()).map(|found| found.service))
     }
 
-    fn check_abort(&self) -> Result<()> {
+    pub(super) fn check_abort(&self) -> Result<()> {
         match self.this.undoing() {
             Some(reason) => Err(Error::Cancelled(reason)),
             None => Ok(()),
@@ -472,13 +320,6 @@ impl Mover<'_> {
 
 /// Generated requests that warm a network.
 const WARMING_CALLS: usize = 32;
-/// Longest time to learn what the former service differs from itself by.
-const LEARNING: Duration = Duration::from_secs(2);
-/// How often the progress of a comparison is shown.
-const SHOWN_EVERY: Duration = Duration::from_millis(500);
-/// Time of each share of a canary.
-const CANARY_STEP: Duration = Duration::from_secs(5);
-
 fn check_version(service: Arc<Service>, planned: &Planned) -> Result<Arc<Service>> {
     let (found, expected) = (service.version(), planned.bundle.version().to_string());
     if found == expected {
@@ -501,31 +342,7 @@ fn creation(description: &Object, repository: &Path) -> Result<CreateRequest> {
         .map_err(|error| Error::Malformed(Fault::at("the source's service", error.to_string())))
 }
 
-/// Where files are put until all are there.
-pub(super) fn partial(directory: &Path) -> PathBuf {
-    let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    directory.with_file_name(format!(".{name}.partial"))
-}
-
-/// Whether a directory holds exactly what the bundle says.
-fn is_complete(directory: &Path, planned: &Planned) -> bool {
-    directory.is_dir()
-        && planned.bundle.files().iter().all(|file| {
-            dede_bundle::hash_file(&directory.join(file.name.as_str())).ok() == Some((file.size, file.digest))
-        })
-}
-
-/// Removes a directory that may be gone already.
-pub(super) fn remove_directory(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", path.display()))(error))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// The stable name of a request.
-fn alias(request: &MoveRequest) -> Result<Option<ServiceName>> {
+pub(super) fn alias(request: &MoveRequest) -> Result<Option<ServiceName>> {
     request.alias.as_deref().map(ServiceName::parse).transpose()
 }

@@ -19,6 +19,9 @@ use crate::name::ServiceName;
 /// was measured with ONNX Runtime, the hungrier engine.
 const COPIES_BESIDES_THREADS: u64 = 2;
 
+/// What the exchange of the smallest network takes, milliseconds: a few synced records, and some requests.
+const SHORTEST_PAUSE_MS: f64 = 50.0;
+
 /// A plan and what it was computed from.
 pub(super) struct Planned {
     pub(super) plan: MovePlan,
@@ -53,11 +56,13 @@ pub(super) fn plan(request: &MoveRequest, peer: Arc<dyn Peer>, surroundings: &Su
         files,
         disk_free_bytes: disk_free(&directory),
         memory_free_bytes: memory_free(),
-        memory_needed_bytes: memory_needed(&bundle, surroundings.host.threads),
+        memory_needed_bytes: 0,
+        pause_ms: None,
         differences: host.as_ref().map(|host| host.differences(&surroundings.host)).unwrap_or_default(),
         notes: Vec::new(),
         obstacles: Vec::new(),
     };
+    estimate(&mut plan, &bundle, &snapshot, surroundings.host.threads);
     remark(&mut plan, &bundle, request, &snapshot);
     if let Err(error) = surroundings.catalogue.check_repository(&directory) {
         plan.obstacles.push(error.to_string());
@@ -125,6 +130,21 @@ fn planned_files(
     Ok(files)
 }
 
+/// Memory that is needed, and the pause where the former network leaves first.
+fn estimate(plan: &mut MovePlan, bundle: &Bundle, snapshot: &Snapshot, threads: usize) {
+    let weights = bundle.files().iter().filter(|file| file.role == Role::Weight).map(|file| file.size).sum::<u64>();
+    let in_memory = |weights: u64| weights.saturating_mul(threads as u64 + COPIES_BESIDES_THREADS);
+    plan.memory_needed_bytes = in_memory(weights);
+    let former = plan.replaces.as_ref().filter(|_| plan.request.replace_first);
+    let Some(former) = former.and_then(|former| snapshot.resolve(&former.service).ok()) else { return };
+    let Ok(serving) = former.service.serving() else { return };
+    let largest = serving.files.iter().map(|file| file.size).sum::<u64>();
+    plan.memory_needed_bytes = in_memory(weights.saturating_sub(largest));
+    // Loading takes as long for each byte as it took for the former one, and a few requests run before clients do.
+    let by_size = serving.opened_in.as_secs_f64() * 1000.0 * weights as f64 / largest.max(1) as f64;
+    plan.pause_ms = Some(by_size.max(SHORTEST_PAUSE_MS).round() as u64);
+}
+
 /// What people should know, and what stops the move.
 fn remark(plan: &mut MovePlan, bundle: &Bundle, request: &MoveRequest, snapshot: &Snapshot) {
     let mut paths = Vec::new();
@@ -147,15 +167,42 @@ fn remark(plan: &mut MovePlan, bundle: &Bundle, request: &MoveRequest, snapshot:
         plan.obstacles.push("the directory for its files is not an absolute path".into());
     }
     // Content is kept once in the store and once more in the directory where the file system cannot share it.
+    remark_exchange(plan, request, snapshot);
     let disk = plan.total_bytes.saturating_mul(2);
     if plan.disk_free_bytes < disk {
         plan.obstacles.push(format!("{} bytes are free on the disk, {disk} may be needed", plan.disk_free_bytes));
     }
     if plan.memory_free_bytes > 0 && plan.memory_free_bytes < plan.memory_needed_bytes {
         let (free, needed) = (plan.memory_free_bytes, plan.memory_needed_bytes);
-        plan.obstacles
-            .push(format!("{free} bytes of memory are free, {needed} may be needed to load it beside the others"));
+        let advice = if request.replace_first { "" } else { "; --replace-first needs less, and has clients wait" };
+        let text =
+            format!("{free} bytes of memory are free, {needed} may be needed to load it beside the others{advice}");
+        plan.obstacles.push(text);
     }
+}
+
+/// What follows from the former network leaving memory first.
+fn remark_exchange(plan: &mut MovePlan, request: &MoveRequest, snapshot: &Snapshot) {
+    let Some(former) = plan.replaces.as_ref().filter(|_| request.replace_first).map(|former| former.service.clone())
+    else {
+        return;
+    };
+    let pause_ms = plan.pause_ms.unwrap_or_default();
+    plan.notes.push(format!(
+        "requests wait for about {pause_ms} ms while {former} leaves memory and the new network is loaded; after {} s they are answered 503",
+        request.hold_for_s
+    ));
+    plan.notes.push("nothing is compared on live requests; going back loads the former network again".into());
+    if pause_ms > request.hold_for_s.saturating_mul(1000) {
+        plan.notes.push("requests are expected to fail: --hold-for is shorter than that".into());
+    }
+    let id = snapshot.resolve(&former).ok().map(|found| found.service.id);
+    let asked = request.alias.as_deref().map(str::to_ascii_lowercase);
+    let others = snapshot
+        .aliases()
+        .filter(|alias| alias.target().service() == id && Some(alias.name.as_str()) != asked.as_deref());
+    plan.obstacles
+        .extend(others.map(|alias| format!("alias {} points to {former} too, and would have no network", alias.name)));
 }
 
 /// Everything that carrying out the plan relies on; not how much is free at the moment.
@@ -166,11 +213,6 @@ fn digest(plan: &MovePlan) -> Digest {
         "replaces": plan.replaces, "differences": plan.differences,
     });
     Digest::of(relied_on.to_string().as_bytes())
-}
-
-fn memory_needed(bundle: &Bundle, threads: usize) -> u64 {
-    let weights: u64 = bundle.files().iter().filter(|file| file.role == Role::Weight).map(|file| file.size).sum();
-    weights.saturating_mul(threads as u64 + COPIES_BESIDES_THREADS)
 }
 
 /// Free for this process on the disk that will hold the directory; 0 when unknown.

@@ -3,19 +3,20 @@
 //! Each step looks at what is there, so it may be done any number of times, from any point of the procedure.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use dede_api::moves::MovePhase;
 use dede_bundle::failpoint;
 
 use super::Surroundings;
-use super::mover::{partial, remove_directory};
+use super::copying::{partial, remove_directory};
 use super::record::{Before, MoveRecord};
 use super::state::Move;
 use crate::catalogue::{Catalogue, Expected};
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
 use crate::repository::Clear;
-use crate::service::ServiceId;
+use crate::service::{Service, ServiceId};
 
 /// Undoes what a move did, and ends it.
 ///
@@ -35,6 +36,7 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     let catalogue = &surroundings.catalogue;
     if points_to_it(&record, catalogue) {
         point_back(&record, catalogue)?;
+        release_former(&record, catalogue);
         failpoint("pointed-back");
         // The new service stays for those who want to know what was wrong with it.
         return this.enter(MovePhase::RolledBack);
@@ -46,6 +48,7 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     failpoint("let-go");
     remove_service(&record, catalogue)?;
     failpoint("service-removed");
+    load_former(&record, catalogue)?;
     remove_files(&record)?;
     failpoint("files-removed");
     forget_content(&record, surroundings);
@@ -94,6 +97,31 @@ fn let_go(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
         }
         Some(Before::Service(_) | Before::Alias { .. } | Before::Free) | None => Ok(()),
     }
+}
+
+/// Brings the former service back into memory where it gave up its place, and lets its requests go on.
+fn load_former(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
+    if let Some(former) = given_up(record, catalogue) {
+        if !former.is_loaded() {
+            former.load()?;
+        }
+        former.admission.release();
+    }
+    Ok(())
+}
+
+/// Its requests go on, whoever answers them now.
+fn release_former(record: &MoveRecord, catalogue: &Catalogue) {
+    if let Some(former) = given_up(record, catalogue) {
+        former.admission.release();
+    }
+}
+
+/// The service that gave up its place in memory for this move.
+fn given_up(record: &MoveRecord, catalogue: &Catalogue) -> Option<Arc<Service>> {
+    let (Before::Service(id) | Before::Alias { service: id }) = record.effects.before.as_ref()? else { return None };
+    let snapshot = catalogue.snapshot();
+    snapshot.services().find(|service| record.request.replace_first && service.id == *id).cloned()
 }
 
 fn remove_service(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {

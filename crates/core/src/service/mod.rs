@@ -52,7 +52,7 @@ pub struct Service {
     environment: Arc<Environment>,
     name: ArcSwap<ServiceName>,
     serving: ArcSwapOption<Serving>,
-    /// Why there is nothing to serve with, when a restart could not load it.
+    /// Why there is nothing to serve with: a restart could not load it, or another is in memory in its place.
     fault: ArcSwapOption<Error>,
     recent_reader: ArcSwapOption<predict::RecentReader>,
     warned: Mutex<HashSet<String>>,
@@ -105,7 +105,7 @@ impl Service {
     /// What it answers with now.
     ///
     /// # Errors
-    /// Why it could not be loaded, when it came back broken after a restart.
+    /// Why it could not be loaded, when it came back broken after a restart; [`Error::NotLoaded`].
     pub fn serving(&self) -> Result<Arc<Serving>> {
         self.serving.load_full().ok_or_else(|| match self.fault.load_full() {
             Some(fault) => Error::clone(&fault),
@@ -120,6 +120,27 @@ impl Service {
         self.recent_reader.store(None);
         // Inputs of another network may have other columns.
         self.ring.clear();
+    }
+
+    /// Whether there is something to answer with in memory.
+    pub fn is_loaded(&self) -> bool {
+        self.serving.load().is_some()
+    }
+
+    /// Lets go of what it answers with. Requests in flight finish on it.
+    pub(crate) fn unload(&self) {
+        self.fault.store(Some(Arc::new(Error::NotLoaded(self.name().to_string()))));
+        self.serving.store(None);
+        self.recent_reader.store(None);
+    }
+
+    /// Loads what its repository holds now.
+    ///
+    /// # Errors
+    /// Those of [`Serving::open`].
+    pub(crate) fn load(&self) -> Result<()> {
+        self.serve(Serving::open(&self.definition, &self.environment)?);
+        Ok(())
     }
 
     /// Recent inputs, the oldest first; none where capturing is off.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dede_bundle::{Digest, Manifest};
 use serde_json::Value;
@@ -47,6 +48,8 @@ pub struct Serving {
     pub task: Option<Task>,
     /// For requests without mllib parameters of their own.
     pub predict_options: PredictOptions,
+    /// How long it took to load and warm it.
+    pub opened_in: Duration,
     /// Dotted paths of creation parameters that nobody knows.
     pub unknown_parameters: Vec<String>,
 }
@@ -57,6 +60,7 @@ impl Serving {
     /// # Errors
     /// [`Error::BadInput`] of the connector, [`Error::BadParameter`] of the backend, [`Error::Io`].
     pub fn open(definition: &Definition, environment: &Environment) -> Result<Self> {
+        let started = Instant::now();
         // Explicit weights win over a run (contract.md 3.8), and then nothing that a run learnt applies.
         let published = if definition.names_weights() { None } else { definition.repository.published()? };
         let stored = stored_parameters(published.as_ref(), definition)?;
@@ -94,6 +98,7 @@ impl Serving {
             model: opened.model,
             parameters,
             stored,
+            opened_in: started.elapsed(),
             unknown_parameters,
         })
     }

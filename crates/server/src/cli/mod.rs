@@ -10,10 +10,12 @@ pub(crate) mod listing;
 pub(crate) mod moves;
 mod moving;
 pub(crate) mod peers;
+mod proof;
 pub(crate) mod registry;
 mod remote;
 mod report;
 pub(crate) mod serve;
+mod time;
 
 use std::ffi::OsString;
 

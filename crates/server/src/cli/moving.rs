@@ -4,12 +4,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use dede_api::Object;
+use clap::Args;
 use dede_api::moves::{GoldenCase, MoveRequest};
-use serde_json::Value;
 
 use super::peers::ConfigOption;
+use super::proof::ProofOptions;
+use super::time::seconds;
 
 /// Which move to make.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -46,6 +46,15 @@ pub(crate) struct MoveOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) repository: Option<String>,
 
+    /// For networks that do not fit into memory beside each other: the former service leaves it first, and requests wait while the new
+    /// one is loaded. Nothing is compared on live requests.
+    #[arg(long, requires = "alias", conflicts_with_all = ["canary", "keep_for"])]
+    pub(crate) replace_first: bool,
+
+    /// Longest time that requests wait for that; later ones are answered 503.
+    #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "10s")]
+    pub(crate) hold_for: u64,
+
     /// Take checkpoints along, so that the training can go on there.
     #[arg(long)]
     pub(crate) with_training_state: bool,
@@ -58,51 +67,6 @@ pub(crate) struct MoveOptions {
 
     #[command(flatten)]
     pub(crate) config: ConfigOption,
-}
-
-/// What must be shown before the switch.
-#[derive(Debug, Clone, PartialEq, Args)]
-#[command(next_help_heading = "Proof")]
-pub(crate) struct ProofOptions {
-    /// Recent requests of the source are the inputs whose answers must be reproduced; they travel.
-    #[arg(long)]
-    pub(crate) with_requests: bool,
-
-    /// Directory of golden cases, one JSON file each: {"request": …, "predictions": […]}.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) golden: Option<PathBuf>,
-
-    /// What the new service must be, compared with the one it replaces [default: report].
-    #[arg(long, value_enum)]
-    pub(crate) expect: Option<Expect>,
-
-    /// Requests that the new service may fail on [default: 0].
-    #[arg(long, value_name = "N")]
-    pub(crate) max_errors: Option<u64>,
-
-    /// How much slower its p99 may be [default: 1.2].
-    #[arg(long, value_name = "RATIO")]
-    pub(crate) max_p99_ratio: Option<f64>,
-
-    /// Share of requests that it may answer otherwise, with --expect same.
-    #[arg(long, value_name = "SHARE")]
-    pub(crate) max_disagreement: Option<f64>,
-
-    /// Most live requests that are compared.
-    #[arg(long, value_name = "N")]
-    pub(crate) shadow_requests: Option<u64>,
-
-    /// Longest time that live requests are compared, such as 90s, 10m, 1h.
-    #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "60s")]
-    pub(crate) shadow_for: u64,
-
-    /// Shares of the traffic that it answers before the switch, such as 1,10,50.
-    #[arg(long, value_name = "PERCENTS", value_delimiter = ',')]
-    pub(crate) canary: Vec<u8>,
-
-    /// Switch when the verdict is "safe", without waiting for `dede promote`.
-    #[arg(long)]
-    pub(crate) auto: bool,
 }
 
 /// What happens after the switch, and what is shown meanwhile.
@@ -125,17 +89,6 @@ pub(crate) struct WatchOptions {
     /// One JSON object per line instead of progress.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// `--expect`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Expect {
-    /// The same answers, within the tolerance of the task.
-    Same,
-    /// Faster, with answers as they may be.
-    BetterLatency,
-    /// Anything that does not fail: differences are reported.
-    Report,
 }
 
 /// Where a command about moves goes.
@@ -243,54 +196,10 @@ impl MoveOptions {
             watch_for_s: self.watch.watch_for,
             drain_for_s: self.watch.drain_for,
             keep_for_s: self.watch.keep_for,
+            replace_first: self.replace_first,
+            hold_for_s: self.hold_for,
             plan: None,
             who: std::env::var("USER").ok().filter(|user| !user.is_empty()),
-        }
-    }
-}
-
-impl ProofOptions {
-    /// The members of the policy that were given.
-    fn policy(&self) -> Object {
-        let expect = self.expect.map(|expect| match expect {
-            Expect::Same => "same",
-            Expect::BetterLatency => "better-latency",
-            Expect::Report => "report",
-        });
-        let members: [(&str, Option<Value>); 5] = [
-            ("expect", expect.map(Value::from)),
-            ("max_errors", self.max_errors.map(Value::from)),
-            ("max_p99_ratio", self.max_p99_ratio.map(Value::from)),
-            ("max_disagreement", self.max_disagreement.map(Value::from)),
-            ("requests", self.shadow_requests.map(Value::from)),
-        ];
-        members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
-    }
-}
-
-/// `90`, `90s`, `10m`, `1h` in seconds.
-fn seconds(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.char_indices().last() {
-        Some((end, 's')) => (&text[..end], 1),
-        Some((end, 'm')) => (&text[..end], 60),
-        Some((end, 'h')) => (&text[..end], 3600),
-        _ => (text, 1),
-    };
-    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    number.ok_or_else(|| "expected a time such as 90s, 10m or 1h".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_units() {
-        for (text, expected) in [("0", 0), ("90", 90), ("90s", 90), ("10m", 600), ("2h", 7200)] {
-            assert_eq!(seconds(text), Ok(expected), "{text}");
-        }
-        for text in ["", "s", "-1s", "1.5m", "10d", "99999999999999999999h"] {
-            assert!(seconds(text).is_err(), "{text}");
         }
     }
 }

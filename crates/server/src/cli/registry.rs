@@ -135,7 +135,7 @@ fn fetch(source: &Registry, bundle: &Bundle, directory: &Path) -> Result<PathBuf
             let content = std::io::Read::take(source.blob(&file.digest)?, file.size);
             store.put_reader(file.digest, content, &lease).map_err(|error| format!("{}: {error}", file.name))?;
         }
-        store.place(&file.digest, &target, &file.name, file.role).map_err(|error| failed(&error))?;
+        store.place(&file.digest, &target, &file.name, file.role, &lease).map_err(|error| failed(&error))?;
     }
     drop((store, target));
     // An empty directory may be there already.

@@ -31,6 +31,9 @@ pub(super) fn plan(plan: &MovePlan) {
         "memory",
         &format!("{} may be needed, {} free", bytes(plan.memory_needed_bytes), bytes(plan.memory_free_bytes)),
     );
+    if let Some(pause_ms) = plan.pause_ms {
+        fact("pause", &format!("about {pause_ms} ms, up to {} s", plan.request.hold_for_s));
+    }
     plan.differences.iter().for_each(|text| fact("differs", text));
     plan.notes.iter().for_each(|text| fact("note", text));
     plan.obstacles.iter().for_each(|text| fact("OBSTACLE", text));
@@ -71,6 +74,10 @@ pub(super) fn table(info: &MoveInfo) {
     }
     if let Some(switch_ms) = report.switch_ms {
         fact("switch", &format!("{switch_ms:.2} ms, generation {}", report.generation.unwrap_or_default()));
+    }
+    if let Some(exchange) = &report.exchange {
+        let (held, failed) = (exchange.held_requests, exchange.failed_requests);
+        fact("pause", &format!("{:.0} ms: {held} requests waited, {failed} were answered 503", exchange.pause_ms));
     }
     if report.cut_requests > 0 {
         fact("CUT", &format!("{} requests were still running on the former service", report.cut_requests));

@@ -93,7 +93,7 @@ fn kind_of(error: &Error) -> ErrorKind {
         Error::BadParameter(_) => ErrorKind::ServiceBadRequest,
         Error::JobNotFound => ErrorKind::JobNotFound,
         Error::NotTrainedYet(_) => ErrorKind::TrainPredictConflict,
-        Error::Overloaded(_) | Error::Cancelled(_) => ErrorKind::Overloaded,
+        Error::Overloaded(_) | Error::NotLoaded(_) | Error::Cancelled(_) => ErrorKind::Overloaded,
         Error::Io { .. } | Error::Internal(_) => ErrorKind::Internal,
     }
 }
@@ -130,6 +130,10 @@ mod tests {
             (Error::JobNotFound, "404 1003 Job Not Found"),
             (Error::NotTrainedYet("a".into()), "409 1008 Train / Predict Conflict"),
             (Error::Overloaded("why".into()), "503 - why"),
+            (
+                Error::NotLoaded("a".into()),
+                "503 - service a is not loaded: another took its place in memory; rolling back its alias loads it again",
+            ),
             (Error::Cancelled("why".into()), "503 - cancelled: why"),
             (io, "500 1007 read x: gone"),
             (Error::Internal("why".into()), "500 1007 why"),

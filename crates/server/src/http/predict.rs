@@ -10,6 +10,7 @@ use dede_api::Object;
 use dede_api::answer::{Answer, Status};
 use dede_api::predictions::{PredictBody, PredictHead};
 use dede_api::requests::PredictRequest;
+use dede_core::admission::{Permit, Refused};
 use dede_core::catalogue::{Resolved, Routed};
 use dede_core::connector::InputLimits;
 use dede_core::error::Error;
@@ -18,6 +19,7 @@ use dede_core::output::OutputOptions;
 use dede_core::service::{PredictCall, Predicted, Service, Took};
 use dede_core::shadow::Primary;
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::access::LogName;
 use super::body::Received;
@@ -57,20 +59,16 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     let trail = Trail::of(request.headers());
     let received = server.receive(request).await?;
     let (received, mut request) = parsed(server, received).await?;
-    let resolved = match server.catalogue().await?.route(&request.service)? {
-        Routed::Here(resolved) => resolved,
-        Routed::There { asked, peer, service } => {
+    let (resolved, everywhere, admitted) = match admitted(server, &request.service, to).await? {
+        Admitted::Here(resolved, everywhere, admitted) => (resolved, everywhere, admitted),
+        Admitted::There(elsewhere) => {
             drop(request);
-            return forward::predict(server, Elsewhere { asked, peer, service }, trail, received, started).await;
+            return forward::predict(server, elsewhere, trail, received, started).await;
         }
     };
     drop(received);
     unsupported::check_parameters(&request.parameters)?;
     server.check_unknown(resolved.asked.as_str(), std::mem::take(&mut request.unknown))?;
-    to.asked = Some(resolved.asked.clone());
-    to.service = Some(Arc::clone(&resolved.service));
-    let everywhere = server.admit()?;
-    let admitted = resolved.service.admission.admit()?;
     let line = server.turns.line(resolved.service.id);
     let turn = line.wait().await;
     metrics::queued(started.elapsed());
@@ -82,6 +80,40 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
         response
     };
     if here { work() } else { server.blocking(work).await }
+}
+
+/// Where a request goes, with its places in the queues there.
+enum Admitted {
+    Here(Resolved, OwnedSemaphorePermit, Permit),
+    There(Elsewhere),
+}
+
+/// Looks up who answers, and takes a place there. While a network is exchanged it waits for that, and looks again: somebody else may
+/// answer then.
+async fn admitted(server: &Arc<Server>, name: &str, to: &mut Addressee) -> Outcome<Admitted> {
+    loop {
+        let resolved = match server.catalogue().await?.route(name)? {
+            Routed::Here(resolved) => resolved,
+            Routed::There { asked, peer, service } => {
+                return Ok(Admitted::There(Elsewhere { asked, peer, service }));
+            }
+        };
+        to.asked = Some(resolved.asked.clone());
+        to.service = Some(Arc::clone(&resolved.service));
+        let everywhere = server.admit()?;
+        match resolved.service.admission.admit() {
+            Ok(admitted) => return Ok(Admitted::Here(resolved, everywhere, admitted)),
+            Err(Refused::Full(error)) => return Err(error.into()),
+            Err(Refused::Held(hold)) => {
+                drop((everywhere, resolved));
+                let waiting = hold.wait()?;
+                let over = tokio::time::timeout_at(waiting.until().into(), waiting.over()).await;
+                if over.is_err() {
+                    return Err(waiting.give_up().into());
+                }
+            }
+        }
+    }
 }
 
 /// Reads a body, where that takes no time at once.

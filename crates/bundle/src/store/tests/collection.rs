@@ -110,7 +110,7 @@ fn work(store: &BlobStore, root: &Path, thread: usize, round: usize) {
     // And now the lease alone.
     let target = Directory::create(&root.join(format!("target-{thread}"))).unwrap();
     for file in bundle.files() {
-        store.place(&file.digest, &target, &file.name, file.role).unwrap();
+        store.place(&file.digest, &target, &file.name, file.role, &store.lease()).unwrap();
         assert_eq!(crate::hash_file(&target.path().join(file.name.as_str())).unwrap(), (file.size, file.digest));
     }
     let upload = store.begin_upload(&repository("uploads")).unwrap();

@@ -38,7 +38,7 @@ impl Places {
     }
 
     fn place(&self, digest: &Digest, service: &str, name: &str, role: Role) -> Result<Placed> {
-        self.store.place(digest, &self.service(service), &name.parse::<FileName>().unwrap(), role)
+        self.store.place(digest, &self.service(service), &name.parse::<FileName>().unwrap(), role, &self.store.lease())
     }
 
     fn read(&self, service: &str, name: &str) -> Vec<u8> {
@@ -104,6 +104,21 @@ fn small_and_other_files_are_the_services_own() {
     assert_eq!(fs::read(places.blob(&small)).unwrap(), b"small");
     assert_eq!(places.place(&small, "one", "config.json", Role::Config).unwrap(), Placed::Copied);
     assert_eq!(places.read("one", "config.json"), b"small", "what was there is replaced");
+}
+
+/// Whoever brought a blob has hashed it on the way; everybody else reads it first.
+#[test]
+fn only_what_somebody_else_brought_is_read_again() {
+    let places = places();
+    let digest = places.put(&content(9, LARGE));
+    fs::remove_file(places.blob(&digest)).unwrap();
+    fs::write(places.blob(&digest), content(10, LARGE)).unwrap();
+    let place = |service: &str, lease: &Lease| {
+        let name = "model.onnx".parse::<FileName>().unwrap();
+        places.store.place(&digest, &places.service(service), &name, Role::Weight, lease)
+    };
+    place("one", &places.lease).unwrap();
+    assert!(matches!(place("two", &places.store.lease()), Err(StoreError::Corrupt(_))));
 }
 
 #[test]

@@ -144,6 +144,31 @@ fn a_canary_ends_with_the_process_and_leaves_no_trace() {
     world.check_end(None);
 }
 
+/// Nobody waits longer than was said, and the report tells how many that were.
+#[test]
+fn requests_that_wait_too_long_are_refused_and_counted() {
+    let world = World::new(Kind::Service, Size::Small);
+    // This test asks by itself.
+    world.clients.going_down();
+    world.target.hold.want("unloaded");
+    let command = world.start_move(&["--auto", "--replace-first", "--hold-for", "1s"], None);
+    eventually("the network has left memory", || world.target.hold.is_reached());
+    let ask = || call(&world.target, "POST", "/predict", &json!({"service": "service1", "data": ["5,3,1,0.2"]}));
+    for what in ["it waits in vain", "it comes too late"] {
+        let (status, answer) = ask();
+        assert!(status == 503 && answer.to_string().contains("longer than planned"), "{what}: {answer}");
+    }
+    world.target.hold.release();
+    assert!(command.wait("the move is done").success());
+    let exchange = &world.info().unwrap()["report"]["exchange"];
+    let counts = (exchange["held_requests"].as_u64(), exchange["failed_requests"].as_u64());
+    assert!(counts.0 >= Some(1) && counts.1 >= Some(2), "{exchange}");
+    assert_eq!(ask().0, 200);
+    world.clients.allow(&[1]);
+    world.clients.up(world.target.address());
+    world.check_end(None);
+}
+
 #[test]
 fn a_command_aborts_a_move_that_waits() {
     let world = World::new(Kind::Service, Size::Small);

@@ -44,6 +44,8 @@ const PLACES: &[Place] = &[
     target("loading", When::Before),
     target("written/state.json", When::Before),
     target("renamed/state.json", When::Before),
+    target("unloaded", When::Before),
+    target("exchanged", When::Before),
     target("warming", When::Before),
     target("verifying", When::Before),
     target("shadowing", When::Before),
@@ -76,7 +78,7 @@ const PLACES: &[Place] = &[
     Place { who: Who::Command, name: "followed:1", when: When::Around },
 ];
 
-const KINDS: [Kind; 3] = [Kind::Service, Kind::Alias, Kind::Free];
+const KINDS: [Kind; 4] = [Kind::Service, Kind::Alias, Kind::Free, Kind::Exchanged];
 
 /// One scenario per place; what is not the matter varies along.
 fn everywhere(killed: impl Fn(usize) -> (Vec<Who>, Ending)) -> Vec<Scenario> {
@@ -84,8 +86,17 @@ fn everywhere(killed: impl Fn(usize) -> (Vec<Who>, Ending)) -> Vec<Scenario> {
         let (killed, ending) = killed(index);
         let size = if index % 2 == 0 { Size::Large } else { Size::Small };
         let outside = index % 4 == 1;
-        Scenario { kind: KINDS[index % 3], size, outside, place: *place, killed, ending, again: None, seed: None }
-            .fitting()
+        Scenario {
+            kind: KINDS[index % KINDS.len()],
+            size,
+            outside,
+            place: *place,
+            killed,
+            ending,
+            again: None,
+            seed: None,
+        }
+        .fitting()
     };
     PLACES.iter().enumerate().map(scenario).collect()
 }

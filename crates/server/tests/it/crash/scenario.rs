@@ -71,6 +71,8 @@ impl Scenario {
         let kind = match self.place.name {
             "written/state.json:2" | "renamed/state.json:2" => Kind::Service,
             "written/state.json:1" | "renamed/state.json:1" if free => Kind::Alias,
+            "unloaded" | "exchanged" => Kind::Exchanged,
+            "shadowing" => Kind::Alias,
             _ if free && wants_more => Kind::Alias,
             _ => self.kind,
         };
@@ -198,7 +200,9 @@ impl Scenario {
         let phase = world.phase();
         match self.ending {
             Ending::Resume => {
-                let may_abort = self.killed.contains(&Who::Source) && BEFORE_THE_PLAN.contains(&self.place.name);
+                // Nobody waits for a source while clients wait for the network.
+                let not_waited_for = self.kind == Kind::Exchanged || BEFORE_THE_PLAN.contains(&self.place.name);
+                let may_abort = self.killed.contains(&Who::Source) && not_waited_for;
                 let right = match self.place.when {
                     _ if phase == "aborted" && may_abort => true,
                     When::Before | When::Around => phase == "done" || phase == "none",

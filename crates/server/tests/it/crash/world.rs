@@ -21,6 +21,8 @@ use crate::server::{eventually, write_peers};
 pub(super) enum Kind {
     /// A service of that name.
     Service,
+    /// A service of that name, which leaves memory before the other is loaded.
+    Exchanged,
     /// An alias.
     Alias,
     /// Nothing; clients ask for a service that has nothing to do with the move.
@@ -64,7 +66,7 @@ impl World {
         put_service(&source, "service2", models.second(size), path.join("development/model"));
         let first = path.join("repositories/first");
         let asked = match kind {
-            Kind::Service => {
+            Kind::Service | Kind::Exchanged => {
                 put_service(&target, "service1", &models.first, first);
                 "service1"
             }
@@ -106,7 +108,10 @@ impl World {
     pub(super) fn start_move(&self, further: &[&str], held: Option<&str>) -> CliProcess {
         let fixed = ["move", "service2", "--from", "dev", "--to", "prod", "--as", "service1"];
         let short = ["--shadow-for", "1s", "--shadow-requests", "40", "--watch-for", "1s", "--drain-for", "5s"];
-        self.cli(&[&fixed[..], &short[..], further].concat(), held)
+        // Longer than a test holds the move still.
+        let exchanged = ["--replace-first", "--hold-for", "60s"];
+        let first = if self.kind == Kind::Exchanged { &exchanged[..] } else { &[] };
+        self.cli(&[&fixed[..], &short[..], first, further].concat(), held)
     }
 
     /// The move of this world; `None` when none is known.

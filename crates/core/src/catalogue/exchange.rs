@@ -1,0 +1,100 @@
+//! Exchanging networks in memory, for two that do not fit beside each other: requests wait while one is let go of and the other is
+//! loaded.
+//!
+//! Which of them a restart loads changes in the same step as the alias, so that after a crash there is never more in memory than before
+//! it. What is in memory now is the services' own business.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dede_api::requests::CreateRequest;
+
+use super::Catalogue;
+use super::request::Expected;
+use super::snapshot::Snapshot;
+use crate::error::{Error, Result};
+use crate::name::ServiceName;
+use crate::service::{Service, ServiceId};
+
+/// How long requests wait for a network that is loaded again.
+const HOLD_FOR: Duration = Duration::from_secs(10);
+
+impl Snapshot {
+    /// The target of an alias and the one before it, where that one is not in memory.
+    fn dormant_before(&self, name: &ServiceName) -> Option<(Arc<Service>, Arc<Service>)> {
+        let alias = self.alias(name)?;
+        let service = |id: ServiceId| self.services.get(self.names.get(&id)?).cloned();
+        let previous = alias.previous()?.target.service().filter(|id| self.dormant.contains(id))?;
+        Some((service(alias.target().service()?)?, service(previous)?))
+    }
+
+    /// A restart loads one of them from now on, and not the other.
+    pub(super) fn with_exchanged(&self, dormant: ServiceId, loaded: ServiceId) -> Self {
+        let mut next = self.clone();
+        next.dormant.remove(&loaded);
+        next.dormant.insert(dormant);
+        next
+    }
+}
+
+impl Catalogue {
+    /// Creates a service that takes another's place in memory: a restart does not load it until it is switched to.
+    ///
+    /// # Errors
+    /// As [`Catalogue::create`].
+    pub fn create_dormant(&self, name: &str, request: CreateRequest) -> Result<()> {
+        self.create_as(name, request, |snapshot, id| {
+            snapshot.dormant.insert(id);
+        })
+    }
+
+    /// Goes back to a service that is not in memory, if that is what was before; `None` where it is.
+    pub(super) fn roll_back_loading(&self, name: &ServiceName, expect: Option<&Expected>) -> Option<Result<()>> {
+        let (present, previous) = self.snapshot().dormant_before(name)?;
+        Some(self.exchange_back(name, expect, &present, &previous))
+    }
+
+    fn exchange_back(
+        &self,
+        name: &ServiceName,
+        expect: Option<&Expected>,
+        present: &Arc<Service>,
+        previous: &Arc<Service>,
+    ) -> Result<()> {
+        let began = Instant::now();
+        present.admission.hold(began + HOLD_FOR)?;
+        let outcome = self.exchange_held(name, expect, (present, previous), began + HOLD_FOR);
+        // A move that failed right after its switch left it so.
+        previous.admission.release();
+        let counts = present.admission.release().unwrap_or_default();
+        let (pause_ms, loaded) = (began.elapsed().as_millis(), outcome.is_ok());
+        tracing::info!(alias = %name, held = counts.held, refused = counts.refused, pause_ms, loaded, "network exchanged");
+        outcome
+    }
+
+    fn exchange_held(
+        &self,
+        name: &ServiceName,
+        expect: Option<&Expected>,
+        (present, previous): (&Arc<Service>, &Arc<Service>),
+        deadline: Instant,
+    ) -> Result<()> {
+        if !present.admission.wait_until_empty(deadline) {
+            let text = format!("requests to {} did not end in time; nothing was changed", present.name());
+            return Err(Error::AliasConflict(text));
+        }
+        present.unload();
+        let (asleep, awake, name, expect) = (present.id, previous.id, name.clone(), expect.cloned());
+        let change = move |snapshot: &Snapshot| {
+            snapshot.expect_target(&name, asleep)?;
+            snapshot.with_exchanged(asleep, awake).with_rollback(&name, expect.as_ref())
+        };
+        let gone_back = previous.load().and_then(|()| self.owner.change(change).map(drop));
+        gone_back.inspect_err(|_| {
+            previous.unload();
+            if let Err(error) = present.load() {
+                tracing::error!(service = %present.name(), %error, "cannot be loaded again");
+            }
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! Requests to a service that wait while its network is exchanged: a bounded number of them, each until a deadline.
+//!
+//! It owns who waits and how many could not. It must not know why they wait, nor how time passes: whoever waits brings a clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use event_listener::Event;
+
+use crate::error::{Error, Result};
+
+/// One time of waiting, shared by everybody who waits.
+#[derive(Debug)]
+pub struct Hold {
+    until: Instant,
+    limit: usize,
+    waiting: AtomicUsize,
+    held: AtomicU64,
+    refused: AtomicU64,
+    is_over: AtomicBool,
+    over: Event,
+}
+
+/// A place in the queue; leaving is dropping.
+#[derive(Debug)]
+pub struct Waiting(Arc<Hold>);
+
+/// What became of requests that came meanwhile.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HoldCounts {
+    /// Requests that waited.
+    pub held: u64,
+    /// Requests that were refused: the queue was full, or the deadline passed.
+    pub refused: u64,
+}
+
+impl Hold {
+    /// At most `limit` requests wait at once, and none after `until`.
+    pub fn new(limit: usize, until: Instant) -> Arc<Self> {
+        Arc::new(Self {
+            until,
+            limit,
+            waiting: AtomicUsize::new(0),
+            held: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+            over: Event::new(),
+        })
+    }
+
+    /// When nobody waits any more.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Takes a place.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when all are taken, or it is too late.
+    pub fn wait(self: &Arc<Self>) -> Result<Waiting> {
+        if Instant::now() >= self.until {
+            return Err(
+                self.refuse("the network of this service is being exchanged, and that takes longer than planned")
+            );
+        }
+        let more = |waiting: usize| (waiting < self.limit).then_some(waiting + 1);
+        match self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
+            Ok(_) => {
+                self.held.fetch_add(1, Ordering::Relaxed);
+                Ok(Waiting(Arc::clone(self)))
+            }
+            Err(_) => Err(self.refuse("the network of this service is being exchanged, and too many requests wait")),
+        }
+    }
+
+    /// Everybody goes on.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.over.notify(usize::MAX);
+    }
+
+    /// What became of requests so far.
+    pub fn counts(&self) -> HoldCounts {
+        HoldCounts { held: self.held.load(Ordering::Relaxed), refused: self.refused.load(Ordering::Relaxed) }
+    }
+
+    fn refuse(&self, reason: &str) -> Error {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Error::Overloaded(reason.to_owned())
+    }
+}
+
+impl Waiting {
+    /// When to give up.
+    pub fn until(&self) -> Instant {
+        self.0.until
+    }
+
+    /// Waits until the exchange is over; then the request has to be addressed again.
+    pub async fn over(&self) {
+        loop {
+            let listener = self.0.over.listen();
+            if self.0.is_over.load(Ordering::Acquire) {
+                return;
+            }
+            listener.await;
+        }
+    }
+
+    /// The request did not wait any longer.
+    pub fn give_up(self) -> Error {
+        self.0.refuse("the network of this service is being exchanged, and that takes longer than planned")
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_and_counted() {
+        let hold = Hold::new(1, Instant::now() + Duration::from_secs(60));
+        let first = hold.wait().unwrap();
+        assert!(matches!(hold.wait(), Err(Error::Overloaded(_))));
+        assert!(matches!(first.give_up(), Error::Overloaded(_)));
+        let _second = hold.wait().unwrap();
+        assert_eq!(hold.counts(), HoldCounts { held: 2, refused: 2 });
+        let late = Hold::new(1, Instant::now());
+        assert!(late.wait().is_err());
+    }
+
+    #[test]
+    fn the_end_wakes_whoever_waits() {
+        let hold = Hold::new(2, Instant::now() + Duration::from_secs(60));
+        let waiting = hold.wait().unwrap();
+        let mut over = pin!(waiting.over());
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(over.as_mut().poll(&mut context), Poll::Pending);
+        hold.end();
+        assert_eq!(over.as_mut().poll(&mut context), Poll::Ready(()));
+    }
+}
