@@ -12,6 +12,7 @@ pub mod moves;
 pub mod one_or_many;
 pub mod predictions;
 pub mod query;
+pub mod relays;
 pub mod requests;
 pub mod services;
 pub mod training;

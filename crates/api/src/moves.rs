@@ -12,7 +12,7 @@ use crate::Object;
 pub struct MoveRequest {
     /// The service on the source; it is never changed.
     pub service: String,
-    /// The peer it comes from, by its name in the target's configuration or by its URL.
+    /// The peer it comes from, by its name in the target's configuration or by its URL; or what an upload or a relay is called.
     pub source: String,
     /// The stable name that is switched to it; without one the service is only brought here.
     #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]

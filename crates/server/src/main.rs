@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Command::Moves(options) => exit_code("moves", cli::moves::list(&options)),
         Command::Promote(options) => exit_code("promote", cli::moves::act("promote", &options)),
         Command::Abort(options) => exit_code("abort", cli::moves::act("abort", &options)),
-        Command::Resume(options) => exit_code("resume", cli::moves::act("resume", &options)),
+        Command::Resume(options) => exit_code("resume", cli::moves::resume(&options)),
         Command::Rollback(options) => exit_code("rollback", cli::moves::roll_back(&options)),
         Command::Verify(options) => exit_code("verify", cli::moves::verify(&options)),
         Command::Push(options) => exit_code("push", cli::registry::push(&options)),

@@ -22,7 +22,10 @@ mod peer;
 mod plan;
 mod proving;
 mod record;
+mod relay;
+mod relayed;
 mod shadowing;
+mod sources;
 mod state;
 mod undo;
 mod upload;
@@ -43,13 +46,15 @@ pub use golden::captured_cases;
 pub use package::{PackageOptions, package, package_directory};
 pub use peer::{HostDescription, Peer, Peers};
 pub use record::MoveId;
+pub use relay::{Content, Relays};
 pub use state::Move;
 
 use crate::catalogue::Catalogue;
 use crate::error::{Error, Fault, Result};
 use crate::name::ServiceName;
 use record::MoveRecord;
-use upload::{Sources, Uploads};
+use sources::Sources;
+use upload::Uploads;
 
 /// Most moves that go on at once.
 const AT_ONCE: usize = 8;
@@ -80,6 +85,7 @@ pub struct Moves {
     next: AtomicU64,
     bell: Arc<keeping::Bell>,
     uploads: Arc<Uploads>,
+    relays: Arc<Relays>,
 }
 
 impl Moves {
@@ -90,7 +96,9 @@ impl Moves {
     /// [`Error::Io`] when the directory of moves cannot be made or read.
     pub fn start(mut surroundings: Surroundings) -> Result<Arc<Self>> {
         let uploads = Arc::new(Uploads::new(Arc::clone(&surroundings.store)));
-        surroundings.peers = Arc::new(Sources { uploads: Arc::clone(&uploads), peers: surroundings.peers });
+        let relays = Arc::new(Relays::new());
+        let (peers, shared) = (surroundings.peers, Arc::clone(&relays));
+        surroundings.peers = Arc::new(Sources { uploads: Arc::clone(&uploads), relays: shared, peers });
         let directory = surroundings.directory.join("moves");
         std::fs::create_dir_all(&directory).map_err(Error::io(format!("create {}", directory.display())))?;
         crate::files::sync_directory(&surroundings.directory)?;
@@ -100,7 +108,7 @@ impl Moves {
         let known: BTreeMap<_, _> =
             records.into_iter().map(|record| (record.id, Move::recorded(record, directory.clone()))).collect();
         let (known, bell) = (Mutex::new(known), Arc::default());
-        let moves = Arc::new(Self { surroundings, known, next: AtomicU64::new(next), bell, uploads });
+        let moves = Arc::new(Self { surroundings, known, next: AtomicU64::new(next), bell, uploads, relays });
         let goes_on = |known: &Arc<Move>| known.goes_on_by_itself(&moves.surroundings.catalogue);
         for unfinished in moves.all().into_iter().filter(goes_on) {
             moves.run(&unfinished)?;
@@ -125,6 +133,7 @@ impl Moves {
     /// no peer; [`Error::Malformed`] for names that are none.
     pub fn begin(&self, request: MoveRequest) -> Result<MoveInfo> {
         self.surroundings.peers.peer(&request.source)?;
+        self.relays.check(&request.source)?;
         for name in [Some(&request.service), request.alias.as_ref(), request.name.as_ref()].into_iter().flatten() {
             ServiceName::parse(name)?;
         }
@@ -178,6 +187,11 @@ impl Moves {
         self.uploads.put(source, digest, content)
     }
 
+    /// Sources that a command asks in this server's place.
+    pub fn relays(&self) -> &Relays {
+        &self.relays
+    }
+
     /// All moves, oldest first.
     pub fn all(&self) -> Vec<Arc<Move>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
@@ -218,11 +232,14 @@ impl Moves {
     /// Goes on with a move that a restart interrupted.
     ///
     /// # Errors
-    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over.
+    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over, or when nobody relays its source.
     pub fn resume(&self, id: &str) -> Result<MoveInfo> {
         let found = self.find(id)?;
         if found.phase().is_over() {
             return Err(Error::MoveConflict(format!("move {id} is over: {}", found.phase().as_str())));
+        }
+        if !found.goes_on_by_itself(&self.surroundings.catalogue) {
+            self.relays.check(&found.info().request.source)?;
         }
         self.run(&found)?;
         Ok(found.info())

@@ -15,11 +15,11 @@ use dede_bundle::modelpack::Bundle;
 use dede_bundle::store::{BlobStore, Lease};
 use serde_json::Value;
 
-use super::{HostDescription, Peer, Peers, stored};
+use super::{HostDescription, Peer, stored};
 use crate::error::{Error, Result};
 
 /// What the source of a move begins with when it is an upload.
-const PREFIX: &str = "upload:";
+pub(super) const PREFIX: &str = "upload:";
 /// Uploads that are remembered, the newest of them.
 const REMEMBERED: usize = 8;
 
@@ -29,7 +29,8 @@ pub(super) struct Uploads {
     known: Mutex<VecDeque<Arc<Upload>>>,
 }
 
-struct Upload {
+/// One bundle that was handed over.
+pub(super) struct Upload {
     bundle: Bundle,
     manifest: Vec<u8>,
     config: Vec<u8>,
@@ -69,7 +70,8 @@ impl Uploads {
         put.map_err(|error| Error::bad_parameter_at(file.name.to_string(), error.to_string()))
     }
 
-    fn find(&self, name: &str) -> Result<Arc<Upload>> {
+    /// The upload of this name, as a move takes it.
+    pub(super) fn find(&self, name: &str) -> Result<Arc<Upload>> {
         let digest = name.strip_prefix(PREFIX).and_then(|digest| digest.parse::<Digest>().ok());
         let known = self.locked();
         let found = digest.and_then(|digest| known.iter().find(|upload| upload.bundle.manifest_digest() == digest));
@@ -131,17 +133,5 @@ impl Peer for Upload {
 
     fn captured(&self, _: &str) -> Result<Vec<GoldenCase>> {
         not_asked("its requests")
-    }
-}
-
-/// Where moves come from: uploads, and the peers of this server.
-pub(super) struct Sources {
-    pub(super) uploads: Arc<Uploads>,
-    pub(super) peers: Arc<dyn Peers>,
-}
-
-impl Peers for Sources {
-    fn peer(&self, name: &str) -> Result<Arc<dyn Peer>> {
-        if name.starts_with(PREFIX) { Ok(self.uploads.find(name)?) } else { self.peers.peer(name) }
     }
 }

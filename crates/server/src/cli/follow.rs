@@ -6,6 +6,7 @@ use std::time::Duration;
 use dede_api::moves::{MoveInfo, MovePhase, MoveProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::relay::PREFIX;
 use super::report::say;
 
 /// How a move is shown.
@@ -77,11 +78,12 @@ impl Show {
 /// What a person may do now.
 fn hint(info: &MoveInfo, on: &str) -> Option<String> {
     let id = &info.id;
+    let relay = if info.request.source.starts_with(PREFIX) { " --relay --from PEER" } else { "" };
     match info.waits_for.as_deref()? {
         "promote" => Some(format!("waits: `dede promote {id} --on {on}` switches, `dede abort {id} --on {on}` undoes")),
-        "resume" => {
-            Some(format!("interrupted: `dede resume {id} --on {on}` goes on, `dede abort {id} --on {on}` undoes"))
-        }
+        "resume" => Some(format!(
+            "interrupted: `dede resume {id}{relay} --on {on}` goes on, `dede abort {id} --on {on}` undoes"
+        )),
         _ => Some(format!("cannot be undone yet: `dede abort {id} --on {on}` tries again")),
     }
 }

@@ -12,6 +12,7 @@ mod moving;
 pub(crate) mod peers;
 mod proof;
 pub(crate) mod registry;
+mod relay;
 mod remote;
 mod report;
 pub(crate) mod serve;
@@ -51,8 +52,8 @@ pub(crate) enum Command {
     Promote(moving::ActOptions),
     /// Undo a move: before the switch everything is as it was, after it the former service serves again.
     Abort(moving::ActOptions),
-    /// Go on with a move that a restart interrupted.
-    Resume(moving::ActOptions),
+    /// Go on with a move that a restart interrupted, or with relaying its source.
+    Resume(relay::ResumeOptions),
     /// Point an alias back to what it pointed to before.
     Rollback(moving::RollbackOptions),
     /// Check the certificate of a move, offline.
@@ -117,7 +118,17 @@ mod tests {
 
     #[test]
     fn mistakes_are_refused() {
-        for line in ["dede -prot 8080", "dede serve --port 99999", "dede -jsonapi 1", "dede nosuch", "dede serve x"] {
+        for line in [
+            "dede -prot 8080",
+            "dede serve --port 99999",
+            "dede -jsonapi 1",
+            "dede nosuch",
+            "dede serve x",
+            "dede resume m1 --relay",
+            "dede resume m1 --from dev",
+            "dede apply plan.json --to prod --relay",
+            "dede move --from-dir d --to prod --relay",
+        ] {
             let arguments = gflags::rewrite(line.split_whitespace().map(OsString::from).collect());
             assert!(Cli::try_parse_from(arguments).is_err(), "{line}");
         }

@@ -12,6 +12,7 @@ use super::follow::Show;
 use super::moving::{
     ActOptions, ApplyOptions, MoveOptions, MovesOptions, OnOptions, PlanOptions, RollbackOptions, VerifyOptions,
 };
+use super::relay::{self, ResumeOptions};
 use super::remote::{Remote, source_url};
 use super::report::{self, say};
 use crate::peer::path_part;
@@ -56,6 +57,7 @@ pub(crate) fn apply(options: &ApplyOptions) -> Result<(), String> {
     let text = read(&options.plan)?;
     let plan: MovePlan = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", options.plan.display()))?;
     let target = Remote::find(Some(&options.to), &options.config)?;
+    options.relay.go_on(&plan.request, &target, &options.config)?;
     start(&target, &MoveRequest { plan: Some(plan.digest), ..plan.request }, options.json)
 }
 
@@ -85,6 +87,20 @@ pub(crate) fn list(options: &MovesOptions) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// `dede resume`: relays again first, where that was asked for.
+///
+/// # Errors
+/// As [`make`].
+pub(crate) fn resume(options: &ResumeOptions) -> Result<(), String> {
+    let on = &options.act.on;
+    if options.relay.relay {
+        let target = target(on)?;
+        let known: MoveInfo = target.body(Method::GET, &format!("/moves/{}", path_part(&options.act.id)), "")?;
+        options.relay.go_on(&known.request, &target, &on.config)?;
+    }
+    act("resume", &options.act)
 }
 
 /// `dede promote`, `abort`, `resume`: says so, and follows the move to its end.
@@ -144,11 +160,12 @@ fn request(options: &MoveOptions, target: &Remote) -> Result<MoveRequest, String
     let golden = options.proof.golden.as_deref().map(golden).transpose()?.unwrap_or_default();
     let Some(from) = &options.from_dir else {
         let from = options.from.as_deref().unwrap_or_default();
-        return Ok(options.request(
-            options.service.clone().unwrap_or_default(),
-            source_url(from, &options.config)?,
-            golden,
-        ));
+        let service = options.service.clone().unwrap_or_default();
+        let mut request = options.request(service, source_url(from, &options.config)?, golden);
+        if options.relay {
+            request.source = relay::begin(from, &request, target, &options.config)?;
+        }
+        return Ok(request);
     };
     let root = from.canonicalize().map_err(|error| format!("{}: {error}", from.display()))?;
     let own = root.file_name().and_then(|name| name.to_str()).map(str::to_owned);

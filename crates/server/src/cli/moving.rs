@@ -9,6 +9,7 @@ use dede_api::moves::{GoldenCase, MoveRequest};
 
 use super::peers::ConfigOption;
 use super::proof::ProofOptions;
+use super::relay::RelayOptions;
 use super::time::seconds;
 
 /// Which move to make.
@@ -18,9 +19,14 @@ pub(crate) struct MoveOptions {
     #[arg(required_unless_present = "from_dir")]
     pub(crate) service: Option<String>,
 
-    /// Server it comes from: a peer of the target, by name or URL.
+    /// Server it comes from, by name or URL: a peer of the target, with --relay of this configuration.
     #[arg(long, value_name = "PEER", required_unless_present = "from_dir")]
     pub(crate) from: Option<String>,
+
+    /// This command asks the source, where the target cannot reach it; the target needs no such peer. It must run until the answers
+    /// are verified.
+    #[arg(long, conflicts_with = "from_dir")]
+    pub(crate) relay: bool,
 
     /// Repository directory on this machine instead of a server, such as an original DeepDetect's. Nothing is written there.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["from", "with_requests", "with_training_state"])]
@@ -132,6 +138,9 @@ pub(crate) struct ApplyOptions {
     pub(crate) json: bool,
 
     #[command(flatten)]
+    pub(crate) relay: RelayOptions,
+
+    #[command(flatten)]
     pub(crate) config: ConfigOption,
 }
 
@@ -145,7 +154,7 @@ pub(crate) struct MovesOptions {
     pub(crate) on: OnOptions,
 }
 
-/// `dede promote`, `abort`, `resume`.
+/// `dede promote`, `abort`; with what is said about relays, `resume`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct ActOptions {
     /// Which move: m1, m2, …

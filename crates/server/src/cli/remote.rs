@@ -8,8 +8,8 @@ use dede_api::moves::MoveInfo;
 use dede_bundle::failpoint;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ureq::Body;
 use ureq::http::{Method, Response};
+use ureq::{AsSendBody, Body};
 
 use super::peers::ConfigOption;
 use crate::config::Configuration;
@@ -23,7 +23,8 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// Largest answer, bytes.
 const LIMIT: u64 = 256 << 20;
 
-/// One server.
+/// One server. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Remote {
     client: PeerClient,
     name: String,
@@ -70,6 +71,16 @@ impl Remote {
     pub(super) fn put_file(&self, path: &str, file: &File) -> Result<(), String> {
         let answer = self.accepted(self.client.send(Method::PUT, path, &[], file)?)?;
         self.client.bytes(answer, LIMIT).map(drop)
+    }
+
+    /// Sends a body; whether the server took it, whatever it says otherwise.
+    ///
+    /// # Errors
+    /// A sentence, when it does not answer.
+    pub(super) fn put(&self, path: &str, body: impl AsSendBody) -> Result<bool, String> {
+        let answer = self.client.send(Method::PUT, path, &[], body)?;
+        let is_taken = answer.status().is_success();
+        self.client.bytes(answer, LIMIT).map(|_| is_taken)
     }
 
     /// Shows each state of a move until it is over; gives the last. A broken connection is opened again.

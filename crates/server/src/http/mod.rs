@@ -5,6 +5,7 @@
 
 mod access;
 mod aliases;
+mod arriving;
 pub(crate) mod authority;
 mod body;
 pub(crate) mod connection;
@@ -18,6 +19,7 @@ mod moves;
 mod network;
 mod origin;
 mod predict;
+mod relays;
 mod reply;
 mod routes;
 mod services;

@@ -14,8 +14,8 @@ use dede_api::answer::{Answer, Status};
 
 use super::authority::{self, Access};
 use super::{
-    Server, access, aliases, distribution, health, info, moves, predict, reply, services, source, train, unsupported,
-    uploads,
+    Server, access, aliases, distribution, health, info, moves, predict, relays, reply, services, source, train,
+    unsupported, uploads,
 };
 
 /// One path with one method, or with all of them.
@@ -85,6 +85,10 @@ fn routes() -> Vec<Route> {
         Route::new(Operators, GET, "/v2/_dede/services/{name}/requests", source::requests),
         Route::new(Operators, POST, "/v2/_dede/uploads", uploads::offer),
         Route::new(Operators, PUT, "/v2/_dede/uploads/{source}/blobs/{digest}", uploads::put),
+        Route::new(Operators, POST, "/v2/_dede/relays", relays::open),
+        Route::new(Operators, GET, "/v2/_dede/relays/{source}/questions", relays::next),
+        Route::new(Operators, PUT, "/v2/_dede/relays/{source}/answers/{number}", relays::answer),
+        Route::new(Operators, PUT, "/v2/_dede/relays/{source}/failures/{number}", relays::fail),
         Route::unsupported("/chain/{name}"),
         Route::unsupported("/resources/{name}"),
         Route::unsupported("/stream/{name}"),

@@ -5,30 +5,19 @@
 //! | `POST /v2/_dede/uploads` `{"manifest": "…", "config": "…"}` | `{"source": "upload:sha256:…", "missing": ["sha256:…"]}` |
 //! | `PUT /v2/_dede/uploads/{source}/blobs/{digest}` | one of the missing files |
 
-use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::Response;
-use bytes::Bytes;
 use dede_api::answer::{Answer, Status};
 use dede_api::errors::ErrorKind;
 use dede_api::query::decode_path;
 use dede_bundle::Digest;
-use http_body_util::BodyExt as _;
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use super::error::{Failure, Outcome};
-use super::{Server, body, reply};
-
-/// Pieces of a body that wait for the disk.
-const PIECES: usize = 8;
-/// Longest pause between two pieces.
-const PAUSE: Duration = Duration::from_secs(30);
+use super::{Server, arriving, body, reply};
 
 /// POST uploads.
 pub(crate) async fn offer(State(server): State<Arc<Server>>, request: Request) -> Response {
@@ -62,57 +51,18 @@ async fn put_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     // Each takes a thread, and there must be some left for everything else.
     let waiter = server.waiter()?;
     let (parts, content) = request.into_parts();
-    let (sender, receiver) = mpsc::channel(PIECES);
+    let (sender, arriving) = arriving::channel();
     let work = move || {
-        moves.put(&source, &digest, Arriving { receiver, present: Bytes::new() })?;
+        moves.put(&source, &digest, arriving)?;
         drop(waiter);
         Ok(reply::json(&Answer::bare(Status::ok())))
     };
-    let (rest, outcome) = tokio::join!(pass_on(content, sender), server.blocking(work));
+    let (rest, outcome) = tokio::join!(arriving::pass_on(content, sender), server.blocking(work));
     if let Some(rest) = rest {
         // Refused before all of it came.
         body::discard(&parts.headers, rest).await;
     }
     outcome
-}
-
-/// Hands pieces over until there are no more; gives the body back when nobody takes them any more.
-async fn pass_on(mut content: Body, sender: mpsc::Sender<io::Result<Bytes>>) -> Option<Body> {
-    loop {
-        let piece = match tokio::time::timeout(PAUSE, content.frame()).await {
-            Ok(None) => return None,
-            Ok(Some(Ok(frame))) => frame.into_data().map(Ok).unwrap_or(Ok(Bytes::new())),
-            Ok(Some(Err(error))) => Err(io::Error::other(error)),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the body stopped coming")),
-        };
-        let broken = piece.is_err();
-        if sender.send(piece).await.is_err() {
-            return Some(content);
-        }
-        if broken {
-            return None;
-        }
-    }
-}
-
-/// A body, read on a blocking thread.
-struct Arriving {
-    receiver: mpsc::Receiver<io::Result<Bytes>>,
-    present: Bytes,
-}
-
-impl Read for Arriving {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.present.is_empty() {
-            match self.receiver.blocking_recv() {
-                None => return Ok(0),
-                Some(piece) => self.present = piece?,
-            }
-        }
-        let count = buffer.len().min(self.present.len());
-        buffer[..count].copy_from_slice(&self.present.split_to(count));
-        Ok(count)
-    }
 }
 
 /// Source and digest of `/v2/_dede/uploads/{source}/blobs/{digest}`.

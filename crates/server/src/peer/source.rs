@@ -31,26 +31,42 @@ pub(crate) struct ConfiguredPeers(pub(crate) Arc<Configuration>);
 impl Peers for ConfiguredPeers {
     fn peer(&self, name: &str) -> Result<Arc<dyn Source>> {
         let found = if name.contains("://") { self.0.peer_at(name) } else { self.0.peer(name) };
-        let peer =
-            found.map_err(|reason| Error::Forbidden(format!("{reason}: a server moves from its own peers only")))?;
-        Ok(Arc::new(HttpSource::new(peer)?))
+        let peer = found.map_err(|reason| {
+            Error::Forbidden(format!(
+                "{reason}: a server moves from its own peers only; the command can ask in its place, with --relay"
+            ))
+        })?;
+        Ok(Arc::new(HttpSource {
+            unreachable: "; if it cannot be reached from here, try --relay",
+            ..HttpSource::new(peer)?
+        }))
     }
 }
 
-/// One of them.
+/// One server, as whoever reaches it asks it.
+///
+/// # Errors
+/// [`Error::Peer`]: its token or its certificates cannot be used.
+pub(crate) fn of(peer: &Peer) -> Result<Arc<dyn Source>> {
+    Ok(Arc::new(HttpSource::new(peer)?))
+}
+
 struct HttpSource {
     client: PeerClient,
     address: String,
+    /// What a person may do when it cannot be reached.
+    unreachable: &'static str,
 }
 
 impl HttpSource {
     fn new(peer: &Peer) -> Result<Self> {
         let address = format!("{} ({})", peer.name, peer.url);
-        Ok(Self { client: PeerClient::new(peer).map_err(Error::Peer)?, address })
+        Ok(Self { client: PeerClient::new(peer).map_err(Error::Peer)?, address, unreachable: "" })
     }
 
     fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Response<Body>> {
-        let answer = self.client.send(Method::GET, path, headers, ()).map_err(Error::PeerAway)?;
+        let away = |reason: String| Error::PeerAway(format!("{reason}{}", self.unreachable));
+        let answer = self.client.send(Method::GET, path, headers, ()).map_err(away)?;
         if answer.status().is_success() {
             return Ok(answer);
         }

@@ -19,6 +19,8 @@ mod lifecycle;
 mod models;
 mod moving;
 mod predict;
+mod proxy;
+mod relay;
 mod replay;
 mod restart;
 mod right;

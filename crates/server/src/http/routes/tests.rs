@@ -52,6 +52,10 @@ operators GET HEAD                     /v2/_dede/services/{name}/chunks/{digest}
 operators GET HEAD                     /v2/_dede/services/{name}/requests
 operators POST                         /v2/_dede/uploads
 operators PUT                          /v2/_dede/uploads/{source}/blobs/{digest}
+operators POST                         /v2/_dede/relays
+operators GET HEAD                     /v2/_dede/relays/{source}/questions
+operators PUT                          /v2/_dede/relays/{source}/answers/{number}
+operators PUT                          /v2/_dede/relays/{source}/failures/{number}
 clients   *                            /chain/{name}
 clients   *                            /resources/{name}
 clients   *                            /stream/{name}

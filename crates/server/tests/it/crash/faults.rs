@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::models::Size;
-use super::proxy::{self, Fault};
 use super::world::{Kind, World, call};
+use crate::proxy::{self, Fault};
 use crate::server::eventually;
 
 /// A whole move over a connection with a fault; the bytes that travelled, of how many, and what the target logged.

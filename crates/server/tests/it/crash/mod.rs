@@ -4,7 +4,7 @@
 mod faults;
 mod models;
 mod process;
-mod proxy;
+mod relay;
 mod scenario;
 mod schedule;
 mod tree;

@@ -49,6 +49,9 @@ fn with_a_token_strangers_may_predict_and_nothing_else() {
         ("GET", "/metrics"),
         ("GET", "/v2/"),
         ("POST", "/moves"),
+        ("POST", "/v2/_dede/relays"),
+        ("GET", "/v2/_dede/relays/a/questions"),
+        ("PUT", "/v2/_dede/relays/a/answers/1"),
         ("GET", "/"),
     ] {
         let response = ask(&server, method, path, "", b"{}");
@@ -100,6 +103,10 @@ fn without_a_token_a_server_beyond_loopback_warns_and_keeps_moves_to_itself() {
         ("PUT", "/aliases/a", json!({"service": "iris2"})),
         ("DELETE", "/aliases/a", json!({})),
         ("POST", "/aliases/a/rollback", json!({})),
+        ("POST", "/v2/_dede/relays", json!({"from": "http://dev"})),
+        ("GET", "/v2/_dede/relays/a/questions", json!({})),
+        ("PUT", "/v2/_dede/relays/a/answers/1", json!({})),
+        ("PUT", "/v2/_dede/relays/a/failures/1", json!({"kind": "away", "text": ""})),
     ] {
         let (status, answer) = send(method, path, body);
         let text = answer["status"]["dd_msg"].as_str().unwrap_or_default();

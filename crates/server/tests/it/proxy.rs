@@ -1,19 +1,21 @@
-//! A connection that behaves badly: between the target and its source, once.
+//! A connection that behaves badly: between a source and whoever asks it, once.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// What happens to an answer after [`AFTER`] bytes of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// One byte arrives as another, once.
     Corrupt,
     /// The connection ends, once.
     Cut,
+    /// The rest does not come, once.
+    Stall,
     /// The rest comes slowly.
+    #[cfg(feature = "failpoints")]
     Slow,
 }
 
@@ -21,10 +23,11 @@ pub(super) enum Fault {
 const AFTER: usize = 150_000;
 const PIECE: usize = 16 << 10;
 /// Between two pieces of a slow answer.
-const PAUSE: Duration = Duration::from_millis(40);
+#[cfg(feature = "failpoints")]
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(40);
 
 /// Listens until the test process ends; gives its URL, and whether the fault happened.
-pub(super) fn start(to: SocketAddr, fault: Fault) -> (String, Arc<AtomicBool>) {
+pub(crate) fn start(to: SocketAddr, fault: Fault) -> (String, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let happened = Arc::new(AtomicBool::new(false));
@@ -67,8 +70,13 @@ fn answer(mut server: &TcpStream, mut client: &TcpStream, fault: Fault, happened
             match fault {
                 Fault::Corrupt if first => piece[count / 2] ^= 1,
                 Fault::Cut if first => return Ok(()),
+                // Until the tests end; whoever waits for the rest gives up, or is ended.
+                Fault::Stall if first => loop {
+                    std::thread::park();
+                },
+                #[cfg(feature = "failpoints")]
                 Fault::Slow => std::thread::sleep(PAUSE),
-                Fault::Corrupt | Fault::Cut => {}
+                Fault::Corrupt | Fault::Cut | Fault::Stall => {}
             }
         }
         client.write_all(&piece[..count])?;

@@ -1,0 +1,102 @@
+//! A request's body as a blocking thread reads it: pieces over a short queue, so that never much of it is in memory.
+//!
+//! It must not know what the body means. One that breaks off is an error to its reader, and never looks whole.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use tokio::sync::mpsc;
+
+/// Pieces of a body that wait for their reader.
+const PIECES: usize = 8;
+/// Longest pause between two pieces.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Where pieces go; `None` is the end of the body.
+pub(super) type Sender = mpsc::Sender<io::Result<Option<Bytes>>>;
+
+/// A body, read on a thread that may block.
+pub(super) struct Arriving {
+    receiver: mpsc::Receiver<io::Result<Option<Bytes>>>,
+    present: Bytes,
+    ended: bool,
+}
+
+/// Both ends of a queue of pieces.
+pub(super) fn channel() -> (Sender, Arriving) {
+    let (sender, receiver) = mpsc::channel(PIECES);
+    (sender, Arriving { receiver, present: Bytes::new(), ended: false })
+}
+
+/// Hands pieces over until there are no more; gives the body back when nobody takes them any more.
+pub(super) async fn pass_on(mut content: Body, sender: Sender) -> Option<Body> {
+    loop {
+        let piece = match tokio::time::timeout(PAUSE, content.frame()).await {
+            Ok(None) => Ok(None),
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => Ok(Some(data)),
+                Err(_) => continue,
+            },
+            Ok(Some(Err(error))) => Err(io::Error::other(error)),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the body stopped coming")),
+        };
+        let is_last = !matches!(piece, Ok(Some(_)));
+        if sender.send(piece).await.is_err() {
+            return (!is_last).then_some(content);
+        }
+        if is_last {
+            return None;
+        }
+    }
+}
+
+impl Read for Arriving {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.present.is_empty() && !self.ended {
+            match self.receiver.blocking_recv() {
+                // Whoever passed it on is gone with its connection.
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Some(piece) => match piece? {
+                    Some(data) => self.present = data,
+                    None => self.ended = true,
+                },
+            }
+        }
+        let count = buffer.len().min(self.present.len());
+        buffer[..count].copy_from_slice(&self.present.split_to(count));
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_is_read_whole_and_one_that_breaks_off_is_an_error() {
+        let (sender, mut arriving) = channel();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut text = String::new();
+            arriving.read_to_string(&mut text).map(|_| text)
+        });
+        assert!(pass_on(Body::from("content"), sender).await.is_none());
+        assert_eq!(read.await.expect("no panic").expect("whole"), "content");
+
+        let (sender, mut arriving) = channel();
+        sender.send(Ok(Some(Bytes::from_static(b"cont")))).await.expect("there is room");
+        drop(sender);
+        let read = tokio::task::spawn_blocking(move || arriving.read_to_end(&mut Vec::new()));
+        let error = read.await.expect("no panic").expect_err("not whole");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_reads_is_given_back() {
+        let (sender, arriving) = channel();
+        drop(arriving);
+        assert!(pass_on(Body::from("content"), sender).await.is_some());
+    }
+}

@@ -1,0 +1,109 @@
+//! Relays: a command asks the source of a move in this server's place, and brings the answers here.
+//!
+//! | route | answers |
+//! |---|---|
+//! | `POST /v2/_dede/relays` `{"from": "https://dev"}`, to go on with `"source"` | `{"source": "relay:…"}` |
+//! | `GET /v2/_dede/relays/{source}/questions?after=N` | `{"number": N, "question": {…}}`, or null when there is none for a while |
+//! | `PUT /v2/_dede/relays/{source}/answers/{number}` | the body is the answer |
+//! | `PUT /v2/_dede/relays/{source}/failures/{number}` `{"kind": "away", "text": "…"}` | why there is none |
+//!
+//! What is asked is `dede_core::migration`'s business.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::Uri;
+use axum::response::Response;
+use dede_api::Object;
+use dede_api::answer::{Answer, Status};
+use dede_api::errors::ErrorKind;
+use dede_api::query::decode_path;
+use dede_api::relays::{RelayFailure, RelayOffer, RelayOpened};
+use serde::de::DeserializeOwned;
+
+use super::error::{Failure, Outcome};
+use super::{Server, arriving, body, query_of, reply};
+
+/// POST relays.
+pub(crate) async fn open(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let outcome = async {
+        let received = server.receive(request).await?;
+        let moves = server.moves().await?;
+        let work = move || {
+            let offer: RelayOffer = parse(received.object()?.0)?;
+            let source = moves.relays().open(&offer.from, offer.source.as_deref())?;
+            Ok(reply::json(&Answer::with_body(Status::ok(), RelayOpened { source })))
+        };
+        server.blocking(work).await
+    };
+    reply::of(outcome.await)
+}
+
+/// GET relays/{source}/questions: the next one, once there is one.
+pub(crate) async fn next(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    let outcome = async {
+        let source = source_in(&uri);
+        let after = query_of(&uri).number("after")?.unwrap_or(0);
+        let moves = server.moves().await?;
+        // Each takes a thread, and there must be some left for everything else.
+        let waiter = server.waiter()?;
+        let work = move || {
+            let question = moves.relays().next(&source, after)?;
+            drop(waiter);
+            Ok(reply::json(&Answer::with_body(Status::ok(), question)))
+        };
+        server.blocking(work).await
+    };
+    reply::of(outcome.await)
+}
+
+/// PUT relays/{source}/answers/{number}.
+pub(crate) async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
+    reply::of(answer_outcome(&server, request).await)
+}
+
+async fn answer_outcome(server: &Arc<Server>, request: Request) -> Outcome {
+    let (source, number) = (source_in(request.uri()), number_in(request.uri())?);
+    let moves = server.moves().await?;
+    let (parts, content) = request.into_parts();
+    let (sender, arriving) = arriving::channel();
+    // Whoever asked reads it, on a thread of its own.
+    let taken = moves.relays().answer(&source, number, Box::new(arriving));
+    let rest = if taken.is_ok() { arriving::pass_on(content, sender).await } else { Some(content) };
+    if let Some(rest) = rest {
+        body::discard(&parts.headers, rest).await;
+    }
+    taken?;
+    Ok(reply::json(&Answer::bare(Status::ok())))
+}
+
+/// PUT relays/{source}/failures/{number}.
+pub(crate) async fn fail(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let outcome = async {
+        let (source, number) = (source_in(request.uri()), number_in(request.uri())?);
+        let received = server.receive(request).await?;
+        let moves = server.moves().await?;
+        let work = move || {
+            let failure: RelayFailure = parse(received.object()?.0)?;
+            moves.relays().refuse(&source, number, failure)?;
+            Ok(reply::json(&Answer::bare(Status::ok())))
+        };
+        server.blocking(work).await
+    };
+    reply::of(outcome.await)
+}
+
+fn parse<T: DeserializeOwned>(object: Object) -> Outcome<T> {
+    serde_json::from_value(object.into()).map_err(|error| Failure::new(ErrorKind::Malformed, error.to_string()))
+}
+
+/// The source in `/v2/_dede/relays/{source}/…`, decoded.
+fn source_in(uri: &Uri) -> String {
+    decode_path(uri.path().split('/').nth(4).unwrap_or_default())
+}
+
+fn number_in(uri: &Uri) -> Outcome<u64> {
+    let text = uri.path().rsplit('/').next().unwrap_or_default();
+    let wrong = |_| Failure::new(ErrorKind::Malformed, format!("the number of a question expected, found {text:?}"));
+    text.parse().map_err(wrong)
+}
