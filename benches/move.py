@@ -37,6 +37,9 @@ class Pair:
         self.folder = pathlib.Path(tempfile.mkdtemp(dir=folder))
         os.environ["XDG_CONFIG_HOME"] = str(self.folder)
         self.dev = bench.Server(bench.TARGET / "dede", engine, self.folder)
+        # It stands for another machine, so it must not take this one from the clients.
+        for thread in os.listdir(f"/proc/{self.dev.pid}/task"):
+            os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
         (self.folder / "dede").mkdir()
         (self.folder / "dede/dede.toml").write_text(f'[peers.dev]\nurl = "http://127.0.0.1:{self.dev.port}"\n')
         self.prod = bench.Server(bench.TARGET / "dede", engine, self.folder)
@@ -53,7 +56,7 @@ class Pair:
                 return info["report"]
             if info["phase"] in ("done", "aborted", "rolled_back"):
                 raise SystemExit(f"the move of {service} ended {info['phase']}: {info.get('error')}")
-            time.sleep(0.02)
+            time.sleep(0.1)
 
     def stop(self):
         self.prod.stop()
@@ -102,6 +105,19 @@ def load(server, file, seconds, rate=None):
     if report["failures"]:
         raise SystemExit(f"{report['failures']} requests failed, the first: {report['first_failure']}")
     return report
+
+
+def quietly(work):
+    """Does it on a thread that comes after servers and clients."""
+    found = []
+
+    def run():
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        found.append(work())
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return found[0]
 
 
 class Load(threading.Thread):
@@ -167,9 +183,9 @@ def latency(folder, arguments):
         began = time.time() * 1000
         time.sleep(arguments.seconds)
         moved = time.time() * 1000
-        brought = pair.move("large")
-        onto = pair.move("service2", **{"as": "service1", "shadow_for_s": arguments.seconds, "watch_for_s": arguments.seconds,
-                                        "policy": {"requests": 10**9}})
+        brought = quietly(lambda: pair.move("large"))
+        members = {"as": "service1", "shadow_for_s": arguments.seconds, "watch_for_s": arguments.seconds, "policy": {"requests": 10**9}}
+        onto = quietly(lambda: pair.move("service2", **members))
         ended = time.time() * 1000
         time.sleep(arguments.seconds)
         samples = clients.samples()
@@ -291,32 +307,77 @@ def switch(folder, arguments):
     table(("turn", "requests", "gap ms (≤ 1)", "switch_ms", "one durable write alone ms"), rows)
 
 
+class Stall:
+    """Holds the thread of a shadow still at its first copy, in a build that can be told so."""
+
+    def __init__(self, folder):
+        self.folder, self.turn = folder / "failpoints", 0
+        self.folder.mkdir()
+        os.environ["DEDE_FAILPOINTS"] = str(self.folder)
+
+    def arm(self):
+        self.turn += 1
+        (self.folder / "wanted").write_text("copy:0" if self.turn % 2 else "copy")
+        (self.folder / "reached").unlink(missing_ok=True)
+
+    def end(self):
+        (self.folder / "wanted").unlink(missing_ok=True)
+        (self.folder / "reached").unlink(missing_ok=True)
+        del os.environ["DEDE_FAILPOINTS"]
+
+
 def shadow(folder, arguments):
-    """The same clients with and without a shadow that takes far longer than they do."""
-    pair = Pair(folder, arguments.engine)
-    train_rows(pair.prod, "plain", [16, 16], 100, 1)
-    train_rows(pair.prod, "slow", [4000, 4000], 1, 1)
-    pair.prod.call("PUT", "/aliases/service1", {"service": "plain"})
-    file = bodies(folder)
-    rate = 0.3 * load(pair.prod, file, 2)["requests_s"]
+    """The same clients with and without a shadow that fails, one that hangs, and one that takes far longer than they do."""
+    rows = []
+    for kind, what in (("dead", "fails at once"), ("stalled", "never ends its first copy"), ("slow", "computes on 16 million weights")):
+        place = folder / kind
+        place.mkdir()
+        stall = Stall(place) if kind == "stalled" else None
+        binary = failpoints_build(arguments) if stall else bench.TARGET / "dede"
+        server = bench.Server(binary, arguments.engine, place)
+        train_rows(server, "plain", [16, 16], 100, 1)
+        if kind == "dead":
+            create_images(server, kind, bench.make_network("resnet18", place))
+        else:
+            train_rows(server, kind, [4000, 4000] if kind == "slow" else [16, 16], 1, 1)
+        server.call("PUT", "/aliases/service1", {"service": "plain"})
+        ratios, rate = shadowed_pairs(server, kind, bodies(place), stall, arguments)
+        if stall:
+            stall.end()
+        server.stop()
+        for share, found in ratios.items():
+            rows.append((kind, what, f"{rate:.0f}", f"p{100 * share:.0f}", f"{statistics.median(found):.3f}",
+                         " ".join(f"{ratio:.2f}" for ratio in found)))
+    table(("shadow", "which", "requests/s", "quantile", "with to without, median (p99 ≤ 1.05)", "of each pair"), rows)
+
+
+def failpoints_build(arguments):
+    target = ROOT / "target/failpoints"
+    if not arguments.no_build or not (target / "release/dede").exists():
+        command = ["cargo", "build", "--release", "-q", "-p", "dede", "--features", "failpoints", "--target-dir", target]
+        subprocess.run(command, cwd=ROOT, check=True)
+    return target / "release/dede"
+
+
+def shadowed_pairs(server, kind, file, stall, arguments):
+    """Ratios of latencies with to without the shadow, pair by pair, and the rate of requests."""
+    rate = 0.3 * load(server, file, 2)["requests_s"]
     ratios = {0.5: [], 0.99: []}
     for turn in range(arguments.pairs):
         p = {}
         for shadowed in ((False, True) if turn % 2 else (True, False)):
-            to = {"service": "slow", "percent": 100} if shadowed else None
-            pair.prod.call("PUT", "/aliases/service1", {"service": "plain", "shadow": to} if to else {"service": "plain"})
+            if stall and shadowed:
+                stall.arm()
+            to = {"shadow": {"service": kind, "percent": 100}} if shadowed else {}
+            server.call("PUT", "/aliases/service1", {"service": "plain", **to})
             time.sleep(0.3)
-            samples = load(pair.prod, file, arguments.seconds, rate)["samples"]
+            samples = load(server, file, arguments.seconds, rate)["samples"]
             took = [took for _, took, _ in samples[len(samples) // 10:]]
             p[shadowed] = {share: quantile(took, share) for share in ratios}
         for share, found in ratios.items():
             found.append(p[True][share] / p[False][share])
-        progress(f"shadow, pair {turn + 1}: p99 {p[False][0.99]:.3f} and {p[True][0.99]:.3f} ms")
-    pair.stop()
-    print(f"A shadow of 16 million weights at all requests, {rate:.0f} requests/s:\n")
-    table(("quantile", "ratio with to without a slow shadow (p99 ≤ 1.05), median", "of each pair"),
-          [(f"p{100 * share:.0f}", f"{statistics.median(found):.3f}", " ".join(f"{ratio:.2f}" for ratio in found))
-           for share, found in ratios.items()])
+        progress(f"{kind} shadow, pair {turn + 1}: p99 {p[False][0.99]:.3f} and {p[True][0.99]:.3f} ms")
+    return ratios, rate
 
 
 PARTS = {"latency": latency, "transfer": transfer, "deduplication": deduplication, "switch": switch, "shadow": shadow}

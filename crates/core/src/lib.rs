@@ -19,6 +19,7 @@ pub mod hold;
 pub mod job;
 pub mod labels;
 pub mod measure;
+pub mod memory;
 pub mod migration;
 pub mod name;
 pub mod output;

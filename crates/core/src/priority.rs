@@ -5,6 +5,8 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::error::{Error, Result};
+
 thread_local! {
     static GIVES_WAY: Cell<bool> = const { Cell::new(false) };
 }
@@ -46,6 +48,22 @@ pub fn ordinary<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
+/// Runs `work` on a thread that gives way, and waits for it: for callers that serve clients again afterwards.
+///
+/// # Errors
+/// [`Error::Io`] when no thread can be started; [`Error::Internal`] when the work met a bug.
+pub fn giving_way<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
+    let quiet = || {
+        give_way();
+        work()
+    };
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("background".into());
+        let started = builder.spawn_scoped(scope, quiet).map_err(Error::io("start a thread"))?;
+        started.join().map_err(|_| Error::Internal("work in the background met a bug, see the log".into()))
+    })
+}
+
 /// What the calling thread has computed since it started.
 pub fn computed() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -69,6 +87,7 @@ mod tests {
             (gives_way(), nice(), std::thread::spawn(nice).join().unwrap(), ordinary(|| (gives_way(), nice())))
         });
         assert_eq!(seen.join().unwrap(), (true, 19, 19, (false, before)));
+        assert_eq!(giving_way(|| (gives_way(), nice())).unwrap(), (true, 19));
         assert_eq!((gives_way(), nice()), (false, before));
     }
 }

@@ -17,7 +17,9 @@ use crate::hold::HoldCounts;
 use crate::service::{PredictCall, Service};
 
 /// Requests that run on the new network before clients do: each of them waits for this.
-const WARMING_CALLS: usize = 20;
+pub(super) const WARMING_CALLS: usize = 20;
+/// The part of the time that requests may wait which warming may take.
+const WARMING_PART: u32 = 10;
 
 impl Mover<'_> {
     /// The service whose place in memory the new one takes, where that was asked for.
@@ -51,7 +53,8 @@ impl Mover<'_> {
         failpoint("unloaded");
         let service = self.load(planned)?;
         failpoint("exchanged");
-        self.warm_shortly(&service, calls.into_iter().map(|captured| captured.call).collect())?;
+        let calls = calls.into_iter().map(|captured| captured.call).collect();
+        self.warm_shortly(&service, calls, Duration::from_secs(request.hold_for_s) / WARMING_PART)?;
         self.verify(&service, request, peer.as_ref())?;
         self.switch(&service, Some(former.id))?;
         let HoldCounts { held, refused } = former.admission.release().unwrap_or_default();
@@ -60,18 +63,22 @@ impl Mover<'_> {
         self.this.note(|record| record.report.exchange = Some(exchange))
     }
 
-    fn warm_shortly(&self, service: &Arc<Service>, captured: Vec<PredictCall>) -> Result<()> {
+    fn warm_shortly(&self, service: &Arc<Service>, captured: Vec<PredictCall>, most: Duration) -> Result<()> {
         self.this.enter(MovePhase::Warming)?;
         let calls = if captured.is_empty() { service.generated_calls(WARMING_CALLS)? } else { captured };
         let began = Instant::now();
-        let mut failed = 0;
+        let (mut requests, mut failed) = (0, 0);
         for call in calls.iter().take(WARMING_CALLS) {
             self.check_abort()?;
+            if requests > 0 && began.elapsed() >= most {
+                break;
+            }
+            requests += 1;
             // A request of another model need not suit this one.
             failed += usize::from(service.rehearse(call).is_err());
         }
         let took_ms = began.elapsed().as_secs_f64() * 1000.0;
-        let warmed = json!({"requests": calls.len().min(WARMING_CALLS), "failed": failed, "took_ms": took_ms});
+        let warmed = json!({"requests": requests, "failed": failed, "took_ms": took_ms});
         self.this.note(|record| record.report.warming = Some(warmed))
     }
 

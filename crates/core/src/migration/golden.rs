@@ -18,7 +18,7 @@ use crate::service::{PredictCall, Service, Serving};
 use crate::tensor::Tensor;
 
 /// Generated inputs, when there are no others.
-const GENERATED: usize = 16;
+pub(super) const GENERATED: usize = 16;
 /// Most golden cases that are looked at.
 const CASES: usize = 1000;
 

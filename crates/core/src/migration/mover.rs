@@ -19,7 +19,7 @@ use super::plan::{Planned, plan};
 use super::record::{Before, MoveRecord};
 use super::shadowing::{Outcome, Shadowing};
 use super::state::{Move, now_ms};
-use super::{Peer, Surroundings, certificate, golden, undo};
+use super::{Peer, Surroundings, certificate, golden, golden_file, undo};
 use crate::catalogue::{Catalogue, Expected, SwitchRequest};
 use crate::comparison::{Exactness, Policy};
 use crate::error::{Error, Fault, Result};
@@ -200,8 +200,10 @@ impl Mover<'_> {
         let exactness = if alike { Exactness::BitEqual } else { Exactness::WithinTolerance };
         let found = golden::check(service, &cases, exactness)?;
         let passed = found.passed();
+        let kept = golden_file::keep(self.this, self.surroundings, origin, &cases)?;
         self.this.note(|record| {
-            record.report.golden = Some(json!({"origin": origin.as_str(), "cases": cases.len(), "result": found}));
+            let (origin, cases) = (origin.as_str(), cases.len());
+            record.report.golden = Some(json!({"origin": origin, "cases": cases, "digest": kept, "result": found}));
         })?;
         if passed {
             return Ok(());

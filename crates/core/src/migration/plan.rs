@@ -8,12 +8,15 @@ use dede_bundle::Digest;
 use dede_bundle::modelpack::{Bundle, Role};
 use serde_json::json;
 
+use super::exchanging::WARMING_CALLS;
 use super::fetch::{Local, bytes_to_send};
+use super::golden::GENERATED;
 use super::package::absolute_paths;
 use super::{Peer, Surroundings};
 use crate::catalogue::Snapshot;
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
+use crate::service::Service;
 
 /// Networks are held once for each thread that computes, once for a lone request on all threads, and once while they are read: what
 /// was measured with ONNX Runtime, the hungrier engine.
@@ -140,9 +143,20 @@ fn estimate(plan: &mut MovePlan, bundle: &Bundle, snapshot: &Snapshot, threads: 
     let Ok(serving) = former.service.serving() else { return };
     let largest = serving.files.iter().map(|file| file.size).sum::<u64>();
     plan.memory_needed_bytes = in_memory(weights.saturating_sub(largest));
-    // Loading takes as long for each byte as it took for the former one, and a few requests run before clients do.
-    let by_size = serving.opened_in.as_secs_f64() * 1000.0 * weights as f64 / largest.max(1) as f64;
-    plan.pause_ms = Some(by_size.max(SHORTEST_PAUSE_MS).round() as u64);
+    // Everything takes as long for each byte as it takes with the former one: loading, warming, and golden answers, which the source
+    // computes too.
+    let size = weights as f64 / largest.max(1) as f64;
+    let requests = (WARMING_CALLS + 2 * GENERATED) as f64;
+    let load_ms = serving.opened_in.as_secs_f64() * 1000.0;
+    plan.pause_ms =
+        Some((SHORTEST_PAUSE_MS + size * (load_ms + requests * request_ms(&former.service))).round() as u64);
+}
+
+/// What a request takes here now; nothing where it cannot be tried.
+fn request_ms(service: &Service) -> f64 {
+    let call = service.generated_calls(1).ok().and_then(|calls| calls.into_iter().next());
+    let took = call.and_then(|call| service.rehearse(&call).ok()).map(|answer| answer.took.total);
+    took.unwrap_or_default().as_secs_f64() * 1000.0
 }
 
 /// What people should know, and what stops the move.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use dede_api::moves::MovePhase;
 use dede_bundle::failpoint;
 
-use super::Surroundings;
 use super::copying::{partial, remove_directory};
 use super::record::{Before, MoveRecord};
 use super::state::Move;
+use super::{Surroundings, golden_file};
 use crate::catalogue::{Catalogue, Expected};
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
@@ -52,6 +52,7 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     remove_files(&record)?;
     failpoint("files-removed");
     forget_content(&record, surroundings);
+    golden_file::forget(this, surroundings)?;
     this.enter(MovePhase::Aborted)
 }
 

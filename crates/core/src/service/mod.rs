@@ -27,6 +27,7 @@ use crate::capture::{CapturedCall, Ring};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::job::{JobQueue, JobStore};
+use crate::memory;
 use crate::name::ServiceName;
 use crate::statistics::Statistics;
 
@@ -130,8 +131,10 @@ impl Service {
     /// Lets go of what it answers with. Requests in flight finish on it.
     pub(crate) fn unload(&self) {
         self.fault.store(Some(Arc::new(Error::NotLoaded(self.name().to_string()))));
-        self.serving.store(None);
         self.recent_reader.store(None);
+        // What takes its place needs the memory.
+        drop(self.serving.swap(None));
+        memory::give_back();
     }
 
     /// Loads what its repository holds now.

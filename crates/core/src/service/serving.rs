@@ -14,6 +14,7 @@ use crate::data::SampleShape;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
+use crate::memory;
 use crate::parameters::{Parameters, Section};
 use crate::repository::Published;
 
@@ -27,6 +28,9 @@ pub struct ServedFile {
     /// Content.
     pub sha256: Digest,
 }
+
+/// Files of a network that is large enough for the system to notice that it is gone, bytes.
+const WORTH_GIVING_BACK: u64 = 4 << 20;
 
 /// One version of a service. Requests hold it until they are answered.
 pub struct Serving {
@@ -116,6 +120,15 @@ impl Serving {
     /// `sha256:…`, or `none` without a network.
     pub fn version(&self) -> String {
         self.digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if self.files.iter().map(|file| file.size).sum::<u64>() >= WORTH_GIVING_BACK {
+            self.model = None;
+            memory::give_back_soon();
+        }
     }
 }
 

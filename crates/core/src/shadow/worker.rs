@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use dede_bundle::failpoint;
+
 use super::pace::Pace;
 use super::queue::{Copied, Queue};
 use super::{Ledger, Observation, Shadowed};
@@ -54,6 +56,7 @@ impl Worker {
         priority::give_way();
         let mut pace = Pace::new(self.service.threads());
         while let Some(copied) = self.next(&pace) {
+            failpoint("copy");
             let before = priority::computed();
             self.compare(&copied, &pace);
             pace.worked(priority::computed().saturating_sub(before));

@@ -25,6 +25,7 @@ use dede_bundle::modelpack::Packed;
 use dede_bundle::{Digest, failpoint};
 use dede_core::error::Error;
 use dede_core::migration::{PackageOptions, captured_cases, package};
+use dede_core::priority;
 use dede_core::service::{Service, Serving};
 
 use super::error::{Failure, Outcome};
@@ -61,7 +62,7 @@ impl Bundles {
                 return Ok(Arc::clone(&known.packed));
             }
         }
-        let made = Arc::new(package(service, options)?);
+        let made = Arc::new(priority::giving_way(|| package(service, options))??);
         let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
         packed.retain(|known| known.of.strong_count() > 0);
         packed.truncate(BUNDLES - 1);
@@ -88,7 +89,9 @@ impl Bundles {
                 return Ok(Arc::clone(found));
             }
         }
-        let list = ChunkList::of_reader(open(packed, digest)?.0).map_err(Error::io("read a file of the bundle"))?;
+        let file = open(packed, digest)?.0;
+        let list =
+            priority::giving_way(|| ChunkList::of_reader(file))?.map_err(Error::io("read a file of the bundle"))?;
         if list.digest() != *digest {
             return Err(Error::MoveConflict("a file of the service changed on disk since it was loaded".into()).into());
         }

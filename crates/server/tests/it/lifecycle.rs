@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use dede_testing::fixtures;
 use serde_json::{Value, json};
 
 use crate::server::{Server, eventually, spawn};
@@ -43,6 +44,44 @@ fn readiness_has_the_envelope_and_a_retry_after() {
     let response = server.send("GET", "/readyz", "");
     assert_eq!(response.header("retry-after"), Some("1"));
     assert_eq!(response.json().expect("JSON")["status"]["dd_msg"], "the server is stopping");
+}
+
+/// What a network took is the system's again, not only the allocator's.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn a_service_that_is_deleted_leaves_memory() {
+    let server = Server::start(&[]);
+    let resident_mb = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
+    };
+    let put = json!({
+        "mllib": "caffe",
+        "description": "large",
+        "parameters": {
+            "input": {"connector": "csv"},
+            "mllib": {"template": "mlp", "layers": [3000, 3000], "nclasses": 3},
+        },
+        "model": {"repository": server.path().join("large"), "create_repository": true},
+    });
+    assert_eq!(server.put("/services/large", &put).0, 201);
+    let train = json!({
+        "service": "large",
+        "async": false,
+        "parameters": {
+            "input": {"id": "id", "label": "target"},
+            "mllib": {"solver": {"iterations": 1}, "net": {"batch_size": 30}},
+            "output": {"measure": ["acc"]},
+        },
+        "data": [fixtures::data("iris_train.csv"), fixtures::data("iris_test.csv")],
+    });
+    assert_eq!(server.post("/train", &train).0, 201);
+    let loaded_mb = resident_mb();
+    assert_eq!(server.delete("/services/large").0, 200);
+    // Nine million weights, and what the training left behind.
+    eventually("its memory is given back", || resident_mb() + 36 < loaded_mb);
+    server.stop();
 }
 
 #[test]

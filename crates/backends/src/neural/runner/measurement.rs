@@ -3,6 +3,8 @@
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use dede_core::priority;
+
 use crate::neural::engine::{Array, EngineError, Session, Width};
 
 /// What is worth doing with a network.
@@ -111,8 +113,12 @@ pub(in crate::neural) fn warm(
         session.run(vec![input.clone()], Width::All)?;
     }
     let together = Barrier::new(lanes);
+    let gives_way = priority::gives_way();
     std::thread::scope(|scope| {
         let run = || {
+            if gives_way {
+                priority::give_way();
+            }
             together.wait();
             session.run(vec![input.clone()], Width::One).map(drop)
         };

@@ -19,6 +19,8 @@ use crate::http::source;
 const ENGINE: &str = "application/vnd.dede.engine.v1+json";
 /// Artifact type of the signed record of the move that brought a service here.
 const CERTIFICATE: &str = "application/vnd.dede.certificate.v1+json";
+/// Artifact type of the golden set that the service reproduced when that move brought it here.
+const GOLDEN: &str = "application/vnd.dede.golden.v1+json";
 /// The tag of what a service answers with now.
 const LATEST: &str = "latest";
 /// Hex digits of a version that make a tag.
@@ -62,23 +64,27 @@ pub(super) async fn shown(call: &Call, name: &RepositoryName, service: Arc<Servi
         let packed = server.bundles.of(&service, PackageOptions::default())?;
         let subject = Descriptor::of(media_type(MediaType::IMAGE_MANIFEST), &packed.manifest);
         let engine = engine.and_then(Result::ok).map(|record| Artifact::new(ENGINE, record, &subject));
-        let certificates = certificates(&moves, &service, &packed);
-        let certificates = certificates.into_iter().map(|record| Artifact::new(CERTIFICATE, record, &subject));
-        let mut artifacts: Vec<Artifact> = engine.into_iter().chain(certificates).collect();
+        let of_moves = of_moves(&moves, &service, &packed);
+        let of_moves = of_moves.into_iter().map(|(kind, record)| Artifact::new(kind, record, &subject));
+        let mut artifacts: Vec<Artifact> = engine.into_iter().chain(of_moves).collect();
         artifacts.sort_unstable_by_key(|artifact| artifact.descriptor.digest);
+        // Two moves of one version may have had the same golden set.
+        artifacts.dedup_by_key(|artifact| artifact.descriptor.digest);
         Ok(Shown { packed, artifacts })
     })
     .await
 }
 
-/// The certificates of moves that brought this version of a service here.
-fn certificates(moves: &Moves, service: &Service, packed: &Packed) -> Vec<Vec<u8>> {
+/// The certificates and golden sets of moves that brought this version of a service here.
+fn of_moves(moves: &Moves, service: &Service, packed: &Packed) -> Vec<(&'static str, Vec<u8>)> {
     let (name, version) = (service.name(), packed.bundle.version().to_string());
     let of_service = moves.all().into_iter().map(|known| known.info()).filter(|info| {
         let report = &info.report;
         report.certificate.is_some() && report.service == name.as_str() && report.version == version
     });
-    of_service.filter_map(|info| moves.certificate(&info.id).ok()).map(String::into_bytes).collect()
+    let documents = |id: &str| [(CERTIFICATE, moves.certificate(id)), (GOLDEN, moves.golden(id))];
+    let there = |(kind, document): (&'static str, Result<String, _>)| Some((kind, document.ok()?.into_bytes()));
+    of_service.flat_map(|info| documents(&info.id).into_iter().filter_map(there)).collect()
 }
 
 impl Artifact {

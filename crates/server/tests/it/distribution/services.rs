@@ -164,7 +164,7 @@ fn what_the_server_says_about_a_bundle_are_its_referrers() {
 }
 
 #[test]
-fn the_certificate_of_the_move_that_brought_a_service_is_a_referrer() {
+fn certificate_and_golden_set_of_the_move_that_brought_a_service_are_referrers() {
     let source = Server::start(&[]);
     create(&source, "iris");
     let server = Server::start_with_peers(&[("dev", &source.url())], &[]);
@@ -175,12 +175,26 @@ fn the_certificate_of_the_move_that_brought_a_service_is_a_referrer() {
     let certificate = get(&server, &format!("/moves/{id}/certificate")).body;
     let subject = bundle(&server, "iris", "latest").0.manifest_digest();
     assert_eq!(subject, bundle(&source, "iris", "latest").0.manifest_digest(), "the same service is the same bundle");
-    let kind = "application/vnd.dede.certificate.v1%2Bjson";
-    let found = get(&server, &format!("/v2/iris/referrers/{subject}?artifactType={kind}")).json().unwrap();
-    assert_eq!(found["manifests"].as_array().unwrap().len(), 1, "{found}");
-    let artifact = get(&server, &format!("/v2/iris/manifests/{}", found["manifests"][0]["digest"].as_str().unwrap()));
-    let layer = artifact.json().unwrap()["layers"][0]["digest"].as_str().unwrap().to_owned();
-    assert!(get(&server, &format!("/v2/iris/blobs/{layer}")).body == certificate);
+    let content = |kind: &str| {
+        let of_kind = format!("/v2/iris/referrers/{subject}?artifactType=application/vnd.dede.{kind}.v1%2Bjson");
+        let found = get(&server, &of_kind).json().unwrap();
+        assert_eq!(found["manifests"].as_array().unwrap().len(), 1, "{found}");
+        let digest = found["manifests"][0]["digest"].as_str().unwrap();
+        let artifact = get(&server, &format!("/v2/iris/manifests/{digest}")).json().unwrap();
+        assert_eq!(artifact["subject"]["digest"], subject.to_string(), "{artifact}");
+        let layer = artifact["layers"][0]["digest"].as_str().unwrap().to_owned();
+        (get(&server, &format!("/v2/iris/blobs/{layer}")).body, layer)
+    };
+    assert!(content("certificate").0 == certificate);
+    let (golden, digest) = content("golden");
+    let report = &server.get(&format!("/moves/{id}")).1["body"]["report"];
+    assert_eq!(report["golden"]["digest"], digest.as_str(), "{report}");
+    let golden: Value = serde_json::from_slice(&golden).unwrap();
+    assert_eq!(golden["cases"].as_array().unwrap().len() as u64, report["golden"]["cases"].as_u64().unwrap());
+    // A case is a predict that gives these predictions again.
+    let mut request = golden["cases"][0]["request"].clone();
+    request["service"] = "iris".into();
+    assert_eq!(server.post("/predict", &request).1["body"]["predictions"], golden["cases"][0]["predictions"]);
 }
 
 #[test]

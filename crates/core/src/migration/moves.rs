@@ -1,0 +1,280 @@
+//! Which moves there are, and what people tell them.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dede_api::moves::{MoveInfo, MovePhase, MovePlan, MoveRequest};
+use dede_bundle::Digest;
+
+use super::record::{MoveId, MoveRecord};
+use super::relay::Relays;
+use super::sources::Sources;
+use super::state::Move;
+use super::upload::Uploads;
+use super::{Surroundings, certificate, golden_file, keeping, mover, plan, undo};
+use crate::error::{Error, Fault, Result};
+use crate::name::ServiceName;
+
+/// Most moves that go on at once.
+const AT_ONCE: usize = 8;
+/// Finished moves that are remembered.
+const REMEMBERED: usize = 1000;
+/// Longest wait for whoever works on a move.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// All moves to this server.
+pub struct Moves {
+    pub(super) surroundings: Arc<Surroundings>,
+    known: Mutex<BTreeMap<MoveId, Arc<Move>>>,
+    next: AtomicU64,
+    pub(super) bell: Arc<keeping::Bell>,
+    uploads: Arc<Uploads>,
+    relays: Arc<Relays>,
+}
+
+impl Moves {
+    /// Reads what is recorded. A move that was past its switch goes on by itself; one before it waits for `resume` or
+    /// `abort`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the directory of moves cannot be made or read.
+    pub fn start(mut surroundings: Surroundings) -> Result<Arc<Self>> {
+        let uploads = Arc::new(Uploads::new(Arc::clone(&surroundings.store)));
+        let relays = Arc::new(Relays::new());
+        let (peers, shared) = (surroundings.peers, Arc::clone(&relays));
+        surroundings.peers = Arc::new(Sources { uploads: Arc::clone(&uploads), relays: shared, peers });
+        let directory = surroundings.directory.join("moves");
+        std::fs::create_dir_all(&directory).map_err(Error::io(format!("create {}", directory.display())))?;
+        crate::files::sync_directory(&surroundings.directory)?;
+        let records = MoveRecord::load_all(&directory)?;
+        let next = records.last().map_or(1, |record| record.id.0 + 1);
+        let surroundings = Arc::new(surroundings);
+        let known: BTreeMap<_, _> =
+            records.into_iter().map(|record| (record.id, Move::recorded(record, directory.clone()))).collect();
+        let (known, bell) = (Mutex::new(known), Arc::default());
+        let moves = Arc::new(Self { surroundings, known, next: AtomicU64::new(next), bell, uploads, relays });
+        let goes_on = |known: &Arc<Move>| known.goes_on_by_itself(&moves.surroundings.catalogue);
+        for unfinished in moves.all().into_iter().filter(goes_on) {
+            moves.run(&unfinished)?;
+        }
+        keeping::start(&moves)?;
+        Ok(moves)
+    }
+
+    /// What a move would do, without doing it.
+    ///
+    /// # Errors
+    /// [`Error::Peer`], [`Error::Forbidden`], [`Error::ServiceNotFound`].
+    pub fn plan(&self, request: &MoveRequest) -> Result<MovePlan> {
+        let peer = self.surroundings.peers.peer(&request.source)?;
+        plan::plan(request, peer, &self.surroundings).map(|planned| planned.plan)
+    }
+
+    /// Begins a move.
+    ///
+    /// # Errors
+    /// [`Error::MoveConflict`] while another move to the same alias or name goes on; [`Error::Forbidden`] for a source that is
+    /// no peer; [`Error::Malformed`] for names that are none.
+    pub fn begin(&self, request: MoveRequest) -> Result<MoveInfo> {
+        self.surroundings.peers.peer(&request.source)?;
+        self.relays.check(&request.source)?;
+        for name in [Some(&request.service), request.alias.as_ref(), request.name.as_ref()].into_iter().flatten() {
+            ServiceName::parse(name)?;
+        }
+        mover::policy(&request)?;
+        check_replace_first(&request)?;
+        if request.keep_for_s.is_some() && request.alias.is_none() {
+            let text = "only together with as: otherwise nothing is replaced";
+            return Err(Error::Malformed(Fault::at("keep_for_s", text)));
+        }
+        let begun = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let going_on = known.values().filter(|other| !other.phase().is_over());
+            if let Some(other) = going_on.clone().find(|other| other.touches(&request)) {
+                return Err(Error::MoveConflict(format!(
+                    "move {} to the same name goes on; wait for it, or abort it",
+                    other.id
+                )));
+            }
+            if going_on.count() >= AT_ONCE {
+                return Err(Error::Overloaded(format!("{AT_ONCE} moves go on, the most at once")));
+            }
+            let id = MoveId(self.next.fetch_add(1, Ordering::Relaxed));
+            let begun = Move::recorded(MoveRecord::new(id, request), self.surroundings.directory.join("moves"));
+            known.insert(id, Arc::clone(&begun));
+            forget_oldest(&mut known);
+            begun
+        };
+        if let Err(error) = begun.save() {
+            // Nobody knows of it, so it must not stand in the way of the next.
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&begun.id);
+            return Err(error);
+        }
+        self.run(&begun)?;
+        Ok(begun.info())
+    }
+
+    /// Takes the description of a bundle whose source is no server. Gives what a move names as its source, and the content that
+    /// [`Moves::put`] has to bring first.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] when it is no bundle.
+    pub fn offer(&self, manifest: &str, config: &str) -> Result<(String, Vec<Digest>)> {
+        self.uploads.offer(manifest, config)
+    }
+
+    /// Takes the content of one file of an offered bundle.
+    ///
+    /// # Errors
+    /// [`Error::MoveConflict`] when nothing like it was offered; [`Error::BadParameter`] when it is another content.
+    pub fn put(&self, source: &str, digest: &Digest, content: impl Read) -> Result<()> {
+        self.uploads.put(source, digest, content)
+    }
+
+    /// Sources that a command asks in this server's place.
+    pub fn relays(&self) -> &Relays {
+        &self.relays
+    }
+
+    /// All moves, oldest first.
+    pub fn all(&self) -> Vec<Arc<Move>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// One move.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`].
+    pub fn find(&self, id: &str) -> Result<Arc<Move>> {
+        let number: MoveId = id.parse()?;
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&number).cloned().ok_or_else(|| Error::MoveNotFound(id.to_owned()))
+    }
+
+    /// Lets a move switch without waiting for more.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it has switched or is over.
+    pub fn promote(&self, id: &str) -> Result<MoveInfo> {
+        let found = self.find(id)?;
+        found.promote()?;
+        self.run(&found)?;
+        Ok(found.info())
+    }
+
+    /// Undoes a move: before the switch everything is as it was, after it the former service serves again.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over.
+    pub fn abort(&self, id: &str, reason: &str) -> Result<MoveInfo> {
+        let found = self.find(id)?;
+        found.ask_to_undo(reason)?;
+        self.run(&found)?;
+        Ok(found.info())
+    }
+
+    /// Goes on with a move that a restart interrupted.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over, or when nobody relays its source.
+    pub fn resume(&self, id: &str) -> Result<MoveInfo> {
+        let found = self.find(id)?;
+        if found.phase().is_over() {
+            return Err(Error::MoveConflict(format!("move {id} is over: {}", found.phase().as_str())));
+        }
+        if !found.goes_on_by_itself(&self.surroundings.catalogue) {
+            self.relays.check(&found.info().request.source)?;
+        }
+        self.run(&found)?;
+        Ok(found.info())
+    }
+
+    /// Goes back to the former service after a move, also when the move is done.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`]; [`Error::AliasConflict`] when the alias was pointed elsewhere since.
+    pub fn roll_back(&self, id: &str) -> Result<MoveInfo> {
+        let found = self.find(id)?;
+        if found.phase() != MovePhase::Done {
+            return self.abort(id, "rolled back on request");
+        }
+        // Its thread may still be on its way out.
+        if !found.wait_until(Some(Instant::now() + PATIENCE), || found.claim()) {
+            return Err(Error::MoveConflict(format!("move {id} is being worked on; try again")));
+        }
+        let outcome = undo::roll_back_done(&found, &self.surroundings);
+        found.release();
+        outcome.map(|()| found.info())
+    }
+
+    /// The certificate of a move, as it was signed.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`], also while the move has none.
+    pub fn certificate(&self, id: &str) -> Result<String> {
+        certificate::read(&*self.find(id)?, &self.surroundings)
+    }
+
+    /// The golden set that the service of a move had to reproduce, as JSON: `{"origin": "…", "cases": […]}`.
+    ///
+    /// # Errors
+    /// [`Error::MoveNotFound`], also where none was kept.
+    pub fn golden(&self, id: &str) -> Result<String> {
+        golden_file::read(&*self.find(id)?, &self.surroundings)
+    }
+
+    /// Runs a move on a thread of its own, unless one does already.
+    fn run(&self, running: &Arc<Move>) -> Result<()> {
+        if !running.claim() {
+            return Ok(());
+        }
+        let (running, surroundings) = (Arc::clone(running), Arc::clone(&self.surroundings));
+        let name = format!("move-{}", running.id);
+        let bell = Arc::clone(&self.bell);
+        let work = move || {
+            mover::run(&running, &surroundings);
+            bell.ring();
+        };
+        std::thread::Builder::new().name(name).spawn(work).map_err(Error::io("start a thread"))?;
+        Ok(())
+    }
+}
+
+impl Drop for Moves {
+    fn drop(&mut self) {
+        self.bell.ring();
+    }
+}
+
+/// A network that gives up its place in memory can neither be compared with nor kept.
+fn check_replace_first(request: &MoveRequest) -> Result<()> {
+    if !request.replace_first {
+        return Ok(());
+    }
+    let conflict = if request.alias.is_none() {
+        "only together with as: otherwise nothing is replaced"
+    } else if !request.canary.is_empty() {
+        "not together with canary: the two are never in memory at once"
+    } else if request.keep_for_s.is_some() {
+        "not together with keep_for_s: the former service is not kept in memory"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Malformed(Fault::at("replace_first", conflict)))
+}
+
+fn forget_oldest(known: &mut BTreeMap<MoveId, Arc<Move>>) {
+    while known.len() > REMEMBERED {
+        let Some(oldest) = known
+            .values()
+            .find(|other| other.phase().is_over() && other.keeps_until_ms().is_none())
+            .map(|other| other.id)
+        else {
+            return;
+        };
+        known.remove(&oldest);
+    }
+}
