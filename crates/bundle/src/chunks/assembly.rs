@@ -239,6 +239,8 @@ where
             self.hasher.take(&mut self.buffer)?;
             self.hashed += 1;
         }
+        // As whoever hashes does.
+        std::thread::yield_now();
         let range = self.chunk(index).range();
         (self.watch)(&self.report).map_err(|source| AssemblyError::Fetch { range, source })
     }

@@ -26,6 +26,8 @@ impl SideHasher {
             let mut hasher = Hasher::new();
             for bytes in receiver {
                 hasher.update(&bytes);
+                // Low priority alone does not free the core before the end of a time slice, some milliseconds.
+                std::thread::yield_now();
                 // Where enough are there already, this one is freed.
                 let _ = give_back.try_send(bytes);
             }
