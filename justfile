@@ -25,3 +25,7 @@ soak schedules="1000" seed="1":
 # What clients notice of moves, transfer, deduplication, the switch.
 bench-move *arguments:
     python3 benches/move.py {{arguments}}
+
+# Memory and pause of moves that exchange networks in place.
+bench-exchange *arguments:
+    python3 benches/exchange.py {{arguments}}
