@@ -103,15 +103,17 @@ impl Admission {
         Ok(begun)
     }
 
-    /// Lets requests in again, those that waited too; what became of them, if there was a hold.
-    pub fn release(&self) -> Option<HoldCounts> {
-        let hold = {
+    /// Lets requests in again, those that waited too, and says what became of them. Nobody ends the hold of somebody else.
+    pub fn release(&self, own: &Arc<Hold>) -> HoldCounts {
+        {
             let mut hold = self.shared.hold();
-            self.shared.inside.fetch_and(!HELD, Ordering::AcqRel);
-            hold.take()?
-        };
-        hold.end();
-        Some(hold.counts())
+            if hold.as_ref().is_some_and(|hold| Arc::ptr_eq(hold, own)) {
+                self.shared.inside.fetch_and(!HELD, Ordering::AcqRel);
+                *hold = None;
+            }
+        }
+        own.end();
+        own.counts()
     }
 
     /// Waits until a held service has answered everybody who is inside; false when that takes longer.
@@ -165,7 +167,7 @@ mod tests {
         let admission = Admission::new(2);
         let inside = admission.admit().unwrap();
         let later = Instant::now() + Duration::from_secs(60);
-        admission.hold(later).unwrap();
+        let own = admission.hold(later).unwrap();
         assert!(admission.hold(later).is_err(), "one at a time");
         assert_eq!(admission.inside(), 1);
         assert!(!admission.wait_until_empty(Instant::now()));
@@ -176,8 +178,10 @@ mod tests {
             drop(inside);
             assert!(emptied.join().unwrap());
         });
-        assert_eq!(admission.release(), Some(HoldCounts { held: 1, refused: 0 }));
-        assert_eq!(admission.release(), None);
+        admission.release(&Hold::new(1, later));
+        assert!(matches!(admission.admit(), Err(Refused::Held(_))), "another hold is not ended");
+        let counts = admission.release(&own);
+        assert_eq!((counts.held, counts.refused), (1, 0));
         assert!(admission.admit().is_ok());
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event_listener::Event;
 
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 /// One time of waiting, shared by everybody who waits.
 #[derive(Debug)]
 pub struct Hold {
+    began: Instant,
     until: Instant,
     limit: usize,
     waiting: AtomicUsize,
@@ -33,12 +34,15 @@ pub struct HoldCounts {
     pub held: u64,
     /// Requests that were refused: the queue was full, or the deadline passed.
     pub refused: u64,
+    /// How long it has lasted.
+    pub lasted: Duration,
 }
 
 impl Hold {
     /// At most `limit` requests wait at once, and none after `until`.
     pub fn new(limit: usize, until: Instant) -> Arc<Self> {
         Arc::new(Self {
+            began: Instant::now(),
             until,
             limit,
             waiting: AtomicUsize::new(0),
@@ -82,7 +86,8 @@ impl Hold {
 
     /// What became of requests so far.
     pub fn counts(&self) -> HoldCounts {
-        HoldCounts { held: self.held.load(Ordering::Relaxed), refused: self.refused.load(Ordering::Relaxed) }
+        let (held, refused) = (self.held.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed));
+        HoldCounts { held, refused, lasted: self.began.elapsed() }
     }
 
     fn refuse(&self, reason: &str) -> Error {
@@ -122,11 +127,9 @@ impl Drop for Waiting {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
-    use std::time::Duration;
-
-    use super::*;
 
     #[test]
     fn places_are_bounded_and_counted() {
@@ -135,7 +138,8 @@ mod tests {
         assert!(matches!(hold.wait(), Err(Error::Overloaded(_))));
         assert!(matches!(first.give_up(), Error::Overloaded(_)));
         let _second = hold.wait().unwrap();
-        assert_eq!(hold.counts(), HoldCounts { held: 2, refused: 2 });
+        let counts = hold.counts();
+        assert_eq!((counts.held, counts.refused), (2, 2));
         let late = Hold::new(1, Instant::now());
         assert!(late.wait().is_err());
     }

@@ -2,8 +2,6 @@
 //!
 //! Measured with glibc: of a server whose only network was deleted, ResNet-50 in ONNX Runtime, 647 MB stayed resident, and 61 after this.
 
-use crate::priority;
-
 /// Gives it back now. It may take some tens of milliseconds.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -16,13 +14,10 @@ pub fn give_back() {
     }
 }
 
-/// Gives it back soon, on a thread that gives way: whoever lets go of a network last may be answering a client.
+/// Gives it back soon, on another thread: whoever lets go of a network last may be answering a client. It holds locks of the allocator,
+/// so it does not give way.
 pub fn give_back_soon() {
-    let work = || {
-        priority::give_way();
-        give_back();
-    };
-    if let Err(error) = std::thread::Builder::new().name("memory".into()).spawn(work) {
+    if let Err(error) = std::thread::Builder::new().name("memory".into()).spawn(give_back) {
         tracing::warn!(%error, "memory of a network stays with this process for now");
     }
 }

@@ -42,9 +42,11 @@ impl Catalogue {
     /// service and `takeover` was not asked for.
     pub fn switch(&self, name: &str, request: SwitchRequest) -> Result<AliasInfo> {
         self.change_alias(name, move |snapshot, name| {
-            let exchanged = request.replaces_in_memory.map(|former| (former, request.to));
+            let (former, new) = (request.replaces_in_memory, request.to);
+            former.map_or(Ok(()), |former| snapshot.check_alone(name, former))?;
             let next = snapshot.with_route(name.clone(), Wanted::from_switch(request, snapshot)?)?;
-            Ok(exchanged.map_or_else(|| next.clone(), |(former, new)| next.with_exchanged(former, new)))
+            // Whoever answers is loaded by a restart, also where nobody left memory for it.
+            Ok(next.with_exchanged(former, new))
         })
     }
 

@@ -28,13 +28,56 @@ impl Snapshot {
         Some((service(alias.target().service()?)?, service(previous)?))
     }
 
+    /// Whether another took the place of this service in memory, for good: a restart does not load it.
+    pub fn is_dormant(&self, id: ServiceId) -> bool {
+        self.dormant.contains(&id)
+    }
+
+    /// Whether no other alias needs this service: it is about to leave memory.
+    ///
+    /// # Errors
+    /// [`Error::AliasConflict`] with the alias that does.
+    pub fn check_alone(&self, name: &ServiceName, id: ServiceId) -> Result<()> {
+        let others = self.aliases.values().filter(|alias| alias.name != *name);
+        match others.filter_map(|alias| Some((&alias.name, alias.role_of(id)?))).next() {
+            None => Ok(()),
+            Some((other, role)) => {
+                let text = format!("it is the {role} of alias {other} too, which would have no network");
+                Err(Error::AliasConflict(text))
+            }
+        }
+    }
+
     /// A restart loads one of them from now on, and not the other.
-    pub(super) fn with_exchanged(&self, dormant: ServiceId, loaded: ServiceId) -> Self {
+    pub(super) fn with_exchanged(&self, dormant: Option<ServiceId>, loaded: ServiceId) -> Self {
         let mut next = self.clone();
         next.dormant.remove(&loaded);
-        next.dormant.insert(dormant);
+        next.dormant.extend(dormant);
         next
     }
+
+    /// Back to the service before, which is loaded in the place of the present one.
+    fn with_exchanged_back(
+        &self,
+        name: &ServiceName,
+        expect: Option<&Expected>,
+        (present, previous): (ServiceId, ServiceId),
+    ) -> Result<Self> {
+        self.expect_target(name, present)?;
+        self.check_alone(name, present)?;
+        self.with_exchanged(Some(present), previous).with_rollback(name, expect)
+    }
+}
+
+/// A training that ends would load its network again.
+///
+/// # Errors
+/// [`Error::AliasConflict`] while one goes on.
+pub fn check_idle(service: &Service) -> Result<()> {
+    if service.jobs.is_busy() {
+        return Err(Error::AliasConflict(format!("{} is in training, and cannot leave memory", service.name())));
+    }
+    Ok(())
 }
 
 impl Catalogue {
@@ -61,13 +104,14 @@ impl Catalogue {
         present: &Arc<Service>,
         previous: &Arc<Service>,
     ) -> Result<()> {
-        let began = Instant::now();
-        present.admission.hold(began + HOLD_FOR)?;
-        let outcome = self.exchange_held(name, expect, (present, previous), began + HOLD_FOR);
-        // A move that failed right after its switch left it so.
-        previous.admission.release();
-        let counts = present.admission.release().unwrap_or_default();
-        let (pause_ms, loaded) = (began.elapsed().as_millis(), outcome.is_ok());
+        // What would be refused afterwards is refused before anybody waits.
+        self.snapshot().with_exchanged_back(name, expect, (present.id, previous.id))?;
+        check_idle(present)?;
+        let deadline = Instant::now() + HOLD_FOR;
+        let hold = present.admission.hold(deadline)?;
+        let outcome = self.exchange_held(name, expect, (present, previous), deadline);
+        let counts = present.admission.release(&hold);
+        let (pause_ms, loaded) = (counts.lasted.as_millis(), outcome.is_ok());
         tracing::info!(alias = %name, held = counts.held, refused = counts.refused, pause_ms, loaded, "network exchanged");
         outcome
     }
@@ -84,11 +128,8 @@ impl Catalogue {
             return Err(Error::AliasConflict(text));
         }
         present.unload();
-        let (asleep, awake, name, expect) = (present.id, previous.id, name.clone(), expect.cloned());
-        let change = move |snapshot: &Snapshot| {
-            snapshot.expect_target(&name, asleep)?;
-            snapshot.with_exchanged(asleep, awake).with_rollback(&name, expect.as_ref())
-        };
+        let (ids, name, expect) = ((present.id, previous.id), name.clone(), expect.cloned());
+        let change = move |snapshot: &Snapshot| snapshot.with_exchanged_back(&name, expect.as_ref(), ids);
         let gone_back = previous.load().and_then(|()| self.owner.change(change).map(drop));
         gone_back.inspect_err(|_| {
             previous.unload();

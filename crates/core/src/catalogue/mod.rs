@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dede_api::requests::CreateRequest;
 
 pub use alias::{Alias, Share, Step, Target};
+pub use exchange::check_idle;
 pub use request::{Expected, SwitchRequest};
 pub use routing::{Resolved, Routed};
 pub use snapshot::Snapshot;

@@ -1,6 +1,5 @@
 //! Bringing services and aliases back after a restart, in parallel, each with its own error if it has one.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -65,7 +64,8 @@ fn load(entry: &ServiceEntry, environment: &Arc<Environment>) -> Outcome {
         let serving = if entry.dormant {
             Err(Error::NotLoaded(entry.name.to_string()))
         } else {
-            open(entry, &definition, environment)
+            let opened = Serving::open_safely(&definition, environment);
+            opened.inspect_err(|error| tracing::error!(service = %entry.name, %error, "service came back broken"))
         };
         Service::new(entry.id, entry.name.clone(), definition, serving, environment)
     });
@@ -73,13 +73,6 @@ fn load(entry: &ServiceEntry, environment: &Arc<Environment>) -> Outcome {
         tracing::error!(service = %entry.name, %error, "recorded service cannot be built; its record is kept");
         entry.clone()
     })
-}
-
-fn open(entry: &ServiceEntry, definition: &Definition, environment: &Environment) -> Result<Serving> {
-    // A bug in one file format must not keep the other services down.
-    let opened = catch_unwind(AssertUnwindSafe(|| Serving::open(definition, environment)));
-    let serving = opened.unwrap_or_else(|_| Err(Error::Internal("loading it met a bug, see the log".into())));
-    serving.inspect_err(|error| tracing::error!(service = %entry.name, %error, "service came back broken"))
 }
 
 /// Removes job records of services that are not recorded: a new service must not inherit the jobs of one whose deletion a

@@ -6,14 +6,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dede_api::moves::{ExchangeReport, MovePhase, MoveRequest};
+use dede_api::moves::{MovePhase, MoveRequest};
 use dede_bundle::failpoint;
 use serde_json::json;
 
 use super::mover::{Mover, alias, policy};
 use super::plan::Planned;
+use super::state::Held;
+use crate::catalogue::check_idle;
 use crate::error::{Error, Result};
-use crate::hold::HoldCounts;
+use crate::priority;
 use crate::service::{PredictCall, Service};
 
 /// Requests that run on the new network before clients do: each of them waits for this.
@@ -35,15 +37,20 @@ impl Mover<'_> {
             self.wait_for_promotion("then requests are held while the network is exchanged", || None);
         }
         self.check_abort()?;
-        // Nobody waits for a source that is away while clients do.
+        // Somebody may have waited long for the promotion. From here on nobody waits for a source that is away while clients do.
+        if self.former()?.is_none_or(|present| present.id != former.id) {
+            return Err(Error::MoveConflict(format!("{alias} was pointed elsewhere meanwhile")));
+        }
+        check_idle(former)?;
         let peer = self.surroundings.peers.peer(&request.source)?;
+        peer.describe()?;
         let calls = former.captured();
         self.take_hold(&alias, former)?;
         failpoint("held");
         self.this.enter(MovePhase::Loading)?;
-        let began = Instant::now();
-        let deadline = began + Duration::from_secs(request.hold_for_s);
-        former.admission.hold(deadline)?;
+        let deadline = Instant::now() + Duration::from_secs(request.hold_for_s);
+        let hold = former.admission.hold(deadline)?;
+        self.this.set_held(Some(Held { service: Arc::clone(former), hold }));
         self.this.show("waits for requests in flight, others are held", None);
         if !former.admission.wait_until_empty(deadline) {
             let text = format!("requests to {} did not end within {} s", former.name(), request.hold_for_s);
@@ -51,16 +58,13 @@ impl Mover<'_> {
         }
         former.unload();
         failpoint("unloaded");
-        let service = self.load(planned)?;
+        // Clients wait for this, so it gives way to nobody.
+        let service = priority::ordinary(|| self.load(planned))?;
         failpoint("exchanged");
         let calls = calls.into_iter().map(|captured| captured.call).collect();
         self.warm_shortly(&service, calls, Duration::from_secs(request.hold_for_s) / WARMING_PART)?;
         self.verify(&service, request, peer.as_ref())?;
-        self.switch(&service, Some(former.id))?;
-        let HoldCounts { held, refused } = former.admission.release().unwrap_or_default();
-        let pause_ms = began.elapsed().as_secs_f64() * 1000.0;
-        let exchange = ExchangeReport { pause_ms, held_requests: held, failed_requests: refused };
-        self.this.note(|record| record.report.exchange = Some(exchange))
+        self.switch(&service, Some(former.id))
     }
 
     fn warm_shortly(&self, service: &Arc<Service>, captured: Vec<PredictCall>, most: Duration) -> Result<()> {

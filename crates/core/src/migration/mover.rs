@@ -31,11 +31,9 @@ use crate::warming::warm;
 /// Runs a move to its end, or until it waits for people after a restart. The thread of the move does nothing else.
 pub(super) fn run(this: &Arc<Move>, surroundings: &Surroundings) {
     priority::give_way();
-    let outcome = catch_unwind(AssertUnwindSafe(|| Mover { this, surroundings }.go()));
-    let outcome = outcome.unwrap_or_else(|_| Err(Error::Internal("the move met a bug, see the log".into())));
-    if let Err(error) = outcome {
+    if let Err(error) = guarded(|| Mover { this, surroundings }.go()) {
         tracing::warn!(id = %this.id, %error, "move failed");
-        let undone = this.ask_to_undo(&error.to_string()).and_then(|()| undo::undo(this, surroundings));
+        let undone = this.ask_to_undo(&error.to_string()).and_then(|()| guarded(|| undo::undo(this, surroundings)));
         if let Err(error) = undone {
             tracing::error!(id = %this.id, %error, "the move cannot be undone now; abort it again");
             this.show(format!("cannot be undone now: {error}"), None);
@@ -43,6 +41,12 @@ pub(super) fn run(this: &Arc<Move>, surroundings: &Surroundings) {
         }
     }
     this.release();
+}
+
+/// A bug ends the move, not the thread that has to put things right.
+fn guarded(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    outcome.unwrap_or_else(|_| Err(Error::Internal("the move met a bug, see the log".into())))
 }
 
 /// The policy of a request: what it says over the defaults. Answers of a new model are meant to differ, so they are only reported
@@ -223,20 +227,25 @@ impl Mover<'_> {
     pub(super) fn switch(&self, service: &Arc<Service>, given_up: Option<ServiceId>) -> Result<()> {
         let request = self.this.record().request;
         let Some(alias) = alias(&request)? else { return Ok(()) };
-        let former = self.former()?;
-        if former.is_none() {
+        if self.this.record().effects.before.is_none() {
             self.this.note(|record| record.effects.before = Some(Before::Free))?;
         }
         self.this.enter(MovePhase::Switching)?;
         self.check_abort()?;
-        let expect = former.as_ref().map_or(Expected::Generation(0), |former| Expected::Service(former.id));
+        // What was proved was proved against the one that answered then: whoever pointed the alias elsewhere since is not overruled.
+        let expect = match self.this.record().effects.before {
+            None | Some(Before::Free) => Expected::Generation(0),
+            Some(Before::Service(id) | Before::Alias { service: id }) => Expected::Service(id),
+        };
         let started = Instant::now();
         let by = Some(self.this.id);
         let switch =
             SwitchRequest { expect: Some(expect), by, replaces_in_memory: given_up, ..SwitchRequest::to(service.id) };
         let info = self.surroundings.catalogue.switch(alias.as_str(), switch)?;
         let took = started.elapsed();
+        self.this.release_held();
         failpoint("switched");
+        let former = self.replaced();
         self.this.note(|record| {
             record.report.switch_ms = Some(took.as_secs_f64() * 1000.0);
             record.report.generation = Some(info.generation);

@@ -22,6 +22,8 @@ use crate::name::ServiceName;
 const AT_ONCE: usize = 8;
 /// Finished moves that are remembered.
 const REMEMBERED: usize = 1000;
+/// Longest time that requests may be asked to wait, seconds.
+const LONGEST_HOLD_S: u64 = 3600;
 /// Longest wait for whoever works on a move.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -258,6 +260,8 @@ fn check_replace_first(request: &MoveRequest) -> Result<()> {
         "only together with as: otherwise nothing is replaced"
     } else if !request.canary.is_empty() {
         "not together with canary: the two are never in memory at once"
+    } else if request.hold_for_s > LONGEST_HOLD_S {
+        "hold_for_s is an hour at most"
     } else if request.keep_for_s.is_some() {
         "not together with keep_for_s: the former service is not kept in memory"
     } else {

@@ -13,7 +13,7 @@ use super::fetch::{Local, bytes_to_send};
 use super::golden::GENERATED;
 use super::package::absolute_paths;
 use super::{Peer, Surroundings};
-use crate::catalogue::Snapshot;
+use crate::catalogue::{Snapshot, check_idle};
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
 use crate::service::Service;
@@ -210,13 +210,11 @@ fn remark_exchange(plan: &mut MovePlan, request: &MoveRequest, snapshot: &Snapsh
     if pause_ms > request.hold_for_s.saturating_mul(1000) {
         plan.notes.push("requests are expected to fail: --hold-for is shorter than that".into());
     }
-    let id = snapshot.resolve(&former).ok().map(|found| found.service.id);
-    let asked = request.alias.as_deref().map(str::to_ascii_lowercase);
-    let others = snapshot
-        .aliases()
-        .filter(|alias| alias.target().service() == id && Some(alias.name.as_str()) != asked.as_deref());
-    plan.obstacles
-        .extend(others.map(|alias| format!("alias {} points to {former} too, and would have no network", alias.name)));
+    let Ok(found) = snapshot.resolve(&former) else { return };
+    let asked = request.alias.as_deref().and_then(|alias| ServiceName::parse(alias).ok());
+    let alone = asked.map_or(Ok(()), |asked| snapshot.check_alone(&asked, found.service.id));
+    let refused = alone.err().into_iter().chain(check_idle(&found.service).err());
+    plan.obstacles.extend(refused.map(|error| format!("{former} cannot leave memory: {error}")));
 }
 
 /// Everything that carrying out the plan relies on; not how much is free at the moment.

@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dede_api::moves::{MoveInfo, MovePhase, MoveProgress, MoveRequest, PhaseTime};
+use dede_api::moves::{ExchangeReport, MoveInfo, MovePhase, MoveProgress, MoveRequest, PhaseTime};
 use dede_bundle::failpoint;
 
 use super::mover::has_switched;
 use super::record::{MoveId, MoveRecord};
 use crate::catalogue::Catalogue;
 use crate::error::{Error, Result};
+use crate::hold::{Hold, HoldCounts};
+use crate::service::Service;
 
 /// A move, shared by its thread and everybody who asks.
 pub struct Move {
@@ -24,6 +26,15 @@ pub struct Move {
     running: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
+    /// Whose requests wait for this move.
+    held: Mutex<Option<Held>>,
+}
+
+/// A service that gives up its place in memory, and the requests that wait meanwhile.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) service: Arc<Service>,
+    pub(super) hold: Arc<Hold>,
 }
 
 struct State {
@@ -45,7 +56,24 @@ impl Move {
             running: AtomicBool::new(false),
             state: Mutex::new(state),
             changed: Condvar::new(),
+            held: Mutex::default(),
         })
+    }
+
+    pub(super) fn set_held(&self, held: Option<Held>) -> Option<Held> {
+        std::mem::replace(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner), held)
+    }
+
+    pub(super) fn held(&self) -> Option<Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Requests that wait go on, and the report says what became of them; it becomes durable with the next note.
+    pub(super) fn release_held(&self) {
+        if let Some(Held { service, hold }) = self.set_held(None) {
+            let counts = service.admission.release(&hold);
+            self.change(|state| state.record.report.exchange = Some(exchange_report(counts)));
+        }
     }
 
     /// Where it is.
@@ -247,6 +275,15 @@ impl Move {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What clients noticed.
+fn exchange_report(counts: HoldCounts) -> ExchangeReport {
+    ExchangeReport {
+        pause_ms: counts.lasted.as_secs_f64() * 1000.0,
+        held_requests: counts.held,
+        failed_requests: counts.refused,
     }
 }
 

@@ -10,11 +10,12 @@ use dede_bundle::failpoint;
 
 use super::copying::{partial, remove_directory};
 use super::record::{Before, MoveRecord};
-use super::state::Move;
+use super::state::{Held, Move};
 use super::{Surroundings, golden_file};
 use crate::catalogue::{Catalogue, Expected};
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
+use crate::priority;
 use crate::repository::Clear;
 use crate::service::{Service, ServiceId};
 
@@ -24,6 +25,10 @@ use crate::service::{Service, ServiceId};
 /// Whatever keeps it from being undone now; the move stays as it is, to be aborted again.
 pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     let record = this.record();
+    // Clients wait for this, and a full disk must not keep it from them.
+    if !points_to_it(&record, &surroundings.catalogue) {
+        put_former_back(this, &record, &surroundings.catalogue);
+    }
     // Why it is undone is durable before anything is. On a full disk, what is not in use yet makes room for that.
     if this.note(|_| ()).is_err() {
         if let Some(directory) = &record.effects.directory {
@@ -36,7 +41,6 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     let catalogue = &surroundings.catalogue;
     if points_to_it(&record, catalogue) {
         point_back(&record, catalogue)?;
-        release_former(&record, catalogue);
         failpoint("pointed-back");
         // The new service stays for those who want to know what was wrong with it.
         return this.enter(MovePhase::RolledBack);
@@ -48,7 +52,6 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     failpoint("let-go");
     remove_service(&record, catalogue)?;
     failpoint("service-removed");
-    load_former(&record, catalogue)?;
     remove_files(&record)?;
     failpoint("files-removed");
     forget_content(&record, surroundings);
@@ -100,38 +103,31 @@ fn let_go(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
     }
 }
 
-/// Brings the former service back into memory where it gave up its place, and lets its requests go on.
-fn load_former(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
-    if let Some(former) = given_up(record, catalogue) {
-        if !former.is_loaded() {
-            former.load()?;
+/// Brings the former service back into memory where it gave up its place, and lets its requests go on. Nothing of it is recorded: a
+/// restart loads it anyway. One that cannot be loaded any more says so to its clients, and keeps nothing else from being undone.
+fn put_former_back(this: &Move, record: &MoveRecord, catalogue: &Catalogue) {
+    let Some(Held { service: former, .. }) = this.held() else { return };
+    if !former.is_loaded() && !catalogue.snapshot().is_dormant(former.id) {
+        if let Some(own) = own_service(record, catalogue) {
+            own.unload();
         }
-        former.admission.release();
+        if let Err(error) = priority::ordinary(|| former.load()) {
+            tracing::error!(id = %this.id, service = %former.name(), %error, "cannot be loaded again");
+        }
     }
-    Ok(())
+    this.release_held();
 }
 
-/// Its requests go on, whoever answers them now.
-fn release_former(record: &MoveRecord, catalogue: &Catalogue) {
-    if let Some(former) = given_up(record, catalogue) {
-        former.admission.release();
-    }
-}
-
-/// The service that gave up its place in memory for this move.
-fn given_up(record: &MoveRecord, catalogue: &Catalogue) -> Option<Arc<Service>> {
-    let (Before::Service(id) | Before::Alias { service: id }) = record.effects.before.as_ref()? else { return None };
-    let snapshot = catalogue.snapshot();
-    snapshot.services().find(|service| record.request.replace_first && service.id == *id).cloned()
+/// The service that this move created, if it is there.
+fn own_service(record: &MoveRecord, catalogue: &Catalogue) -> Option<Arc<Service>> {
+    let (name, plan) = (record.effects.service.as_ref()?, record.plan.as_ref()?);
+    let service = catalogue.service(name.as_str()).ok()?;
+    (service.definition.repository.root() == Path::new(&plan.repository)).then_some(service)
 }
 
 fn remove_service(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
-    let (Some(name), Some(plan)) = (&record.effects.service, &record.plan) else { return Ok(()) };
-    let Ok(service) = catalogue.service(name.as_str()) else { return Ok(()) };
-    if service.definition.repository.root() != Path::new(&plan.repository) {
-        return Ok(());
-    }
-    match catalogue.delete(name.as_str(), Clear::Memory) {
+    let Some(service) = own_service(record, catalogue) else { return Ok(()) };
+    match catalogue.delete(service.name().as_str(), Clear::Memory) {
         Err(Error::NothingToDelete(_)) => Ok(()),
         other => other,
     }

@@ -137,13 +137,21 @@ impl Service {
         memory::give_back();
     }
 
-    /// Loads what its repository holds now.
+    /// Loads what its repository holds now. Without success, whoever asks is told why.
     ///
     /// # Errors
     /// Those of [`Serving::open`].
     pub(crate) fn load(&self) -> Result<()> {
-        self.serve(Serving::open(&self.definition, &self.environment)?);
-        Ok(())
+        match Serving::open_safely(&self.definition, &self.environment) {
+            Ok(serving) => {
+                self.serve(serving);
+                Ok(())
+            }
+            Err(error) => {
+                self.fault.store(Some(Arc::new(error.clone())));
+                Err(error)
+            }
+        }
     }
 
     /// Recent inputs, the oldest first; none where capturing is off.

@@ -1,5 +1,6 @@
 //! What a service answers with at one moment: model, reader, names, digest. Replaced whole, never changed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -105,6 +106,15 @@ impl Serving {
             opened_in: started.elapsed(),
             unknown_parameters,
         })
+    }
+
+    /// As [`Serving::open`]; a bug in one file format must not take anything else down.
+    ///
+    /// # Errors
+    /// As there; [`Error::Internal`] where it met a bug.
+    pub fn open_safely(definition: &Definition, environment: &Environment) -> Result<Self> {
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::open(definition, environment)));
+        opened.unwrap_or_else(|_| Err(Error::Internal("loading it met a bug, see the log".into())))
     }
 
     /// What the network takes, where there is one.

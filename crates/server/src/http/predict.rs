@@ -102,6 +102,8 @@ async fn admitted(server: &Arc<Server>, name: &str, to: &mut Addressee) -> Outco
         to.service = Some(Arc::clone(&resolved.service));
         let everywhere = server.admit()?;
         match resolved.service.admission.admit() {
+            // Looked up right before an exchange and admitted right after it: somebody else answers by now.
+            Ok(_) if !resolved.service.is_loaded() && leads_elsewhere(server, name, &resolved).await => {}
             Ok(admitted) => return Ok(Admitted::Here(resolved, everywhere, admitted)),
             Err(Refused::Full(error)) => return Err(error.into()),
             Err(Refused::Held(hold)) => {
@@ -113,6 +115,15 @@ async fn admitted(server: &Arc<Server>, name: &str, to: &mut Addressee) -> Outco
                 }
             }
         }
+    }
+}
+
+/// Whether the name leads to another place than when it was looked up.
+async fn leads_elsewhere(server: &Server, name: &str, before: &Resolved) -> bool {
+    let Ok(catalogue) = server.catalogue().await else { return false };
+    match catalogue.route(name) {
+        Ok(Routed::Here(now)) => now.service.id != before.service.id,
+        Ok(Routed::There { .. }) | Err(_) => true,
     }
 }
 

@@ -143,7 +143,7 @@ fn json(value: &impl Serialize) -> Result<Content> {
 /// Inputs of golden cases are content: nothing that the source would fetch or open, and no place that it would send its answer to.
 fn check_content(request: &Object) -> Result<()> {
     let data = request.get("data").and_then(Value::as_array).into_iter().flatten();
-    if data.filter_map(Value::as_str).any(is_place) {
+    if !data.filter_map(Value::as_str).all(is_content) {
         return refused("the answer to a path or URL");
     }
     let output = request.get("parameters").and_then(|parameters| parameters.get("output"));
@@ -153,10 +153,20 @@ fn check_content(request: &Object) -> Result<()> {
     Ok(())
 }
 
-/// A URL, or an absolute path: not a row of csv, nor a JPEG in base64, which begins with a slash too.
-fn is_place(item: &str) -> bool {
-    let is_url = ["http://", "https://", "file://"].iter().any(|scheme| item.starts_with(scheme));
-    is_url || (item.starts_with('/') && !item.starts_with("/9j/") && !item.contains(','))
+/// First characters of an image in base64: JPEG, PNG, GIF, BMP, WebP, TIFF.
+const IMAGES: [&str; 7] = ["/9j/", "iVBOR", "R0lG", "Qk", "UklG", "SUkq", "TU0A"];
+/// Shorter than any image in base64, and longer than most names of files.
+const SHORTEST_IMAGE: usize = 64;
+
+/// Whether an item cannot name a file or a URL: an image in base64, or a row without anything that leads to another directory.
+fn is_content(item: &str) -> bool {
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(&byte);
+    let begins_as_image = IMAGES.iter().any(|first| item.starts_with(first));
+    if begins_as_image && item.len() >= SHORTEST_IMAGE && item.bytes().all(is_base64) {
+        return true;
+    }
+    let is_row = item.contains([',', ';', '\t', ' ']) || item.trim().parse::<f64>().is_ok();
+    is_row && !item.contains(['/', '\\']) && !item.starts_with(['.', '~'])
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ fn the_plan_says_how_long_and_what_cannot_be() {
     assert!(planned["notes"].to_string().contains("after 10 s they are answered 503"), "{planned}");
     assert!(plan(json!({"hold_for_s": 0}))["notes"].to_string().contains("expected to fail"));
     assert_eq!(stage.target.put("/aliases/other", &json!({"service": "service1"})).0, 200);
-    assert!(plan(json!({}))["obstacles"].to_string().contains("alias other points to service1 too"));
+    assert!(plan(json!({}))["obstacles"].to_string().contains("it is the target of alias other too"));
     for members in [json!({"canary": [10]}), json!({"keep_for_s": 10}), json!({"as": null})] {
         let mut request = json!({"service": "service2", "source": "dev", "as": "service1", "replace_first": true});
         request.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
@@ -106,6 +106,29 @@ fn the_plan_says_how_long_and_what_cannot_be() {
         assert!(status == 400 && answer.to_string().contains("replace_first"), "{members}: {answer}");
     }
     stage.finish();
+}
+
+/// What was proved was proved against the service that answered then.
+#[test]
+fn whoever_pointed_the_alias_elsewhere_meanwhile_is_not_overruled() {
+    for replace_first in [false, true] {
+        let stage = Stage::with_alias();
+        stage.clients.allow(&[0]);
+        let id = stage.begin(json!({"replace_first": replace_first, "shadow_for_s": 0}));
+        stage.until_it_waits(&id);
+        assert_eq!(stage.target.put("/aliases/bystander", &json!({"service": "old"})).0, 200);
+        let other = stage.target.path().join("other");
+        Models::get().versions[0].write(&other);
+        put_service(&stage.target, "other", &other);
+        assert_eq!(stage.target.put("/aliases/service1", &json!({"service": "other"})).0, 200);
+        assert_eq!(stage.target.post(&format!("/moves/{id}/promote"), &json!({})).0, 200);
+        let info = stage.outcome(&id);
+        assert_eq!(info["phase"], "aborted", "{info}");
+        assert_eq!(stage.target.get("/aliases/service1").1["body"]["service"], "other", "{info}");
+        assert_eq!(stage.target.get("/aliases/bystander").1["body"]["service"], "old");
+        stage.is_served_by(0);
+        stage.finish();
+    }
 }
 
 /// A restart loads the one that the alias points to, and the way back is still open.
@@ -125,6 +148,11 @@ fn a_restart_loads_one_of_them() {
         "watch_for_s": 0});
     assert_eq!(target.post("/moves", &request).0, 202);
     eventually("the move is done", || target.get("/moves/m1").1["body"]["phase"] == "done");
+    // Somebody else needs the network that would leave.
+    assert_eq!(target.put("/aliases/bystander", &json!({"service": "service2"})).0, 200);
+    let (status, answer) = target.post("/aliases/service1/rollback", &json!({}));
+    assert!(status == 409 && answer.to_string().contains("alias bystander"), "{answer}");
+    assert_eq!(target.delete("/aliases/bystander").0, 200);
     for version in [1, 0] {
         let other = [format!("service1-{}", models.versions[0].short()), "service2".to_owned()][1 - version].clone();
         let check = |server: &Server| {
@@ -135,6 +163,26 @@ fn a_restart_loads_one_of_them() {
         target = Server::start_in(target.stop(), &[]);
         check(&target);
         assert_eq!(target.post("/aliases/service1/rollback", &json!({})).0, 200);
+    }
+    target.stop();
+}
+
+/// Nothing leaves memory where nothing answers yet, and a restart brings the new one back.
+#[test]
+fn a_name_that_is_free_is_taken_as_without() {
+    let models = Models::get();
+    let source = Server::start(&[]);
+    let repository = source.path().join("service2");
+    models.versions[1].write(&repository);
+    put_service(&source, "service2", &repository);
+    let mut target = Server::start_with_peers(&[("dev", &source.url())], &[]);
+    let request =
+        json!({"service": "service2", "source": "dev", "as": "service1", "replace_first": true, "auto": true});
+    assert_eq!(target.post("/moves", &request).0, 202);
+    eventually("the move is done", || target.get("/moves/m1").1["body"]["phase"] == "done");
+    for _ in 0..2 {
+        assert_eq!(&classes(&target, "service1", &models.inputs[0]), &models.versions[1].answers[0]);
+        target = Server::start_in(target.stop(), &[]);
     }
     target.stop();
 }

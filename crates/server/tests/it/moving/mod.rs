@@ -11,7 +11,7 @@ mod good;
 mod stage;
 
 /// Test functions of this module; each answers its share of the requests.
-const SCENARIOS: u64 = 16;
+const SCENARIOS: u64 = 17;
 /// Requests of all of them together; with `DEDE_FULL` set as many as the product promises.
 const REQUESTS: u64 = 30_000;
 const REQUESTS_FULL: u64 = 1_000_000;

@@ -101,7 +101,8 @@ fn questions_of_a_move_are_answered() {
     let bundle = answer(json!({"ask": "bundle", "service": "s", "with_training_state": true}));
     let bundle: RelayedBundle = serde_json::from_str(&bundle).expect("a bundle");
     assert_eq!((bundle.manifest.as_bytes(), bundle.config.as_bytes()), (&*dev.packed.manifest, &*dev.packed.config));
-    for item in ["5.1,3.5", "/a/b,1", "/9j/4AAQSkZJRgABAQ", "iVBORw0KGgo="] {
+    let images = ["/9j/4AAQSkZJRgABAQ", "iVBORw0KGgo", "R0lGODlh"].map(|first| format!("{first}{}", "A/+b".repeat(20)));
+    for item in ["5.1,3.5", "7", "-1e3"].map(str::to_owned).into_iter().chain(images) {
         assert_eq!(answer(json!({"ask": "predict", "service": "s", "request": {"data": [item]}})), r#"["s"]"#);
     }
 }
@@ -125,6 +126,10 @@ fn what_goes_further_is_refused_and_the_source_never_hears_of_it() {
         json!({"ask": "predict", "service": "s", "request": {"data": ["1,2", "/etc/passwd"]}}),
         json!({"ask": "predict", "service": "s", "request": {"data": ["http://169.254.169.254/"]}}),
         json!({"ask": "predict", "service": "s", "request": {"data": ["file:///etc/passwd"]}}),
+        json!({"ask": "predict", "service": "s", "request": {"data": ["../../etc/passwd"]}}),
+        json!({"ask": "predict", "service": "s", "request": {"data": ["/models/a,b.csv"]}}),
+        json!({"ask": "predict", "service": "s", "request": {"data": ["secret"]}}),
+        json!({"ask": "predict", "service": "s", "request": {"data": ["/9j/x"]}}),
         json!({"ask": "predict", "service": "s",
                "request": {"data": ["1,2"], "parameters": {"output": {"network": {"url": "http://evil"}}}}}),
     ] {
