@@ -49,6 +49,13 @@ def build_tools():
     subprocess.run(["cargo", "build", "--release", "-q", "-p", "dede-testing", "--bins"], cwd=ROOT, check=True)
 
 
+def build_release(arguments):
+    """The tools and the server, unless somebody says that they are there."""
+    if not arguments.no_build:
+        build_tools()
+        subprocess.run(["cargo", "build", "--release", "-q", "-p", "dede"], cwd=ROOT, check=True)
+
+
 def make_network(name, folder):
     subprocess.run([TARGET / "make-network", name, folder / name], check=True)
     return folder / name

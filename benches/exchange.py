@@ -15,8 +15,6 @@ import time
 import move
 from move import bench
 
-ROOT = bench.ROOT
-
 
 class Peak(threading.Thread):
     """The most that a server had resident while this ran, MB."""
@@ -75,9 +73,7 @@ def main():
     parser.add_argument("--engines", type=lambda text: text.split(","), default=["rten", "onnxruntime"])
     parser.add_argument("--no-build", action="store_true", help="the release build is there")
     arguments = parser.parse_args()
-    if not arguments.no_build:
-        bench.build_tools()
-        subprocess.run(["cargo", "build", "--release", "-q", "-p", "dede"], cwd=ROOT, check=True)
+    bench.build_release(arguments)
     with tempfile.TemporaryDirectory(prefix="dede-bench-") as name:
         folder = pathlib.Path(name)
         networks = [bench.make_network("resnet50", folder), folder / "tuned"]

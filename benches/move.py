@@ -393,9 +393,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=3, help="of each phase that waits, and of each turn of the shadow")
     parser.add_argument("--no-build", action="store_true", help="the release build is there")
     arguments = parser.parse_args()
-    if not arguments.no_build:
-        bench.build_tools()
-        subprocess.run(["cargo", "build", "--release", "-q", "-p", "dede"], cwd=ROOT, check=True)
+    bench.build_release(arguments)
     with tempfile.TemporaryDirectory(prefix="dede-bench-") as name:
         for part in arguments.parts:
             print(f"### {part}\n\nOther work on the machine before it: {others():.2f} of {os.cpu_count()} cores.\n")

@@ -69,6 +69,33 @@ pub struct MoveRequest {
     pub who: Option<String>,
 }
 
+impl MoveRequest {
+    /// A service of a source, with every default.
+    pub fn of(service: String, source: String) -> Self {
+        Self {
+            service,
+            source,
+            alias: None,
+            name: None,
+            repository: None,
+            with_training_state: false,
+            with_requests: false,
+            golden: Vec::new(),
+            policy: Object::new(),
+            shadow_for_s: shadow_for_s(),
+            canary: Vec::new(),
+            auto: false,
+            watch_for_s: watch_for_s(),
+            drain_for_s: drain_for_s(),
+            keep_for_s: None,
+            replace_first: false,
+            hold_for_s: hold_for_s(),
+            plan: None,
+            who: None,
+        }
+    }
+}
+
 fn shadow_for_s() -> u64 {
     60
 }
@@ -121,9 +148,11 @@ pub enum MovePhase {
     Done,
     /// Over before the switch; everything is as it was.
     Aborted,
-    /// Over after the switch; the former service serves again.
+    /// Over after the switch; the former service serves again, or what a person pointed the alias to.
     #[serde(rename = "rolled_back")]
     RolledBack,
+    /// Its record cannot be read: nothing is known of it, and nothing is done.
+    Damaged,
 }
 
 impl MovePhase {
@@ -142,12 +171,13 @@ impl MovePhase {
             Self::Done => "done",
             Self::Aborted => "aborted",
             Self::RolledBack => "rolled_back",
+            Self::Damaged => "damaged",
         }
     }
 
     /// Whether nothing follows.
     pub fn is_over(self) -> bool {
-        matches!(self, Self::Done | Self::Aborted | Self::RolledBack)
+        matches!(self, Self::Done | Self::Aborted | Self::RolledBack | Self::Damaged)
     }
 
     /// Whether the alias was switched in or before this phase.
@@ -189,12 +219,24 @@ pub struct MovePlan {
     /// How long requests are expected to wait while the network is exchanged, milliseconds; only with `replace_first`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause_ms: Option<u64>,
+    /// How long it is estimated to take, without the time that it waits for people.
+    #[serde(default)]
+    pub time: PlannedTime,
     /// Differences of engines, processors and versions that may change the last bits of answers.
     pub differences: Vec<String>,
     /// What a person should know; nothing here stops the move.
     pub notes: Vec<String>,
     /// What stops it.
     pub obstacles: Vec<String>,
+}
+
+/// How long a move is estimated to take.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTime {
+    /// Until the new service is there, loaded, warm and verified, milliseconds.
+    pub ready_ms: u64,
+    /// Longest comparison on live requests, before and after the switch, milliseconds.
+    pub compared_ms: u64,
 }
 
 /// The service that a move replaces.
@@ -296,15 +338,45 @@ pub struct MoveReport {
     /// What clients noticed where the former network left memory first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<ExchangeReport>,
-    /// Requests that were cut at the end of the drain.
+    /// Requests that were still running on the former service at the end of the drain.
     #[serde(default)]
     pub cut_requests: u64,
+    /// Those of them that ran longest, at most a hundred.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<CutRequest>,
+    /// Requests to the former and the new service while the move went on, since the server's last start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<ServedRequests>,
+    /// Why the move proves nothing on live requests, where none was compared before and after the switch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unproved: Option<String>,
     /// How long the former service stays loaded, where that was limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
     /// Path of the certificate: `/moves/{id}/certificate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
+}
+
+/// A request that was still running on the former service when the drain ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutRequest {
+    /// When it began, milliseconds since 1970.
+    pub began_ms: u64,
+    /// How long it had been running, milliseconds.
+    pub ran_ms: u64,
+}
+
+/// What clients were answered while a move went on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedRequests {
+    /// Predicts, those with a wrong request included.
+    pub requests: u64,
+    /// Of which failed by the server's own fault, or were refused while a network was exchanged.
+    pub failed: u64,
+    /// Of which were refused for what they asked, or for a full queue.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 /// What clients noticed of a network that was exchanged in its place.

@@ -3,9 +3,9 @@
 //! Nothing waits here: a request is admitted or refused at once, and the permit counts it until it is answered. While the network is
 //! exchanged none is admitted; those that come are shown the [`Hold`] to wait at.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event_listener::{Event, Listener as _};
 
@@ -34,13 +34,27 @@ pub struct Admission {
 struct Shared {
     /// Requests inside, and [`HELD`].
     inside: AtomicUsize,
+    /// When those that are inside began.
+    began: Mutex<Places>,
     hold: Mutex<Option<Arc<Hold>>>,
     emptied: Event,
+    /// Requests that found all places taken.
+    refused: AtomicU64,
 }
 
 /// One admitted request; leaving is dropping.
 #[derive(Debug)]
-pub struct Permit(Arc<Shared>);
+pub struct Permit {
+    shared: Arc<Shared>,
+    place: usize,
+}
+
+/// Requests by their place; the free ones are taken again.
+#[derive(Debug, Default)]
+struct Places {
+    taken: Vec<Option<Instant>>,
+    free: Vec<usize>,
+}
 
 /// Why a request was not admitted.
 #[derive(Debug)]
@@ -67,9 +81,10 @@ impl Admission {
             match self.shared.inside.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
                 Ok(_) => {
                     EVERYWHERE.fetch_add(1, Ordering::Relaxed);
-                    return Ok(Permit(Arc::clone(&self.shared)));
+                    return Ok(Permit { shared: Arc::clone(&self.shared), place: self.shared.began().take() });
                 }
                 Err(inside) if inside & HELD == 0 => {
+                    self.shared.refused.fetch_add(1, Ordering::Relaxed);
                     let text = format!("{} requests are waiting, the most this service takes", self.limit);
                     return Err(Refused::Full(Error::Overloaded(text)));
                 }
@@ -83,9 +98,21 @@ impl Admission {
         }
     }
 
+    /// Requests that found all places taken, so far.
+    pub fn refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
+    }
+
     /// Requests inside now.
     pub fn inside(&self) -> usize {
         self.shared.inside.load(Ordering::Acquire) & !HELD
+    }
+
+    /// How long the requests inside have been there, the longest first.
+    pub fn running(&self) -> Vec<Duration> {
+        let mut running: Vec<Duration> = self.shared.began().taken.iter().flatten().map(Instant::elapsed).collect();
+        running.sort_unstable_by(|one, other| other.cmp(one));
+        running
     }
 
     /// Lets nobody in; as many as may be inside may wait until then.
@@ -134,12 +161,38 @@ impl Shared {
     fn hold(&self) -> MutexGuard<'_, Option<Arc<Hold>>> {
         self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn began(&self) -> MutexGuard<'_, Places> {
+        self.began.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    fn take(&mut self) -> usize {
+        let now = Some(Instant::now());
+        match self.free.pop() {
+            Some(place) => {
+                self.taken[place] = now;
+                place
+            }
+            None => {
+                self.taken.push(now);
+                self.taken.len() - 1
+            }
+        }
+    }
+
+    fn give_back(&mut self, place: usize) {
+        self.taken[place] = None;
+        self.free.push(place);
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.0.inside.fetch_sub(1, Ordering::AcqRel) == HELD | 1 {
-            self.0.emptied.notify(usize::MAX);
+        self.shared.began().give_back(self.place);
+        if self.shared.inside.fetch_sub(1, Ordering::AcqRel) == HELD | 1 {
+            self.shared.emptied.notify(usize::MAX);
         }
         EVERYWHERE.fetch_sub(1, Ordering::Relaxed);
     }
@@ -147,8 +200,6 @@ impl Drop for Permit {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -157,8 +208,10 @@ mod tests {
         let first = admission.admit().unwrap();
         let _second = admission.admit().unwrap();
         assert!(matches!(admission.admit(), Err(Refused::Full(Error::Overloaded(_)))));
+        assert_eq!(admission.refused(), 1);
+        assert!(admission.running().len() == 2 && admission.running()[0] >= admission.running()[1]);
         drop(first);
-        assert_eq!(admission.inside(), 1);
+        assert_eq!((admission.inside(), admission.running().len()), (1, 1));
         assert!(admission.admit().is_ok());
     }
 

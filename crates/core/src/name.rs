@@ -32,6 +32,14 @@ impl ServiceName {
         Ok(Self(name.to_ascii_lowercase().into()))
     }
 
+    /// `<name>-<suffix>`, its end cut off where that would be too long.
+    #[must_use]
+    pub fn with_suffix(&self, suffix: &str) -> Self {
+        let room = LIMIT.saturating_sub(suffix.len() + 1);
+        let cut = (0..=room.min(self.0.len())).rev().find(|end| self.0.is_char_boundary(*end)).unwrap_or(0);
+        Self(format!("{}-{suffix}", &self.0[..cut]).into())
+    }
+
     /// The lower-cased text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -133,6 +141,15 @@ mod tests {
     #[test]
     fn case_folds_ascii_only() {
         assert_eq!(ServiceName::parse("MyÉ😀Service").unwrap().as_str(), "myÉ😀service");
+    }
+
+    #[test]
+    fn a_suffix_fits_whatever_the_name() {
+        let long = ServiceName::parse(&"é".repeat(100)).unwrap();
+        let cut = long.with_suffix("0a1b2c3d");
+        assert_eq!(cut.as_str(), format!("{}-0a1b2c3d", "é".repeat(95)));
+        assert!(ServiceName::parse(cut.as_str()).is_ok());
+        assert_eq!(ServiceName::parse("iris").unwrap().with_suffix("2").as_str(), "iris-2");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use dede_core::backend::EngineOptions;
 use dede_core::catalogue::Catalogue;
 use dede_core::connector::InputLimits;
 use dede_core::environment::Environment;
-use dede_core::migration::{HostDescription, Moves, Surroundings};
+use dede_core::migration::{HostDescription, Moves, Surroundings, TransferRate};
 use dede_core::reach::Reach;
 use dede_core::repository::Roots;
 use tokio::net::TcpListener;
@@ -137,6 +137,7 @@ async fn bring_back(
 ) -> Result<Started, String> {
     let list = options.service_start_list.clone();
     let go_on = options.service_start_list_no_exit_on_failure;
+    let keep_moves = options.keep_moves.get();
     let work = move || {
         let directory = environment.state_directory.clone();
         let engine = environment.engine.engine.clone();
@@ -148,13 +149,15 @@ async fn bring_back(
         }
         let store = Arc::new(BlobStore::open(&directory.join("blobs")).map_err(|error| failed(&error))?);
         let host = host::describe(engine.as_deref());
-        let moves = Moves::start(Surroundings {
+        let surroundings = Surroundings {
             catalogue: Arc::clone(&catalogue),
             store: Arc::clone(&store),
             peers: Arc::new(ConfiguredPeers(configuration)),
             host: host.clone(),
             directory: directory.clone(),
-        });
+            rate: TransferRate::default(),
+        };
+        let moves = Moves::start(surroundings, keep_moves);
         Ok(Started { catalogue, moves: moves.map_err(|error| failed(&error))?, store, host })
     };
     tokio::task::spawn_blocking(work).await.map_err(|_| "a bug while starting, see above".to_owned())?

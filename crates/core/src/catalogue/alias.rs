@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use dede_bundle::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::traffic::Traffic;
@@ -44,6 +45,8 @@ pub struct Step {
     pub at_s: u64,
     /// The move that pointed it there, if one did.
     pub by: Option<MoveId>,
+    /// Version of that service when it was deleted; unknown while it is there.
+    pub deleted_version: Option<Digest>,
 }
 
 /// What an alias can point to.
@@ -114,15 +117,15 @@ pub(super) struct Route {
 }
 
 impl Alias {
-    /// A new alias, on one target alone.
-    pub(super) fn new(name: ServiceName, target: Target) -> Self {
-        let history = vec![Step { generation: 1, target, at_s: now_s(), by: None }];
+    /// A new alias, on one target alone; `by`: the move that made it, if one did.
+    pub(super) fn new(name: ServiceName, target: Target, by: Option<MoveId>) -> Self {
+        let history = vec![Step { generation: 1, target, at_s: now_s(), by, deleted_version: None }];
         Self { name, generation: 1, history, canary: None, shadow: None, traffic: Arc::default() }
     }
 
     /// The target now.
     pub fn target(&self) -> &Target {
-        &self.history.last().expect("the history of an alias is never empty").target
+        &self.present().target
     }
 
     /// Who answers a part of the requests now: what is recorded, or what a move tries.
@@ -138,6 +141,30 @@ impl Alias {
     /// The step before the present one.
     pub(super) fn previous(&self) -> Option<&Step> {
         self.history.iter().rev().nth(1)
+    }
+
+    /// The step of now.
+    pub fn present(&self) -> &Step {
+        self.history.last().expect("the history of an alias is never empty")
+    }
+
+    /// Whether a move ever pointed it somewhere, as far as its history reaches.
+    pub(crate) fn was_pointed_by(&self, by: MoveId) -> bool {
+        self.history.iter().any(|step| step.by == Some(by))
+    }
+
+    pub(super) fn pointed_to(&self, id: ServiceId) -> bool {
+        self.history.iter().any(|step| step.target.service() == Some(id))
+    }
+
+    /// The same alias, remembering a service that is deleted by its last name and version.
+    pub(super) fn after_deletion(&self, id: ServiceId, name: &ServiceName, version: Option<Digest>) -> Self {
+        let mut next = self.clone();
+        for step in next.history.iter_mut().filter(|step| step.target.service() == Some(id)) {
+            step.target = Target::Service { id, name: name.clone() };
+            step.deleted_version = version;
+        }
+        next
     }
 
     /// What a service of this server is to this alias, if anything.
@@ -164,7 +191,7 @@ impl Alias {
         next.shadow = route.shadow;
         if moves {
             let Route { target, by, .. } = route;
-            next.history.push(Step { generation: next.generation, target, at_s: now_s(), by });
+            next.history.push(Step { generation: next.generation, target, at_s: now_s(), by, deleted_version: None });
         }
         if next.history.len() > KEPT_STEPS {
             next.history.remove(0);

@@ -11,7 +11,7 @@ use super::request::{Expected, SwitchRequest, Wanted};
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
-use crate::service::Service;
+use crate::service::{Service, ServiceId};
 use crate::shadow::ShadowObserver;
 
 impl Catalogue {
@@ -41,7 +41,21 @@ impl Catalogue {
     /// [`Error::AliasConflict`] when the expectation is wrong, a service is gone or being deleted, or the name is a
     /// service and `takeover` was not asked for.
     pub fn switch(&self, name: &str, request: SwitchRequest) -> Result<AliasInfo> {
+        self.switch_if(name, request, || Ok(()))
+    }
+
+    /// As [`Catalogue::switch`], unless `allowed` has a reason against it, which is asked in the same step.
+    ///
+    /// # Errors
+    /// As there, and that of `allowed`.
+    pub fn switch_if(
+        &self,
+        name: &str,
+        request: SwitchRequest,
+        allowed: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> Result<AliasInfo> {
         self.change_alias(name, move |snapshot, name| {
+            allowed()?;
             let (former, new) = (request.replaces_in_memory, request.to);
             former.map_or(Ok(()), |former| snapshot.check_alone(name, former))?;
             let next = snapshot.with_route(name.clone(), Wanted::from_switch(request, snapshot)?)?;
@@ -106,7 +120,8 @@ impl Catalogue {
         self.owner.change(move |snapshot| {
             let alias = snapshot.alias(&name).ok_or_else(|| Error::AliasNotFound(name.to_string()))?;
             canary.map_or(Ok(()), |share| snapshot.check_pointable(share.service))?;
-            alias.traffic.lend_canary(canary);
+            let target = alias.target().service().and_then(|id| snapshot.by_id(id));
+            alias.traffic.lend_canary(canary, target);
             Ok(snapshot.clone())
         })?;
         Ok(())
@@ -120,11 +135,22 @@ impl Catalogue {
     /// expectation is wrong; why it could not be loaded.
     pub fn rollback_alias(&self, name: &str, expect: Option<Expected>) -> Result<AliasInfo> {
         let parsed = ServiceName::parse(name)?;
-        if let Some(outcome) = self.roll_back_loading(&parsed, expect.as_ref()) {
+        if let Some(outcome) = self.roll_back_loading(&parsed, expect.as_ref(), None) {
             outcome?;
             return self.snapshot().alias_info(&parsed);
         }
         self.change_alias(name, move |snapshot, name| snapshot.with_rollback(name, expect.as_ref()))
+    }
+
+    /// Points an alias from one service back to another, without canary and shadow; loaded first, as by [`Catalogue::rollback_alias`].
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] when it does not point to `from`, or `to` is gone; why it could not be loaded.
+    pub(crate) fn return_alias(&self, name: &ServiceName, from: ServiceId, to: ServiceId) -> Result<()> {
+        if let Some(outcome) = self.roll_back_loading(name, Some(&Expected::Service(from)), Some(to)) {
+            return outcome;
+        }
+        self.change_alias(name.as_str(), move |snapshot, name| snapshot.with_return(name, from, to)).map(drop)
     }
 
     /// Undoes a takeover: the alias goes, and the service it points to gets its name, in one step.
@@ -145,6 +171,19 @@ impl Catalogue {
     pub fn delete_alias(&self, name: &str) -> Result<()> {
         let name = ServiceName::parse(name)?;
         self.owner.change(move |snapshot| snapshot.without_alias(&name))?;
+        Ok(())
+    }
+
+    /// As [`Catalogue::delete_alias`], if it still points to a service.
+    ///
+    /// # Errors
+    /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] where it points elsewhere.
+    pub(crate) fn delete_alias_of(&self, name: &ServiceName, target: ServiceId) -> Result<()> {
+        let name = name.clone();
+        self.owner.change(move |snapshot| {
+            snapshot.check_expected(&name, &Expected::Service(target))?;
+            snapshot.without_alias(&name)
+        })?;
         Ok(())
     }
 

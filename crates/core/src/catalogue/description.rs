@@ -30,7 +30,7 @@ impl Snapshot {
     }
 
     /// A target as it is called now.
-    pub(super) fn present(&self, target: &Target) -> Target {
+    pub(crate) fn present(&self, target: &Target) -> Target {
         match target.service().filter(|id| self.names.contains_key(id)) {
             Some(id) => self.target(id),
             None => target.clone(),

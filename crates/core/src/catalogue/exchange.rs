@@ -7,8 +7,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dede_api::requests::CreateRequest;
-
 use super::Catalogue;
 use super::request::Expected;
 use super::snapshot::Snapshot;
@@ -20,12 +18,11 @@ use crate::service::{Service, ServiceId};
 const HOLD_FOR: Duration = Duration::from_secs(10);
 
 impl Snapshot {
-    /// The target of an alias and the one before it, where that one is not in memory.
-    fn dormant_before(&self, name: &ServiceName) -> Option<(Arc<Service>, Arc<Service>)> {
+    /// The target of an alias and the one to go back to, where that one is not in memory.
+    fn dormant_before(&self, name: &ServiceName, back_to: Option<ServiceId>) -> Option<(Arc<Service>, Arc<Service>)> {
         let alias = self.alias(name)?;
-        let service = |id: ServiceId| self.services.get(self.names.get(&id)?).cloned();
-        let previous = alias.previous()?.target.service().filter(|id| self.dormant.contains(id))?;
-        Some((service(alias.target().service()?)?, service(previous)?))
+        let previous = back_to.or_else(|| self.place_of(alias.previous()?)).filter(|id| self.dormant.contains(id))?;
+        Some((Arc::clone(self.by_id(alias.target().service()?)?), Arc::clone(self.by_id(previous)?)))
     }
 
     /// Whether another took the place of this service in memory, for good: a restart does not load it.
@@ -63,9 +60,11 @@ impl Snapshot {
         expect: Option<&Expected>,
         (present, previous): (ServiceId, ServiceId),
     ) -> Result<Self> {
-        self.expect_target(name, present)?;
+        if let Some(expected) = expect {
+            self.check_expected(name, expected)?;
+        }
         self.check_alone(name, present)?;
-        self.with_exchanged(Some(present), previous).with_rollback(name, expect)
+        self.with_exchanged(Some(present), previous).with_return(name, present, previous)
     }
 }
 
@@ -81,19 +80,14 @@ pub fn check_idle(service: &Service) -> Result<()> {
 }
 
 impl Catalogue {
-    /// Creates a service that takes another's place in memory: a restart does not load it until it is switched to.
-    ///
-    /// # Errors
-    /// As [`Catalogue::create`].
-    pub fn create_dormant(&self, name: &str, request: CreateRequest) -> Result<()> {
-        self.create_as(name, request, |snapshot, id| {
-            snapshot.dormant.insert(id);
-        })
-    }
-
-    /// Goes back to a service that is not in memory, if that is what was before; `None` where it is.
-    pub(super) fn roll_back_loading(&self, name: &ServiceName, expect: Option<&Expected>) -> Option<Result<()>> {
-        let (present, previous) = self.snapshot().dormant_before(name)?;
+    /// Goes back to a service that is not in memory, the one before where none is named; `None` where it is in memory.
+    pub(super) fn roll_back_loading(
+        &self,
+        name: &ServiceName,
+        expect: Option<&Expected>,
+        back_to: Option<ServiceId>,
+    ) -> Option<Result<()>> {
+        let (present, previous) = self.snapshot().dormant_before(name, back_to)?;
         Some(self.exchange_back(name, expect, &present, &previous))
     }
 

@@ -6,6 +6,7 @@
 
 mod alias;
 mod aliases;
+mod claims;
 mod description;
 mod exchange;
 mod owner;
@@ -33,9 +34,10 @@ pub use snapshot::Snapshot;
 
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::migration::MoveId;
 use crate::name::ServiceName;
 use crate::priority;
-use crate::repository::Clear;
+use crate::repository::{Clear, Place};
 use crate::service::{Definition, Service, ServiceId, Serving};
 
 /// All services and aliases of a server.
@@ -112,37 +114,48 @@ impl Catalogue {
     /// # Errors
     /// Those of contract.md 1.2, in its order.
     pub fn create(&self, name: &str, request: CreateRequest) -> Result<()> {
-        self.create_as(name, request, |_, _| ())
+        self.create_as(name, request, Creation::default()).map(drop)
     }
 
-    /// As [`Catalogue::create`]; `mark` has its say in the same step that makes it known.
-    fn create_as(
-        &self,
-        name: &str,
-        request: CreateRequest,
-        mark: impl FnOnce(&mut Snapshot, ServiceId) + Send + 'static,
-    ) -> Result<()> {
+    /// Creates a service that a move brings, and claims it for that move in the same step.
+    ///
+    /// # Errors
+    /// As [`Catalogue::create`].
+    pub(crate) fn create_as(&self, name: &str, request: CreateRequest, how: Creation) -> Result<Arc<Service>> {
         let name = ServiceName::parse(name)?;
         let _reservation = self.reserve(&name)?;
         let body = format!("{}\n", request.body);
-        let keeps_record = !request.parameters.mllib.contains_key("from_repository");
+        let keeps_record = !request.parameters.mllib.contains_key("from_repository") && !how.keeps_config;
         let definition = Definition::check(request, &self.environment)?;
+        let place = Place::of(definition.repository.root());
+        self.snapshot().check_directory(&place, how.by)?;
         let serving = Serving::open(&definition, &self.environment)?;
         let environment = Arc::clone(&self.environment);
         let repository = definition.repository.clone();
         let id = self.owner.next_id();
         let service = Service::new(id, name.clone(), definition, Ok(serving), &environment);
         service.check_unknown()?;
+        if let Some(by) = how.by {
+            service.jobs.forbid(by.number(), claims::needed(name.as_str(), by))?;
+        }
+        let created = Arc::clone(&service);
         self.owner.change(move |snapshot| {
+            snapshot.check_directory(&place, how.by)?;
             let mut next = snapshot.with_service(name, service)?;
-            mark(&mut next, id);
+            if how.dormant {
+                next.dormant.insert(id);
+            }
+            if let Some(by) = how.by {
+                next.created_by.insert(id, by);
+                next = next.with_claim(by, id)?;
+            }
             Ok(next)
         })?;
         if keeps_record && let Err(error) = repository.write_record("config.json", body.as_bytes()) {
             // A repository that cannot be written is served as it is.
             tracing::warn!(%error, "config.json not written");
         }
-        Ok(())
+        Ok(created)
     }
 
     fn reserve(&self, name: &ServiceName) -> Result<Reservation<'_>> {
@@ -168,14 +181,22 @@ impl Catalogue {
             return Ok(());
         }
         let service = self.snapshot().deletable(&name)?;
+        self.delete_service(&service, clear, None)
+    }
+
+    /// As [`Catalogue::delete`], by identity, also where the move `by` needs the service.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn delete_service(&self, service: &Service, clear: Clear, by: Option<MoveId>) -> Result<()> {
         let id = service.id;
-        self.owner.change(move |snapshot| snapshot.with_deletion(id, true))?;
+        self.owner.change(move |snapshot| snapshot.with_deletion(id, true, by))?;
         service.jobs.close();
         let backend = service.definition.backend;
         let cleared = service.definition.repository.clear(clear, &|file| backend.is_library_file(file));
         let deleted = cleared.and_then(|()| self.owner.change(move |snapshot| snapshot.without_service(id)));
         if let Err(error) = deleted {
-            self.owner.change(move |snapshot| snapshot.with_deletion(id, false))?;
+            self.owner.change(move |snapshot| snapshot.with_deletion(id, false, None))?;
             service.jobs.reopen();
             return Err(error);
         }
@@ -203,6 +224,17 @@ impl Catalogue {
             }
         });
     }
+}
+
+/// What is special about the creation of a service by a move.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Creation {
+    /// The move.
+    pub(crate) by: Option<MoveId>,
+    /// It takes the place of another in memory: a restart does not load it until it is switched to.
+    pub(crate) dormant: bool,
+    /// The config.json that is in the directory stays as it is.
+    pub(crate) keeps_config: bool,
 }
 
 /// A name that nobody else may take meanwhile.

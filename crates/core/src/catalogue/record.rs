@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dede_bundle::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::alias::{Alias, Share, Step, Target};
@@ -36,6 +37,8 @@ struct StepRecord {
     at_s: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     by: Option<MoveId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deleted_version: Option<Digest>,
 }
 
 impl From<&Alias> for AliasRecord {
@@ -45,7 +48,8 @@ impl From<&Alias> for AliasRecord {
                 Target::Service { id, name } => (Some(*id), None, name.clone()),
                 Target::Peer { peer, service } => (None, Some(peer.clone()), service.clone()),
             };
-            StepRecord { generation: step.generation, service, peer, name, at_s: step.at_s, by: step.by }
+            let Step { generation, at_s, by, deleted_version, .. } = *step;
+            StepRecord { generation, service, peer, name, at_s, by, deleted_version }
         });
         let (history, name) = (history.collect(), alias.name.clone());
         Self { name, generation: alias.generation, history, canary: alias.canary, shadow: alias.shadow }
@@ -67,7 +71,8 @@ impl TryFrom<AliasRecord> for Alias {
                 (None, Some(peer)) => Target::Peer { peer, service: name },
                 (None, None) | (Some(_), Some(_)) => return Err(damaged("a step has one service or one peer")),
             };
-            Ok(Step { generation: step.generation, target, at_s: step.at_s, by: step.by })
+            let StepRecord { generation, at_s, by, deleted_version, .. } = *step;
+            Ok(Step { generation, target, at_s, by, deleted_version })
         });
         let history = steps.collect::<Result<_, _>>()?;
         let AliasRecord { name, generation, canary, shadow, .. } = record;

@@ -16,7 +16,9 @@ pub struct SwitchRequest {
     /// The service.
     pub to: ServiceId,
     /// What must be so now; anything goes without.
-    pub expect: Option<Expected>,
+    pub expect: Vec<Expected>,
+    /// The version that the service must have now; any without.
+    pub version: Option<String>,
     /// Rename a service that has the alias's name, and put the alias in its place.
     pub takeover: bool,
     /// Who answers a part of the requests.
@@ -34,7 +36,8 @@ impl SwitchRequest {
     pub fn to(service: ServiceId) -> Self {
         Self {
             to: service,
-            expect: None,
+            expect: Vec::new(),
+            version: None,
             takeover: false,
             canary: None,
             shadow: None,
@@ -86,11 +89,12 @@ impl Wanted {
     /// The same of a typed request.
     pub(super) fn from_switch(request: SwitchRequest, snapshot: &Snapshot) -> Result<Self> {
         snapshot.check_pointable(request.to)?;
+        snapshot.check_version(request.to, request.version.as_deref())?;
         Ok(Self {
             target: snapshot.target(request.to),
             canary: request.canary,
             shadow: request.shadow,
-            expect: request.expect.into_iter().collect(),
+            expect: request.expect,
             takeover: request.takeover,
             by: request.by,
         })

@@ -20,6 +20,7 @@ pub(super) fn restore(environment: &Arc<Environment>) -> Result<Snapshot> {
     let record = state::load(&environment.state_directory)?;
     forget_orphans(environment, &record.services);
     let dormant = record.services.iter().filter(|entry| entry.dormant).map(|entry| entry.id).collect();
+    let created_by = record.services.iter().filter_map(|entry| Some((entry.id, entry.created_by?))).collect();
     let mut unbuildable = Vec::new();
     let mut services = Vec::new();
     for outcome in load_all(record.services, environment) {
@@ -28,7 +29,7 @@ pub(super) fn restore(environment: &Arc<Environment>) -> Result<Snapshot> {
             Err(entry) => unbuildable.push(entry),
         }
     }
-    let mut snapshot = Snapshot::restored(unbuildable, dormant);
+    let mut snapshot = Snapshot::restored(unbuildable, dormant, created_by);
     for service in services {
         let name = service.name();
         match snapshot.with_service((*name).clone(), service) {

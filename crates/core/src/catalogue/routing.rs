@@ -19,8 +19,16 @@ pub struct Resolved {
     pub name: ServiceName,
     /// The name that was asked for: its own, or an alias.
     pub asked: ServiceName,
-    /// Of the alias whose target this is.
+    /// What runs for the alias that was asked for.
     traffic: Option<Arc<Traffic>>,
+    part: Part,
+}
+
+/// What a service is to the alias that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Target,
+    Canary,
 }
 
 /// Where a request goes.
@@ -47,7 +55,19 @@ impl Resolved {
 
     /// The shadow that this request goes to as well, once it is answered; each call counts as one request.
     pub fn shadow(&self) -> Option<Arc<Shadow>> {
-        self.traffic.as_ref()?.shadow_due()
+        match self.part {
+            Part::Target => self.traffic.as_ref()?.shadow_due(),
+            Part::Canary => None,
+        }
+    }
+
+    /// The shadow that is asked whether it would have answered a request that was refused; each call counts as one request. What a canary
+    /// refuses, the target of its alias is asked.
+    pub fn shadow_of_refused(&self) -> Option<Arc<Shadow>> {
+        match self.part {
+            Part::Target => self.shadow(),
+            Part::Canary => self.traffic.as_ref()?.second_opinion(),
+        }
     }
 }
 
@@ -80,7 +100,10 @@ impl Snapshot {
     pub fn route(&self, name: &str) -> Result<Routed> {
         let asked = parsed(name)?;
         match self.alias(&asked).and_then(|alias| self.canary_of(alias)) {
-            Some((name, service)) => Ok(Routed::Here(Resolved { service, name, asked, traffic: None })),
+            Some((name, service)) => {
+                let traffic = self.alias(&asked).map(|alias| Arc::clone(&alias.traffic));
+                Ok(Routed::Here(Resolved { service, name, asked, traffic, part: Part::Canary }))
+            }
             None => self.place(asked),
         }
     }
@@ -97,7 +120,7 @@ impl Snapshot {
         };
         let service = Arc::clone(self.services.get(&own).ok_or_else(missing)?);
         let traffic = alias.map(|alias| Arc::clone(&alias.traffic));
-        Ok(Routed::Here(Resolved { service, name: own, asked, traffic }))
+        Ok(Routed::Here(Resolved { service, name: own, asked, traffic, part: Part::Target }))
     }
 
     /// The canary, when it is its turn. One that came back from a restart without a model gets none.

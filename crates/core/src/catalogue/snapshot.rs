@@ -3,13 +3,15 @@
 //! Every change is a pure function from snapshot to snapshot, or a reason why not: nothing here does I/O. How aliases change is in
 //! `switching`, where requests go in `routing`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::alias::{Alias, Share};
+use super::claims::Claims;
 use super::record::AliasRecord;
 use super::state::{ServiceEntry, StateRecord};
 use crate::error::{Error, Result};
+use crate::migration::MoveId;
 use crate::name::ServiceName;
 use crate::service::{Service, ServiceId};
 
@@ -23,13 +25,31 @@ pub struct Snapshot {
     pub(super) deleting: HashSet<ServiceId>,
     /// Not loaded by a restart: another takes their place in memory.
     pub(super) dormant: HashSet<ServiceId>,
+    /// The moves that created services.
+    pub(super) created_by: HashMap<ServiceId, MoveId>,
+    /// What moves in progress need.
+    pub(super) claims: Claims,
     /// Recorded services that this binary cannot even build; kept under their names, so that nothing is lost.
     unbuildable: Vec<ServiceEntry>,
 }
 
 impl Snapshot {
-    pub(super) fn restored(unbuildable: Vec<ServiceEntry>, dormant: HashSet<ServiceId>) -> Self {
-        Self { unbuildable, dormant, ..Self::default() }
+    pub(super) fn restored(
+        unbuildable: Vec<ServiceEntry>,
+        dormant: HashSet<ServiceId>,
+        created_by: HashMap<ServiceId, MoveId>,
+    ) -> Self {
+        Self { unbuildable, dormant, created_by, ..Self::default() }
+    }
+
+    /// A service by its identity.
+    pub fn by_id(&self, id: ServiceId) -> Option<&Arc<Service>> {
+        self.services.get(self.names.get(&id)?)
+    }
+
+    /// The service that a move created, whatever it is called now.
+    pub(crate) fn created_by(&self, by: MoveId) -> Option<&Arc<Service>> {
+        self.services().find(|service| self.created_by.get(&service.id) == Some(&by))
     }
 
     pub(super) fn is_unbuildable(&self, name: &ServiceName) -> bool {
@@ -93,6 +113,7 @@ impl Snapshot {
             name: name.clone(),
             request: service.definition.request.body.clone(),
             dormant: self.dormant.contains(&service.id),
+            created_by: self.created_by.get(&service.id).copied(),
         });
         let aliases = self.aliases.values().map(|alias| AliasRecord::from(&**alias)).collect();
         StateRecord::new(live.chain(self.unbuildable.iter().cloned()).collect(), aliases)
@@ -120,10 +141,15 @@ impl Snapshot {
         }
         let service = self.services.get(name).ok_or_else(|| Error::NothingToDelete(name.to_string()))?;
         self.check_unaliased(service.id)?;
+        self.check_unclaimed(service.id, None)?;
         Ok(Arc::clone(service))
     }
 
-    fn check_unaliased(&self, id: ServiceId) -> Result<()> {
+    /// Whether no alias leads to a service.
+    ///
+    /// # Errors
+    /// [`Error::AliasConflict`] naming the alias.
+    pub(crate) fn check_unaliased(&self, id: ServiceId) -> Result<()> {
         let used = self.aliases.values().find_map(|alias| Some((&alias.name, alias.role_of(id)?)));
         match used {
             Some((alias, role)) => Err(Error::AliasConflict(format!("this service is the {role} of alias {alias}"))),
@@ -131,10 +157,11 @@ impl Snapshot {
         }
     }
 
-    pub(super) fn with_deletion(&self, id: ServiceId, deleting: bool) -> Result<Self> {
+    pub(super) fn with_deletion(&self, id: ServiceId, deleting: bool, by: Option<MoveId>) -> Result<Self> {
         let mut next = self.clone();
         if deleting {
             self.check_unaliased(id)?;
+            self.check_unclaimed(id, by)?;
             if !self.names.contains_key(&id) || !next.deleting.insert(id) {
                 return Err(Error::NothingToDelete("it is being deleted already".into()));
             }
@@ -144,12 +171,19 @@ impl Snapshot {
         Ok(next)
     }
 
+    /// Aliases that pointed to it remember what it was, so that the same service can be gone back to when it is created again.
     pub(super) fn without_service(&self, id: ServiceId) -> Result<Self> {
         let mut next = self.clone();
         next.deleting.remove(&id);
         next.dormant.remove(&id);
-        if let Some(name) = next.names.remove(&id) {
-            next.services.remove(&name);
+        next.created_by.remove(&id);
+        let Some(name) = next.names.remove(&id) else { return Ok(next) };
+        if let Some(service) = next.services.remove(&name) {
+            let version = service.serving().ok().and_then(|serving| serving.digest);
+            let pointed_there = self.aliases.values().filter(|alias| alias.pointed_to(id));
+            for alias in pointed_there {
+                next = next.with(alias.after_deletion(id, &name, version));
+            }
         }
         Ok(next)
     }

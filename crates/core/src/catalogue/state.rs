@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::record::AliasRecord;
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove_leftovers, sync_directory, write_atomically};
+use crate::migration::MoveId;
 use crate::name::ServiceName;
 use crate::service::ServiceId;
 
@@ -38,6 +39,9 @@ pub(super) struct ServiceEntry {
     /// Another is loaded in its place: a restart does not load it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) dormant: bool,
+    /// The move that created it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) created_by: Option<MoveId>,
 }
 
 impl StateRecord {

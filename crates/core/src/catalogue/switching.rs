@@ -1,6 +1,6 @@
 //! How aliases change: pure functions from snapshot to snapshot, or a reason why not.
 
-use super::alias::{Alias, Route, Share, Target};
+use super::alias::{Alias, Route, Share, Step, Target};
 use super::request::{Expected, Wanted};
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ impl Snapshot {
             return self.with_alias_on(alias, route);
         }
         let Some(service) = self.services.get(&name) else {
-            let alias = Alias::new(name, route.target.clone());
+            let alias = Alias::new(name, route.target.clone(), route.by);
             return self.with_alias_on(&alias, route);
         };
         if !takeover {
@@ -28,7 +28,7 @@ impl Snapshot {
         }
         let id = service.id;
         let moved = self.with_rename(&name, self.name_after_takeover(&name, service)?)?;
-        let former = Alias::new(name, moved.target(id));
+        let former = Alias::new(name, moved.target(id), None);
         // Renaming may have changed how the target is called.
         let target = route.target.service().map_or(route.target, |id| moved.target(id));
         moved.with_alias_on(&former, Route { target, ..route })
@@ -62,7 +62,7 @@ impl Snapshot {
         let step = alias.previous().ok_or_else(|| {
             Error::AliasConflict(format!("{name} has pointed to one service only: nothing to go back to"))
         })?;
-        let target = match step.target.service() {
+        let target = match self.place_of(step) {
             None => step.target.clone(),
             Some(id) if self.check_pointable(id).is_ok() => {
                 self.check_loaded(id)?;
@@ -74,6 +74,29 @@ impl Snapshot {
             }
         };
         self.with_alias_on(alias, Route { target, canary: None, shadow: None, by: None })
+    }
+
+    /// Points an alias from one service to another, which it pointed to before, alone.
+    pub(super) fn with_return(&self, name: &ServiceName, from: ServiceId, to: ServiceId) -> Result<Self> {
+        self.check_expected(name, &Expected::Service(from))?;
+        let alias = self.expected_alias(name, None)?;
+        self.check_pointable(to)?;
+        self.check_loaded(to)?;
+        self.with_alias_on(alias, Route { target: self.target(to), canary: None, shadow: None, by: None })
+    }
+
+    /// The service that a step of an alias stands for: the one that it led to, or, when that was deleted, one of the same name and
+    /// version that was created since; `None` for a service of a peer.
+    pub(crate) fn place_of(&self, step: &Step) -> Option<ServiceId> {
+        let id = step.target.service()?;
+        let (Target::Service { name, .. }, Some(version), false) =
+            (&step.target, step.deleted_version, self.names.contains_key(&id))
+        else {
+            return Some(id);
+        };
+        let again = self.services.get(name);
+        let again = again.filter(|service| service.serving().is_ok_and(|serving| serving.digest == Some(version)));
+        Some(again.map_or(id, |service| service.id))
     }
 
     /// Undoes a takeover: the alias goes, and the service it points to has its name again.
@@ -116,7 +139,7 @@ impl Snapshot {
         Ok(alias)
     }
 
-    fn check_expected(&self, name: &ServiceName, expected: &Expected) -> Result<()> {
+    pub(super) fn check_expected(&self, name: &ServiceName, expected: &Expected) -> Result<()> {
         let found = match self.alias(name) {
             Some(alias) => Some(self.present(alias.target())),
             None => self.services.get(name).map(|service| self.target(service.id)),
@@ -148,14 +171,10 @@ impl Snapshot {
     fn name_after_takeover(&self, name: &ServiceName, service: &Service) -> Result<ServiceName> {
         let digest = service.serving().ok().and_then(|serving| serving.digest);
         let suffix = digest.map_or_else(|| "untrained".to_owned(), |digest| digest.short());
-        let plain = ServiceName::parse(&format!("{name}-{suffix}"))?;
-        if !self.is_taken(&plain) {
-            return Ok(plain);
-        }
-        let numbered = (2..u32::MAX).map(|number| ServiceName::parse(&format!("{plain}-{number}")));
-        numbered
-            .take_while(Result::is_ok)
-            .flatten()
+        let plain = name.with_suffix(&suffix);
+        let numbered = (2..u32::MAX).map(|number| name.with_suffix(&format!("{suffix}-{number}")));
+        std::iter::once(plain.clone())
+            .chain(numbered)
             .find(|candidate| !self.is_taken(candidate))
             .ok_or_else(|| Error::ServiceExists(plain.to_string()))
     }
@@ -181,9 +200,14 @@ impl Snapshot {
         }
     }
 
-    /// Whether an alias still points there.
-    pub(super) fn expect_target(&self, name: &ServiceName, id: ServiceId) -> Result<()> {
-        self.check_expected(name, &Expected::Service(id))
+    /// Whether a service is the version that was proved.
+    pub(super) fn check_version(&self, id: ServiceId, expected: Option<&str>) -> Result<()> {
+        let (Some(expected), Some(service)) = (expected, self.by_id(id)) else { return Ok(()) };
+        let found = service.version();
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::AliasConflict(format!("expected version {expected} of {}, found {found}", service.name())))
     }
 
     /// Whether something may point to a service.

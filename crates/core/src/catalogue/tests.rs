@@ -51,20 +51,22 @@ fn every_change_of_a_route_is_a_generation_and_can_be_compared_and_swapped() {
     assert_eq!((shadowed.generation, shadowed.history.len()), (2, 1));
     let again = catalogue.set_shadow("stable", share(&catalogue, "b", 100), expect(2)).unwrap();
     assert_eq!(again.generation, 2, "nothing changed");
-    let late = SwitchRequest { expect: expect(1), ..SwitchRequest::to(id(&catalogue, "b")) };
+    let late = SwitchRequest { expect: vec![Expected::Generation(1)], ..SwitchRequest::to(id(&catalogue, "b")) };
     let error = catalogue.switch("stable", late.clone()).unwrap_err();
     assert_eq!(error.to_string(), "expected generation 1 of stable, found 2");
     let reverse = share(&catalogue, "a", 50);
-    let switched = catalogue.switch("stable", SwitchRequest { expect: expect(2), shadow: reverse, ..late }).unwrap();
+    let switched = catalogue
+        .switch("stable", SwitchRequest { expect: vec![Expected::Generation(2)], shadow: reverse, ..late })
+        .unwrap();
     assert_eq!((switched.generation, switched.service.as_str()), (3, "b"));
     assert_eq!(switched.shadow.unwrap().share.service, "a", "the former target shadows the new one");
     assert_eq!(switched.history.iter().map(|step| step.generation).collect::<Vec<_>>(), [1, 3]);
     let wrong = SwitchRequest {
-        expect: Some(Expected::Service(id(&catalogue, "a"))),
+        expect: vec![Expected::Service(id(&catalogue, "a"))],
         ..SwitchRequest::to(id(&catalogue, "a"))
     };
     assert!(matches!(catalogue.switch("stable", wrong), Err(Error::AliasConflict(_))));
-    let fresh = SwitchRequest { expect: expect(0), ..SwitchRequest::to(id(&catalogue, "a")) };
+    let fresh = SwitchRequest { expect: vec![Expected::Generation(0)], ..SwitchRequest::to(id(&catalogue, "a")) };
     assert_eq!(catalogue.switch("fresh", fresh.clone()).unwrap().generation, 1);
     assert!(catalogue.switch("fresh", fresh).is_err(), "it is there now");
 }

@@ -25,6 +25,8 @@ pub(super) struct Traffic {
     lent: ArcSwapOption<Service>,
     /// Who answers a part of the requests instead of what is recorded, while a move tries it.
     lent_canary: ArcSwapOption<Share>,
+    /// Asked about what that canary refuses: the target.
+    second_opinion: ArcSwapOption<Shadow>,
 }
 
 impl Traffic {
@@ -44,11 +46,12 @@ impl Traffic {
             running.set_percent(percent);
             return;
         }
+        self.replace(self.start(service, percent));
+    }
+
+    fn start(&self, service: &Arc<Service>, percent: Percent) -> Option<Shadow> {
         let started = Shadow::start(Arc::clone(service), percent, ShadowLimits::default(), Arc::clone(&self.ledger));
-        if let Err(error) = &started {
-            tracing::error!(service = %service.name(), %error, "no shadow");
-        }
-        self.replace(started.ok());
+        started.inspect_err(|error| tracing::error!(service = %service.name(), %error, "no shadow")).ok()
     }
 
     /// Has this service shadow for a while, without a record, or what is recorded again; [`Self::run`] has to follow.
@@ -56,9 +59,24 @@ impl Traffic {
         self.lent.store(service);
     }
 
-    /// Has this service answer a part of the requests for a while, without a record, or what is recorded again.
-    pub(super) fn lend_canary(&self, share: Option<Share>) {
+    /// Has this service answer a part of the requests for a while, without a record, or what is recorded again. The target is asked about
+    /// what it refuses.
+    pub(super) fn lend_canary(&self, share: Option<Share>, target: Option<&Arc<Service>>) {
+        let target = target.filter(|_| share.is_some());
         self.lent_canary.store(share.map(Arc::new));
+        let asked = self.second_opinion.load_full();
+        if asked.as_ref().map(|asked| asked.service()) == target.map(|target| target.id) {
+            return;
+        }
+        let former = self.second_opinion.swap(target.and_then(|target| self.start(target, Percent::ALL)).map(Arc::new));
+        if let Some(former) = former {
+            former.end();
+        }
+    }
+
+    /// The target, where it is asked about requests that a canary refuses.
+    pub(super) fn second_opinion(&self) -> Option<Arc<Shadow>> {
+        self.second_opinion.load_full()
     }
 
     /// The canary that is lent.

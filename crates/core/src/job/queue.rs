@@ -44,6 +44,8 @@ struct Jobs {
     running: bool,
     last: JobId,
     closed: bool,
+    /// Who needs the service as it is, and what a client that wants to train it is told.
+    forbidden: BTreeMap<u64, String>,
 }
 
 impl JobQueue {
@@ -62,12 +64,16 @@ impl JobQueue {
     /// Queues a job and starts it when no other runs.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] when too many wait, [`Error::Cancelled`] when the service is being stopped.
+    /// [`Error::Overloaded`] when too many wait, [`Error::Cancelled`] when the service is being stopped, [`Error::MoveConflict`] while a
+    /// move needs the service as it is.
     pub fn submit(self: &Arc<Self>, progress: Progress, work: Work) -> Result<Arc<Job>> {
         let (job, start) = {
             let mut jobs = self.locked();
             if jobs.closed {
                 return Err(Error::Cancelled("the service is being stopped".into()));
+            }
+            if let Some(reason) = jobs.forbidden.values().next() {
+                return Err(Error::MoveConflict(reason.clone()));
             }
             if jobs.waiting.len() >= WAITING_LIMIT {
                 return Err(Error::Overloaded(format!("{WAITING_LIMIT} training jobs are waiting already")));
@@ -235,6 +241,24 @@ impl JobQueue {
     /// Accepts jobs again, after a deletion that did not come about.
     pub fn reopen(&self) {
         self.locked().closed = false;
+    }
+
+    /// Accepts no jobs until [`JobQueue::allow`] with the same key; `reason` is what a client that submits one is told.
+    ///
+    /// # Errors
+    /// [`Error::MoveConflict`] while a job waits or runs: nothing is forbidden then.
+    pub fn forbid(&self, key: u64, reason: String) -> Result<()> {
+        let mut jobs = self.locked();
+        if jobs.running {
+            return Err(Error::MoveConflict("a training of it goes on; wait for its end, or stop it".into()));
+        }
+        jobs.forbidden.insert(key, reason);
+        Ok(())
+    }
+
+    /// Accepts jobs again, as far as this key is concerned.
+    pub fn allow(&self, key: u64) {
+        self.locked().forbidden.remove(&key);
     }
 
     /// Removes what the store holds, when the service is deleted.

@@ -13,6 +13,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde_json::{Value, json};
 
 use super::Surroundings;
+use super::record::{Effects, MoveId};
 use super::state::{Move, now_ms};
 use crate::error::{Error, Result};
 use crate::files::{read_text, write_atomically};
@@ -20,7 +21,7 @@ use crate::files::{read_text, write_atomically};
 /// Name of the server's key in its state directory.
 const KEY: &str = "certificate.key";
 /// Name of the file in the directory of a move.
-const FILE: &str = "certificate.json";
+pub(super) const FILE: &str = "certificate.json";
 /// Largest certificate, bytes.
 const LIMIT: u64 = 16 << 20;
 
@@ -36,13 +37,16 @@ pub struct Verified {
 /// Writes the certificate of a move that is about to be done.
 pub(super) fn write(this: &Move, surroundings: &Surroundings) -> Result<()> {
     let path = path(surroundings, this);
-    if path.exists() {
-        return Ok(());
-    }
     let record = this.record();
+    let there = read_text(&path, LIMIT).ok().flatten();
+    if there.is_some_and(|text| check(&text, this.id, &record.effects, surroundings).is_ok()) {
+        // Written before a crash.
+        return this.note(|record| record.report.certificate = Some(place(record.id)));
+    }
     let peer = surroundings.peers.peer(&record.request.source);
     let certificate = json!({
         "move": this.id.to_string(),
+        "nonce": record.effects.nonce,
         "at_ms": now_ms(),
         "from": peer.map(|peer| peer.address()).unwrap_or_else(|_| record.request.source.clone()),
         "to": surroundings.host,
@@ -53,16 +57,60 @@ pub(super) fn write(this: &Move, surroundings: &Surroundings) -> Result<()> {
     });
     let signed = sign(certificate, &key(&surroundings.directory)?);
     write_atomically(&path, format!("{signed:#}\n").as_bytes())?;
-    this.note(|record| record.report.certificate = Some(format!("/moves/{}/certificate", record.id)))
+    this.note(|record| record.report.certificate = Some(place(record.id)))
+}
+
+fn place(id: MoveId) -> String {
+    format!("/moves/{id}/certificate")
+}
+
+/// Reads the key of this server, or makes it: a move that could not be certified does not begin.
+///
+/// # Errors
+/// [`Error::Internal`] for a damaged file; [`Error::Io`].
+pub(super) fn check_key(directory: &Path) -> Result<()> {
+    key(directory).map(drop)
+}
+
+/// Whether a certificate is good, signed by this server, and of this move.
+fn check(text: &str, id: MoveId, effects: &Effects, surroundings: &Surroundings) -> Result<()> {
+    let not_served = |reason: &str| Error::Internal(format!("the certificate of {id} is not served: {reason}"));
+    let verified = verify(text).map_err(|error| not_served(&error.to_string()))?;
+    let Verified { certificate, public_key } = verified;
+    let own = hex(key(&surroundings.directory)?.verifying_key().as_bytes());
+    let of = |member: &str| certificate.get(member).and_then(Value::as_str);
+    let is_of = of("move") == Some(id.to_string().as_str()) && of("nonce") == effects.nonce.as_deref();
+    let reason = match (public_key == own, is_of) {
+        (true, true) => return Ok(()),
+        (false, _) => "it was signed by another key than this server's",
+        (true, false) => "it is of another move",
+    };
+    Err(not_served(reason))
 }
 
 /// The certificate of a move as it was written.
 ///
 /// # Errors
-/// [`Error::MoveNotFound`] while there is none.
+/// [`Error::MoveNotFound`] while there is none; [`Error::Internal`] for one that is not good, or not of this move.
 pub(super) fn read(this: &Move, surroundings: &Surroundings) -> Result<String> {
     let text = read_text(&path(surroundings, this), LIMIT)?;
-    text.ok_or_else(|| Error::MoveNotFound(format!("{} has no certificate", this.id)))
+    let record = this.record();
+    let text = text.filter(|_| record.report.certificate.is_some());
+    let text = text.ok_or_else(|| Error::MoveNotFound(format!("{} has no certificate", this.id)))?;
+    check(&text, this.id, &record.effects, surroundings)?;
+    Ok(text)
+}
+
+/// The certificate of a move that nothing else is kept of.
+///
+/// # Errors
+/// [`Error::MoveNotFound`]; [`Error::Internal`] for one that is not good.
+pub(super) fn read_forgotten(id: MoveId, surroundings: &Surroundings) -> Result<String> {
+    let path = surroundings.directory.join("moves").join(id.to_string()).join(FILE);
+    let text = read_text(&path, LIMIT)?.ok_or_else(|| Error::MoveNotFound(id.to_string()))?;
+    let nonce = verify(&text)?.certificate.get("nonce").and_then(Value::as_str).map(str::to_owned);
+    check(&text, id, &Effects { nonce, ..Effects::default() }, surroundings)?;
+    Ok(text)
 }
 
 fn path(surroundings: &Surroundings, this: &Move) -> PathBuf {

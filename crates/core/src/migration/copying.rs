@@ -1,18 +1,28 @@
-//! The phase that brings files: fetched into the store, placed beside their final directory, renamed when all are there.
+//! The phase that brings files: fetched into the store, placed beside their final directory, renamed when all are there. A directory that
+//! is there already and holds nothing else gets what is missing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use dede_api::moves::{MovePhase, MoveProgress};
-use dede_bundle::store::Lease;
-use dede_bundle::{Digest, Directory, failpoint};
+use dede_bundle::modelpack::BundleFile;
+use dede_bundle::store::{Lease, StoreError};
+use dede_bundle::{Digest, Directory, FileName, failpoint};
 
-use super::fetch::fetch;
+use super::destination::Destination;
+use super::fetch::{Local, fetch};
 use super::mover::Mover;
+use super::ownership::{FileIdentity, is_own, mark, mark_of, missing_parents, partial, remove_directory, rename_new};
 use super::plan::Planned;
 use super::stored;
 use crate::error::{Error, Result};
 use crate::files::sync_directory;
+use crate::repository::DirectoryIdentity;
+
+/// How often a file is fetched whose content in the store turns out damaged.
+const ATTEMPTS: usize = 3;
 
 impl Mover<'_> {
     /// Brings the files into a directory beside its final place, and renames it when all are there.
@@ -21,13 +31,12 @@ impl Mover<'_> {
         let store = &self.surroundings.store;
         let lease = store.lease();
         let directory = PathBuf::from(&planned.plan.repository);
-        if is_complete(&directory, planned) {
-            return Ok(lease);
-        }
-        if directory.exists() && self.this.record().effects.directory.as_ref() != Some(&directory) {
-            let text = format!("{} is there already, with other files", directory.display());
-            return Err(Error::MoveConflict(text));
-        }
+        let present = match Destination::look(&directory, &planned.bundle) {
+            Destination::Missing => None,
+            Destination::Part(present) if present.len() == planned.bundle.files().len() => return Ok(lease),
+            Destination::Part(present) => Some(present),
+            Destination::Unusable(reason) => return Err(Error::MoveConflict(reason)),
+        };
         let snapshot = self.surroundings.catalogue.snapshot();
         let local = super::plan::local(planned.plan.replaces.as_ref(), &snapshot);
         let mut brought: Vec<Digest> =
@@ -36,62 +45,112 @@ impl Mover<'_> {
         self.this.note(|record| {
             record.effects.directory = Some(directory.clone());
             record.effects.blobs.extend(brought);
+            record.effects.parents.extend(missing_parents(&directory));
         })?;
-        let mut there = 0;
-        let mut sent = 0;
+        let began = Instant::now();
+        let (mut there, mut sent) = (0, 0);
         for file in planned.bundle.files() {
-            self.check_abort()?;
-            let total = planned.plan.total_bytes;
-            let mut watch = |of_file: u64| {
-                let progress = MoveProgress { done: there + of_file.min(file.size), total, unit: "bytes".into() };
-                self.this.show(format!("fetches {}", file.name), Some(progress));
-                self.check_abort()
-            };
-            let service = &planned.plan.request.service;
-            sent += fetch(file, service, &planned.peer, &local, (store, &lease), &mut watch)?;
+            sent += self.bring(file, planned, &local, &lease, there)?;
             there += file.size;
             failpoint("file");
         }
+        self.surroundings.rate.learn(sent, began.elapsed());
         self.this.note(|record| record.report.sent_bytes += sent)?;
         self.this.show("places the files", None);
-        self.place(&directory, planned, &lease)?;
+        let placing = Placing { mover: self, planned, local: &local, lease: &lease };
+        match present {
+            None => placing.make(&directory)?,
+            Some(present) => placing.complete(&directory, &present)?,
+        }
         Ok(lease)
     }
 
-    fn place(&self, directory: &Path, planned: &Planned, lease: &Lease) -> Result<()> {
-        let partial = partial(directory);
-        remove_directory(&partial)?;
-        let made = Directory::create(&partial).map_err(Error::io(format!("create {}", partial.display())))?;
-        for file in planned.bundle.files() {
-            self.surroundings.store.place(&file.digest, &made, &file.name, file.role, lease).map_err(stored)?;
-        }
-        failpoint("placed");
-        fs::rename(&partial, directory).map_err(Error::io(format!("rename {}", partial.display())))?;
-        failpoint("in-place");
-        sync_directory(directory.parent().unwrap_or(directory))
+    /// Brings one file into the store; `there`: bytes of those before it.
+    fn bring(&self, file: &BundleFile, planned: &Planned, local: &Local, lease: &Lease, there: u64) -> Result<u64> {
+        self.check()?;
+        let total = planned.plan.total_bytes;
+        let mut watch = |of_file: u64| {
+            let progress = MoveProgress { done: there + of_file.min(file.size), total, unit: "bytes".into() };
+            self.this.show(format!("fetches {}", file.name), Some(progress));
+            self.check_abort()
+        };
+        let (service, store) = (&planned.plan.request.service, &*self.surroundings.store);
+        fetch(file, service, &planned.peer, local, (store, lease), &mut watch)
     }
 }
 
-/// Where files are put until all are there.
-pub(super) fn partial(directory: &Path) -> PathBuf {
-    let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    directory.with_file_name(format!(".{name}.partial"))
+/// Files on their way from the store to their directory.
+struct Placing<'a> {
+    mover: &'a Mover<'a>,
+    planned: &'a Planned,
+    local: &'a Local,
+    lease: &'a Lease,
 }
 
-/// Whether a directory holds exactly what the bundle says.
-fn is_complete(directory: &Path, planned: &Planned) -> bool {
-    directory.is_dir()
-        && planned.bundle.files().iter().all(|file| {
-            dede_bundle::hash_file(&directory.join(file.name.as_str())).ok() == Some((file.size, file.digest))
-        })
-}
-
-/// Removes a directory that may be gone already.
-pub(super) fn remove_directory(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", path.display()))(error))
+impl Placing<'_> {
+    /// Makes the directory. Whose it is, is known before it has its name.
+    fn make(&self, directory: &Path) -> Result<()> {
+        let this = self.mover.this;
+        let name = this.look(|record| mark_of(record.id, &record.effects));
+        let partial = partial(directory, &name);
+        remove_directory(&partial)?;
+        let made = Directory::create(&partial).map_err(Error::io(format!("create {}", partial.display())))?;
+        for file in self.planned.bundle.files() {
+            self.place(file, &made)?;
         }
-        _ => Ok(()),
+        mark(&partial, &name)?;
+        failpoint("placed");
+        this.note(|record| record.effects.owned = DirectoryIdentity::of(&partial))?;
+        rename_new(&partial, directory)?;
+        failpoint("in-place");
+        sync_directory(directory.parent().unwrap_or(directory))?;
+        if this.look(|record| is_own(directory, &name, &record.effects)) {
+            return Ok(());
+        }
+        Err(Error::MoveConflict(format!("{} is not the directory that was put there", directory.display())))
+    }
+
+    /// Adds to a directory what it lacks.
+    fn complete(&self, directory: &Path, present: &BTreeSet<FileName>) -> Result<()> {
+        let this = self.mover.this;
+        let partial = partial(directory, &this.look(|record| mark_of(record.id, &record.effects)));
+        remove_directory(&partial)?;
+        let made = Directory::create(&partial).map_err(Error::io(format!("create {}", partial.display())))?;
+        let missing = || self.planned.bundle.files().iter().filter(|file| !present.contains(&file.name));
+        for file in missing() {
+            self.place(file, &made)?;
+        }
+        let identity = |file: &BundleFile| {
+            let found = FileIdentity::of(&partial.join(file.name.as_str()));
+            found.map(|identity| (file.name.to_string(), identity))
+        };
+        this.note(|record| record.effects.added.extend(missing().filter_map(identity)))?;
+        failpoint("placed");
+        for file in missing() {
+            let place = directory.join(file.name.as_str());
+            let above = place.parent().unwrap_or(directory);
+            fs::create_dir_all(above).map_err(Error::io(format!("create {}", above.display())))?;
+            rename_new(&partial.join(file.name.as_str()), &place)?;
+            sync_directory(above)?;
+        }
+        failpoint("in-place");
+        remove_directory(&partial)?;
+        sync_directory(directory)
+    }
+
+    /// Places one file. Content of the store that turns out damaged is fetched again, as long as the source has it.
+    fn place(&self, file: &BundleFile, made: &Directory) -> Result<()> {
+        let store = &self.mover.surroundings.store;
+        for _ in 1..ATTEMPTS {
+            match store.place(&file.digest, made, &file.name, file.role, self.lease) {
+                Err(StoreError::Corrupt(_) | StoreError::UnknownBlob(_)) => {
+                    tracing::warn!(file = %file.name, "its content in the store is damaged and is fetched again");
+                    let sent = self.mover.bring(file, self.planned, self.local, self.lease, 0)?;
+                    self.mover.this.change_report(|report| report.sent_bytes += sent);
+                }
+                other => return other.map(drop).map_err(stored),
+            }
+        }
+        store.place(&file.digest, made, &file.name, file.role, self.lease).map(drop).map_err(stored)
     }
 }

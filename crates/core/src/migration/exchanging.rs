@@ -10,10 +10,12 @@ use dede_api::moves::{MovePhase, MoveRequest};
 use dede_bundle::failpoint;
 use serde_json::json;
 
-use super::mover::{Mover, alias, policy};
+use super::mover::{Mover, Refused, alias, policy, seconds};
 use super::plan::Planned;
-use super::state::Held;
+use super::shadowing::Outcome;
+use super::state::{Held, turned_out_worse};
 use crate::catalogue::check_idle;
+use crate::comparison::{ConfidenceSequence, Position};
 use crate::error::{Error, Result};
 use crate::priority;
 use crate::service::{PredictCall, Service};
@@ -34,13 +36,11 @@ impl Mover<'_> {
         let request = &planned.plan.request;
         let Some(alias) = alias(request)? else { return Ok(()) };
         if !request.auto && !self.this.is_promoted() {
-            self.wait_for_promotion("then requests are held while the network is exchanged", || None);
+            let meanwhile = "then requests are held while the network is exchanged";
+            self.wait_for_promotion(meanwhile, || Outcome::Undecided)?;
         }
-        self.check_abort()?;
-        // Somebody may have waited long for the promotion. From here on nobody waits for a source that is away while clients do.
-        if self.former()?.is_none_or(|present| present.id != former.id) {
-            return Err(Error::MoveConflict(format!("{alias} was pointed elsewhere meanwhile")));
-        }
+        // The promotion may have taken long. From here on a source that is away is not waited for, while clients wait.
+        self.check()?;
         check_idle(former)?;
         let peer = self.surroundings.peers.peer(&request.source)?;
         peer.describe()?;
@@ -48,7 +48,7 @@ impl Mover<'_> {
         self.take_hold(&alias, former)?;
         failpoint("held");
         self.this.enter(MovePhase::Loading)?;
-        let deadline = Instant::now() + Duration::from_secs(request.hold_for_s);
+        let deadline = Instant::now() + seconds(request.hold_for_s);
         let hold = former.admission.hold(deadline)?;
         self.this.set_held(Some(Held { service: Arc::clone(former), hold }));
         self.this.show("waits for requests in flight, others are held", None);
@@ -62,42 +62,111 @@ impl Mover<'_> {
         let service = priority::ordinary(|| self.load(planned))?;
         failpoint("exchanged");
         let calls = calls.into_iter().map(|captured| captured.call).collect();
-        self.warm_shortly(&service, calls, Duration::from_secs(request.hold_for_s) / WARMING_PART)?;
-        self.verify(&service, request, peer.as_ref())?;
-        self.switch(&service, Some(former.id))
+        self.warm_shortly(&service, calls, seconds(request.hold_for_s) / WARMING_PART)?;
+        self.verify(&service, request, peer.as_ref()).map_err(|error| self.explained(error, planned))?;
+        self.switch(&service, Some(former.id), None)
     }
 
     fn warm_shortly(&self, service: &Arc<Service>, captured: Vec<PredictCall>, most: Duration) -> Result<()> {
         self.this.enter(MovePhase::Warming)?;
-        let calls = if captured.is_empty() { service.generated_calls(WARMING_CALLS)? } else { captured };
+        // Clients were answered what was captured.
+        let were_answered = !captured.is_empty();
+        let calls = if were_answered { captured } else { service.generated_calls(WARMING_CALLS)? };
         let began = Instant::now();
-        let (mut requests, mut failed) = (0, 0);
+        let (mut requests, mut failed, mut refused) = (0, 0, Refused::default());
         for call in calls.iter().take(WARMING_CALLS) {
-            self.check_abort()?;
+            self.check()?;
             if requests > 0 && began.elapsed() >= most {
                 break;
             }
             requests += 1;
-            // A request of another model need not suit this one.
-            failed += usize::from(service.rehearse(call).is_err());
+            if let Err(error) = service.rehearse(call) {
+                failed += 1;
+                if were_answered {
+                    refused.add(&error);
+                }
+            }
         }
         let took_ms = began.elapsed().as_secs_f64() * 1000.0;
         let warmed = json!({"requests": requests, "failed": failed, "took_ms": took_ms});
-        self.this.note(|record| record.report.warming = Some(warmed))
+        self.this.note(|record| record.report.warming = Some(warmed))?;
+        self.judge_refused(&refused)
     }
 
-    /// Without the former service only errors can show that the new one is worse.
-    pub(super) fn watch_alone(&self, new: &Arc<Service>, request: &MoveRequest) -> Result<()> {
-        let (before, allowed) = (new.statistics.faults(), policy(request)?.max_errors);
-        let faults = || new.statistics.faults() - before;
+    /// Without the former service in memory, it cannot be asked about what the new one refuses: only faults show that the new one is worse,
+    /// and a share of refused requests that is surely above the former one's.
+    pub(super) fn watch_alone(&self, new: &Service, former: &Service, request: &MoveRequest) -> Result<()> {
+        let policy = policy(request)?;
+        let (before, counted) = (new.statistics.faults(), Refusals::of(new));
+        let usual = Refusals::of(former).share().max(LEAST_SHARE);
+        let worse = || {
+            let faults = new.statistics.faults() - before;
+            if faults > policy.max_errors {
+                return Some(format!("it failed on {faults} requests by its own fault, {} allowed", policy.max_errors));
+            }
+            let since = Refusals::of(new).since(&counted);
+            let is_surely_more = since.refused > policy.max_errors && since.is_surely_above(usual, policy.alpha);
+            is_surely_more.then(|| {
+                let Refusals { refused, requests } = since;
+                format!("it refused {refused} of {requests} requests, the former service {:.1} %", usual * 100.0)
+            })
+        };
         self.this.show("counts errors of the new service", None);
-        let deadline = Instant::now() + Duration::from_secs(request.watch_for_s);
-        self.this.wait_until(Some(deadline), || faults() > allowed || self.this.undoing().is_some());
-        self.check_abort()?;
-        if faults() > allowed {
-            let text = format!("it failed on {} requests by its own fault, {allowed} allowed", faults());
-            return Err(Error::MoveConflict(format!("the new service turned out worse: {text}")));
+        let deadline = Instant::now() + seconds(request.watch_for_s);
+        self.this.wait_until(Some(deadline), || worse().is_some() || self.must_end());
+        self.check()?;
+        worse().map_or(Ok(()), |reason| Err(Error::MoveConflict(turned_out_worse(&reason))))
+    }
+}
+
+/// A share of refused requests that is nothing unusual.
+const LEAST_SHARE: f64 = 0.02;
+
+/// Requests of a service, and those of them that it refused.
+struct Refusals {
+    requests: u64,
+    refused: u64,
+}
+
+impl Refusals {
+    fn of(service: &Service) -> Self {
+        let counters = service.statistics.snapshot();
+        Self { requests: counters.successes + counters.failures, refused: counters.failures }
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        Self { requests: self.requests - before.requests, refused: self.refused - before.refused }
+    }
+
+    fn share(&self) -> f64 {
+        if self.requests == 0 { 0.0 } else { self.refused as f64 / self.requests as f64 }
+    }
+
+    /// With a chance of at most `alpha` to be wrong, whenever it is asked.
+    fn is_surely_above(&self, share: f64, alpha: f64) -> bool {
+        let sequence = ConfidenceSequence::around(share.min(0.5));
+        self.requests > 0
+            && sequence.position(self.refused as f64, self.requests, share.min(0.99), alpha) == Position::Above
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_refuses_most_is_told_from_one_that_refuses_as_usual() {
+        let above = |refused, requests, usual| Refusals { requests, refused }.is_surely_above(usual, 0.01);
+        for (refused, requests, usual, expected) in [
+            (0, 0, 0.02, false),
+            (0, 1000, 0.02, false),
+            (1, 1, 0.02, false),
+            (10, 10, 0.02, true),
+            (20, 1000, 0.02, false),
+            (300, 1000, 0.25, false),
+            (900, 1000, 0.25, true),
+        ] {
+            assert_eq!(above(refused, requests, usual), expected, "{refused} of {requests}, usually {usual}");
         }
-        Ok(())
     }
 }

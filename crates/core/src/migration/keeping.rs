@@ -9,7 +9,6 @@ use std::time::Duration;
 use dede_api::moves::MovePhase;
 
 use super::Moves;
-use super::record::Before;
 use super::state::{Move, now_ms};
 use crate::catalogue::Catalogue;
 use crate::error::{Error, Result};
@@ -85,9 +84,7 @@ fn let_go(over: &Arc<Move>, catalogue: &Catalogue) -> Result<()> {
 /// Removes the former service from memory, or says why it stays.
 fn outcome(over: &Move, catalogue: &Catalogue) -> Result<String> {
     let record = over.record();
-    let (Some(Before::Service(id) | Before::Alias { service: id, .. }), Some(former)) =
-        (record.effects.before, record.report.former)
-    else {
+    let (Some(id), Some(former)) = (record.former_id(), &record.report.former) else {
         return Ok("there was none".into());
     };
     if record.phase != MovePhase::Done {
@@ -97,7 +94,7 @@ fn outcome(over: &Move, catalogue: &Catalogue) -> Result<String> {
     let found = snapshot.services().find(|service| service.id == id && service.version() == former.version);
     let Some(service) = found else { return Ok("it was gone already, or is another version now".into()) };
     let name = service.name();
-    match catalogue.delete(name.as_str(), Clear::Memory) {
+    match catalogue.delete_service(service, Clear::Memory, None) {
         Ok(()) => {
             Ok(format!("{name} left memory, its files are in {}", service.definition.repository.root().display()))
         }

@@ -2,7 +2,7 @@
 //!
 //! A move is a job on the target. It pulls from a [`Peer`], so the switch and its record are local and one fsync decides.
 //! `mover` is the procedure, one function per phase; `record` is what survives a crash; `moves` owns which moves there are and
-//! what people tell them. None of it knows HTTP.
+//! what people tell them; `standing` and `ownership` say whose an alias and a directory are by now. None of it knows HTTP.
 //!
 //! ```text
 //! planned ─ copying ─ loading ─ warming ─ verifying ─ shadowing ─ switching ─ watching ─ draining ─ done
@@ -11,6 +11,8 @@
 
 mod certificate;
 mod copying;
+mod destination;
+mod estimate;
 mod exchanging;
 mod fetch;
 mod golden;
@@ -18,6 +20,7 @@ mod golden_file;
 mod keeping;
 mod mover;
 mod moves;
+mod ownership;
 mod package;
 mod patient;
 mod peer;
@@ -26,8 +29,10 @@ mod proving;
 mod record;
 mod relay;
 mod relayed;
+mod served;
 mod shadowing;
 mod sources;
+mod standing;
 mod state;
 mod undo;
 mod upload;
@@ -38,8 +43,9 @@ use std::sync::Arc;
 use dede_bundle::store::{BlobStore, StoreError};
 
 pub use certificate::{Verified, verify};
+pub use estimate::TransferRate;
 pub use golden::captured_cases;
-pub use moves::Moves;
+pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};
 pub use peer::{HostDescription, Peer, Peers};
 pub use record::MoveId;
@@ -61,6 +67,8 @@ pub struct Surroundings {
     pub host: HostDescription,
     /// The state directory.
     pub directory: PathBuf,
+    /// How fast files come here, as far as that is known.
+    pub rate: TransferRate,
 }
 
 /// What the blob store says, in the words of this crate.

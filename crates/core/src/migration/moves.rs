@@ -2,29 +2,33 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dede_api::moves::{MoveInfo, MovePhase, MovePlan, MoveRequest};
 use dede_bundle::Digest;
 
+use super::mover::LONGEST_S;
 use super::record::{MoveId, MoveRecord};
 use super::relay::Relays;
 use super::sources::Sources;
+use super::standing::{former_service, own_service};
 use super::state::Move;
 use super::upload::Uploads;
 use super::{Surroundings, certificate, golden_file, keeping, mover, plan, undo};
+use crate::catalogue::Catalogue;
 use crate::error::{Error, Fault, Result};
 use crate::name::ServiceName;
 
 /// Most moves that go on at once.
 const AT_ONCE: usize = 8;
-/// Finished moves that are remembered.
-const REMEMBERED: usize = 1000;
+/// Finished moves that are remembered, where nothing else is said.
+pub const KEPT_MOVES: usize = 1000;
 /// Longest time that requests may be asked to wait, seconds.
 const LONGEST_HOLD_S: u64 = 3600;
-/// Longest wait for whoever works on a move.
+/// Longest wait for a thread that works on a move.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// All moves to this server.
@@ -32,6 +36,8 @@ pub struct Moves {
     pub(super) surroundings: Arc<Surroundings>,
     known: Mutex<BTreeMap<MoveId, Arc<Move>>>,
     next: AtomicU64,
+    /// Finished moves that are remembered.
+    keep: usize,
     pub(super) bell: Arc<keeping::Bell>,
     uploads: Arc<Uploads>,
     relays: Arc<Relays>,
@@ -39,11 +45,11 @@ pub struct Moves {
 
 impl Moves {
     /// Reads what is recorded. A move that was past its switch goes on by itself; one before it waits for `resume` or
-    /// `abort`.
+    /// `abort`. `keep`: finished moves that are remembered; of older ones only certificates are.
     ///
     /// # Errors
     /// [`Error::Io`] when the directory of moves cannot be made or read.
-    pub fn start(mut surroundings: Surroundings) -> Result<Arc<Self>> {
+    pub fn start(mut surroundings: Surroundings, keep: usize) -> Result<Arc<Self>> {
         let uploads = Arc::new(Uploads::new(Arc::clone(&surroundings.store)));
         let relays = Arc::new(Relays::new());
         let (peers, shared) = (surroundings.peers, Arc::clone(&relays));
@@ -51,13 +57,19 @@ impl Moves {
         let directory = surroundings.directory.join("moves");
         std::fs::create_dir_all(&directory).map_err(Error::io(format!("create {}", directory.display())))?;
         crate::files::sync_directory(&surroundings.directory)?;
-        let records = MoveRecord::load_all(&directory)?;
-        let next = records.last().map_or(1, |record| record.id.0 + 1);
+        let (records, next) = MoveRecord::load_all(&directory)?;
+        for record in &records {
+            surroundings.rate.learn_from(record);
+            claim_again(record, &surroundings.catalogue);
+        }
         let surroundings = Arc::new(surroundings);
         let known: BTreeMap<_, _> =
             records.into_iter().map(|record| (record.id, Move::recorded(record, directory.clone()))).collect();
         let (known, bell) = (Mutex::new(known), Arc::default());
-        let moves = Arc::new(Self { surroundings, known, next: AtomicU64::new(next), bell, uploads, relays });
+        let next = AtomicU64::new(next);
+        let moves = Arc::new(Self { surroundings, known, next, keep, bell, uploads, relays });
+        let forgotten = forget_oldest(&mut moves.known(), keep);
+        forget(&forgotten);
         let goes_on = |known: &Arc<Move>| known.goes_on_by_itself(&moves.surroundings.catalogue);
         for unfinished in moves.all().into_iter().filter(goes_on) {
             moves.run(&unfinished)?;
@@ -87,17 +99,23 @@ impl Moves {
             ServiceName::parse(name)?;
         }
         mover::policy(&request)?;
+        check_numbers(&request)?;
         check_replace_first(&request)?;
+        if let Some(directory) = &request.repository {
+            plan::check_place(Path::new(directory), &self.surroundings.catalogue.snapshot())?;
+        }
+        certificate::check_key(&self.surroundings.directory)?;
+        let nonce = nonce()?;
         if request.keep_for_s.is_some() && request.alias.is_none() {
             let text = "only together with as: otherwise nothing is replaced";
             return Err(Error::Malformed(Fault::at("keep_for_s", text)));
         }
-        let begun = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (begun, forgotten) = {
+            let mut known = self.known();
             let going_on = known.values().filter(|other| !other.phase().is_over());
             if let Some(other) = going_on.clone().find(|other| other.touches(&request)) {
                 return Err(Error::MoveConflict(format!(
-                    "move {} to the same name goes on; wait for it, or abort it",
+                    "move {} to the same name or directory goes on; wait for it, or abort it",
                     other.id
                 )));
             }
@@ -105,14 +123,15 @@ impl Moves {
                 return Err(Error::Overloaded(format!("{AT_ONCE} moves go on, the most at once")));
             }
             let id = MoveId(self.next.fetch_add(1, Ordering::Relaxed));
-            let begun = Move::recorded(MoveRecord::new(id, request), self.surroundings.directory.join("moves"));
+            let record = MoveRecord::new(id, request, nonce);
+            let begun = Move::recorded(record, self.surroundings.directory.join("moves"));
             known.insert(id, Arc::clone(&begun));
-            forget_oldest(&mut known);
-            begun
+            (begun, forget_oldest(&mut known, self.keep))
         };
+        forget(&forgotten);
         if let Err(error) = begun.save() {
-            // Nobody knows of it, so it must not stand in the way of the next.
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&begun.id);
+            // Its client is told that it did not begin, so it must not stand in the way of the next.
+            self.known().remove(&begun.id);
             return Err(error);
         }
         self.run(&begun)?;
@@ -143,7 +162,11 @@ impl Moves {
 
     /// All moves, oldest first.
     pub fn all(&self) -> Vec<Arc<Move>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.known().values().cloned().collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<MoveId, Arc<Move>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One move.
@@ -152,8 +175,7 @@ impl Moves {
     /// [`Error::MoveNotFound`].
     pub fn find(&self, id: &str) -> Result<Arc<Move>> {
         let number: MoveId = id.parse()?;
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&number).cloned().ok_or_else(|| Error::MoveNotFound(id.to_owned()))
+        self.known().get(&number).cloned().ok_or_else(|| Error::MoveNotFound(id.to_owned()))
     }
 
     /// Lets a move switch without waiting for more.
@@ -185,8 +207,9 @@ impl Moves {
     pub fn resume(&self, id: &str) -> Result<MoveInfo> {
         let found = self.find(id)?;
         if found.phase().is_over() {
-            return Err(Error::MoveConflict(format!("move {id} is over: {}", found.phase().as_str())));
+            return Err(found.refusal());
         }
+        certificate::check_key(&self.surroundings.directory)?;
         if !found.goes_on_by_itself(&self.surroundings.catalogue) {
             self.relays.check(&found.info().request.source)?;
         }
@@ -203,7 +226,7 @@ impl Moves {
         if found.phase() != MovePhase::Done {
             return self.abort(id, "rolled back on request");
         }
-        // Its thread may still be on its way out.
+        // Its thread may not have ended yet.
         if !found.wait_until(Some(Instant::now() + PATIENCE), || found.claim()) {
             return Err(Error::MoveConflict(format!("move {id} is being worked on; try again")));
         }
@@ -217,7 +240,10 @@ impl Moves {
     /// # Errors
     /// [`Error::MoveNotFound`], also while the move has none.
     pub fn certificate(&self, id: &str) -> Result<String> {
-        certificate::read(&*self.find(id)?, &self.surroundings)
+        match self.find(id) {
+            Ok(found) => certificate::read(&found, &self.surroundings),
+            Err(_) => certificate::read_forgotten(id.parse()?, &self.surroundings),
+        }
     }
 
     /// The golden set that the service of a move had to reproduce, as JSON: `{"origin": "…", "cases": […]}`.
@@ -251,6 +277,55 @@ impl Drop for Moves {
     }
 }
 
+/// Digits that no other move has, of this server or another.
+fn nonce() -> Result<String> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
+}
+
+/// What an unfinished move needs stays as it is while the move waits for a person.
+fn claim_again(record: &MoveRecord, catalogue: &Catalogue) {
+    if record.phase.is_over() {
+        return;
+    }
+    let snapshot = catalogue.snapshot();
+    let own = own_service(record, &snapshot);
+    let services = own.into_iter().chain(former_service(record, &snapshot));
+    let claimed: Result<Vec<()>> = services.map(|service| catalogue.claim_service(record.id, service)).collect();
+    let directory = record.effects.directory.as_deref();
+    let place = directory.map_or(Ok(()), |place| catalogue.claim_directory(record.id, place, own.map(|own| own.id)));
+    for error in [claimed.err(), place.err()].into_iter().flatten() {
+        tracing::warn!(id = %record.id, %error, "something that the move needs may change before it is resumed");
+    }
+}
+
+/// Shares and times that can be applied as they are written.
+fn check_numbers(request: &MoveRequest) -> Result<()> {
+    if let Some(wrong) = request.canary.iter().find(|percent| !(1..=100).contains(*percent)) {
+        return Err(Error::Malformed(Fault::at("canary", format!("shares from 1 to 100 expected, found {wrong}"))));
+    }
+    if request.canary.iter().rev().skip(1).any(|percent| *percent == 100) {
+        let text = "100 is the switch itself, so nothing can follow it";
+        return Err(Error::Malformed(Fault::at("canary", text)));
+    }
+    let times = [
+        ("shadow_for_s", Some(request.shadow_for_s)),
+        ("watch_for_s", Some(request.watch_for_s)),
+        ("drain_for_s", Some(request.drain_for_s)),
+        ("keep_for_s", request.keep_for_s),
+        ("hold_for_s", Some(request.hold_for_s)),
+    ];
+    match times.into_iter().find(|(_, seconds)| seconds.is_some_and(|seconds| seconds > LONGEST_S)) {
+        None => Ok(()),
+        Some((name, found)) => {
+            let found = found.unwrap_or_default();
+            Err(Error::Malformed(Fault::at(name, format!("at most {LONGEST_S} seconds expected, found {found}"))))
+        }
+    }
+}
+
 /// A network that gives up its place in memory can neither be compared with nor kept.
 fn check_replace_first(request: &MoveRequest) -> Result<()> {
     if !request.replace_first {
@@ -270,15 +345,24 @@ fn check_replace_first(request: &MoveRequest) -> Result<()> {
     Err(Error::Malformed(Fault::at("replace_first", conflict)))
 }
 
-fn forget_oldest(known: &mut BTreeMap<MoveId, Arc<Move>>) {
-    while known.len() > REMEMBERED {
-        let Some(oldest) = known
-            .values()
-            .find(|other| other.phase().is_over() && other.keeps_until_ms().is_none())
-            .map(|other| other.id)
-        else {
-            return;
+/// Takes out the oldest moves that are over, until there are few enough.
+fn forget_oldest(known: &mut BTreeMap<MoveId, Arc<Move>>, keep: usize) -> Vec<Arc<Move>> {
+    let mut forgotten = Vec::new();
+    while known.len() > keep.max(1) {
+        let ended = |other: &&Arc<Move>| {
+            other.phase().is_over() && other.phase() != MovePhase::Damaged && other.keeps_until_ms().is_none()
         };
-        known.remove(&oldest);
+        let Some(oldest) = known.values().find(ended).map(|other| other.id) else { break };
+        forgotten.extend(known.remove(&oldest));
+    }
+    forgotten
+}
+
+/// Removes what is kept of moves on the disk, except certificates.
+fn forget(moves: &[Arc<Move>]) {
+    for forgotten in moves {
+        if let Err(error) = forgotten.forget() {
+            tracing::warn!(id = %forgotten.id, %error, "what is kept of an old move stays on the disk");
+        }
     }
 }

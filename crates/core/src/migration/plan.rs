@@ -3,33 +3,29 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dede_api::moves::{MovePlan, MoveRequest, PlannedFile, Replaced};
+use dede_api::moves::{MovePlan, MoveRequest, PlannedFile, PlannedTime, Replaced};
 use dede_bundle::Digest;
-use dede_bundle::modelpack::{Bundle, Role};
+use dede_bundle::modelpack::Bundle;
 use serde_json::json;
 
-use super::exchanging::WARMING_CALLS;
+use super::destination::Destination;
+use super::estimate::estimate;
 use super::fetch::{Local, bytes_to_send};
-use super::golden::GENERATED;
 use super::package::absolute_paths;
-use super::{Peer, Surroundings};
+use super::{Peer, Surroundings, certificate};
 use crate::catalogue::{Snapshot, check_idle};
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
+use crate::repository::Place;
 use crate::service::Service;
-
-/// Networks are held once for each thread that computes, once for a lone request on all threads, and once while they are read: what
-/// was measured with ONNX Runtime, the hungrier engine.
-const COPIES_BESIDES_THREADS: u64 = 2;
-
-/// What the exchange of the smallest network takes, milliseconds: a few synced records, and some requests.
-const SHORTEST_PAUSE_MS: f64 = 50.0;
 
 /// A plan and what it was computed from.
 pub(super) struct Planned {
     pub(super) plan: MovePlan,
     pub(super) bundle: Bundle,
     pub(super) peer: Arc<dyn Peer>,
+    /// The service that answers under the alias now.
+    pub(super) former: Option<Arc<Service>>,
 }
 
 /// Computes the plan of a request.
@@ -39,7 +35,8 @@ pub(super) fn plan(request: &MoveRequest, peer: Arc<dyn Peer>, surroundings: &Su
         |error: String| Error::Peer(format!("{} sent no valid bundle of {}: {error}", peer.address(), request.service));
     let bundle = Bundle::parse(&manifest, &config).map_err(|error| refused(error.to_string()))?;
     let snapshot = surroundings.catalogue.snapshot();
-    let replaces = replaced(request, &snapshot)?;
+    let former = former(request, &snapshot)?;
+    let replaces = former.as_ref().map(|(_, replaced)| replaced.clone());
     let name = name(request, &bundle, &snapshot)?;
     let directory = directory(request, &name, &bundle, surroundings);
     let local = local(replaces.as_ref(), &snapshot);
@@ -61,15 +58,14 @@ pub(super) fn plan(request: &MoveRequest, peer: Arc<dyn Peer>, surroundings: &Su
         memory_free_bytes: memory_free(),
         memory_needed_bytes: 0,
         pause_ms: None,
+        time: PlannedTime::default(),
         differences: host.as_ref().map(|host| host.differences(&surroundings.host)).unwrap_or_default(),
         notes: Vec::new(),
         obstacles: Vec::new(),
     };
-    estimate(&mut plan, &bundle, &snapshot, surroundings.host.threads);
+    estimate(&mut plan, &bundle, &snapshot, surroundings);
     remark(&mut plan, &bundle, request, &snapshot);
-    if let Err(error) = surroundings.catalogue.check_repository(&directory) {
-        plan.obstacles.push(error.to_string());
-    }
+    plan.obstacles.extend(obstacles(request, &directory, &bundle, surroundings, &snapshot));
     if host.is_none() && request.golden.is_empty() {
         plan.notes.push(
             "the source cannot be asked, and no golden cases are given: only live requests will tell how it answers"
@@ -77,18 +73,61 @@ pub(super) fn plan(request: &MoveRequest, peer: Arc<dyn Peer>, surroundings: &Su
         );
     }
     plan.digest = digest(&plan).to_string();
-    Ok(Planned { plan, bundle, peer })
+    let former = former.map(|(service, _)| service);
+    Ok(Planned { plan, bundle, peer, former })
 }
 
 /// What answers under the alias now.
-fn replaced(request: &MoveRequest, snapshot: &Snapshot) -> Result<Option<Replaced>> {
+fn former(request: &MoveRequest, snapshot: &Snapshot) -> Result<Option<(Arc<Service>, Replaced)>> {
     let Some(alias) = &request.alias else { return Ok(None) };
     let alias = ServiceName::parse(alias)?;
-    Ok(snapshot.resolve(alias.as_str()).ok().map(|resolved| Replaced {
-        takeover: !resolved.is_alias(),
-        service: resolved.name.to_string(),
-        version: resolved.service.version(),
+    Ok(snapshot.resolve(alias.as_str()).ok().map(|resolved| {
+        let replaced = Replaced {
+            takeover: !resolved.is_alias(),
+            service: resolved.name.to_string(),
+            version: resolved.service.version(),
+        };
+        (resolved.service, replaced)
     }))
+}
+
+/// What stops the move besides names, space and memory: places that cannot be used, services that change, keys that cannot be read.
+fn obstacles(
+    request: &MoveRequest,
+    directory: &Path,
+    bundle: &Bundle,
+    surroundings: &Surroundings,
+    snapshot: &Snapshot,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut check = |outcome: Result<()>| found.extend(outcome.err().map(|error| error.to_string()));
+    check(surroundings.catalogue.check_repository(directory));
+    check(check_place(directory, snapshot));
+    check(certificate::check_key(&surroundings.directory));
+    if let Destination::Unusable(reason) = Destination::look(directory, bundle) {
+        check(Err(Error::MoveConflict(reason)));
+    }
+    let alias = request.alias.as_deref().and_then(|alias| ServiceName::parse(alias).ok());
+    if let Some(alias) = alias.and_then(|name| snapshot.alias(&name)).filter(|alias| alias.target().service().is_none())
+    {
+        let text = format!(
+            "{} forwards to {}, which cannot be compared with: point it to a service of this server, or delete it, first",
+            alias.name,
+            alias.target()
+        );
+        check(Err(Error::AliasConflict(text)));
+    }
+    found
+}
+
+/// Whether neither a service nor a move uses a directory.
+pub(super) fn check_place(directory: &Path, snapshot: &Snapshot) -> Result<()> {
+    let place = Place::of(directory);
+    snapshot.check_directory(&place, None)?;
+    snapshot.service_at(&place, None).map_or(Ok(()), |service| {
+        let text = format!("{} is, or overlaps, the directory of service {}", directory.display(), service.name());
+        Err(Error::MoveConflict(text))
+    })
 }
 
 /// The name asked for, or the one it has on the source; with the first eight digits of its version where that is taken.
@@ -98,7 +137,7 @@ fn name(request: &MoveRequest, bundle: &Bundle, snapshot: &Snapshot) -> Result<S
     if !snapshot.is_taken(&wanted) && alias.as_deref() != Some(wanted.as_str()) {
         return Ok(wanted);
     }
-    ServiceName::parse(&format!("{wanted}-{}", bundle.version().short()))
+    Ok(wanted.with_suffix(&bundle.version().short()))
 }
 
 fn directory(request: &MoveRequest, name: &ServiceName, bundle: &Bundle, surroundings: &Surroundings) -> PathBuf {
@@ -133,32 +172,6 @@ fn planned_files(
     Ok(files)
 }
 
-/// Memory that is needed, and the pause where the former network leaves first.
-fn estimate(plan: &mut MovePlan, bundle: &Bundle, snapshot: &Snapshot, threads: usize) {
-    let weights = bundle.files().iter().filter(|file| file.role == Role::Weight).map(|file| file.size).sum::<u64>();
-    let in_memory = |weights: u64| weights.saturating_mul(threads as u64 + COPIES_BESIDES_THREADS);
-    plan.memory_needed_bytes = in_memory(weights);
-    let former = plan.replaces.as_ref().filter(|_| plan.request.replace_first);
-    let Some(former) = former.and_then(|former| snapshot.resolve(&former.service).ok()) else { return };
-    let Ok(serving) = former.service.serving() else { return };
-    let largest = serving.files.iter().map(|file| file.size).sum::<u64>();
-    plan.memory_needed_bytes = in_memory(weights.saturating_sub(largest));
-    // Everything takes as long for each byte as it takes with the former one: loading, warming, and golden answers, which the source
-    // computes too.
-    let size = weights as f64 / largest.max(1) as f64;
-    let requests = (WARMING_CALLS + 2 * GENERATED) as f64;
-    let load_ms = serving.opened_in.as_secs_f64() * 1000.0;
-    plan.pause_ms =
-        Some((SHORTEST_PAUSE_MS + size * (load_ms + requests * request_ms(&former.service))).round() as u64);
-}
-
-/// What a request takes here now; nothing where it cannot be tried.
-fn request_ms(service: &Service) -> f64 {
-    let call = service.generated_calls(1).ok().and_then(|calls| calls.into_iter().next());
-    let took = call.and_then(|call| service.rehearse(&call).ok()).map(|answer| answer.took.total);
-    took.unwrap_or_default().as_secs_f64() * 1000.0
-}
-
 /// What people should know, and what stops the move.
 fn remark(plan: &mut MovePlan, bundle: &Bundle, request: &MoveRequest, snapshot: &Snapshot) {
     let mut paths = Vec::new();
@@ -177,8 +190,11 @@ fn remark(plan: &mut MovePlan, bundle: &Bundle, request: &MoveRequest, snapshot:
     if ServiceName::parse(&plan.name).is_ok_and(|name| snapshot.is_taken(&name)) {
         plan.obstacles.push(format!("there is a service {} already; choose another name with --name", plan.name));
     }
-    if request.repository.as_ref().is_some_and(|directory| !Path::new(directory).is_absolute()) {
-        plan.obstacles.push("the directory for its files is not an absolute path".into());
+    if let Ok(former) =
+        plan.replaces.as_ref().map_or(Err(()), |former| snapshot.resolve(&former.service).map_err(|_| ()))
+        && former.service.jobs.is_busy()
+    {
+        plan.obstacles.push(format!("{} is in training; wait for its end, or stop it", former.name));
     }
     // Content is kept once in the store and once more in the directory where the file system cannot share it.
     remark_exchange(plan, request, snapshot);

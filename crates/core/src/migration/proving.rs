@@ -1,14 +1,15 @@
-//! The phase that compares live answers: until a verdict, through the shares of a canary, until somebody promotes.
+//! The phase that compares live answers: until a verdict, through the shares of a canary, until a person promotes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dede_api::moves::{MovePhase, MoveProgress};
+use dede_api::moves::{MovePhase, MoveProgress, MoveRequest};
 use dede_bundle::failpoint;
 
-use super::mover::{Mover, alias, policy};
+use super::mover::{Mover, alias, policy, seconds};
 use super::record::Before;
 use super::shadowing::{Outcome, Shadowing};
+use super::state::turned_out_worse;
 use crate::catalogue::{Expected, SwitchRequest};
 use crate::comparison::Expect;
 use crate::error::{Error, Result};
@@ -20,107 +21,121 @@ const LEARNING: Duration = Duration::from_secs(2);
 /// How often the progress of a comparison is shown.
 const SHOWN_EVERY: Duration = Duration::from_millis(500);
 /// Time of each share of a canary.
-const CANARY_STEP: Duration = Duration::from_secs(5);
+pub(super) const CANARY_STEP: Duration = Duration::from_secs(5);
 
-impl Mover<'_> {
-    /// Live requests go to old and new; clients get the old one's answers.
-    pub(super) fn shadow(&self, service: &Arc<Service>) -> Result<()> {
+impl<'a> Mover<'a> {
+    /// Live requests go to old and new; clients get the old one's answers. The comparison goes on as long as what is returned lives, so
+    /// that its verdict can be looked at in the switch.
+    pub(super) fn shadow(&self, service: &Arc<Service>) -> Result<Option<Shadowing<'a>>> {
         let request = self.this.record().request;
-        let (Some(alias), Some(former)) = (alias(&request)?, self.former()?) else { return Ok(()) };
+        let (Some(alias), Some(former)) = (alias(&request)?, self.former()?) else { return Ok(None) };
         self.this.enter(MovePhase::Shadowing)?;
         self.take_hold(&alias, &former)?;
         failpoint("held");
-        let policy = policy(&request)?;
-        let shadowing = Shadowing::begin(self.surroundings, &alias, &former, service, policy.clone())?;
+        let shadowing = Shadowing::begin(
+            self.this,
+            self.surroundings,
+            &alias,
+            (&former, service),
+            policy(&request)?,
+            self.served.full_before(),
+        )?;
         self.learn_noise(&shadowing, &former)?;
-        shadowing.copy_to(service)?;
-        let verdict = self.compare_live(&shadowing, Duration::from_secs(request.shadow_for_s))?;
-        self.note_shadow(&shadowing)?;
-        match verdict {
-            Outcome::Worse(reason) => return Err(Error::MoveConflict(format!("the new service is worse: {reason}"))),
-            Outcome::Undecided if request.auto && policy.expect != Expect::Report && !self.this.is_promoted() => {
-                let text =
-                    "the new service was not shown to be safe in time; compare longer with --shadow-for, or promote it";
-                return Err(Error::MoveConflict(text.into()));
-            }
-            Outcome::Safe | Outcome::Undecided => {}
+        // Where a person has decided already there is nothing to find out before the switch.
+        if !self.this.is_promoted() {
+            shadowing.copy_to(service)?;
         }
+        let compared = self.compare_live(&shadowing, seconds(request.shadow_for_s));
+        self.note_shadow(&shadowing)?;
+        self.judge(&request, &compared?)?;
         for percent in request.canary.iter().filter(|percent| **percent < 100) {
             self.canary(&shadowing, *percent)?;
         }
         if !request.auto && !self.this.is_promoted() {
-            self.wait_for_promotion("live requests are compared meanwhile", || match shadowing.outcome() {
-                Outcome::Worse(reason) => Some(format!("it turned out worse: {reason}")),
-                Outcome::Safe | Outcome::Undecided => None,
-            });
+            let waited = self.wait_for_promotion("live requests are compared meanwhile", || shadowing.outcome());
             self.note_shadow(&shadowing)?;
+            waited?;
         }
-        self.check_abort()
+        self.check()?;
+        Ok(Some(shadowing))
     }
 
-    /// Waits for people, and tells them what they should know when there is something.
-    pub(super) fn wait_for_promotion(&self, meanwhile: &str, warning: impl Fn() -> Option<String>) {
-        let decided = || self.this.is_promoted() || self.this.undoing().is_some();
-        let mut shown = None;
-        self.this.show_waiting(Some("promote"));
-        while !decided() {
-            let text = format!("waits for a promotion; {}", warning().as_deref().unwrap_or(meanwhile));
-            if shown.as_ref() != Some(&text) {
-                self.this.show(text.clone(), None);
-                shown = Some(text);
+    /// What follows from the comparison before the switch.
+    fn judge(&self, request: &MoveRequest, outcome: &Outcome) -> Result<()> {
+        let wants_proof = || policy(request).map(|policy| policy.expect != Expect::Report);
+        match outcome {
+            Outcome::Worse(reason) => Err(Error::MoveConflict(format!("the new service is worse: {reason}"))),
+            Outcome::Undecided if request.auto && !self.this.is_promoted() && wants_proof()? => {
+                let text =
+                    "the new service was not shown to be safe in time; compare longer with --shadow-for, or promote it";
+                Err(Error::MoveConflict(text.into()))
             }
-            self.this.wait_until(Some(Instant::now() + SHOWN_EVERY), decided);
+            Outcome::Safe | Outcome::Undecided => Ok(()),
         }
+    }
+
+    /// Waits for a person; ends with an error as soon as the new service turns out worse.
+    pub(super) fn wait_for_promotion(&self, meanwhile: &str, outcome: impl Fn() -> Outcome) -> Result<()> {
+        self.this.show_waiting(Some("promote"));
+        self.this.show(format!("waits for a promotion: promote switches, abort undoes; {meanwhile}"), None);
+        let worse = || match outcome() {
+            Outcome::Worse(reason) => Some(reason),
+            Outcome::Safe | Outcome::Undecided => None,
+        };
+        self.this.wait_until(None, || self.this.is_promoted() || self.must_end() || worse().is_some());
+        self.this.show_waiting(None);
+        self.check()?;
+        worse().map_or(Ok(()), |reason| Err(Error::MoveConflict(turned_out_worse(&reason))))
     }
 
     /// What was under the name is noted; a plain service becomes the target of an alias of its name, so that it can be shadowed and
     /// switched. Clients see no difference, and an abort gives the name back.
     pub(super) fn take_hold(&self, alias: &ServiceName, former: &Arc<Service>) -> Result<()> {
-        let snapshot = self.surroundings.catalogue.snapshot();
-        if self.this.record().effects.before.is_none() {
-            let before = match snapshot.alias(alias) {
-                Some(_) => Before::Alias { service: former.id },
-                None => Before::Service(former.id),
-            };
+        let catalogue = &self.surroundings.catalogue;
+        let before = match catalogue.snapshot().alias(alias) {
+            Some(_) => Before::Alias { service: former.id },
+            None => Before::Service(former.id),
+        };
+        if self.this.look(|record| record.effects.before.is_none()) {
             self.this.note(|record| record.effects.before = Some(before))?;
         }
-        if snapshot.alias(alias).is_some() {
-            return Ok(());
+        if catalogue.snapshot().alias(alias).is_none() {
+            let expect = vec![Expected::Service(former.id)];
+            let request = SwitchRequest { expect, takeover: true, ..SwitchRequest::to(former.id) };
+            catalogue.switch(alias.as_str(), request)?;
         }
-        let expect = Some(Expected::Service(former.id));
-        let request = SwitchRequest { expect, takeover: true, ..SwitchRequest::to(former.id) };
-        self.surroundings.catalogue.switch(alias.as_str(), request).map(drop)
+        let snapshot = catalogue.snapshot();
+        let generation = snapshot.alias(alias).map(|alias| alias.generation);
+        // Looked at before it is noted: from here on any other generation is a change by a person.
+        self.check()?;
+        self.this.note(|record| record.effects.generation = generation)
     }
 
     /// The former service shadows itself for a moment: what it differs from itself by is not held against the new one.
     fn learn_noise(&self, shadowing: &Shadowing<'_>, former: &Arc<Service>) -> Result<()> {
         shadowing.copy_to(former)?;
-        self.this.show("learns what the former service differs from itself by", None);
+        self.this.show("measures the baseline disagreement of the current service", None);
         let deadline = Instant::now() + LEARNING;
-        let decided = || self.this.is_promoted() || self.this.undoing().is_some();
+        let decided = || self.this.is_promoted() || self.must_end();
         self.this.wait_until(Some(deadline), || shadowing.knows_noise() || decided());
-        self.check_abort()
+        self.check()
     }
 
-    /// The verdict on live requests; none when the time runs out, or when somebody promotes the new service: a person's decision is
-    /// looked at first, so that no verdict of the same moment overrides it.
+    /// The verdict on live requests; undecided when the time runs out, or when a person promotes the new service.
     fn compare_live(&self, shadowing: &Shadowing<'_>, patience: Duration) -> Result<Outcome> {
         let deadline = Instant::now() + patience;
         loop {
-            self.check_abort()?;
-            if self.this.is_promoted() {
-                return Ok(Outcome::Undecided);
-            }
+            self.check()?;
             let outcome = shadowing.outcome();
             let done = shadowing.requests();
             let progress = MoveProgress { done, total: shadowing.wanted(), unit: "requests".into() };
             self.this.show("compares live answers", Some(progress));
-            if outcome != Outcome::Undecided || Instant::now() >= deadline {
+            if outcome != Outcome::Undecided || self.this.is_promoted() || Instant::now() >= deadline {
                 return Ok(outcome);
             }
             let step = deadline.min(Instant::now() + SHOWN_EVERY);
             self.this.wait_until(Some(step), || {
-                shadowing.outcome() != Outcome::Undecided || self.this.is_promoted() || self.this.undoing().is_some()
+                shadowing.outcome() != Outcome::Undecided || self.this.is_promoted() || self.must_end()
             });
         }
     }
@@ -130,8 +145,9 @@ impl Mover<'_> {
         self.this.show(format!("answers {percent} % of the requests"), None);
         shadowing.set_canary(percent)?;
         let step = Instant::now() + CANARY_STEP;
-        self.this.wait_until(Some(step), || shadowing.is_worse() || self.this.undoing().is_some());
-        self.check_abort()?;
+        self.this.wait_until(Some(step), || shadowing.is_worse() || self.must_end());
+        self.note_shadow(shadowing)?;
+        self.check()?;
         match shadowing.outcome() {
             Outcome::Worse(reason) => {
                 Err(Error::MoveConflict(format!("the new service is worse at {percent} %: {reason}")))

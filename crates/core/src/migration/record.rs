@@ -3,7 +3,7 @@
 //! The record says what was intended, the catalogue what happened; where they meet, the catalogue decides. So the switch is
 //! committed by the catalogue's own fsync, and a crash beside it is read from there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -12,10 +12,12 @@ use dede_api::moves::{MovePhase, MovePlan, MoveReport, MoveRequest};
 use dede_bundle::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::ownership::FileIdentity;
 use crate::error::{Error, Result};
 use crate::files::{read_text, sync_directory, write_atomically};
 use crate::name::ServiceName;
-use crate::service::ServiceId;
+use crate::repository::DirectoryIdentity;
+use crate::service::{Service, ServiceId};
 
 /// The format written by this version.
 const FORMAT: u32 = 1;
@@ -28,6 +30,13 @@ const LIMIT: u64 = 64 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MoveId(pub(super) u64);
+
+impl MoveId {
+    /// The number behind the `m`.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
 
 impl std::fmt::Display for MoveId {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -72,23 +81,57 @@ pub(super) struct MoveRecord {
     /// Why it is being undone; set before anything is.
     pub(super) undoing: Option<String>,
     pub(super) plan: Option<MovePlan>,
+    /// What is replaced, as the plan found it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) former: Option<Former>,
     pub(super) effects: Effects,
     pub(super) report: MoveReport,
+}
+
+/// The service that a move replaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Former {
+    /// Which.
+    pub(super) service: ServiceId,
+    /// Its version when the move began: what the new one is compared with, and what is gone back to.
+    pub(super) version: String,
+}
+
+impl Former {
+    pub(super) fn of(service: &Service) -> Self {
+        Self { service: service.id, version: service.version() }
+    }
 }
 
 /// What this move brought about, each noted before it is done.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Effects {
-    /// The directory that it makes.
+    /// In the names and the marker of what it makes, so that no move of another server is taken for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) nonce: Option<String>,
+    /// Where its files go.
     pub(super) directory: Option<PathBuf>,
+    /// The directory that it made, by what the system calls it: known before it has its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owned: Option<DirectoryIdentity>,
+    /// Files that it added to a directory that was there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) added: BTreeMap<String, FileIdentity>,
+    /// Directories above that it made, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) parents: Vec<PathBuf>,
     /// Content that it brings into the store.
     #[serde(default)]
     pub(super) blobs: BTreeSet<Digest>,
-    /// The service that it creates.
+    /// The name that it creates its service with; the catalogue knows which service that is, whatever it is called since.
     pub(super) service: Option<ServiceName>,
     /// What was under the alias's name before it was touched.
     pub(super) before: Option<Before>,
+    /// Generation of the alias while the move proves its service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) generation: Option<u64>,
 }
 
 /// What was under the alias's name before it was touched.
@@ -107,7 +150,8 @@ pub(super) enum Before {
 }
 
 impl MoveRecord {
-    pub(super) fn new(id: MoveId, request: MoveRequest) -> Self {
+    /// `nonce`: some random digits.
+    pub(super) fn new(id: MoveId, request: MoveRequest, nonce: String) -> Self {
         Self {
             format: FORMAT,
             id,
@@ -116,9 +160,25 @@ impl MoveRecord {
             promoted: false,
             undoing: None,
             plan: None,
-            effects: Effects::default(),
+            former: None,
+            effects: Effects { nonce: Some(nonce), ..Effects::default() },
             report: MoveReport::default(),
         }
+    }
+
+    /// What stands for a move whose record cannot be read.
+    fn damaged(id: MoveId, reason: String) -> Self {
+        let request = MoveRequest::of(String::new(), String::new());
+        Self { phase: MovePhase::Damaged, undoing: Some(reason), ..Self::new(id, request, String::new()) }
+    }
+
+    /// The service that is replaced.
+    pub(super) fn former_id(&self) -> Option<ServiceId> {
+        let before = match self.effects.before {
+            Some(Before::Service(id) | Before::Alias { service: id }) => Some(id),
+            Some(Before::Free) | None => None,
+        };
+        before.or(self.former.as_ref().map(|former| former.service))
     }
 
     /// Replaces the file of this move in `<moves>/<id>/`.
@@ -135,24 +195,43 @@ impl MoveRecord {
         write_atomically(&directory.join(FILE), &bytes)
     }
 
-    /// All moves that are recorded, oldest first. One that is damaged is left out, with an error in the log.
+    /// All moves that are recorded, oldest first, and the number of the next one, which no directory has. A damaged record stands as
+    /// such and is never overwritten.
     ///
     /// # Errors
     /// [`Error::Io`] when the directory cannot be listed.
-    pub(super) fn load_all(moves: &Path) -> Result<Vec<Self>> {
+    pub(super) fn load_all(moves: &Path) -> Result<(Vec<Self>, u64)> {
         let context = || format!("list {}", moves.display());
-        let mut records = Vec::new();
+        let (mut records, mut next) = (Vec::new(), 1);
         for entry in fs::read_dir(moves).map_err(Error::io(context()))? {
             let entry = entry.map_err(Error::io(context()))?;
             let Ok(id) = entry.file_name().to_string_lossy().parse::<MoveId>() else { continue };
-            crate::files::remove_leftovers(&entry.path())?;
-            match load(&entry.path().join(FILE), id) {
-                Ok(record) => records.extend(record),
-                Err(error) => tracing::error!(%id, %error, "the record of a move is damaged"),
-            }
+            next = next.max(id.0.saturating_add(1));
+            let loaded =
+                crate::files::remove_leftovers(&entry.path()).and_then(|()| load(&entry.path().join(FILE), id));
+            records.extend(loaded.unwrap_or_else(|error| {
+                tracing::error!(%id, %error, "the record of a move is damaged");
+                Some(Self::damaged(id, error.to_string()))
+            }));
         }
         records.sort_by_key(|record| record.id);
-        Ok(records)
+        Ok((records, next))
+    }
+
+    /// Removes what is kept of a move that is over, except its certificate.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn forget(moves: &Path, id: MoveId) -> Result<()> {
+        let directory = moves.join(id.to_string());
+        for file in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            if file.file_name() != super::certificate::FILE {
+                fs::remove_file(file.path()).map_err(Error::io(format!("remove {}", file.path().display())))?;
+            }
+        }
+        // Its certificate keeps it.
+        let _ = fs::remove_dir(&directory);
+        Ok(())
     }
 }
 
@@ -178,19 +257,35 @@ mod tests {
     #[test]
     fn a_record_comes_back_and_a_damaged_one_hides_no_other() {
         let directory = tempfile::tempdir().unwrap();
-        let mut record = MoveRecord::new(MoveId(10), request());
+        let new = |id| MoveRecord::new(MoveId(id), request(), "ab".into());
+        let mut record = new(10);
         record.save(directory.path()).unwrap();
         record.phase = MovePhase::Loading;
         record.effects.before = Some(Before::Service(ServiceId(3)));
         record.save(directory.path()).unwrap();
-        MoveRecord::new(MoveId(2), request()).save(directory.path()).unwrap();
-        MoveRecord::new(MoveId(3), request()).save(directory.path()).unwrap();
-        fs::write(directory.path().join("m3").join(FILE), "{").unwrap();
+        new(2).save(directory.path()).unwrap();
+        new(30).save(directory.path()).unwrap();
+        fs::write(directory.path().join("m30").join(FILE), "{").unwrap();
         fs::create_dir(directory.path().join("m4")).unwrap();
-        let records = MoveRecord::load_all(directory.path()).unwrap();
-        assert_eq!(records.iter().map(|record| record.id).collect::<Vec<_>>(), [MoveId(2), MoveId(10)]);
+        let (records, next) = MoveRecord::load_all(directory.path()).unwrap();
+        assert_eq!(records.iter().map(|record| record.id).collect::<Vec<_>>(), [MoveId(2), MoveId(10), MoveId(30)]);
         assert_eq!(records[1].phase, MovePhase::Loading);
         assert_eq!(records[1].effects.before, Some(Before::Service(ServiceId(3))));
+        assert_eq!((records[2].phase, next), (MovePhase::Damaged, 31));
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_its_certificate_and_its_number() {
+        let directory = tempfile::tempdir().unwrap();
+        for id in [1, 2] {
+            MoveRecord::new(MoveId(id), request(), "ab".into()).save(directory.path()).unwrap();
+        }
+        fs::write(directory.path().join("m2").join(super::super::certificate::FILE), "{}").unwrap();
+        MoveRecord::forget(directory.path(), MoveId(1)).unwrap();
+        MoveRecord::forget(directory.path(), MoveId(2)).unwrap();
+        assert!(!directory.path().join("m1").exists());
+        let (records, next) = MoveRecord::load_all(directory.path()).unwrap();
+        assert_eq!((records.len(), next), (0, 3));
     }
 
     #[test]

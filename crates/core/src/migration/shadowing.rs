@@ -1,11 +1,12 @@
-//! Live requests on both services of a move: who gets copies, what is compared, and what follows from it.
+//! Live requests on both services of a move: which of them gets copies, what is compared, and what follows from it.
 //!
-//! Before the switch the new service shadows the former one, after it the former one shadows the new. It owns the alias's shadow
-//! and canary for as long as it lives, and takes them away when it ends.
+//! Before the switch the new service shadows the former one, after it the former one shadows the new. What one of them refuses, the other
+//! is asked too. It owns the alias's shadow and canary for as long as it lives, and takes them away when it ends.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Surroundings;
+use super::state::Move;
 use crate::catalogue::Share;
 use crate::comparison::{Answered, Comparison, NoiseFloor, Observation, Policy, Summary, Verdict};
 use crate::error::{Error, Result};
@@ -31,20 +32,28 @@ pub(super) enum Outcome {
 
 /// A comparison that goes on.
 pub(super) struct Shadowing<'a> {
+    this: &'a Move,
     surroundings: &'a Surroundings,
     alias: ServiceName,
-    new: Arc<Service>,
-    /// Requests that the new service could not answer by its own fault, before this began.
-    faults_before: u64,
     dropped_before: u64,
     live: Arc<Live>,
 }
 
 /// What the shadow's thread adds to.
-struct Live {
-    new: ServiceId,
+pub(super) struct Live {
+    former: Arc<Service>,
+    new: Arc<Service>,
     policy: Policy,
+    /// Requests that found the queues full before this began: of the former service when the move began.
+    full_before: FullQueues,
     found: Mutex<Found>,
+}
+
+/// Requests that found all places of a service taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FullQueues {
+    pub(super) former: u64,
+    pub(super) new: u64,
 }
 
 struct Found {
@@ -53,33 +62,35 @@ struct Found {
 }
 
 impl<'a> Shadowing<'a> {
-    /// Listens to the alias's shadows. Nobody shadows yet.
+    /// Listens to the alias's shadows; no service shadows yet. `full_before`: requests that found the former service's queue full
+    /// before the move began.
     ///
     /// # Errors
     /// [`Error::AliasNotFound`].
     pub(super) fn begin(
+        this: &'a Move,
         surroundings: &'a Surroundings,
         alias: &ServiceName,
-        former: &Arc<Service>,
-        new: &Arc<Service>,
+        (former, new): (&Arc<Service>, &Arc<Service>),
         policy: Policy,
+        full_before: u64,
     ) -> Result<Self> {
         let (old_labels, new_labels) = (former.serving()?.labels.clone(), new.serving()?.labels.clone());
         let found = Found {
             comparison: Comparison::new(policy.tolerance, &old_labels, &new_labels),
             floor: NoiseFloor::new(policy.tolerance, &old_labels),
         };
-        let live = Arc::new(Live { new: new.id, policy, found: Mutex::new(found) });
+        let live = Arc::new(Live {
+            former: Arc::clone(former),
+            new: Arc::clone(new),
+            policy,
+            full_before: FullQueues { former: full_before, new: new.admission.refused() },
+            found: Mutex::new(found),
+        });
         let observer: Arc<dyn ShadowObserver> = Arc::<Live>::clone(&live);
         surroundings.catalogue.observe_shadow(alias.as_str(), Some(observer))?;
-        let mut shadowing = Self {
-            surroundings,
-            alias: alias.clone(),
-            new: Arc::clone(new),
-            faults_before: new.statistics.faults(),
-            dropped_before: 0,
-            live,
-        };
+        this.set_live(Some(Arc::clone(&live)));
+        let mut shadowing = Self { this, surroundings, alias: alias.clone(), dropped_before: 0, live };
         shadowing.dropped_before = shadowing.dropped();
         Ok(shadowing)
     }
@@ -98,27 +109,24 @@ impl<'a> Shadowing<'a> {
         self.surroundings.catalogue.lend_shadow(self.alias.as_str(), Some(Arc::clone(service)))
     }
 
-    /// The new service answers a share of the requests.
+    /// The new service answers a share of the requests; what it refuses, the former one is asked.
     ///
     /// # Errors
     /// [`Error::AliasNotFound`].
     pub(super) fn set_canary(&self, percent: u8) -> Result<()> {
         let percent = Percent::new(percent).map_err(Error::Malformed)?;
-        let share = Share { service: self.new.id, percent };
+        let share = Share { service: self.live.new.id, percent };
         self.surroundings.catalogue.lend_canary(self.alias.as_str(), Some(share))
     }
 
     /// What is known now.
     pub(super) fn outcome(&self) -> Outcome {
-        let (faults, allowed) = (self.new.statistics.faults() - self.faults_before, self.live.policy.max_errors);
-        if faults > allowed {
-            return Outcome::Worse(format!("it failed on {faults} requests by its own fault, {allowed} allowed"));
-        }
-        match self.verdict() {
-            Verdict::Undecided { .. } => Outcome::Undecided,
-            Verdict::Safe { .. } => Outcome::Safe,
-            Verdict::Worse { reason, .. } => Outcome::Worse(reason.to_string()),
-        }
+        self.live.outcome()
+    }
+
+    /// What is known, for others to look at.
+    pub(super) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
     }
 
     /// Whether it is surely worse.
@@ -141,13 +149,7 @@ impl<'a> Shadowing<'a> {
         let dropped = self.dropped().saturating_sub(self.dropped_before);
         let mut summary = self.live.found().comparison.summary();
         summary.dropped = dropped;
-        (summary, self.verdict())
-    }
-
-    fn verdict(&self) -> Verdict {
-        let found = self.live.found();
-        let floor = (found.floor.summary().requests > 0).then_some(&found.floor);
-        self.live.policy.judge(&found.comparison, floor)
+        (summary, self.live.verdict())
     }
 
     fn dropped(&self) -> u64 {
@@ -158,6 +160,7 @@ impl<'a> Shadowing<'a> {
 
 impl Drop for Shadowing<'_> {
     fn drop(&mut self) {
+        self.this.set_live(None);
         let catalogue = &self.surroundings.catalogue;
         if catalogue.snapshot().alias(&self.alias).is_none() {
             return;
@@ -174,30 +177,62 @@ impl Drop for Shadowing<'_> {
 }
 
 impl Live {
+    /// What is known now.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self.verdict() {
+            Verdict::Worse { reason, .. } => Outcome::Worse(reason.to_string()),
+            _ if self.is_overrun() => {
+                Outcome::Worse("its queue was full, and the former service's never was during this move".into())
+            }
+            Verdict::Undecided { .. } => Outcome::Undecided,
+            Verdict::Safe { .. } => Outcome::Safe,
+        }
+    }
+
+    /// Whether the new service refused more requests for a full queue than it may fail on, and the former one none. What one of them
+    /// would have done under the load of the other cannot be asked.
+    fn is_overrun(&self) -> bool {
+        let new = self.new.admission.refused().saturating_sub(self.full_before.new);
+        new > self.policy.max_errors && self.former.admission.refused() == self.full_before.former
+    }
+
+    fn verdict(&self) -> Verdict {
+        let found = self.found();
+        let floor = (found.floor.summary().requests > 0).then_some(&found.floor);
+        self.policy.judge(&found.comparison, floor)
+    }
+
     fn found(&self) -> MutexGuard<'_, Found> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which of the two gave an answer; `None` for any other service, of a copy that was made before this began.
+    fn is_new(&self, service: ServiceId) -> Option<bool> {
+        [(self.former.id, false), (self.new.id, true)].into_iter().find_map(|(id, new)| (id == service).then_some(new))
     }
 }
 
 impl ShadowObserver for Live {
     fn observe(&self, observation: &shadow::Observation<'_>) {
         let shadow::Observation { id, primary, shadowed, .. } = observation;
+        // A shadow that is not in memory any more was not asked.
+        if matches!(shadowed.outputs, Err(Error::NotLoaded(_))) {
+            return;
+        }
         let reason = shadowed.outputs.as_ref().err().map(Error::to_string).unwrap_or_default();
         let outcome: std::result::Result<&Outputs, &str> = shadowed.outputs.as_ref().map_err(|_| reason.as_str());
+        let answered = primary.outputs.as_ref().map(|outputs| &**outputs).map_err(String::as_str);
         // Latencies of a thread that gives way to clients say nothing about the model.
         let took = shadowed.undisturbed;
-        let client = Answered { outcome: Ok(&primary.outputs), took: took.then_some(primary.took) };
-        let nobody = Answered { outcome, took: took.then_some(shadowed.took) };
+        let client = Answered { outcome: answered, took: took.then_some(primary.took) };
+        let copy = Answered { outcome, took: took.then_some(shadowed.took) };
         let input = format!("request {id}");
         let mut found = self.found();
-        if primary.service == shadowed.service {
-            if primary.service != self.new {
-                found.floor.add(Observation { input: &input, old: client, new: nobody });
-            }
-        } else if shadowed.service == self.new {
-            found.comparison.add(Observation { input: &input, old: client, new: nobody });
-        } else {
-            found.comparison.add(Observation { input: &input, old: nobody, new: client });
+        match (self.is_new(primary.service), self.is_new(shadowed.service)) {
+            (Some(false), Some(false)) => found.floor.add(Observation { input: &input, old: client, new: copy }),
+            (Some(false), Some(true)) => found.comparison.add(Observation { input: &input, old: client, new: copy }),
+            (Some(true), Some(false)) => found.comparison.add(Observation { input: &input, old: copy, new: client }),
+            (Some(true), Some(true)) | (None, _) | (_, None) => {}
         }
     }
 }

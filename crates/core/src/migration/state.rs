@@ -1,21 +1,23 @@
-//! One move as everybody sees it: its record, what it does now, and what it was told.
+//! One move as it is seen from outside: its record, what it does now, and what it was told.
 //!
 //! One lock, held for memory only. The record is written outside of it and by the move's own thread alone, so that no older one
 //! overwrites a newer one; what people tell a move reaches the disk with that thread's next step.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dede_api::moves::{ExchangeReport, MoveInfo, MovePhase, MoveProgress, MoveRequest, PhaseTime};
+use dede_api::moves::{ExchangeReport, MoveInfo, MovePhase, MoveProgress, MoveReport, MoveRequest, PhaseTime};
 use dede_bundle::failpoint;
 
-use super::mover::has_switched;
 use super::record::{MoveId, MoveRecord};
+use super::shadowing::{Live, Outcome};
+use super::standing::has_switched;
 use crate::catalogue::Catalogue;
 use crate::error::{Error, Result};
 use crate::hold::{Hold, HoldCounts};
+use crate::repository::Place;
 use crate::service::Service;
 
 /// A move, shared by its thread and everybody who asks.
@@ -28,6 +30,8 @@ pub struct Move {
     changed: Condvar,
     /// Whose requests wait for this move.
     held: Mutex<Option<Held>>,
+    /// What is known of the new service while live requests are compared.
+    live: Mutex<Option<Arc<Live>>>,
 }
 
 /// A service that gives up its place in memory, and the requests that wait meanwhile.
@@ -49,7 +53,8 @@ struct State {
 impl Move {
     pub(super) fn recorded(record: MoveRecord, directory: PathBuf) -> Arc<Self> {
         let waits_for = (!record.phase.is_over()).then_some("resume");
-        let state = State { record, activity: String::new(), progress: None, waits_for, version: 1 };
+        let activity = waits_for.map_or("", |_| "interrupted by a restart: resume goes on, abort undoes");
+        let state = State { record, activity: activity.into(), progress: None, waits_for, version: 1 };
         Arc::new(Self {
             id: state.record.id,
             directory,
@@ -57,6 +62,7 @@ impl Move {
             state: Mutex::new(state),
             changed: Condvar::new(),
             held: Mutex::default(),
+            live: Mutex::default(),
         })
     }
 
@@ -68,11 +74,30 @@ impl Move {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What [`Move::promote`] looks at, while live requests are compared.
+    pub(super) fn set_live(&self, live: Option<Arc<Live>>) {
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = live;
+    }
+
+    /// Why the new service is worse than the former one, where that is known.
+    fn worse(&self) -> Option<String> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        match live.outcome() {
+            Outcome::Worse(reason) => Some(reason),
+            Outcome::Safe | Outcome::Undecided => None,
+        }
+    }
+
+    /// Changes the report; it becomes durable with the next note.
+    pub(super) fn change_report(&self, change: impl FnOnce(&mut MoveReport)) {
+        self.change(|state| change(&mut state.record.report));
+    }
+
     /// Requests that wait go on, and the report says what became of them; it becomes durable with the next note.
     pub(super) fn release_held(&self) {
         if let Some(Held { service, hold }) = self.set_held(None) {
             let counts = service.admission.release(&hold);
-            self.change(|state| state.record.report.exchange = Some(exchange_report(counts)));
+            self.change_report(|report| report.exchange = Some(exchange_report(counts)));
         }
     }
 
@@ -119,20 +144,27 @@ impl Move {
         }
     }
 
-    /// Whether it works on a name that the request wants too.
+    /// Whether it works on a name, or brings files to a directory, that the request wants too.
     pub(super) fn touches(&self, request: &MoveRequest) -> bool {
         let state = self.lock();
         let names = |request: &MoveRequest| {
             [request.alias.clone(), request.name.clone().or_else(|| Some(request.service.clone()))]
         };
         let own = names(&state.record.request).map(|name| name.map(|name| name.to_ascii_lowercase()));
-        names(request).into_iter().flatten().any(|name| own.contains(&Some(name.to_ascii_lowercase())))
+        if names(request).into_iter().flatten().any(|name| own.contains(&Some(name.to_ascii_lowercase()))) {
+            return true;
+        }
+        let planned = state.record.plan.as_ref().map(|plan| plan.repository.clone());
+        let directories = [planned.or_else(|| state.record.request.repository.clone()), request.repository.clone()];
+        drop(state);
+        let [own, other] = directories.map(|directory| directory.map(|directory| Place::of(Path::new(&directory))));
+        own.zip(other).is_some_and(|(own, other)| own.overlaps(&other))
     }
 
     /// Whether a restart takes it up without being told.
     pub(super) fn goes_on_by_itself(&self, catalogue: &Catalogue) -> bool {
         let record = self.record();
-        !record.phase.is_over() && (record.undoing.is_some() || has_switched(&record, catalogue))
+        !record.phase.is_over() && (record.undoing.is_some() || has_switched(&record, &catalogue.snapshot()))
     }
 
     /// When the service that it replaced leaves memory, if it still has to.
@@ -156,10 +188,18 @@ impl Move {
         self.running.store(false, Ordering::Release);
     }
 
+    /// Lets it switch; what the switch itself is refused for is found out there.
     pub(super) fn promote(&self) -> Result<()> {
+        if let Some(reason) = self.worse() {
+            return Err(Error::MoveConflict(format!(
+                "move {} does not switch, {}",
+                self.id,
+                turned_out_worse(&reason)
+            )));
+        }
         let mut state = self.lock();
         if state.record.phase.is_over() || state.record.phase.is_after_switch() {
-            return Err(Error::MoveConflict(format!("move {} is {}", self.id, state.record.phase.as_str())));
+            return Err(self.over(&state));
         }
         state.record.promoted = true;
         drop(state);
@@ -170,12 +210,27 @@ impl Move {
     pub(super) fn ask_to_undo(&self, reason: &str) -> Result<()> {
         let mut state = self.lock();
         if state.record.phase.is_over() {
-            return Err(Error::MoveConflict(format!("move {} is over: {}", self.id, state.record.phase.as_str())));
+            return Err(self.over(&state));
         }
         state.record.undoing.get_or_insert_with(|| reason.to_owned());
         drop(state);
         self.change(|_| ());
         Ok(())
+    }
+
+    fn over(&self, state: &State) -> Error {
+        let why = state.record.undoing.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        Error::MoveConflict(format!("move {} is {}{why}", self.id, state.record.phase.as_str().replace('_', " ")))
+    }
+
+    /// That it cannot be acted on, with why it ended.
+    pub(super) fn refusal(&self) -> Error {
+        self.over(&self.lock())
+    }
+
+    /// Looks at the record without copying it.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&MoveRecord) -> T) -> T {
+        look(&self.lock().record)
     }
 
     /// Why it is being undone, if it is.
@@ -265,6 +320,11 @@ impl Move {
         self.record().save(&self.directory)
     }
 
+    /// Removes what is kept of it, except its certificate.
+    pub(super) fn forget(&self) -> Result<()> {
+        MoveRecord::forget(&self.directory, self.id)
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
@@ -276,6 +336,11 @@ impl Move {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is said of a new service that is not switched to, or not left.
+pub(super) fn turned_out_worse(reason: &str) -> String {
+    format!("the new service turned out worse: {reason}")
 }
 
 /// What clients noticed.

@@ -1,114 +1,161 @@
-//! Undoing a move: before the switch everything is as it was, files included; after it the former service serves again.
+//! Undoing a move: before the switch everything is as it was, files included; after it the former service serves again. What a person
+//! changed meanwhile stays as it is.
 //!
 //! Each step looks at what is there, so it may be done any number of times, from any point of the procedure.
-
-use std::path::Path;
-use std::sync::Arc;
 
 use dede_api::moves::MovePhase;
 use dede_bundle::failpoint;
 
-use super::copying::{partial, remove_directory};
+use super::mover::unchanged;
+use super::ownership::{is_own, mark_of, partial, remove_added, remove_directory, remove_own, remove_parents, unmark};
 use super::record::{Before, MoveRecord};
+use super::standing::{Standing, former_service, has_switched, own_service, standing};
 use super::state::{Held, Move};
 use super::{Surroundings, golden_file};
 use crate::catalogue::{Catalogue, Expected};
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
 use crate::priority;
-use crate::repository::Clear;
-use crate::service::{Service, ServiceId};
+use crate::repository::{Clear, Place};
 
 /// Undoes what a move did, and ends it.
 ///
 /// # Errors
 /// Whatever keeps it from being undone now; the move stays as it is, to be aborted again.
 pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
-    let record = this.record();
+    let (record, catalogue) = (this.record(), &surroundings.catalogue);
     // Clients wait for this, and a full disk must not keep it from them.
-    if !points_to_it(&record, &surroundings.catalogue) {
-        put_former_back(this, &record, &surroundings.catalogue);
+    if standing(&record, &catalogue.snapshot()) != Standing::Switched {
+        put_former_back(this, &record, catalogue);
     }
     // Why it is undone is durable before anything is. On a full disk, what is not in use yet makes room for that.
     if this.note(|_| ()).is_err() {
         if let Some(directory) = &record.effects.directory {
-            remove_directory(&partial(directory))?;
+            remove_directory(&partial(directory, &mark_of(record.id, &record.effects)))?;
         }
         forget_content(&record, surroundings);
         this.note(|_| ())?;
     }
     failpoint("undoing");
-    let catalogue = &surroundings.catalogue;
-    if points_to_it(&record, catalogue) {
+    let standing = standing(&record, &catalogue.snapshot());
+    if standing == Standing::Switched {
         point_back(&record, catalogue)?;
         failpoint("pointed-back");
+    } else if let Standing::Changed(reason) = &standing
+        && !pointed_back(&record, catalogue)
+    {
+        this.note(|record| tell(record, reason))?;
+    }
+    if standing == Standing::Switched || has_switched(&record, &catalogue.snapshot()) {
         // The new service stays for those who want to know what was wrong with it.
-        return this.enter(MovePhase::RolledBack);
+        keep_files(&record);
+        return end(this, catalogue, MovePhase::RolledBack);
     }
-    if record.phase.is_after_switch() {
-        return this.enter(MovePhase::RolledBack);
+    if standing == Standing::Untouched {
+        let_go(&record, catalogue)?;
     }
-    let_go(&record, catalogue)?;
     failpoint("let-go");
-    remove_service(&record, catalogue)?;
+    if let Some(reason) = remove_service(&record, catalogue)? {
+        this.note(|record| tell(record, &reason))?;
+        keep_files(&record);
+        return end(this, catalogue, MovePhase::Aborted);
+    }
     failpoint("service-removed");
-    remove_files(&record)?;
+    if let Some(reason) = remove_files(&record, catalogue)? {
+        this.note(|record| tell(record, &reason))?;
+    }
     failpoint("files-removed");
     forget_content(&record, surroundings);
     golden_file::forget(this, surroundings)?;
-    this.enter(MovePhase::Aborted)
+    end(this, catalogue, MovePhase::Aborted)
+}
+
+/// The last step: a person who sees the end may change what the move needed.
+fn end(this: &Move, catalogue: &Catalogue, phase: MovePhase) -> Result<()> {
+    catalogue.release_claims(this.id);
+    this.enter(phase)
+}
+
+/// Adds to the reason that people read.
+fn tell(record: &mut MoveRecord, more: &str) {
+    let reason = record.undoing.get_or_insert_default();
+    if !reason.contains(more) {
+        reason.push_str("; ");
+        reason.push_str(more);
+    }
 }
 
 /// Goes back after a move that is done.
 ///
 /// # Errors
-/// [`Error::AliasConflict`] when the alias was pointed elsewhere since, or the former service is gone.
+/// [`Error::AliasConflict`] when the alias leads elsewhere, or the former service is gone; [`Error::MoveConflict`] when that is another
+/// version by now.
 pub(super) fn roll_back_done(this: &Move, surroundings: &Surroundings) -> Result<()> {
-    let record = this.record();
-    if !points_to_it(&record, &surroundings.catalogue) {
-        return Err(Error::AliasConflict("the alias was pointed elsewhere since".into()));
+    let (record, snapshot) = (this.record(), surroundings.catalogue.snapshot());
+    let Some(alias) = &record.request.alias else {
+        return Err(Error::MoveConflict(format!("move {} switched no alias: there is nothing to go back to", this.id)));
+    };
+    let found = snapshot.alias(&ServiceName::parse(alias)?).map(|alias| alias.target().clone());
+    let own = own_service(&record, &snapshot).map(|own| own.id);
+    if own.is_none() || found.as_ref().and_then(crate::catalogue::Target::service) != own {
+        let found = found.map_or_else(|| "nothing".to_owned(), |found| snapshot.present(&found).to_string());
+        let text = format!("{alias} leads to {found} by now, not to the service of this move: nothing was changed");
+        return Err(Error::AliasConflict(text));
+    }
+    if let (Some(former), Some(noted)) = (former_service(&record, &snapshot), &record.former) {
+        unchanged(former, &noted.version)?;
     }
     point_back(&record, &surroundings.catalogue)?;
     this.note(|record| record.undoing = Some("rolled back on request".into()))?;
     this.enter(MovePhase::RolledBack)
 }
 
-/// Whether the alias points to the service of this move.
-fn points_to_it(record: &MoveRecord, catalogue: &Catalogue) -> bool {
-    let (Some(alias), Some(service)) = (&record.request.alias, &record.effects.service) else { return false };
-    catalogue.resolve(alias).is_ok_and(|found| found.is_alias() && found.name == *service)
-}
-
 /// To what it pointed to right before the switch.
 fn point_back(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
-    let Some(alias) = &record.request.alias else { return Ok(()) };
-    match &record.effects.before {
-        Some(Before::Free) => catalogue.delete_alias(alias),
-        Some(Before::Service(_) | Before::Alias { .. }) | None => catalogue.rollback_alias(alias, None).map(drop),
+    let (Some(alias), snapshot) = (&record.request.alias, catalogue.snapshot()) else { return Ok(()) };
+    let name = ServiceName::parse(alias)?;
+    let Some(own) = own_service(record, &snapshot) else { return Ok(()) };
+    if record.effects.before == Some(Before::Free) {
+        return catalogue.delete_alias_of(&name, own.id);
     }
+    let gone = || {
+        let former = record.report.former.as_ref().map_or("the former service", |former| former.service.as_str());
+        Error::AliasConflict(format!(
+            "{former} is not there any more; point {alias} to another service, then abort again"
+        ))
+    };
+    let former = former_service(record, &snapshot).ok_or_else(gone)?;
+    catalogue.return_alias(&name, own.id, former.id)
+}
+
+/// Whether the alias leads to the former service.
+fn pointed_back(record: &MoveRecord, catalogue: &Catalogue) -> bool {
+    let snapshot = catalogue.snapshot();
+    let alias = record.request.alias.as_deref().and_then(|alias| ServiceName::parse(alias).ok());
+    let target = alias.and_then(|name| snapshot.alias(&name)).and_then(|alias| alias.target().service());
+    has_switched(record, &snapshot)
+        && target.is_some()
+        && target == former_service(record, &snapshot).map(|former| former.id)
 }
 
 /// Gives the name back to a plain service. What an alias was lent is gone already, and recorded nowhere.
 fn let_go(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
-    let Some(alias) = &record.request.alias else { return Ok(()) };
-    let name = ServiceName::parse(alias)?;
-    let snapshot = catalogue.snapshot();
-    let Some(known) = snapshot.alias(&name) else { return Ok(()) };
-    let points_to = |service: &ServiceId| known.target().service() == Some(*service);
-    match &record.effects.before {
-        Some(Before::Service(service)) if points_to(service) => {
-            catalogue.give_name_back(alias, Some(Expected::Service(*service)))
-        }
-        Some(Before::Service(_) | Before::Alias { .. } | Before::Free) | None => Ok(()),
+    let (Some(alias), Some(Before::Service(service))) = (&record.request.alias, &record.effects.before) else {
+        return Ok(());
+    };
+    if catalogue.snapshot().alias(&ServiceName::parse(alias)?).is_none() {
+        return Ok(());
     }
+    catalogue.give_name_back(alias, Some(Expected::Service(*service)))
 }
 
 /// Brings the former service back into memory where it gave up its place, and lets its requests go on. Nothing of it is recorded: a
 /// restart loads it anyway. One that cannot be loaded any more says so to its clients, and keeps nothing else from being undone.
 fn put_former_back(this: &Move, record: &MoveRecord, catalogue: &Catalogue) {
     let Some(Held { service: former, .. }) = this.held() else { return };
-    if !former.is_loaded() && !catalogue.snapshot().is_dormant(former.id) {
-        if let Some(own) = own_service(record, catalogue) {
+    let snapshot = catalogue.snapshot();
+    if !former.is_loaded() && !snapshot.is_dormant(former.id) {
+        if let Some(own) = own_service(record, &snapshot).filter(|own| snapshot.check_unaliased(own.id).is_ok()) {
             own.unload();
         }
         if let Err(error) = priority::ordinary(|| former.load()) {
@@ -118,18 +165,14 @@ fn put_former_back(this: &Move, record: &MoveRecord, catalogue: &Catalogue) {
     this.release_held();
 }
 
-/// The service that this move created, if it is there.
-fn own_service(record: &MoveRecord, catalogue: &Catalogue) -> Option<Arc<Service>> {
-    let (name, plan) = (record.effects.service.as_ref()?, record.plan.as_ref()?);
-    let service = catalogue.service(name.as_str()).ok()?;
-    (service.definition.repository.root() == Path::new(&plan.repository)).then_some(service)
-}
-
-fn remove_service(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
-    let Some(service) = own_service(record, catalogue) else { return Ok(()) };
-    match catalogue.delete(service.name().as_str(), Clear::Memory) {
-        Err(Error::NothingToDelete(_)) => Ok(()),
-        other => other,
+/// Removes the service of the move, unless an alias leads to it by now: why it stays.
+fn remove_service(record: &MoveRecord, catalogue: &Catalogue) -> Result<Option<String>> {
+    let snapshot = catalogue.snapshot();
+    let Some(service) = own_service(record, &snapshot) else { return Ok(None) };
+    match catalogue.delete_service(service, Clear::Memory, Some(record.id)) {
+        Ok(()) | Err(Error::NothingToDelete(_)) => Ok(None),
+        Err(Error::AliasConflict(reason)) => Ok(Some(format!("{} stays: {reason}", service.name()))),
+        Err(other) => Err(other),
     }
 }
 
@@ -140,15 +183,24 @@ fn forget_content(record: &MoveRecord, surroundings: &Surroundings) {
     }
 }
 
-fn remove_files(record: &MoveRecord) -> Result<()> {
-    let Some(directory) = &record.effects.directory else { return Ok(()) };
-    remove_directory(directory)?;
-    remove_directory(&partial(directory))?;
-    if record.request.repository.is_none() {
-        // The two above it, where nothing else is in them: `repositories/<service>`.
-        for parent in directory.ancestors().skip(1).take(2) {
-            let _ = std::fs::remove_dir(parent);
-        }
+/// The files stay, and nothing says any more that they could go.
+fn keep_files(record: &MoveRecord) {
+    if let Some(directory) = &record.effects.directory {
+        unmark(directory, &mark_of(record.id, &record.effects));
     }
-    Ok(())
+}
+
+/// Removes what the move put on the disk, unless a service uses it by now: why it stays.
+fn remove_files(record: &MoveRecord, catalogue: &Catalogue) -> Result<Option<String>> {
+    let Some(directory) = &record.effects.directory else { return Ok(None) };
+    let (name, effects) = (mark_of(record.id, &record.effects), &record.effects);
+    let made = is_own(directory, &name, effects) || !effects.added.is_empty();
+    if let Some(user) = catalogue.snapshot().service_at(&Place::of(directory), None).filter(|_| made) {
+        keep_files(record);
+        return Ok(Some(format!("{} stays: service {} uses it", directory.display(), user.name())));
+    }
+    remove_own(directory, &name, effects)?;
+    remove_added(directory, effects)?;
+    remove_parents(effects);
+    Ok(None)
 }

@@ -2,8 +2,11 @@
 //!
 //! It owns `parameters.output` and the shape of predictions; it must not know networks or HTTP.
 
+mod answer;
 mod options;
 mod render;
+mod template;
 
+pub use answer::{through_template, whole};
 pub use options::OutputOptions;
 pub use render::render;

@@ -12,6 +12,7 @@
 //! ```
 
 mod clear;
+mod place;
 mod record;
 mod roots;
 mod run;
@@ -20,6 +21,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use clear::Clear;
+pub use place::{DirectoryIdentity, Place};
 pub use record::{NewRecord, ServiceRecord, StoredParameters};
 pub use roots::Roots;
 pub use run::{Published, Run};

@@ -15,7 +15,7 @@ use crate::connector::{Reader, ReaderContext};
 use crate::data::{Batch, Targets};
 use crate::error::{Error, Result};
 use crate::measure::{MeasureSpec, evaluate};
-use crate::output::{OutputOptions, render};
+use crate::output::{OutputOptions, render, through_template, whole};
 use crate::outputs::Outputs;
 use crate::parameters::{Parameters, Section, over};
 
@@ -50,7 +50,7 @@ pub struct Predicted {
 /// What a model says to a call that no client waits for.
 #[derive(Debug)]
 pub struct Rehearsed {
-    /// Nothing is rendered.
+    /// Before rendering.
     pub outputs: Outputs,
     /// Version of the service that answered: `sha256:…`.
     pub version: String,
@@ -90,20 +90,30 @@ impl Service {
         result
     }
 
-    /// Computes what a call would be answered, for comparisons and warming: it is neither counted nor captured, and neither rendered
-    /// nor sent on.
+    /// Computes what a call would be answered, for comparisons and warming: it is neither counted nor captured nor sent on. It is refused
+    /// what a client would be refused, measures and templates included.
     ///
     /// # Errors
-    /// As [`Service::predict`], except for what concerns rendering.
+    /// As [`Service::predict`].
     pub fn rehearse(&self, call: &PredictCall) -> Result<Rehearsed> {
         let started = Instant::now();
         let serving = self.ready()?;
         let model = self.model(&serving)?;
+        let output = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
         let options = options(&serving, &call.parameters.mllib)?;
-        let batch = self.reader(&serving, &call.parameters.input)?.read(&call.data)?;
+        let reader = self.reader(&serving, &call.parameters.input)?;
+        self.warn_unknown(reader.unknown_parameters().iter().chain(&output.unknown))?;
+        let batch = reader.read(&call.data)?;
         let transform = started.elapsed();
         let outputs = compute(&**model, &batch, &options)?;
-        Ok(Rehearsed { outputs, version: serving.version(), took: Took { transform, total: started.elapsed() } })
+        let took = Took { transform, total: started.elapsed() };
+        if !output.measures.names.is_empty() || output.template.is_some() {
+            let body = answer(&outputs, batch, &call.ids, &serving, &output)?;
+            if let Some(template) = &output.template {
+                through_template(template, &whole(self.name().as_str(), body, took.total))?;
+            }
+        }
+        Ok(Rehearsed { outputs, version: serving.version(), took })
     }
 
     /// What answers now.

@@ -1,8 +1,8 @@
 //! A second service that gets copies of an alias's requests: its answers are compared and thrown away.
 //!
-//! Whoever answers clients offers a copy once the answer is computed, and never waits: a copy that finds no room is dropped and
-//! counted. One thread of the lowest priority works on the copies, when the machine has time. This module must not know what is
-//! compared, nor aliases.
+//! The thread that answers a client offers a copy once the answer is computed, or refused, and never waits: a copy that finds no room is
+//! dropped and counted. One thread of the lowest priority works on the copies, refused requests first, when the machine has time. This
+//! module must not know what is compared, nor aliases.
 
 mod pace;
 mod queue;
@@ -24,7 +24,7 @@ use worker::Worker;
 /// How much may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShadowLimits {
-    /// Copies.
+    /// Copies of answered requests, and as many of refused ones.
     pub copies: usize,
     /// Bytes of all of them, inputs and answers.
     pub bytes: usize,
@@ -43,8 +43,8 @@ pub struct Primary {
     pub service: ServiceId,
     /// Version of that service.
     pub version: String,
-    /// What its model said.
-    pub outputs: Arc<Outputs>,
+    /// What its model said, or why the client was refused.
+    pub outputs: std::result::Result<Arc<Outputs>, String>,
     /// Reading and computing.
     pub took: Duration,
 }

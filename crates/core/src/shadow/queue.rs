@@ -1,4 +1,5 @@
-//! Copies that wait. Putting one in never waits for anybody; whatever does not fit is refused.
+//! Copies that wait, those of refused requests apart: they are few, and say the most. Putting one in never waits; what does not fit is
+//! not taken.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +32,10 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct Inner {
+    /// Of requests that were answered.
     copies: VecDeque<(usize, Copied)>,
+    /// Of requests that were refused; they go first.
+    refused: VecDeque<(usize, Copied)>,
     bytes: usize,
     closed: bool,
 }
@@ -45,23 +49,26 @@ impl Queue {
     pub(super) fn push(&self, copied: Copied) -> Result<(), Refused> {
         let bytes = size(&copied);
         let mut inner = (0..ATTEMPTS).find_map(|_| self.try_lock()).ok_or(Refused)?;
-        let fits = inner.copies.len() < self.limits.copies && inner.bytes.saturating_add(bytes) <= self.limits.bytes;
+        let is_refused = copied.primary.outputs.is_err();
+        let waiting = if is_refused { inner.refused.len() } else { inner.copies.len() };
+        let fits = waiting < self.limits.copies && inner.bytes.saturating_add(bytes) <= self.limits.bytes;
         if inner.closed || !fits {
             drop(inner);
             return Err(Refused);
         }
         inner.bytes += bytes;
-        inner.copies.push_back((bytes, copied));
-        self.length.store(inner.copies.len(), Ordering::SeqCst);
+        let waiting = if is_refused { &mut inner.refused } else { &mut inner.copies };
+        waiting.push_back((bytes, copied));
+        self.length.store(inner.length(), Ordering::SeqCst);
         Ok(())
     }
 
-    /// Takes the copy that waits longest.
+    /// Takes the copy that waits longest, of a refused request where there is one.
     pub(super) fn pop(&self) -> Option<Copied> {
         let mut inner = self.lock();
-        let (bytes, copied) = inner.copies.pop_front()?;
+        let (bytes, copied) = inner.refused.pop_front().or_else(|| inner.copies.pop_front())?;
         inner.bytes -= bytes;
-        self.length.store(inner.copies.len(), Ordering::SeqCst);
+        self.length.store(inner.length(), Ordering::SeqCst);
         Some(copied)
     }
 
@@ -74,10 +81,10 @@ impl Queue {
         let mut inner = self.lock();
         inner.closed = true;
         inner.bytes = 0;
-        let waited = std::mem::take(&mut inner.copies);
+        let waited = (std::mem::take(&mut inner.copies), std::mem::take(&mut inner.refused));
         self.length.store(0, Ordering::SeqCst);
         drop(inner);
-        waited.len()
+        waited.0.len() + waited.1.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -96,12 +103,18 @@ impl Queue {
     }
 }
 
+impl Inner {
+    fn length(&self) -> usize {
+        self.copies.len() + self.refused.len()
+    }
+}
+
 /// Memory of a copy, without what is small for certain.
 fn size(copied: &Copied) -> usize {
     let texts = copied.call.data.iter().chain(&copied.call.ids);
-    let values = match &*copied.primary.outputs {
+    let values = copied.primary.outputs.as_ref().map_or(0, |outputs| match &**outputs {
         Outputs::Classification(tensor) | Outputs::Regression(tensor) => tensor.values().len(),
         Outputs::Features(rows) => rows.iter().map(Vec::len).sum(),
-    };
+    });
     texts.map(|text| text.len() + size_of::<String>()).sum::<usize>() + values * size_of::<f32>()
 }

@@ -35,7 +35,7 @@ fn answer(catalogue: &Catalogue, number: f32) -> f32 {
     let Outputs::Regression(tensor) = &predicted.outputs else { panic!("values are predicted") };
     let value = tensor.values()[0];
     if let Some(shadow) = resolved.shadow() {
-        let (outputs, took) = (Arc::new(predicted.outputs), predicted.took.total);
+        let (outputs, took) = (Ok(Arc::new(predicted.outputs)), predicted.took.total);
         shadow.offer(call, Primary { service: resolved.service.id, version: predicted.version, outputs, took });
     }
     drop(permit);
@@ -93,7 +93,12 @@ impl ShadowObserver for Listener {
             Outputs::Classification(_) | Outputs::Features(_) => panic!("values are predicted"),
         };
         let shadowed = observation.shadowed.outputs.as_ref().map(value).map_err(ToString::to_string);
-        let heard = (observation.id, observation.shadowed.service, value(&observation.primary.outputs), shadowed);
+        let heard = (
+            observation.id,
+            observation.shadowed.service,
+            value(observation.primary.outputs.as_ref().unwrap()),
+            shadowed,
+        );
         self.0.lock().unwrap().push(heard);
     }
 }
@@ -178,7 +183,7 @@ fn what_waits_is_bounded_in_bytes() {
         Copied {
             id: 0,
             call,
-            primary: Primary { service: ServiceId(1), version: String::new(), outputs, took: PATIENCE },
+            primary: Primary { service: ServiceId(1), version: String::new(), outputs: Ok(outputs), took: PATIENCE },
         }
     };
     assert!(queue.push(copied(2000)).is_err());

@@ -31,6 +31,7 @@ pub(super) fn plan(plan: &MovePlan) {
         "memory",
         &format!("{} may be needed, {} free", bytes(plan.memory_needed_bytes), bytes(plan.memory_free_bytes)),
     );
+    fact("time", &planned_time(plan));
     if let Some(pause_ms) = plan.pause_ms {
         fact("pause", &format!("about {pause_ms} ms, up to {} s", plan.request.hold_for_s));
     }
@@ -51,7 +52,8 @@ pub(super) fn table(info: &MoveInfo) {
     if !report.service.is_empty() {
         fact("to", &format!("{} {}", report.service, short(&report.version)));
     }
-    fact("sent", &share(report.sent_bytes, report.total_bytes));
+    let saved = bytes(report.total_bytes.saturating_sub(report.sent_bytes));
+    fact("sent", &format!("{}; {saved} saved", share(report.sent_bytes, report.total_bytes)));
     let phases: Vec<String> = report
         .phases
         .iter()
@@ -72,6 +74,16 @@ pub(super) fn table(info: &MoveInfo) {
             comparison(name, found);
         }
     }
+    if let Some(found) = report.verdict.as_ref().and_then(|verdict| verdict["verdict"].as_str()) {
+        fact("verdict", found);
+    }
+    if let Some(served) = &report.served {
+        let refused = if served.refused > 0 { format!(", {} refused", served.refused) } else { String::new() };
+        fact("served", &format!("{} requests meanwhile, {} failed{refused}", served.requests, served.failed));
+    }
+    if let Some(reason) = &report.unproved {
+        fact("UNPROVED", reason);
+    }
     if let Some(switch_ms) = report.switch_ms {
         fact("switch", &format!("{switch_ms:.2} ms, generation {}", report.generation.unwrap_or_default()));
     }
@@ -80,7 +92,12 @@ pub(super) fn table(info: &MoveInfo) {
         fact("pause", &format!("{:.0} ms: {held} requests waited, {failed} were answered 503", exchange.pause_ms));
     }
     if report.cut_requests > 0 {
-        fact("CUT", &format!("{} requests were still running on the former service", report.cut_requests));
+        let longest = report.cut.first().map_or(0.0, |longest| longest.ran_ms as f64 / 1000.0);
+        let count = report.cut_requests;
+        fact(
+            "CUT",
+            &format!("{count} requests were still running on the former service, the longest for {longest:.1} s"),
+        );
     }
     if let Some(kept) = &report.kept {
         let waits = || format!("stays loaded for {}; its files stay after that", left(kept.until_ms));
@@ -88,6 +105,17 @@ pub(super) fn table(info: &MoveInfo) {
     }
     if let Some(certificate) = &report.certificate {
         fact("certificate", &format!("GET {certificate}"));
+    }
+}
+
+/// Until it is ready, and how long it is compared at most.
+fn planned_time(plan: &MovePlan) -> String {
+    let seconds = |ms: u64| format!("{:.1} s", ms as f64 / 1000.0);
+    let ready = format!("about {} until it is ready", seconds(plan.time.ready_ms));
+    if plan.time.compared_ms == 0 {
+        ready
+    } else {
+        format!("{ready}, compared for up to {}", seconds(plan.time.compared_ms))
     }
 }
 

@@ -40,6 +40,10 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "MIB", default_value_t = 16, help_heading = "Server")]
     pub(crate) capture: u64,
 
+    /// Moves that are over and stay on the list; of older ones only the certificates are kept.
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(dede_core::migration::KEPT_MOVES).unwrap_or(NonZeroUsize::MIN), help_heading = "Server")]
+    pub(crate) keep_moves: NonZeroUsize,
+
     /// Inference engine to use [default: the best one that works here].
     #[arg(long, value_name = "NAME", help_heading = "Server")]
     pub(crate) engine: Option<String>,

@@ -25,7 +25,6 @@ mod routes;
 mod services;
 mod source;
 mod stream;
-mod template;
 mod train;
 mod turns;
 mod unsupported;

@@ -7,26 +7,24 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use dede_api::Object;
-use dede_api::answer::{Answer, Status};
-use dede_api::predictions::{PredictBody, PredictHead};
+use dede_api::predictions::PredictBody;
 use dede_api::requests::PredictRequest;
 use dede_core::admission::{Permit, Refused};
 use dede_core::catalogue::{Resolved, Routed};
 use dede_core::connector::InputLimits;
 use dede_core::error::Error;
 use dede_core::name::ServiceName;
-use dede_core::output::OutputOptions;
+use dede_core::output::{OutputOptions, through_template, whole};
 use dede_core::service::{PredictCall, Predicted, Service, Took};
 use dede_core::shadow::Primary;
-use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::access::LogName;
 use super::body::Received;
-use super::error::{Failure, Outcome};
+use super::error::Outcome;
 use super::forward::{Elsewhere, Trail};
 use super::turns::Line;
-use super::{Server, forward, metrics, network, reply, template, unsupported};
+use super::{Server, forward, metrics, network, reply, unsupported};
 
 /// Names the service and the model that answered: `<service>@<digest>`.
 pub(super) const SERVED_BY: HeaderName = HeaderName::from_static("x-dede-served-by");
@@ -154,10 +152,25 @@ fn compute(
     line: &Line,
 ) -> Outcome {
     let (service, asked) = (&resolved.service, &resolved.asked);
-    let call = PredictCall { parameters: super::sections(request.parameters), data: request.data, ids: request.ids };
-    let Predicted { outputs, body, output, version, items, took } = service.predict(&call)?;
+    let call = call_of(request);
+    let Predicted { outputs, body, output, version, items, took } = match service.predict(&call) {
+        Ok(predicted) => predicted,
+        Err(error) => {
+            offer_refused(resolved, call, &error);
+            return Err(error.into());
+        }
+    };
     line.took(took.total);
-    let mut response = rendered(asked, body, &output, took, limits)?;
+    let mut response = match rendered(asked, body, &output, took, limits) {
+        Ok(response) => response,
+        Err(failure) => {
+            // Where the client asked for the answer to be sent on, what fails there is not the service's.
+            if !call.parameters.output.contains_key("network") {
+                offer_refused(resolved, call, &failure.status().dd_msg.unwrap_or_default());
+            }
+            return Err(failure);
+        }
+    };
     let name = service.name();
     if let Ok(served_by) = HeaderValue::from_bytes(format!("{name}@{version}").as_bytes()) {
         response.headers_mut().insert(SERVED_BY, served_by);
@@ -166,26 +179,33 @@ fn compute(
     let to = Addressee { asked: Some(asked.clone()), service: Some(Arc::clone(service)) };
     count(&to, &version, response.status(), items, started.elapsed());
     if let Some(shadow) = resolved.shadow() {
-        let primary = Primary { service: service.id, version, outputs: Arc::new(outputs), took: took.total };
+        let primary = Primary { service: service.id, version, outputs: Ok(Arc::new(outputs)), took: took.total };
         shadow.offer(call, primary);
     }
     Ok(response)
 }
 
-/// The answer as JSON, through a template, or as somebody else answers it.
+fn call_of(request: PredictRequest) -> PredictCall {
+    PredictCall { parameters: super::sections(request.parameters), data: request.data, ids: request.ids }
+}
+
+/// A client was refused: the shadow is asked whether it would have answered.
+fn offer_refused(resolved: &Resolved, call: PredictCall, reason: &dyn std::fmt::Display) {
+    let Some(shadow) = resolved.shadow_of_refused() else { return };
+    let service = &resolved.service;
+    let outputs = Err(reason.to_string());
+    shadow.offer(call, Primary { service: service.id, version: service.version(), outputs, took: Duration::ZERO });
+}
+
+/// The answer as JSON, through a template, or as the server answers that it is sent on to.
 fn rendered(
     asked: &ServiceName,
-    mut body: PredictBody,
+    body: PredictBody,
     output: &OutputOptions,
     took: Took,
     limits: &InputLimits,
 ) -> Outcome {
-    // With measures the time stands in the body.
-    let ms = round_ms(took.total);
-    let time = if body.measure.is_some() { None } else { Some(ms) };
-    body.time = body.measure.as_ref().map(|_| ms);
-    let head = PredictHead { method: "/predict", service: asked.to_string(), time };
-    let answer = Answer::whole(Status::ok(), head, body);
+    let answer = whole(asked.as_str(), body, took.total);
     if output.template.is_none() && output.network.is_none() {
         return Ok(reply::json(&answer));
     }
@@ -197,17 +217,6 @@ fn rendered(
         Some(place) => network::forward(place, text, limits),
         None => Ok(reply::with_bytes(StatusCode::OK, text)),
     }
-}
-
-fn through_template(template: &str, answer: &Answer<PredictHead, PredictBody>) -> Result<String, Failure> {
-    let context: Value = serde_json::to_value(answer).map_err(|error| Error::Internal(error.to_string()))?;
-    template::render(template, &context)
-        .map_err(|reason| Error::bad_parameter_at("parameters.output.template", reason).into())
-}
-
-/// Milliseconds with three decimals.
-fn round_ms(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn count(to: &Addressee, version: &str, code: StatusCode, items: usize, elapsed: Duration) {

@@ -1,5 +1,7 @@
 //! Moves that end well, and what people do after them.
 
+use std::net::TcpListener;
+
 use serde_json::json;
 
 use super::stage::{Stage, text};
@@ -37,6 +39,11 @@ fn onto_a_plain_service_by_command() {
     assert!(info["report"]["shadow"]["requests"].as_u64() > Some(0), "{info}");
     assert!(info["report"]["watch"]["requests"].as_u64() > Some(0), "{info}");
     assert_eq!(info["report"]["cut_requests"], 0, "{info}");
+    let served = &info["report"]["served"];
+    assert!(served["requests"].as_u64() > Some(100) && served["failed"] == 0, "{info}");
+    for line in ["served        ", " requests meanwhile, 0 failed", "verdict       ", " saved"] {
+        assert!(text(&made).contains(line), "{line}: {}", text(&made));
+    }
     let certificate = stage.file("certificate.json");
     std::fs::write(&certificate, stage.target.send("GET", "/moves/m1/certificate", "").body).unwrap();
     let verified = stage.dede(&["verify", &certificate]);
@@ -45,6 +52,28 @@ fn onto_a_plain_service_by_command() {
     assert_eq!(stage.target.delete(&format!("/services/{former}")).0, 200);
     stage.is_served_by(1);
     stage.finish();
+}
+
+/// It waits for a file that does not come: the drain does not wait for it, and says so.
+#[test]
+fn a_request_that_outlives_the_drain_is_listed() {
+    let stage = Stage::with_alias();
+    let slow = TcpListener::bind("127.0.0.1:0").unwrap();
+    let body = json!({"service": "service1", "data": [format!("http://{}/rows.csv", slow.local_addr().unwrap())]});
+    let mut connection = stage.target.connect();
+    let asking = std::thread::spawn(move || connection.send("POST", "/predict", body.to_string().as_bytes()));
+    let (held, _) = slow.accept().unwrap();
+    stage.clients.turns(&[1]);
+    let id = stage.begin(json!({"auto": true, "shadow_for_s": 1, "watch_for_s": 0, "drain_for_s": 0}));
+    let info = stage.outcome(&id);
+    assert_eq!(info["phase"], "done", "{info}");
+    let (count, listed) = (info["report"]["cut_requests"].as_u64(), info["report"]["cut"].as_array().unwrap());
+    assert!(count >= Some(1) && listed[0]["ran_ms"].as_u64() >= Some(1000), "{info}");
+    drop(held);
+    let answered = asking.join().unwrap().unwrap();
+    assert_eq!(answered.status, 400, "it ends as what it asked for does: {answered:?}");
+    stage.is_served_by(1);
+    stage.end();
 }
 
 #[test]

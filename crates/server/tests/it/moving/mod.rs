@@ -8,6 +8,7 @@ mod bad;
 mod commands;
 mod exchange;
 mod good;
+mod meddling;
 mod stage;
 
 /// Test functions of this module; each answers its share of the requests.

@@ -177,6 +177,12 @@ impl Stage {
         json!({"services": services, "aliases": aliases, "files": files})
     }
 
+    /// No request of the clients failed; those of the test itself may have.
+    pub(super) fn end(self) {
+        assert_eq!(self.clients.stop().failures, Vec::<String>::new());
+        self.target.stop();
+    }
+
     /// Answers what is left of this scenario's share; no request failed, and both sides counted the same.
     pub(super) fn finish(self) {
         self.clients.wait_until(share());

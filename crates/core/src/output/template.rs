@@ -15,7 +15,7 @@ const DEEPEST: usize = 64;
 ///
 /// # Errors
 /// What is wrong with the template, with the tag at fault.
-pub(crate) fn render(template: &str, context: &Value) -> Result<String, String> {
+pub(super) fn render(template: &str, context: &Value) -> Result<String, String> {
     let nodes = parse(template)?;
     let mut text = String::new();
     write_nodes(&nodes, &mut vec![context], &mut text)?;

@@ -1,0 +1,136 @@
+//! What moves in progress need: services that stay as they are, and a directory that nothing else uses.
+//!
+//! Claims are part of the snapshot, so that a deletion or creation and a claim never pass each other; they are not recorded: moves make
+//! them again after a restart. This module must not know what a move does with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Catalogue;
+use super::snapshot::Snapshot;
+use crate::error::{Error, Result};
+use crate::migration::MoveId;
+use crate::repository::Place;
+use crate::service::{Service, ServiceId};
+
+/// Of all moves.
+pub(super) type Claims = BTreeMap<MoveId, Claim>;
+
+/// Of one move.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Claim {
+    services: BTreeSet<ServiceId>,
+    directory: Option<Place>,
+}
+
+impl Snapshot {
+    /// Whether no move but `by` needs a service.
+    ///
+    /// # Errors
+    /// [`Error::MoveConflict`] naming the move.
+    pub(super) fn check_unclaimed(&self, id: ServiceId, by: Option<MoveId>) -> Result<()> {
+        let claim = self.claims.iter().find(|(owner, claim)| Some(**owner) != by && claim.services.contains(&id));
+        let name = self.by_id(id).map(|service| service.name().to_string()).unwrap_or_default();
+        claim.map_or(Ok(()), |(owner, _)| Err(Error::MoveConflict(needed(&name, *owner))))
+    }
+
+    /// Whether no move but `by` uses a directory, one in it or one around it.
+    ///
+    /// # Errors
+    /// [`Error::MoveConflict`] naming the move.
+    pub(crate) fn check_directory(&self, place: &Place, by: Option<MoveId>) -> Result<()> {
+        let claims = self.claims.iter().filter(|(owner, _)| Some(**owner) != by);
+        let overlapping = |claim: &Claim| claim.directory.as_ref().is_some_and(|claimed| claimed.overlaps(place));
+        match claims.into_iter().find(|(_, claim)| overlapping(claim)) {
+            None => Ok(()),
+            Some((owner, _)) => {
+                let text = format!("move {owner} brings files to this directory; wait until it is over, or abort it");
+                Err(Error::MoveConflict(text))
+            }
+        }
+    }
+
+    pub(super) fn with_claim(&self, by: MoveId, id: ServiceId) -> Result<Self> {
+        self.check_pointable(id)?;
+        let mut next = self.clone();
+        next.claims.entry(by).or_default().services.insert(id);
+        Ok(next)
+    }
+
+    fn with_claimed_directory(&self, by: MoveId, place: Place) -> Result<Self> {
+        self.check_directory(&place, Some(by))?;
+        let mut next = self.clone();
+        next.claims.entry(by).or_default().directory = Some(place);
+        Ok(next)
+    }
+
+    fn without_claim(&self, by: MoveId, id: ServiceId) -> Self {
+        let mut next = self.clone();
+        if let Some(claim) = next.claims.get_mut(&by) {
+            claim.services.remove(&id);
+        }
+        next
+    }
+
+    fn without_claims(&self, by: MoveId) -> Self {
+        let mut next = self.clone();
+        next.claims.remove(&by);
+        next
+    }
+
+    /// The service whose repository is a directory, lies in it, or has it inside; `but` aside.
+    pub(crate) fn service_at(&self, place: &Place, but: Option<ServiceId>) -> Option<&Arc<Service>> {
+        let others = self.services().filter(|service| Some(service.id) != but);
+        others.into_iter().find(|service| Place::of(service.definition.repository.root()).overlaps(place))
+    }
+}
+
+impl Catalogue {
+    /// Keeps a service as it is until the move is over: it is neither deleted nor trained.
+    ///
+    /// # Errors
+    /// [`Error::MoveConflict`] while it is in training; [`Error::AliasConflict`] for one that is gone or being deleted.
+    pub(crate) fn claim_service(&self, by: MoveId, service: &Service) -> Result<()> {
+        let id = service.id;
+        self.owner.change(move |snapshot| snapshot.with_claim(by, id))?;
+        let name = service.name();
+        service.jobs.forbid(by.number(), needed(name.as_str(), by)).or_else(|error| {
+            self.owner.change(move |snapshot| Ok(snapshot.without_claim(by, id)))?;
+            Err(Error::MoveConflict(format!("{name}: {error}")))
+        })
+    }
+
+    /// Keeps a directory for a move until it is over.
+    ///
+    /// # Errors
+    /// [`Error::MoveConflict`] where another move or a service uses it, one in it or one around it.
+    pub(crate) fn claim_directory(&self, by: MoveId, directory: &Path, own: Option<ServiceId>) -> Result<()> {
+        let place = Place::of(directory);
+        let claimed = place.clone();
+        let snapshot = self.owner.change(move |snapshot| snapshot.with_claimed_directory(by, claimed))?;
+        // Looked at after the claim: a service that is created from now on is refused.
+        match snapshot.service_at(&place, own) {
+            None => Ok(()),
+            Some(service) => {
+                let text =
+                    format!("{} is, or overlaps, the directory of service {}", directory.display(), service.name());
+                Err(Error::MoveConflict(text))
+            }
+        }
+    }
+
+    /// Lets go of everything that a move needed.
+    pub(crate) fn release_claims(&self, by: MoveId) {
+        let services: Vec<_> = self.snapshot().services().cloned().collect();
+        if let Err(error) = self.owner.change(move |snapshot| Ok(snapshot.without_claims(by))) {
+            tracing::error!(%by, %error, "what the move needed stays claimed");
+        }
+        services.iter().for_each(|service| service.jobs.allow(by.number()));
+    }
+}
+
+/// What a client is told that wants to change what a move needs.
+pub(super) fn needed(name: &str, by: MoveId) -> String {
+    format!("{name} is needed by move {by} as it is; wait until the move is over, or abort it")
+}

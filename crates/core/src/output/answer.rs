@@ -1,0 +1,34 @@
+//! The answer of a predict as a whole: head and body, and the text that a template makes of it.
+//!
+//! It owns where the time stands and how `output.template` is applied; it must not know how an answer is sent.
+
+use std::time::Duration;
+
+use dede_api::answer::{Answer, Status};
+use dede_api::predictions::{PredictBody, PredictHead};
+use serde_json::Value;
+
+use super::template::render;
+use crate::error::{Error, Result};
+
+/// Head and body under the name that was asked for. With measures the time stands in the body (contract.md 5.8).
+pub fn whole(asked: &str, mut body: PredictBody, took: Duration) -> Answer<PredictHead, PredictBody> {
+    let ms = round_ms(took);
+    let time = if body.measure.is_some() { None } else { Some(ms) };
+    body.time = body.measure.as_ref().map(|_| ms);
+    Answer::whole(Status::ok(), PredictHead { method: "/predict", service: asked.to_owned(), time }, body)
+}
+
+/// What a template makes of an answer.
+///
+/// # Errors
+/// [`Error::BadParameter`] with the tag at fault.
+pub fn through_template(template: &str, answer: &Answer<PredictHead, PredictBody>) -> Result<String> {
+    let context: Value = serde_json::to_value(answer).map_err(|error| Error::Internal(error.to_string()))?;
+    render(template, &context).map_err(|reason| Error::bad_parameter_at("parameters.output.template", reason))
+}
+
+/// Milliseconds with three decimals.
+fn round_ms(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
