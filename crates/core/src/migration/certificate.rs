@@ -64,12 +64,12 @@ fn place(id: MoveId) -> String {
     format!("/moves/{id}/certificate")
 }
 
-/// Reads the key of this server, or makes it: a move that could not be certified does not begin.
+/// Reads the key of this server, where there is one: a move that could not be certified does not begin.
 ///
 /// # Errors
 /// [`Error::Internal`] for a damaged file; [`Error::Io`].
 pub(super) fn check_key(directory: &Path) -> Result<()> {
-    key(directory).map(drop)
+    recorded_key(directory).map(drop)
 }
 
 /// Whether a certificate is good, signed by this server, and of this move.
@@ -146,12 +146,10 @@ pub fn verify(text: &str) -> Result<Verified> {
 
 /// The key of this server, made at its first use.
 fn key(directory: &Path) -> Result<SigningKey> {
-    let path = directory.join(KEY);
-    if let Some(text) = read_text(&path, 1024)? {
-        let bytes =
-            unhex::<32>(text.trim()).ok_or_else(|| Error::Internal(format!("{} is damaged", path.display())))?;
-        return Ok(SigningKey::from_bytes(&bytes));
+    if let Some(key) = recorded_key(directory)? {
+        return Ok(key);
     }
+    let path = directory.join(KEY);
     let mut seed = [0; 32];
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
@@ -159,6 +157,13 @@ fn key(directory: &Path) -> Result<SigningKey> {
     let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     fs::set_permissions(&path, owner_only).map_err(Error::io(format!("protect {}", path.display())))?;
     Ok(SigningKey::from_bytes(&seed))
+}
+
+fn recorded_key(directory: &Path) -> Result<Option<SigningKey>> {
+    let path = directory.join(KEY);
+    let Some(text) = read_text(&path, 1024)? else { return Ok(None) };
+    let bytes = unhex::<32>(text.trim()).ok_or_else(|| Error::Internal(format!("{} is damaged", path.display())))?;
+    Ok(Some(SigningKey::from_bytes(&bytes)))
 }
 
 fn hex(bytes: &[u8]) -> String {

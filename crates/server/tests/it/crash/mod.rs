@@ -3,6 +3,7 @@
 
 mod faults;
 mod models;
+mod people;
 mod process;
 mod relay;
 mod scenario;

@@ -104,6 +104,11 @@ impl World {
         CliProcess::start(&self.path().join("operator"), &arguments, held)
     }
 
+    /// A service of the target with the version that production serves, in a directory of its own.
+    pub(super) fn put_first(&self, name: &str) {
+        put_service(&self.target, name, &self.models.first, self.path().join("repositories").join(name));
+    }
+
     /// `dede move service2` with what makes it short.
     pub(super) fn start_move(&self, further: &[&str], held: Option<&str>) -> CliProcess {
         let fixed = ["move", "service2", "--from", "dev", "--to", "prod", "--as", "service1"];
