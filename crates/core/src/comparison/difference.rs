@@ -1,5 +1,7 @@
 //! Two answers to the same sample, measured by task.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::matching::{Aligned, Matching};
@@ -61,6 +63,26 @@ pub enum Measured {
     },
     /// Different tasks.
     Tasks,
+}
+
+/// For people: what is found in the new answer.
+impl fmt::Display for Measured {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Classification { top_1, total_variation, .. } => {
+                let best = if *top_1 { "the same best class" } else { "another best class" };
+                write!(formatter, "{best}, {:.4} % of the probability elsewhere", total_variation * 100.0)
+            }
+            Self::Regression { relative_error, absolute_error } => {
+                write!(formatter, "a value that is off by {absolute_error}, {:.4} % of it", relative_error * 100.0)
+            }
+            Self::Features { cosine_distance, norm_gap } => {
+                write!(formatter, "a cosine distance of {cosine_distance:.6}, lengths {:.4} % apart", norm_gap * 100.0)
+            }
+            Self::Lengths { old, new } => write!(formatter, "{new} values where {old} were recorded"),
+            Self::Tasks => formatter.write_str("an answer of another kind"),
+        }
+    }
 }
 
 impl Difference {

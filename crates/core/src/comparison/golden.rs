@@ -85,7 +85,7 @@ impl GoldenCheck {
             };
             self.0.max_distance = self.0.max_distance.max(difference.distance());
             if !good {
-                self.miss(input, difference.distance(), &format!("{:?}", difference.measured));
+                self.miss(input, difference.distance(), &difference.measured.to_string());
             }
         }
     }

@@ -1,21 +1,20 @@
 //! The golden set: inputs and the source's answers to them, which the new service must reproduce before it sees traffic.
 //!
-//! Answers cross the wire as JSON; numbers keep their bits there (single precision, widened), so that "equal" means equal.
+//! Answers cross the wire as JSON; numbers keep their bits there (single precision, widened), so that "equal" means equal. What a
+//! recorded answer says of a new one is in `recorded`.
 
 use dede_api::Object;
 use dede_api::moves::{GoldenCase, MoveRequest};
 use serde_json::{Value, json};
 
 use super::Peer;
+use super::recorded::Recorded;
 use crate::backend::Task;
 use crate::comparison::{Exactness, Golden, GoldenCheck, Tolerance, compare};
 use crate::error::{Error, Result};
-use crate::labels::Labels;
 use crate::output::{OutputOptions, render};
-use crate::outputs::Outputs;
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, over};
 use crate::service::{PredictCall, Service, Serving};
-use crate::tensor::Tensor;
 
 /// Generated inputs, when there are no others.
 pub(super) const GENERATED: usize = 16;
@@ -82,7 +81,7 @@ pub fn captured_cases(service: &Service) -> Result<Vec<GoldenCase>> {
         let uris = (1..=answered.outputs.len()).map(|number| number.to_string()).collect();
         let output =
             request.get("parameters").and_then(|parameters| parameters.get("output")).and_then(Value::as_object);
-        let options = OutputOptions::parse(output.unwrap_or(&Object::new()))?;
+        let options = OutputOptions::parse(&over(output.unwrap_or(&Object::new()), &serving.parameters.output))?;
         let rendered = render(&answered.outputs, uris, &serving.labels, &options);
         let predictions = rendered.iter().map(serde_json::to_value).collect::<std::result::Result<_, _>>();
         cases.push(GoldenCase {
@@ -117,8 +116,11 @@ fn differences(
     task: Task,
     case: &GoldenCase,
 ) -> Result<Vec<crate::comparison::Difference>> {
-    let expected = outputs(&case.predictions, task, &serving.labels)?;
-    let found = service.rehearse(&call_of(&case.request)?)?.outputs;
+    let call = call_of(&case.request)?;
+    let options = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
+    let answered = service.rehearse(&call)?.outputs;
+    let recorded = Recorded { predictions: &case.predictions, labels: &serving.labels, options: &options };
+    let (expected, found) = recorded.beside(task, answered)?;
     compare(&expected, &found, &Tolerance::numerical()).map_err(|error| Error::Internal(error.to_string()))
 }
 
@@ -150,52 +152,4 @@ fn call_of(request: &Object) -> Result<PredictCall> {
     let sections = read.parameters;
     let parameters = Parameters { input: sections.input, mllib: sections.mllib, output: sections.output };
     Ok(PredictCall { parameters, data: read.data, ids: read.ids })
-}
-
-/// Answers in JSON as numbers again.
-fn outputs(predictions: &[Value], task: Task, labels: &Labels) -> Result<Outputs> {
-    match task {
-        Task::Classification { classes } => {
-            table(predictions, classes, |prediction| scores(prediction, "classes", "prob", labels))
-                .map(Outputs::Classification)
-        }
-        Task::Regression { targets } => {
-            table(predictions, targets, |prediction| scores(prediction, "vector", "val", labels))
-                .map(Outputs::Regression)
-        }
-        Task::Features => predictions.iter().map(values).collect::<Result<_>>().map(Outputs::Features),
-    }
-}
-
-fn unreadable(what: &str) -> Error {
-    Error::bad_parameter_at("golden", format!("an answer without {what}"))
-}
-
-/// One row per prediction, columns by number.
-fn table(predictions: &[Value], columns: usize, read: impl Fn(&Value) -> Result<Vec<(usize, f32)>>) -> Result<Tensor> {
-    let mut all = Vec::with_capacity(predictions.len() * columns);
-    for prediction in predictions {
-        let mut row = vec![0.0; columns];
-        for (column, value) in read(prediction)? {
-            *row.get_mut(column).ok_or_else(|| unreadable("known classes only"))? = value;
-        }
-        all.extend(row);
-    }
-    Tensor::new(vec![predictions.len(), columns], all).map_err(|error| Error::Internal(error.to_string()))
-}
-
-/// Numbers of classes or targets, and their values.
-fn scores(prediction: &Value, member: &str, value: &str, labels: &Labels) -> Result<Vec<(usize, f32)>> {
-    let items = prediction.get(member).and_then(Value::as_array).ok_or_else(|| unreadable(member))?;
-    let read = |item: &Value| {
-        let name = item.get("cat").and_then(Value::as_str)?;
-        let number = labels.id(name).or_else(|| name.parse().ok())?;
-        Some((number, item.get(value).and_then(Value::as_f64)? as f32))
-    };
-    items.iter().map(|item| read(item).ok_or_else(|| unreadable("cat and value"))).collect()
-}
-
-fn values(prediction: &Value) -> Result<Vec<f32>> {
-    let items = prediction.get("vals").and_then(Value::as_array).ok_or_else(|| unreadable("vals"))?;
-    items.iter().map(|item| item.as_f64().map(|value| value as f32).ok_or_else(|| unreadable("numbers"))).collect()
 }

@@ -27,6 +27,7 @@ mod peer;
 mod plan;
 mod proving;
 mod record;
+mod recorded;
 mod relay;
 mod relayed;
 mod served;

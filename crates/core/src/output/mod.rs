@@ -8,5 +8,5 @@ mod render;
 mod template;
 
 pub use answer::{through_template, whole};
-pub use options::OutputOptions;
+pub use options::{Binarized, OutputOptions};
 pub use render::render;
