@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde_json::{Value, json};
 
-use super::Surroundings;
 use super::record::{Effects, MoveId};
 use super::state::{Move, now_ms};
+use super::{Surroundings, strict_json};
 use crate::error::{Error, Result};
 use crate::files::{read_text, write_atomically};
 
@@ -132,7 +132,12 @@ fn sign(certificate: Value, key: &SigningKey) -> Value {
 /// [`Error::BadParameter`] saying what is wrong.
 pub fn verify(text: &str) -> Result<Verified> {
     let wrong = |reason: &str| Error::bad_parameter_at("certificate", reason);
-    let signed: Value = serde_json::from_str(text).map_err(|error| wrong(&error.to_string()))?;
+    let signed = strict_json::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    let known = ["certificate", "public_key", "signature"];
+    let members = signed.as_object().into_iter().flat_map(|members| members.keys());
+    if let Some(other) = members.into_iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(wrong(&format!("the members certificate, public_key and signature expected, found {other:?}")));
+    }
     let member = |name: &str| signed.get(name).and_then(Value::as_str).unwrap_or_default();
     let public_key = member("public_key").to_owned();
     let key = unhex::<32>(&public_key).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
@@ -203,6 +208,15 @@ mod tests {
             assert!(verify(&text.replace(from, to)).is_err(), "{from}");
         }
         assert!(verify("{}").is_err() && verify("").is_err());
+        for (from, to, complaint) in [
+            ("\"failed\": 0", "\"failed\": 7, \"failed\": 0", "\"failed\" stands twice"),
+            ("{", "{\"certificate\": {\"failed\": 7},", "\"certificate\" stands twice"),
+            ("{", "{\"note\": \"good\",", "found \"note\""),
+            ("}\n", "}\n{}", "trailing characters"),
+        ] {
+            let error = verify(&format!("{text}\n").replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.contains(complaint), "{to}: {error}");
+        }
     }
 
     #[test]

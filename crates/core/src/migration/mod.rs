@@ -35,6 +35,7 @@ mod shadowing;
 mod sources;
 mod standing;
 mod state;
+mod strict_json;
 mod undo;
 mod upload;
 

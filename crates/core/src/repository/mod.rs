@@ -74,6 +74,21 @@ impl Repository {
         Self { root: root.into(), preview: None }
     }
 
+    /// Whether its directory is there: one that was recorded may be gone, or lie on a disk that is not mounted.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the directory.
+    pub fn check_there(&self) -> Result<()> {
+        let root = self.root.display();
+        let reason = match fs::metadata(&self.root) {
+            Ok(found) if found.is_dir() => return Ok(()),
+            Ok(_) => format!("{root} is no directory any more"),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => format!("the directory {root} is not there"),
+            Err(error) => format!("the directory {root} cannot be read: {error}"),
+        };
+        Err(Error::bad_parameter_at("model.repository", reason))
+    }
+
     /// The directory.
     pub fn root(&self) -> &Path {
         &self.root

@@ -66,6 +66,7 @@ impl Serving {
     /// [`Error::BadInput`] of the connector, [`Error::BadParameter`] of the backend, [`Error::Io`].
     pub fn open(definition: &Definition, environment: &Environment) -> Result<Self> {
         let started = Instant::now();
+        definition.repository.check_there()?;
         // Explicit weights win over a run (contract.md 3.8), and then nothing that a run learnt applies.
         let published = if definition.names_weights() { None } else { definition.repository.published()? };
         let stored = stored_parameters(published.as_ref(), definition)?;

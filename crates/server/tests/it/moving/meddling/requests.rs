@@ -74,3 +74,46 @@ fn a_source_that_changed_is_named_as_such() {
     assert!(info["error"].as_str().unwrap().contains("service2 changed on the source"), "{info}");
     assert_eq!(world.predict("service1"), 200);
 }
+
+/// As a person records it: a plain predict, of which the answer lists the best class only.
+#[test]
+fn golden_cases_are_compared_under_their_own_options() {
+    let world = World::new(Under::Alias);
+    let case = |parameters: serde_json::Value| {
+        let body = json!({"service": "service2", "parameters": parameters, "data": [world.models.inputs[1]]});
+        let (status, answer) = world.source.post("/predict", &body);
+        assert_eq!(status, 200, "{answer}");
+        json!({"request": body, "predictions": answer["body"]["predictions"]})
+    };
+    let cases = [
+        json!({}),
+        json!({"output": {"best": 2}}),
+        json!({"output": {"best": -1}}),
+        json!({"output": {"confidence_threshold": 0.3}}),
+    ];
+    let golden: Vec<_> = cases.into_iter().map(case).collect();
+    let info = world.outcome(&world.begin(json!({"as": null, "golden": golden})));
+    assert_eq!(info["phase"], "done", "{info}");
+    let result = &info["report"]["golden"]["result"];
+    assert_eq!((&result["answers"], &result["bit_equal"]), (&json!(4), &json!(4)), "{info}");
+
+    let mut wrong = golden[0].clone();
+    wrong["predictions"][0]["classes"][0]["prob"] = json!(0.123);
+    let info = world.outcome(&world.begin(json!({"as": null, "name": "other", "golden": [wrong]})));
+    let error = info["error"].as_str().unwrap();
+    assert!(
+        error.contains("case 1: the same best class, ") || error.contains("case 1: another best class, "),
+        "{error}"
+    );
+}
+
+/// After a restart, and for a move that wants to take it along.
+#[test]
+fn a_service_without_its_directory_says_so() {
+    let world = World::new(Under::Alias);
+    let gone = world.target.path().join("old");
+    let world = world.restart_after(|state| std::fs::remove_dir_all(state.parent().unwrap().join("old")).unwrap());
+    let (status, answer) = world.target.post("/predict", &json!({"service": "old", "data": ["1,2,3,4"]}));
+    let text = format!("the directory {} is not there", gone.display());
+    assert!(status != 200 && answer.to_string().contains(&text), "{answer}");
+}
