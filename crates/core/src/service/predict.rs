@@ -1,6 +1,7 @@
 //! The life of a predict: read, compute, render.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -82,7 +83,9 @@ impl Service {
     pub fn predict(&self, call: &PredictCall) -> Result<Predicted> {
         let started = Instant::now();
         let serving = self.ready()?;
-        let result = self.predict_on(&serving, call, started);
+        // A bug in a model is a failure of this service: counted, and compared with what another service answers.
+        let result = catch_unwind(AssertUnwindSafe(|| self.predict_on(&serving, call, started)))
+            .unwrap_or_else(|_| Err(Error::Internal("the server made a mistake, see its log".into())));
         self.statistics.predicted(result.is_ok(), started.elapsed());
         if matches!(result, Err(Error::Internal(_) | Error::Io { .. })) {
             self.statistics.faulted();

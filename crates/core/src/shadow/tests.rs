@@ -123,6 +123,53 @@ fn both_answers_reach_the_observer_and_only_the_primary_is_counted() {
     assert_eq!(listener.0.lock().unwrap()[1], (1, id(&catalogue, "old"), 12.0, Ok(11.0)));
 }
 
+/// What a client was refused is asked too: by the target its shadow, by a canary the target.
+#[test]
+fn refused_requests_are_asked_and_go_first() {
+    for (behaviour, canary) in [("fail", false), ("panic", false), ("fail", true)] {
+        let directory = tempfile::tempdir().unwrap();
+        let catalogue = catalogue(directory.path());
+        let (bad, good) = (json!({"behaviour": behaviour}), json!({"answer": 1}));
+        create(&catalogue, directory.path(), "old", if canary { &good } else { &bad });
+        create(&catalogue, directory.path(), "new", if canary { &bad } else { &good });
+        let listener = Arc::new(Refusals::default());
+        if canary {
+            catalogue.switch("stable", SwitchRequest::to(id(&catalogue, "old"))).unwrap();
+            let share = Share { service: id(&catalogue, "new"), percent: Percent::ALL };
+            catalogue.lend_canary("stable", Some(share)).unwrap();
+        } else {
+            catalogue.switch("stable", shadowed(&catalogue, "old", "new")).unwrap();
+        }
+        catalogue.observe_shadow("stable", Some(Arc::clone(&listener) as _)).unwrap();
+        let Routed::Here(resolved) = catalogue.route("stable").unwrap() else { panic!("it is here") };
+        let error = resolved.service.predict(&call(10.0)).unwrap_err().to_string();
+        assert_eq!(resolved.service.statistics.faults(), 1, "{behaviour}");
+        let primary = Primary {
+            service: resolved.service.id,
+            version: String::new(),
+            outputs: Err(error.clone()),
+            took: Duration::ZERO,
+        };
+        resolved.shadow_of_refused().unwrap().offer(call(10.0), primary);
+        until("asked", || counts(&catalogue).compared == 1);
+        let asked = id(&catalogue, if canary { "old" } else { "new" });
+        assert_eq!(*listener.0.lock().unwrap(), [(asked, error, true)], "{behaviour}");
+        catalogue.lend_canary("stable", None).unwrap();
+    }
+}
+
+/// Which service was asked, why the client was refused, and whether it would have been answered.
+#[derive(Default)]
+struct Refusals(Mutex<Vec<(ServiceId, String, bool)>>);
+
+impl ShadowObserver for Refusals {
+    fn observe(&self, observation: &Observation<'_>) {
+        let Observation { primary, shadowed, .. } = observation;
+        let reason = primary.outputs.as_ref().unwrap_err().clone();
+        self.0.lock().unwrap().push((shadowed.service, reason, shadowed.outputs.is_ok()));
+    }
+}
+
 #[test]
 fn a_shadow_that_fails_or_panics_is_counted_and_nothing_else() {
     for behaviour in ["fail", "panic"] {
