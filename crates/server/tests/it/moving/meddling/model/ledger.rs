@@ -65,10 +65,13 @@ impl Ledger {
     /// The latest observation is the first one after a change of a directory that belongs to a person.
     pub(super) fn keep_tree(&mut self, directory: &Path) {
         self.trees.insert(directory.to_owned(), tree(directory));
-        self.cleared.remove(directory);
     }
 
+    /// A person created a service; one on a directory without a network says so when it is asked.
     pub(super) fn claim(&mut self, directory: &Path, version: Option<String>) {
+        if version.is_some() {
+            self.cleared.remove(directory);
+        }
         self.claims.push(Claim { directory: directory.to_owned(), version });
         self.keep_tree(directory);
     }
@@ -79,6 +82,7 @@ impl Ledger {
             Some(claim) => claim.version = version,
             None => self.claims.push(Claim { directory: directory.to_owned(), version }),
         }
+        self.cleared.remove(directory);
         self.keep_tree(directory);
     }
 

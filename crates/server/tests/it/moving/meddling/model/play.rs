@@ -1,7 +1,7 @@
 //! One schedule from its beginning to its end: the move begins, people meddle, every move is brought to its end, then all is checked,
 //! and again after a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::cast::Cast;
@@ -58,6 +58,7 @@ impl World<'_> {
         let deadline = Instant::now() + WAY_OUT;
         let mut aborting = self.schedule.ending == Ending::Back;
         let mut aborts: BTreeMap<String, u32> = BTreeMap::new();
+        let mut asked: BTreeSet<(String, &str)> = BTreeSet::new();
         loop {
             let seen = self.observe(Since::Watching).clone();
             let left: Vec<_> = seen.moves.iter().filter(|one| !one.is_over() || one.kept == Some(None)).collect();
@@ -72,12 +73,16 @@ impl World<'_> {
             }
             for one in left.into_iter().filter(|one| !one.is_over()) {
                 let verb = match one.waits_for.as_deref() {
-                    None if aborting && !aborts.contains_key(&one.id) => "abort",
-                    Some("promote") if !aborting => "promote",
-                    Some("resume") if !aborting => "resume",
-                    Some(_) => "abort",
-                    None => continue,
+                    Some("abort") => "abort",
+                    _ if aborting => "abort",
+                    Some("promote") => "promote",
+                    Some("resume") => "resume",
+                    _ => continue,
                 };
+                // What it waits for is shown until it takes notice; only an undo that failed is asked for again.
+                if !asked.insert((one.id.clone(), verb)) && one.waits_for.as_deref() != Some("abort") {
+                    continue;
+                }
                 if verb == "abort" {
                     *aborts.entry(one.id.clone()).or_default() += 1;
                 }

@@ -48,9 +48,10 @@ fn missing(ledger: &Ledger, claim: &Claim) -> Option<String> {
             "{claimed} services of people are in {directory}, {listed} are listed; no person deleted one"
         ));
     }
-    let cleared = ledger.cleared.contains(directory);
     let same = |seen: &ServiceSeen| claim.version.is_none() || seen.version.is_none() || seen.version == claim.version;
-    let changed = !listed.is_empty() && !cleared && !listed.iter().any(|(_, seen)| same(seen));
+    // Services that share a directory take what was trained there last when they are loaded again.
+    let alone = listed.len() == 1 && claimed == 1 && !ledger.cleared.contains(directory);
+    let changed = alone && !listed.iter().any(|(_, seen)| same(seen));
     changed.then(|| format!("the service in {} is not the version that a person left: {listed:?}", directory.display()))
 }
 
@@ -81,7 +82,7 @@ fn left_over(ledger: &Ledger) -> Vec<String> {
         let Some(directory) = &seen.directory else { continue };
         let others = last.moves.iter().filter(|other| other.id != seen.id && other.phase != "aborted");
         let used = others.into_iter().any(|other| other.directory.as_ref() == Some(directory));
-        let said = ledger.says.iter().any(|say| say.place.as_ref() == Some(directory));
+        let said = ledger.says.iter().any(|say| say.place.as_ref() == Some(directory)) || was_share(ledger, directory);
         if used || said || ledger.trees.contains_key(directory) || ledger.cleared.contains(directory) {
             continue;
         }
@@ -96,6 +97,14 @@ fn left_over(ledger: &Ledger) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Whether a service in this directory was the canary of an alias at some time.
+fn was_share(ledger: &Ledger, directory: &Path) -> bool {
+    ledger.seen.iter().any(|seen| {
+        let canaries = seen.aliases.values().filter_map(|alias| seen.services.get(alias.canary.as_ref()?));
+        canaries.into_iter().any(|service| service.directory == directory)
+    })
 }
 
 /// Every listed service and every alias answers as its version does, or says truly why not.
