@@ -18,9 +18,15 @@ bench *arguments:
 bench-peers *arguments:
     python3 benches/bench.py --peers fastapi,mosec,litserve {{arguments}}
 
-# Random crashes of moves: how many schedules, and the first seed. One that fails is printed with its seed.
+# Random crashes of moves: how many schedules, and the first seed; then three times as many of people who meddle. One that fails is
+# printed with its seed.
 soak schedules="1000" seed="1":
     DEDE_CRASH_SCHEDULES={{schedules}} DEDE_CRASH_SEED={{seed}} cargo test -p dede --features failpoints --test it crash::schedules -- --nocapture
+    just soak-meddling $((3 * {{schedules}})) {{seed}}
+
+# Random actions of people in the middle of moves: how many schedules, and the first seed. One that fails is printed with its seed.
+soak-meddling schedules="3000" seed="1":
+    DEDE_MEDDLING_SCHEDULES={{schedules}} DEDE_MEDDLING_SEED={{seed}} cargo test -p dede --test it moving::meddling::model -- --nocapture
 
 # What clients notice of moves, transfer, deduplication, the switch.
 bench-move *arguments:

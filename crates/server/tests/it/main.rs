@@ -4,6 +4,7 @@
 
 mod aliases;
 mod calls;
+mod chance;
 mod clients;
 mod commands;
 #[cfg(feature = "failpoints")]
@@ -28,3 +29,4 @@ mod routes;
 mod security;
 mod seed;
 mod server;
+mod tree;

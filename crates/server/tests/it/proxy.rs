@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What happens to an answer after [`AFTER`] bytes of one connection.
+/// What happens to an answer, mostly after [`AFTER`] bytes of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// One byte arrives as another, once.
@@ -17,11 +17,15 @@ pub(crate) enum Fault {
     /// The rest comes slowly.
     #[cfg(feature = "failpoints")]
     Slow,
+    /// Every answer comes late, from its first byte on.
+    Late,
 }
 
 /// Far into the weights of a large model.
 const AFTER: usize = 150_000;
 const PIECE: usize = 16 << 10;
+/// Before an answer that comes late.
+const DELAY: std::time::Duration = std::time::Duration::from_millis(15);
 /// Between two pieces of a slow answer.
 #[cfg(feature = "failpoints")]
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(40);
@@ -64,6 +68,9 @@ fn answer(mut server: &TcpStream, mut client: &TcpStream, fault: Fault, happened
         if count == 0 {
             return Ok(());
         }
+        if fault == Fault::Late {
+            std::thread::sleep(DELAY);
+        }
         passed += count;
         if passed > AFTER {
             let first = !happened.swap(true, Ordering::SeqCst);
@@ -76,7 +83,7 @@ fn answer(mut server: &TcpStream, mut client: &TcpStream, fault: Fault, happened
                 },
                 #[cfg(feature = "failpoints")]
                 Fault::Slow => std::thread::sleep(PAUSE),
-                Fault::Corrupt | Fault::Cut | Fault::Stall => {}
+                Fault::Corrupt | Fault::Cut | Fault::Stall | Fault::Late => {}
             }
         }
         client.write_all(&piece[..count])?;

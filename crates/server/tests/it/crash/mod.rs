@@ -8,7 +8,6 @@ mod process;
 mod relay;
 mod scenario;
 mod schedule;
-mod tree;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

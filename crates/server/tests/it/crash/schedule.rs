@@ -4,10 +4,11 @@ use super::models::Size;
 use super::scenario::{Ending, Place, Scenario, When, Who};
 use super::world::Kind;
 use super::{KINDS, PLACES};
+use crate::chance::Chance;
 
 /// The schedule of a seed.
 pub(super) fn of(seed: u64) -> Scenario {
-    let mut chance = Chance(seed);
+    let mut chance = Chance::new(seed);
     let place = *chance.one_of(PLACES);
     let mut killed: Vec<Who> = [Who::Source, Who::Target, Who::Command]
         .into_iter()
@@ -31,21 +32,4 @@ pub(super) fn of(seed: u64) -> Scenario {
         seed: Some(seed),
     }
     .fitting()
-}
-
-/// SplitMix64: small, and the same everywhere.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn one_of<'a, T>(&mut self, things: &'a [T]) -> &'a T {
-        let index = self.next() % things.len() as u64;
-        &things[usize::try_from(index).unwrap()]
-    }
 }

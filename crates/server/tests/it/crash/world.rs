@@ -10,11 +10,11 @@ use tempfile::TempDir;
 
 use super::models::{Models, Size};
 use super::process::{CliProcess, ServerProcess};
-use super::tree::{Tree, assert_same, tree};
 use crate::clients::Clients;
 use crate::models::Model;
 use crate::right::Version;
 use crate::server::{eventually, write_peers};
+use crate::tree::{Tree, assert_same, tree};
 
 /// What has the stable name before the move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 mod files;
 mod identity;
 mod live;
+mod model;
 mod records;
 mod requests;
 mod world;

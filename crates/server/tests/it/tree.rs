@@ -7,9 +7,9 @@ use std::path::Path;
 const IGNORED: [&str; 2] = ["moves", "jobs"];
 
 /// Relative names with the digests of files; directories have none.
-pub(super) type Tree = BTreeMap<String, String>;
+pub(crate) type Tree = BTreeMap<String, String>;
 
-pub(super) fn tree(root: &Path) -> Tree {
+pub(crate) fn tree(root: &Path) -> Tree {
     let mut found = Tree::new();
     if root.exists() {
         read(root, "", &mut found);
@@ -34,11 +34,19 @@ fn read(directory: &Path, prefix: &str, found: &mut Tree) {
     }
 }
 
-/// Fails with what is other.
-pub(super) fn assert_same(before: &Tree, after: &Tree, what: &str) {
+/// What is other, if anything is.
+pub(crate) fn difference(before: &Tree, after: &Tree) -> Option<String> {
     let gone: Vec<_> = before.keys().filter(|name| !after.contains_key(*name)).collect();
     let new: Vec<_> = after.keys().filter(|name| !before.contains_key(*name)).collect();
     let other: Vec<_> =
         before.iter().filter(|(name, digest)| after.get(*name).is_some_and(|now| now != *digest)).collect();
-    assert!(before == after, "{what} is not as it was: gone {gone:?}, new {new:?}, changed {other:?}");
+    (before != after).then(|| format!("gone {gone:?}, new {new:?}, changed {other:?}"))
+}
+
+/// Fails with what is other.
+#[cfg(feature = "failpoints")]
+pub(crate) fn assert_same(before: &Tree, after: &Tree, what: &str) {
+    if let Some(difference) = difference(before, after) {
+        panic!("{what} is not as it was: {difference}");
+    }
 }
