@@ -35,6 +35,19 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_directory(path.parent().unwrap_or(Path::new(".")))
 }
 
+/// Removes a file that may be gone already.
+///
+/// # Errors
+/// [`Error::Io`] naming the path.
+pub fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", path.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Removes what a crash left of replacements in a directory. For its owner alone: nobody may be writing there.
 ///
 /// # Errors

@@ -9,6 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use dede_api::moves::MovePhase;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ use super::record::{Effects, MoveId};
 use super::state::{Move, now_ms};
 use super::{Surroundings, strict_json};
 use crate::error::{Error, Result};
-use crate::files::{read_text, write_atomically};
+use crate::files::{read_text, remove_file, write_atomically};
 
 /// Name of the server's key in its state directory.
 const KEY: &str = "certificate.key";
@@ -95,10 +96,20 @@ fn check(text: &str, id: MoveId, effects: &Effects, surroundings: &Surroundings)
 pub(super) fn read(this: &Move, surroundings: &Surroundings) -> Result<String> {
     let text = read_text(&path(surroundings, this), LIMIT)?;
     let record = this.record();
-    let text = text.filter(|_| record.report.certificate.is_some());
+    let was_done = record.report.phases.iter().any(|time| time.phase == MovePhase::Done);
+    let text = text.filter(|_| was_done);
     let text = text.ok_or_else(|| Error::MoveNotFound(format!("{} has no certificate", this.id)))?;
     check(&text, this.id, &record.effects, surroundings)?;
     Ok(text)
+}
+
+/// Removes the certificate of a move that is undone before its end was recorded.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(super) fn forget(this: &Move, surroundings: &Surroundings) -> Result<()> {
+    this.change_report(|report| report.certificate = None);
+    remove_file(&path(surroundings, this))
 }
 
 /// The certificate of a move that nothing else is kept of.

@@ -14,7 +14,7 @@ use super::Surroundings;
 use super::golden::Origin;
 use super::state::Move;
 use crate::error::{Error, Result};
-use crate::files::{read_text, write_atomically};
+use crate::files::{read_text, remove_file, write_atomically};
 
 /// Name of the file in the directory of a move.
 const FILE: &str = "golden.json";
@@ -48,13 +48,7 @@ pub(super) fn read(this: &Move, surroundings: &Surroundings) -> Result<String> {
 
 /// Removes the set of a move that came to nothing: it may be requests of clients.
 pub(super) fn forget(this: &Move, surroundings: &Surroundings) -> Result<()> {
-    let path = path(this, surroundings);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", path.display()))(error))
-        }
-        _ => Ok(()),
-    }
+    remove_file(&path(this, surroundings))
 }
 
 fn path(this: &Move, surroundings: &Surroundings) -> PathBuf {

@@ -11,7 +11,7 @@ use super::ownership::{is_own, mark_of, partial, remove_added, remove_directory,
 use super::record::{Before, MoveRecord};
 use super::standing::{Standing, former_service, has_switched, own_service, standing};
 use super::state::{Held, Move};
-use super::{Surroundings, golden_file};
+use super::{Surroundings, certificate, golden_file};
 use crate::catalogue::{Catalogue, Expected};
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
@@ -49,6 +49,7 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     if standing == Standing::Switched || has_switched(&record, &catalogue.snapshot()) {
         // The new service stays for those who want to know what was wrong with it.
         keep_files(&record);
+        certificate::forget(this, surroundings)?;
         return end(this, catalogue, MovePhase::RolledBack);
     }
     if standing == Standing::Untouched {
