@@ -95,7 +95,7 @@ impl Catalogue {
         let id = service.id;
         self.owner.change(move |snapshot| snapshot.with_claim(by, id))?;
         let name = service.name();
-        service.jobs.forbid(by.number(), needed(name.as_str(), by)).or_else(|error| {
+        service.jobs.forbid(by.number(), needed("this service", by)).or_else(|error| {
             self.owner.change(move |snapshot| Ok(snapshot.without_claim(by, id)))?;
             Err(Error::MoveConflict(format!("{name}: {error}")))
         })

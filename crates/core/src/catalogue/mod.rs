@@ -136,7 +136,7 @@ impl Catalogue {
         let service = Service::new(id, name.clone(), definition, Ok(serving), &environment);
         service.check_unknown()?;
         if let Some(by) = how.by {
-            service.jobs.forbid(by.number(), claims::needed(name.as_str(), by))?;
+            service.jobs.forbid(by.number(), claims::needed("this service", by))?;
         }
         let created = Arc::clone(&service);
         self.owner.change(move |snapshot| {

@@ -128,3 +128,25 @@ fn an_empty_directory_is_used_and_stays_after_an_abort() {
     let left: Vec<_> = content(&directory).into_keys().map(|path| path.file_name().unwrap().to_owned()).collect();
     assert_eq!(left, ["note"]);
 }
+
+/// Content of the store that is damaged is fetched again, as long as the source has it: one move is enough.
+#[test]
+fn damaged_content_of_the_store_is_fetched_again() {
+    let world = World::new(Under::Nothing);
+    let request = || json!({"as": null});
+    assert_eq!(world.outcome(&world.begin(request()))["phase"], "done");
+    assert_eq!(world.target.delete("/services/service2?clear=dir").0, 200);
+    let blobs = content(&world.target.path().join("state/blobs"));
+    let damaged = blobs.iter().filter(|(_, bytes)| !bytes.is_empty()).map(|(path, bytes)| {
+        let mut bytes = bytes.clone();
+        bytes[0] ^= 1;
+        let mut permissions = std::fs::metadata(path).unwrap().permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+        std::fs::set_permissions(path, permissions).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    });
+    assert!(damaged.count() > 2, "{:?}", blobs.keys());
+    let info = world.outcome(&world.begin(request()));
+    assert_eq!(info["phase"], "done", "{info}");
+    assert_eq!(world.predict("service2"), 200);
+}
