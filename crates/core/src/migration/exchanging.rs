@@ -11,6 +11,7 @@ use dede_bundle::failpoint;
 use serde_json::json;
 
 use super::mover::{Mover, Refused, alias, policy, seconds};
+use super::patient::abandonable;
 use super::plan::Planned;
 use super::shadowing::Outcome;
 use super::state::{Held, turned_out_worse};
@@ -42,7 +43,7 @@ impl Mover<'_> {
         // The promotion may have taken long. From here on a source that is away is not waited for, while clients wait.
         self.check()?;
         check_idle(former)?;
-        let peer = self.surroundings.peers.peer(&request.source)?;
+        let peer = abandonable(self.surroundings.peers.peer(&request.source)?, self.this);
         peer.describe()?;
         let calls = former.captured();
         self.take_hold(&alias, former)?;

@@ -24,6 +24,7 @@ mod ownership;
 mod package;
 mod patient;
 mod peer;
+mod pipe;
 mod plan;
 mod proving;
 mod record;

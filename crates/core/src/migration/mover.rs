@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::destination::CONFIG;
 use super::ownership::{FileIdentity, mark_of, unmark};
-use super::patient::patient;
+use super::patient::{abandonable, patient};
 use super::plan::{Planned, plan};
 use super::record::{Before, Former};
 use super::served::Served;
@@ -125,7 +125,7 @@ impl<'a> Mover<'a> {
         let peer = self.surroundings.peers.peer(&request.source)?;
         let patient = patient(Arc::clone(&peer), self.this);
         // Nobody waits for a source that never was there.
-        let asked = if record.plan.is_some() { Arc::clone(&patient) } else { peer };
+        let asked = if record.plan.is_some() { Arc::clone(&patient) } else { abandonable(peer, self.this) };
         let mut planned = plan(&request, asked, self.surroundings)?;
         planned.peer = patient;
         if let Some(agreed) = &record.plan {
@@ -175,6 +175,7 @@ impl<'a> Mover<'a> {
         }
         let request = &planned.plan.request;
         let asked = self.surroundings.peers.peer(&request.source);
+        let asked = asked.map(|peer| abandonable(peer, self.this));
         let now = asked.and_then(|peer| peer.bundle(&request.service, request.with_training_state));
         let Ok((manifest, _)) = now else { return error };
         if dede_bundle::Digest::of(&manifest) == planned.bundle.manifest_digest() {

@@ -1,10 +1,13 @@
-//! A source that may be away for a while: what it does not answer is asked again until it is back, the move is aborted, or patience ends.
+//! The source of a move as the move's own thread asks it: what the source does not answer while it is away is asked again until it is
+//! back, the move is undone, or patience ends; what it leaves unanswered is abandoned as soon as the move is undone.
 //!
-//! All that is asked of a source only reads, so it may be asked any number of times.
+//! All that is asked of a source only reads, so it may be asked any number of times. It knows nothing of how a source is reached.
 
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use dede_api::Object;
@@ -12,9 +15,11 @@ use dede_api::moves::GoldenCase;
 use dede_bundle::Digest;
 use serde_json::Value;
 
+use super::pipe::{Received, pipe, receive};
 use super::state::Move;
 use super::{HostDescription, Peer};
 use crate::error::{Error, Result};
+use crate::priority;
 
 /// How long a source may be away: a restart with large networks to load takes about as long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,26 +28,70 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The source of a move, asked again where it is away.
 pub(super) fn patient(peer: Arc<dyn Peer>, this: &Arc<Move>) -> Arc<dyn Peer> {
-    Arc::new(Patient { peer, this: Arc::clone(this) })
+    Arc::new(Patient { peer, this: Arc::clone(this), patience: PATIENCE })
+}
+
+/// The source of a move, asked once: one that is away is an error at once, and one that does not answer holds the move only until it is
+/// undone.
+pub(super) fn abandonable(peer: Arc<dyn Peer>, this: &Arc<Move>) -> Arc<dyn Peer> {
+    Arc::new(Patient { peer, this: Arc::clone(this), patience: Duration::ZERO })
 }
 
 struct Patient {
     peer: Arc<dyn Peer>,
     this: Arc<Move>,
+    patience: Duration,
 }
 
 impl Patient {
-    fn ask<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-        let deadline = Instant::now() + PATIENCE;
+    fn ask<T: Send + 'static>(&self, attempt: impl Fn(&dyn Peer) -> Result<T> + Clone + Send + 'static) -> Result<T> {
+        self.ask_and_go_on(move |peer, answer| {
+            // Sending fails where the move was undone meanwhile; then the answer is of no use.
+            let _ = answer.send(attempt(peer));
+        })
+    }
+
+    /// As [`Patient::ask`]; the thread of the attempt may do more after its answer.
+    fn ask_and_go_on<T: Send + 'static>(
+        &self,
+        attempt: impl Fn(&dyn Peer, &SyncSender<Result<T>>) + Clone + Send + 'static,
+    ) -> Result<T> {
+        let deadline = Instant::now() + self.patience;
         loop {
-            let reason = match attempt() {
+            let reason = match self.once(attempt.clone()) {
                 Err(Error::PeerAway(reason)) if Instant::now() < deadline => reason,
                 other => return other,
             };
             self.this.show(format!("waits for the source: {reason}"), None);
             let pause = deadline.min(Instant::now() + PAUSE);
-            if self.this.wait_until(Some(pause), || self.this.undoing().is_some()) {
-                return Err(Error::Cancelled(self.this.undoing().unwrap_or_default()));
+            self.this.wait_until(Some(pause), || self.this.undoing().is_some());
+        }
+    }
+
+    /// One attempt, on a thread of its own: it may never be answered. An abandoned attempt ends by the timeouts of its connection, and
+    /// since undoing ends the move, a move abandons one at most.
+    fn once<T: Send + 'static>(
+        &self,
+        attempt: impl FnOnce(&dyn Peer, &SyncSender<Result<T>>) + Send + 'static,
+    ) -> Result<T> {
+        if let Some(reason) = self.this.undoing() {
+            return Err(Error::Cancelled(reason));
+        }
+        let (sender, answer) = sync_channel(1);
+        let (peer, gives_way) = (Arc::clone(&self.peer), priority::gives_way());
+        let work = move || {
+            if gives_way {
+                priority::give_way();
+            }
+            attempt(peer.as_ref(), &sender);
+        };
+        let spawned = thread::Builder::new().name("move-source".into()).spawn(work);
+        spawned.map_err(Error::io("start a thread"))?;
+        match receive(&answer, &self.this) {
+            Received::Item(outcome) => outcome,
+            Received::Undone(reason) => Err(Error::Cancelled(reason)),
+            Received::Ended => {
+                Err(Error::Internal("internal error (panic) while the source was asked; see the log".into()))
             }
         }
     }
@@ -54,26 +103,41 @@ impl Peer for Patient {
     }
 
     fn describe(&self) -> Result<Option<HostDescription>> {
-        self.ask(|| self.peer.describe())
+        self.ask(|peer| peer.describe())
     }
 
     fn bundle(&self, service: &str, with_training_state: bool) -> Result<(Vec<u8>, Vec<u8>)> {
-        self.ask(|| self.peer.bundle(service, with_training_state))
+        let service = service.to_owned();
+        self.ask(move |peer| peer.bundle(&service, with_training_state))
     }
 
     fn blob(&self, service: &str, digest: &Digest, range: Range<u64>) -> Result<Box<dyn Read + Send>> {
-        self.ask(|| self.peer.blob(service, digest, range.clone()))
+        let (service, digest, this) = (service.to_owned(), *digest, Arc::clone(&self.this));
+        self.ask_and_go_on(move |peer, answer| match peer.blob(&service, &digest, range.clone()) {
+            Ok(body) => {
+                let (reader, pump) = pipe(body, range.end.saturating_sub(range.start), &this);
+                if answer.send(Ok(Box::new(reader) as Box<dyn Read + Send>)).is_ok() {
+                    pump.run();
+                }
+            }
+            Err(error) => {
+                let _ = answer.send(Err(error));
+            }
+        })
     }
 
     fn chunks(&self, service: &str, digest: &Digest) -> Result<Option<Vec<u8>>> {
-        self.ask(|| self.peer.chunks(service, digest))
+        let (service, digest) = (service.to_owned(), *digest);
+        self.ask(move |peer| peer.chunks(&service, &digest))
     }
 
     fn predict(&self, service: &str, request: &Object) -> Result<Vec<Value>> {
-        self.ask(|| self.peer.predict(service, request))
+        let (service, request) = (service.to_owned(), Arc::new(request.clone()));
+        self.ask(move |peer| peer.predict(&service, &request))
     }
 
     fn captured(&self, service: &str) -> Result<Vec<GoldenCase>> {
-        self.ask(|| self.peer.captured(service))
+        let service = service.to_owned();
+        self.ask(move |peer| peer.captured(&service))
     }
 }

@@ -7,4 +7,5 @@ mod live;
 mod model;
 mod records;
 mod requests;
+mod stalled;
 mod world;

@@ -1,6 +1,7 @@
 //! A source with `service2`, a target with `service1`, and requests that come when the test says so.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -51,16 +52,29 @@ impl World {
             New::Refusing => train_on_more_columns(&source),
         }
         let target = Server::start_with_peers(&[("dev", &source.url())], &[]);
-        let world = Self { source, target, models };
+        Self { source, target, models }.prepared(under)
+    }
+
+    /// The target has other peers than the source: name and URL, for the address of the source.
+    pub(super) fn through(under: Under, peers: impl FnOnce(SocketAddr) -> Vec<(String, String)>) -> Self {
+        let (models, source) = (Models::get(), Server::start(&[]));
+        place(&source, "service2", &models.versions[1], &source.path().join("service2"));
+        let peers = peers(source.address);
+        let named: Vec<(&str, &str)> = peers.iter().map(|(name, url)| (name.as_str(), url.as_str())).collect();
+        let target = Server::start_with_peers(&named, &[]);
+        Self { source, target, models }.prepared(under)
+    }
+
+    fn prepared(self, under: Under) -> Self {
         match under {
             Under::Nothing => {}
-            Under::Service => world.put("service1", 0),
+            Under::Service => self.put("service1", 0),
             Under::Alias => {
-                world.put("old", 0);
-                world.point("service1", "old");
+                self.put("old", 0);
+                self.point("service1", "old");
             }
         }
-        world
+        self
     }
 
     /// A service of the target with one of the two versions, in a directory of its name.
