@@ -46,6 +46,7 @@ pub fn package(service: &Service, options: PackageOptions) -> Result<Packed> {
     let version =
         serving.digest.ok_or_else(|| Error::bad_parameter(format!("{} has no trained network", service.name())))?;
     let root = service.definition.repository.root();
+    service.definition.repository.check_there()?;
     let published =
         if service.definition.names_weights() { None } else { service.definition.repository.published()? };
     let directory = Directory::open(root).map(Arc::new).map_err(Error::io(format!("open {}", root.display())))?;

@@ -78,7 +78,7 @@ impl Bundles {
                 return Ok(packed);
             }
         }
-        Err(Failure::new(ErrorKind::NotFound, "no such file in the bundle of this service"))
+        Err(Failure::new(ErrorKind::NotFound, "no such file in the present bundle of this service"))
     }
 
     /// The chunks of a file of a bundle.

@@ -64,13 +64,27 @@ impl HttpSource {
         Ok(Self { client: PeerClient::new(peer).map_err(Error::Peer)?, address, unreachable: "" })
     }
 
-    fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Response<Body>> {
+    fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Result<Response<Body>> {
         let away = |reason: String| Error::PeerAway(format!("{reason}{}", self.unreachable));
-        let answer = self.client.send(Method::GET, path, headers, ()).map_err(away)?;
-        if answer.status().is_success() {
-            return Ok(answer);
+        self.client.send(Method::GET, path, headers, ()).map_err(away)
+    }
+
+    fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Response<Body>> {
+        let answer = self.ask(path, headers)?;
+        if answer.status().is_success() { Ok(answer) } else { Err(self.refused(answer)) }
+    }
+
+    /// Something about a file of a bundle that the source gave before: where it has no such file, its service is another one by now.
+    fn of_bundle(&self, service: &str, path: &str, headers: &[(&str, &str)]) -> Result<Response<Body>> {
+        let answer = self.ask(path, headers)?;
+        match answer.status().as_u16() {
+            200..300 => Ok(answer),
+            404 => Err(Error::Peer(format!(
+                "service {service} on the source was retrained, replaced or deleted since it was asked what there is to move: {}",
+                self.refused(answer)
+            ))),
+            _ => Err(self.refused(answer)),
         }
-        Err(self.refused(answer))
     }
 
     /// What a refusal says, in the words of the other server.
@@ -118,7 +132,7 @@ impl Source for HttpSource {
         }
         let path = format!("{}/blobs/{digest}", place(service));
         let header = format!("bytes={}-{}", range.start, range.end - 1);
-        let answer = self.get(&path, &[("range", &header)])?;
+        let answer = self.of_bundle(service, &path, &[("range", &header)])?;
         if answer.status().as_u16() != 206 {
             return Err(Error::Peer(format!("{} sends a whole file where a part was asked for", self.address)));
         }
@@ -126,7 +140,8 @@ impl Source for HttpSource {
     }
 
     fn chunks(&self, service: &str, digest: &Digest) -> Result<Option<Vec<u8>>> {
-        self.bytes(&format!("{}/chunks/{digest}", place(service)), LIST_LIMIT).map(Some)
+        let answer = self.of_bundle(service, &format!("{}/chunks/{digest}", place(service)), &[])?;
+        self.client.bytes(answer, LIST_LIMIT).map_err(Error::PeerAway).map(Some)
     }
 
     fn predict(&self, service: &str, request: &Object) -> Result<Vec<Value>> {
@@ -152,4 +167,55 @@ impl Source for HttpSource {
 
 fn place(service: &str) -> String {
     format!("/v2/_dede/services/{}", path_part(service))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::peer::{PeerName, PeerUrl};
+
+    /// A source that answers each of `count` requests with this status and text.
+    fn source(count: usize, status: &'static str, text: &'static str) -> Arc<dyn Source> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = PeerUrl::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().take(count).flatten() {
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                lines.map_while(std::io::Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+                let body = serde_json::json!({"status": {"code": 0, "msg": "no", "dd_msg": text}}).to_string();
+                let length = body.len();
+                // A client that has seen enough leaves.
+                let _ =
+                    write!(stream, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+            }
+        });
+        let name = PeerName::parse("dev").unwrap();
+        of(&Peer { name, url, token_file: None, ca_file: None, plain_http: false }).unwrap()
+    }
+
+    #[test]
+    fn a_file_of_the_bundle_that_is_not_there_any_more_says_that_the_service_changed() {
+        let (digest, changed) =
+            (Digest::of(b"content"), "service iris on the source was retrained, replaced or deleted");
+        for (status, text, is_changed) in [
+            ("404 Not Found", "no such file", true),
+            ("409 Conflict", "model.onnx changed on disk", false),
+            ("401 Unauthorized", "a token is wanted", false),
+        ] {
+            let source = source(3, status, text);
+            let blob = source.blob("iris", &digest, 0..7).err().unwrap();
+            let chunks = source.chunks("iris", &digest).err().unwrap();
+            for error in [blob, chunks] {
+                assert!(matches!(error, Error::Peer(_)), "{error}");
+                let said = error.to_string();
+                assert!(said.contains(text) && said.contains(changed) == is_changed, "{said}");
+            }
+            // The bundle itself was never asked for: nothing can have changed since.
+            let said = source.bundle("iris", false).err().unwrap().to_string();
+            assert!(said.contains(text) && !said.contains(changed), "{said}");
+        }
+    }
 }
