@@ -10,7 +10,8 @@ use dede_api::moves::{MovePhase, MoveRequest};
 use dede_bundle::failpoint;
 use serde_json::json;
 
-use super::mover::{Mover, Refused, alias, policy, seconds};
+use super::loading::Refused;
+use super::mover::{Mover, alias, policy, seconds};
 use super::patient::abandonable;
 use super::plan::Planned;
 use super::shadowing::Outcome;

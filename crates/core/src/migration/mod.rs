@@ -1,7 +1,7 @@
 //! Moves: a running service comes from another server, is proved, and takes over under a stable name.
 //!
 //! A move is a job on the target. It pulls from a [`Peer`], so the switch and its record are local and one fsync decides.
-//! `mover` is the procedure, one function per phase; `record` is what survives a crash; `moves` owns which moves there are and
+//! `mover` is the procedure, its phases are in `copying`, `loading`, `verifying`, `proving`, `switching` and `following`; `record` is what survives a crash; `moves` owns which moves there are and
 //! what people tell them; `standing` and `ownership` say whose an alias and a directory are by now. None of it knows HTTP.
 //!
 //! ```text
@@ -15,9 +15,11 @@ mod destination;
 mod estimate;
 mod exchanging;
 mod fetch;
+mod following;
 mod golden;
 mod golden_file;
 mod keeping;
+mod loading;
 mod mover;
 mod moves;
 mod ownership;
@@ -37,8 +39,10 @@ mod sources;
 mod standing;
 mod state;
 mod strict_json;
+mod switching;
 mod undo;
 mod upload;
+mod verifying;
 
 use std::path::PathBuf;
 use std::sync::Arc;

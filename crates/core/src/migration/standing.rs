@@ -72,6 +72,10 @@ pub(super) fn former_service<'a>(record: &MoveRecord, snapshot: &'a Snapshot) ->
 }
 
 fn is_untouched(record: &MoveRecord, snapshot: &Snapshot, name: &ServiceName, alias: Option<&Alias>) -> bool {
+    if record.plan.is_none() {
+        // Nothing was found yet.
+        return true;
+    }
     let service_there = || snapshot.named_services().find(|(found, _)| *found == name).map(|(_, service)| service.id);
     let points_to = |alias: &Alias, id: ServiceId| {
         let generation = record.effects.generation;

@@ -6,11 +6,11 @@
 use dede_api::moves::MovePhase;
 use dede_bundle::failpoint;
 
-use super::mover::unchanged;
 use super::ownership::{is_own, mark_of, partial, remove_added, remove_directory, remove_own, remove_parents, unmark};
 use super::record::{Before, MoveRecord};
 use super::standing::{Standing, former_service, has_switched, own_service, standing};
 use super::state::{Held, Move};
+use super::switching::unchanged;
 use super::{Surroundings, certificate, golden_file};
 use crate::catalogue::{Catalogue, Expected};
 use crate::error::{Error, Result};

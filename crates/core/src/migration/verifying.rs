@@ -1,0 +1,47 @@
+//! The phase in which the new service must answer as it does on the source, before it sees traffic.
+
+use std::sync::Arc;
+
+use dede_api::moves::{MovePhase, MoveRequest};
+use serde_json::json;
+
+use super::mover::Mover;
+use super::{Peer, golden, golden_file};
+use crate::comparison::Exactness;
+use crate::error::{Error, Result};
+use crate::service::Service;
+
+impl Mover<'_> {
+    /// It must answer as it does on the source, before it sees traffic.
+    pub(super) fn verify(&self, service: &Arc<Service>, request: &MoveRequest, peer: &dyn Peer) -> Result<()> {
+        self.this.enter(MovePhase::Verifying)?;
+        self.this.show("compares its answers with the source's", None);
+        self.check()?;
+        let host = peer.describe()?;
+        if host.is_none() && request.golden.is_empty() {
+            let nothing = json!({"origin": "none: the source cannot be asked, and no cases were given", "cases": 0});
+            return self.this.note(|record| record.report.golden = Some(nothing));
+        }
+        let (origin, cases) = golden::cases(request, service, peer)?;
+        let alike = host.is_some_and(|host| host.computes_alike(&self.surroundings.host));
+        let exactness = if alike { Exactness::BitEqual } else { Exactness::WithinTolerance };
+        let found = golden::check(service, &cases, exactness)?;
+        let passed = found.passed();
+        let kept = golden_file::keep(self.this, self.surroundings, origin, &cases)?;
+        self.this.note(|record| {
+            let (origin, cases) = (origin.as_str(), cases.len());
+            record.report.golden = Some(json!({"origin": origin, "cases": cases, "digest": kept, "result": found}));
+        })?;
+        if passed {
+            return Ok(());
+        }
+        let worst = found.worst.first().map(|missed| format!(", {}: {}", missed.input, missed.found));
+        let text = format!(
+            "{} of {} golden answers are not reproduced{}",
+            found.missed,
+            found.answers,
+            worst.unwrap_or_default()
+        );
+        Err(Error::MoveConflict(text))
+    }
+}
