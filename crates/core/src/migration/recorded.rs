@@ -3,6 +3,8 @@
 //! An answer lists what `best`, `confidence_threshold` and the forms of features let through. What it does not list is known only to be
 //! below what it lists, so that is all that is held against a new answer.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::backend::Task;
@@ -58,22 +60,31 @@ impl Recorded<'_> {
         }
     }
 
-    fn rows(&self, found: &Tensor, read: impl Fn(&Value, &[f32]) -> Result<Vec<f32>>) -> Result<Tensor> {
+    fn rows(&self, found: &Tensor, read: impl Fn(&Value, &Row<'_>) -> Result<Vec<f32>>) -> Result<Tensor> {
         let mut all = Vec::with_capacity(found.values().len());
+        let columns = if found.rows() == 0 { 0 } else { found.row(0).len() };
+        let mut named: HashMap<String, Vec<usize>> = HashMap::new();
+        for column in 0..columns {
+            named.entry(self.labels.name(column)).or_default().push(column);
+        }
         for (index, prediction) in self.predictions.iter().enumerate() {
-            all.extend(read(prediction, found.row(index))?);
+            all.extend(read(prediction, &Row { values: found.row(index), named: &named })?);
         }
         Tensor::new(found.shape().to_vec(), all).map_err(|error| Error::Internal(error.to_string()))
     }
 
     /// Probabilities of all classes: those listed, and for the others the new ones as far as they stay below.
-    fn classes(&self, prediction: &Value, found: &[f32]) -> Result<Vec<f32>> {
-        let listed = scores(prediction, "classes", "prob", self.labels)?;
+    fn classes(&self, prediction: &Value, row: &Row<'_>) -> Result<Vec<f32>> {
+        let listed = row.scores(prediction, "classes", "prob")?;
+        let found = row.values;
         let (threshold, tie) = (self.options.confidence_threshold, Tolerance::numerical().tie as f32);
         let most = self.options.best.unwrap_or(usize::MAX);
         let above = |threshold: f32| found.iter().filter(|value| **value >= threshold).count().min(most);
         let (fewest, at_most) = (above(threshold + tie), above(threshold - tie));
-        if !(fewest..=at_most).contains(&listed.len()) || most == 0 {
+        if most == 0 {
+            return Err(refused("its request asks for no class (best: 0), so that there is nothing to compare".into()));
+        }
+        if !(fewest..=at_most).contains(&listed.len()) {
             let count = listed.len();
             return Err(refused(format!(
                 "it lists {count} classes, and its request is answered with {fewest} to {at_most}: best and confidence_threshold must be those that it was recorded with"
@@ -83,18 +94,19 @@ impl Recorded<'_> {
         let bound = if listed.len() < most { threshold } else { lowest };
         let unbounded = listed.len() == found.len();
         let mut row: Vec<f32> = found.iter().map(|value| if unbounded { *value } else { value.min(bound) }).collect();
-        place(&listed, &mut row)?;
+        listed.into_iter().for_each(|(column, value)| row[column] = value);
         Ok(row)
     }
 
-    fn targets(&self, prediction: &Value, found: &[f32]) -> Result<Vec<f32>> {
-        let listed = scores(prediction, "vector", "val", self.labels)?;
+    fn targets(&self, prediction: &Value, row: &Row<'_>) -> Result<Vec<f32>> {
+        let listed = row.scores(prediction, "vector", "val")?;
+        let found = row.values;
         if listed.len() != found.len() {
             let (recorded, expected) = (listed.len(), found.len());
             return Err(refused(format!("it holds {recorded} values, and its request is answered with {expected}")));
         }
         let mut row = found.to_vec();
-        place(&listed, &mut row)?;
+        listed.into_iter().for_each(|(column, value)| row[column] = value);
         Ok(row)
     }
 }
@@ -103,32 +115,42 @@ fn refused(reason: String) -> Error {
     Error::bad_parameter_at("golden", reason)
 }
 
-/// Puts values to their columns.
-fn place(listed: &[(usize, f32)], row: &mut [f32]) -> Result<()> {
-    let columns = row.len();
-    for (column, value) in listed {
-        let place = row.get_mut(*column);
-        *place.ok_or_else(|| refused(format!("it lists class {column}, and the service knows {columns}")))? = *value;
-    }
-    Ok(())
+/// A new answer that a recorded one is read beside.
+struct Row<'a> {
+    values: &'a [f32],
+    /// Columns by name: several may have the same one.
+    named: &'a HashMap<String, Vec<usize>>,
 }
 
-/// Numbers of classes or targets, and their values.
-fn scores(prediction: &Value, member: &str, value: &str, labels: &Labels) -> Result<Vec<(usize, f32)>> {
-    let items = prediction.get(member).and_then(Value::as_array);
-    let items = items.ok_or_else(|| refused(format!("a prediction with a list {member} expected")))?;
-    let mut scores: Vec<(usize, f32)> = Vec::with_capacity(items.len());
-    for item in items {
-        let read = item.get("cat").and_then(Value::as_str).zip(item.get(value).and_then(Value::as_f64));
-        let (name, number) = read.ok_or_else(|| refused(format!("cat and {value} expected in each of {member}")))?;
-        let id = labels.id(name).or_else(|| name.parse().ok());
-        let id = id.ok_or_else(|| refused(format!("{name:?} is no class of this service")))?;
-        if scores.iter().any(|(known, _)| *known == id) {
-            return Err(refused(format!("it lists {name:?} twice")));
+impl Row<'_> {
+    /// Columns of the classes or targets that an answer lists, each below the number of columns, and their values. Of columns with one
+    /// name, the first listed is the one whose new value is highest, as answers are sorted.
+    fn scores(&self, prediction: &Value, member: &str, value: &str) -> Result<Vec<(usize, f32)>> {
+        let items = prediction.get(member).and_then(Value::as_array);
+        let items = items.ok_or_else(|| refused(format!("a prediction with a list {member} expected")))?;
+        let mut scores = Vec::with_capacity(items.len());
+        let mut is_listed = vec![false; self.values.len()];
+        for item in items {
+            let read = item.get("cat").and_then(Value::as_str).zip(item.get(value).and_then(Value::as_f64));
+            let (name, number) =
+                read.ok_or_else(|| refused(format!("cat and {value} expected in each of {member}")))?;
+            let columns = self.named.get(name).ok_or_else(|| self.unknown(name))?;
+            let free = columns.iter().copied().filter(|column| !is_listed[*column]);
+            let first = free.max_by(|a, b| self.values[*a].total_cmp(&self.values[*b]).then(b.cmp(a)));
+            let column = first.ok_or_else(|| {
+                let times = columns.len();
+                refused(format!("it lists {name:?} more often than the service has it ({times} times)"))
+            })?;
+            is_listed[column] = true;
+            scores.push((column, number as f32));
         }
-        scores.push((id, number as f32));
+        Ok(scores)
     }
-    Ok(scores)
+
+    fn unknown(&self, name: &str) -> Error {
+        let columns = self.values.len();
+        refused(format!("it lists {name:?}, which is none of the {columns} classes or values of this service"))
+    }
 }
 
 /// Values of a layer, in any of their forms.
@@ -234,10 +256,26 @@ mod tests {
         assert_eq!(judged(&json!({}), &features(&[0.5, -1.0]), &features(&[0.1, -2.0])), Ok((false, false)));
     }
 
+    /// Different classes may have one name; an answer lists each of them under it.
+    #[test]
+    fn classes_of_one_name_are_told_apart_by_their_probabilities() {
+        let labels = Labels::from_names(["crane", "crane", "swan"]);
+        let options = options(&json!({"best": 3}));
+        for (answered, expected) in [([0.2, 0.7, 0.1], (true, true)), ([0.2, 0.5, 0.3], (false, false))] {
+            let rendered = render(&classes(&[0.2, 0.7, 0.1]), vec!["1".into()], &labels, &options);
+            let predictions = [serde_json::to_value(&rendered[0]).unwrap()];
+            let case = Recorded { predictions: &predictions, labels: &labels, options: &options };
+            let (recorded, found) = case.beside(Task::Classification { classes: 3 }, classes(&answered)).unwrap();
+            let difference = &compare(&recorded, &found, &Tolerance::numerical()).unwrap()[0];
+            assert_eq!((difference.bit_equal, difference.agrees), expected, "{answered:?}");
+        }
+    }
+
     #[test]
     fn cases_that_cannot_be_compared_say_why() {
         let (labels, plain) = (Labels::from_names(["a", "b"]), options(&json!({})));
         let measured = options(&json!({"measure": ["acc"]}));
+        let (all, none) = (options(&json!({"best": -1})), options(&json!({"best": 0})));
         let refusal = |predictions: &[Value], options: &OutputOptions| {
             let case = Recorded { predictions, labels: &labels, options };
             let task = Task::Classification { classes: 2 };
@@ -246,9 +284,11 @@ mod tests {
         for (predictions, options, text) in [
             (vec![], &plain, "it holds 0 predictions"),
             (vec![json!({})], &plain, "a list classes expected"),
-            (vec![json!({"classes": [{"cat": "z", "prob": 0.5}]})], &plain, "\"z\" is no class"),
-            (vec![json!({"classes": [{"cat": "7", "prob": 0.5}]})], &plain, "it lists class 7"),
+            (vec![json!({"classes": [{"cat": "z", "prob": 0.5}]})], &plain, "it lists \"z\", which is none of the 2"),
+            (vec![json!({"classes": [{"cat": "7", "prob": 0.5}]})], &plain, "it lists \"7\", which is none of the 2"),
             (vec![json!({"classes": [{"prob": 0.5}]})], &plain, "cat and prob expected"),
+            (vec![json!({"classes": [{"cat": "a", "prob": 0.9}, {"cat": "a", "prob": 0.1}]})], &all, "more often"),
+            (vec![json!({"classes": []})], &none, "asks for no class"),
             (vec![json!({})], &measured, "asks for measures"),
         ] {
             let found = refusal(&predictions, options);
