@@ -7,6 +7,8 @@ use crate::outputs::Outputs;
 const SHOWN: usize = 3;
 /// Characters of a text that a report keeps.
 const LONGEST: usize = 80;
+/// Characters of a reason that a report keeps: it is read to its end.
+const LONGEST_REASON: usize = 500;
 
 /// The answer to sample `index`: `7 (0.98)`, `150.2, 3.1, …`.
 pub(super) fn answer(outputs: &Outputs, index: usize, labels: &Labels) -> String {
@@ -37,7 +39,16 @@ fn first(values: &[f32]) -> String {
 
 /// The beginning of a text.
 pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
+    beginning(text, LONGEST)
+}
+
+/// A reason, unless it is very long.
+pub(super) fn reason(text: &str) -> String {
+    beginning(text, LONGEST_REASON)
+}
+
+fn beginning(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

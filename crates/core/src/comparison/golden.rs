@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::describe::shortened;
+use super::describe::{reason, shortened};
 use super::difference::{Difference, FARTHEST};
 
 /// Answers named in a report that failed.
@@ -102,7 +102,7 @@ impl GoldenCheck {
         let worst = &mut self.0.worst;
         let place = worst.partition_point(|missed| missed.distance >= distance);
         if place < NAMED {
-            worst.insert(place, Missed { input: shortened(input), distance, found: shortened(found) });
+            worst.insert(place, Missed { input: shortened(input), distance, found: reason(found) });
             worst.truncate(NAMED);
         }
     }

@@ -104,10 +104,12 @@ fn the_worst_golden_answers_are_named() {
         let differences = compare(&targets(&[&[100.0]]), &new, &Tolerance::numerical()).expect("one sample");
         check.add(&format!("input {step}"), &differences);
     }
-    check.failed("input 50", "no such layer: pool5");
+    let reason =
+        format!("no such layer: {}, whose name is long but is what a person needs to know", "pool5_".repeat(20));
+    check.failed("input 50", &reason);
     let golden = check.finish();
     assert_eq!((golden.answers, golden.missed, golden.worst.len()), (51, 50, 10));
     let named: Vec<&str> = golden.worst.iter().take(3).map(|missed| missed.input.as_str()).collect();
     assert_eq!(named, ["input 50", "input 49", "input 48"]);
-    assert_eq!(golden.worst[0].found, "no such layer: pool5");
+    assert_eq!(golden.worst[0].found, reason);
 }
