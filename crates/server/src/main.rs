@@ -53,7 +53,7 @@ fn exit_code<E: std::fmt::Display>(command: &str, outcome: Result<(), E>) -> Exi
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("dede {command}: {failure}");
+            eprintln!("{}", cli::visible::lines(&format!("dede {command}: {failure}")));
             ExitCode::FAILURE
         }
     }

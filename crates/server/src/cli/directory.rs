@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::remote::Remote;
-use super::report::bytes;
+use super::report::{bytes, remark};
 use crate::catalog::{BACKENDS, CONNECTORS};
 use crate::peer::path_part;
 
@@ -132,7 +132,7 @@ fn upload(packed: &Packed, target: &Remote) -> Result<String, String> {
         target.put_file(&format!("/v2/_dede/uploads/{}/blobs/{digest}", path_part(&source)), &content)?;
         sent += file.size;
     }
-    eprintln!("handed over {} of {}", bytes(sent), bytes(packed.bundle.total_size()));
+    remark(&format!("handed over {} of {}", bytes(sent), bytes(packed.bundle.total_size())));
     Ok(source)
 }
 

@@ -6,13 +6,15 @@ use std::time::Duration;
 use dede_api::moves::{MoveInfo, MovePhase, MoveProgress};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::pace::Paced;
 use super::relay::PREFIX;
-use super::report::say;
+use super::report::{remark, say};
+use super::visible;
 
 /// How a move is shown.
 pub(super) enum Show {
-    /// Each state as one line of JSON.
-    Json,
+    /// States as lines of JSON.
+    Json(Paced),
     /// A line per phase.
     Lines(Option<MovePhase>, Option<String>),
     /// The present phase with a bar, those before it with a check mark.
@@ -23,7 +25,7 @@ impl Show {
     /// What suits where the output goes.
     pub(super) fn new(json: bool) -> Self {
         if json {
-            Self::Json
+            Self::Json(Paced::new())
         } else if std::io::stderr().is_terminal() {
             Self::Bars(None, ProgressBar::hidden())
         } else {
@@ -34,11 +36,7 @@ impl Show {
     /// Shows a state.
     pub(super) fn state(&mut self, info: &MoveInfo, on: &str) {
         match self {
-            Self::Json => {
-                if let Ok(line) = serde_json::to_string(info) {
-                    say(&line);
-                }
-            }
+            Self::Json(paced) => paced.show(info),
             Self::Lines(phase, waits_for) => {
                 if *phase != Some(info.phase) {
                     say(format!("{:<12} {}", info.phase.as_str(), info.activity).trim_end());
@@ -62,13 +60,17 @@ impl Show {
                             .find(|time| time.phase == before)
                             .map_or(0, |time| time.took_ms);
                         bar.finish_and_clear();
-                        eprintln!("✓ {:<12} {:.1} s", before.as_str(), Duration::from_millis(took).as_secs_f64());
+                        remark(&format!(
+                            "✓ {:<12} {:.1} s",
+                            before.as_str(),
+                            Duration::from_millis(took).as_secs_f64()
+                        ));
                     }
                     *phase = Some(info.phase);
                     *bar = if info.phase.is_over() { ProgressBar::hidden() } else { spinner() };
                 }
                 bar.set_prefix(info.phase.as_str());
-                bar.set_message(hint(info, on).unwrap_or_else(|| info.activity.clone()));
+                bar.set_message(visible::line(hint(info, on).as_deref().unwrap_or(&info.activity)));
                 progress(bar, info.progress.as_ref());
             }
         }

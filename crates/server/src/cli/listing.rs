@@ -5,7 +5,7 @@ use ureq::http::Method;
 
 use super::moving::OnOptions;
 use super::remote::Remote;
-use super::report::{say, short};
+use super::report::{say, say_json, short};
 use crate::peer::path_part;
 
 /// Lists services, with their versions.
@@ -17,7 +17,7 @@ pub(crate) fn services(options: &OnOptions) -> Result<(), String> {
     let info: Value = target.json(Method::GET, "/info", "")?;
     for service in info["head"]["services"].as_array().into_iter().flatten() {
         if options.json {
-            say(&service.to_string());
+            say_json(service);
             continue;
         }
         let text = |key: &str| service[key].as_str().unwrap_or("-");
@@ -43,7 +43,7 @@ pub(crate) fn aliases(options: &OnOptions) -> Result<(), String> {
     for name in names {
         let alias: Value = target.body(Method::GET, &format!("/aliases/{}", path_part(&name)), "")?;
         if options.json {
-            say(&alias.to_string());
+            say_json(&alias);
             continue;
         }
         let digest = short(alias["digest"].as_str().unwrap_or("-"));

@@ -9,6 +9,7 @@ mod gflags;
 pub(crate) mod listing;
 pub(crate) mod moves;
 mod moving;
+mod pace;
 pub(crate) mod peers;
 mod proof;
 pub(crate) mod registry;
@@ -17,6 +18,7 @@ mod remote;
 mod report;
 pub(crate) mod serve;
 mod time;
+pub(crate) mod visible;
 
 use std::ffi::OsString;
 

@@ -14,7 +14,7 @@ use super::moving::{
 };
 use super::relay::{self, ResumeOptions};
 use super::remote::{Remote, source_url};
-use super::report::{self, say};
+use super::report::{self, say, say_json};
 use crate::peer::path_part;
 
 /// Largest file of golden cases, bytes.
@@ -38,7 +38,7 @@ pub(crate) fn plan(options: &PlanOptions) -> Result<(), String> {
     let request = serde_json::to_string(&request(&options.options, &target)?).map_err(|error| error.to_string())?;
     let plan: MovePlan = target.body(Method::POST, "/moves/plan", &request)?;
     if options.options.watch.json {
-        say(&serde_json::to_string(&plan).map_err(|error| error.to_string())?);
+        say_json(&plan);
     } else {
         report::plan(&plan);
     }
@@ -73,7 +73,7 @@ pub(crate) fn list(options: &MovesOptions) -> Result<(), String> {
     let moves: Vec<MoveInfo> = target.body(Method::GET, "/moves", "")?;
     for info in &moves {
         if options.on.json {
-            say(&serde_json::to_string(info).map_err(|error| error.to_string())?);
+            say_json(info);
         } else {
             let alias = info.request.alias.as_deref().unwrap_or("-");
             let waits = info.waits_for.as_deref().map(|what| format!("  waits for {what}")).unwrap_or_default();
@@ -125,7 +125,7 @@ pub(crate) fn roll_back(options: &RollbackOptions) -> Result<(), String> {
     let target = target(&options.on)?;
     let info: Value = target.body(Method::POST, &format!("/aliases/{}/rollback", path_part(&options.alias)), "")?;
     if options.on.json {
-        say(&info.to_string());
+        say_json(&info);
     } else {
         let service = info["service"].as_str().unwrap_or_default();
         say(&format!("{} is {service} again, generation {}", options.alias, info["generation"]));
@@ -210,6 +210,7 @@ fn start(target: &Remote, request: &MoveRequest, json: bool) -> Result<(), Strin
 fn follow(target: &Remote, id: &str, json: bool) -> Result<(), String> {
     let mut show = Show::new(json);
     let last = target.follow(id, |info| show.state(info, target.name()))?;
+    drop(show);
     if !json {
         report::table(&last);
     }

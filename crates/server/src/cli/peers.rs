@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::visible;
 use crate::config::Configuration;
 use crate::peer::Peer;
 use crate::peer::client::PeerClient;
@@ -44,7 +45,8 @@ pub(crate) fn run(options: &PeersOptions) -> Result<(), String> {
     let mut out = io::stdout().lock();
     for peer in peers {
         let state = state(peer).unwrap_or_else(|reason| reason);
-        writeln!(out, "{:<16} {} {state}", peer.name.to_string(), peer.url).map_err(|error| error.to_string())?;
+        let line = visible::line(&format!("{:<16} {} {state}", peer.name.to_string(), peer.url));
+        writeln!(out, "{line}").map_err(|error| error.to_string())?;
     }
     Ok(())
 }

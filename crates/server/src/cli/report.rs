@@ -4,10 +4,30 @@ use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dede_api::moves::{MoveInfo, MovePhase, MovePlan};
+use serde::Serialize;
 use serde_json::Value;
 
-/// One line on standard output; a closed pipe ends the story, not the move.
+use super::visible;
+
+/// One line for people on standard output; a closed pipe ends the story, not the move.
 pub(super) fn say(line: &str) {
+    print(&visible::line(line));
+}
+
+/// One line of JSON on standard output.
+pub(super) fn say_json(value: &impl Serialize) {
+    // What this program parsed, or made, can be written.
+    if let Ok(document) = serde_json::to_string(value) {
+        print(&visible::json(&document));
+    }
+}
+
+/// One line for people on standard error.
+pub(super) fn remark(line: &str) {
+    eprintln!("{}", visible::line(line));
+}
+
+fn print(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

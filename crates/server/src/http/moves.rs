@@ -3,7 +3,7 @@
 //! It owns routes and answers; what a move does is in `dede_core::migration`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -12,7 +12,7 @@ use axum::response::Response;
 use dede_api::Object;
 use dede_api::answer::{Answer, Status};
 use dede_api::errors::ErrorKind;
-use dede_api::moves::MoveRequest;
+use dede_api::moves::{MoveInfo, MovePhase, MoveRequest};
 use dede_api::query::decode_path;
 use dede_core::migration::{Move, Moves};
 use serde::Serialize;
@@ -23,6 +23,8 @@ use super::{Server, reply};
 
 /// A comment goes to a watcher at least this often, so that both ends notice when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Shortest time between two states that differ in progress alone.
+const PROGRESS: Duration = Duration::from_millis(250);
 
 fn shown<T: Serialize>(code: u16, body: T) -> Response {
     let status =
@@ -111,15 +113,16 @@ async fn events_outcome(server: &Arc<Server>, uri: &Uri) -> Outcome {
     Ok(response)
 }
 
-/// Sends every state of a move until it is over or nobody listens.
+/// Sends the states of a move, the newest at a bounded rate, until the move is over or the watcher is gone.
 fn follow(watched: &Move, events: &Pieces) {
-    let mut seen = 0;
+    let (mut seen, mut sent) = (0, None);
     loop {
-        let change = watched.wait_for_change(seen, KEEP_ALIVE);
+        let change = next_state(watched, seen, sent.as_ref());
         let (text, over) = match &change {
             None => (": still going on\n\n".to_owned(), false),
             Some((version, info)) => {
                 seen = *version;
+                sent = Some(Sent::now(info));
                 let Ok(json) = serde_json::to_string(info) else { return };
                 (format!("id: {version}\nevent: move\ndata: {json}\n\n"), info.phase.is_over())
             }
@@ -127,6 +130,40 @@ fn follow(watched: &Move, events: &Pieces) {
         if !events.send(text) || over {
             return;
         }
+    }
+}
+
+/// The state after `seen`, once it may be sent; `None` when nothing changed for a while.
+fn next_state(watched: &Move, seen: u64, sent: Option<&Sent>) -> Option<(u64, MoveInfo)> {
+    let mut newest = watched.wait_for_change(seen, KEEP_ALIVE)?;
+    while let Some(left) = sent.and_then(|sent| sent.holds_back(&newest.1, Instant::now())) {
+        match watched.wait_for_change(newest.0, left) {
+            Some(newer) => newest = newer,
+            None => break,
+        }
+    }
+    Some(newest)
+}
+
+/// The state that a watcher was sent last, as far as it decides when the next one is.
+struct Sent {
+    at: Instant,
+    phase: MovePhase,
+    waits_for: Option<String>,
+    error: Option<String>,
+}
+
+impl Sent {
+    fn now(info: &MoveInfo) -> Self {
+        let (waits_for, error) = (info.waits_for.clone(), info.error.clone());
+        Self { at: Instant::now(), phase: info.phase, waits_for, error }
+    }
+
+    /// How long a state that says no more than how far the move has come waits for a newer one.
+    fn holds_back(&self, info: &MoveInfo, now: Instant) -> Option<Duration> {
+        let says_more = self.phase != info.phase || self.waits_for != info.waits_for || self.error != info.error;
+        let left = (self.at + PROGRESS).saturating_duration_since(now);
+        (!says_more && !left.is_zero()).then_some(left)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output};
 
+use serde_json::json;
+
 use crate::server::{Server, spawn};
 
 fn dede(arguments: &[&str]) -> Output {
@@ -79,4 +81,27 @@ fn the_demo_moves_a_service_and_no_request_fails() {
         assert!(figures.len() == 4 && figures[0] > 0.0 && figures[1] == 0.0, "{phase}: {figures:?}\n{text}");
     }
     assert!(row("all").last() == Some(&0.0), "{text}");
+}
+
+#[test]
+fn names_that_turn_the_direction_of_writing_are_printed_as_escapes() {
+    let server = crate::aliases::server(&["a"]);
+    let name = "é猫\u{202e}b\u{2066}c\u{200f}";
+    assert_eq!(server.patch("/services/a", &json!({"name": name})).0, 200);
+    assert_eq!(server.put("/aliases/stable", &json!({"service": name})).0, 200);
+    for (command, escapes) in [
+        (&["services"][..], r"é猫\u{202e}b\u{2066}c\u{200f}"),
+        (&["aliases"], r"é猫\u{202e}b\u{2066}c\u{200f}"),
+        (&["services", "--json"], r"é猫\u202eb\u2066c\u200f"),
+        (&["aliases", "--json"], r"é猫\u202eb\u2066c\u200f"),
+    ] {
+        let output = dede(&[command, &["--on", &server.url()]].concat());
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(output.status.success() && text.contains(escapes), "{command:?}: {text:?}");
+        assert!(!text.contains(['\u{202e}', '\u{2066}', '\u{200f}']), "{command:?}: {text:?}");
+    }
+    let url = format!("{}/\u{202e}", server.url());
+    let output = dede(&["services", "--on", &url]);
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(!output.status.success() && !text.contains('\u{202e}'), "{text:?}");
 }

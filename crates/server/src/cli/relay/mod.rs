@@ -21,6 +21,7 @@ use self::grant::Grant;
 use super::moving::ActOptions;
 use super::peers::ConfigOption;
 use super::remote::{self, Remote};
+use super::report::remark;
 use crate::peer::{path_part, source};
 
 /// What the source of a relayed move begins with.
@@ -86,7 +87,7 @@ pub(super) fn begin(
     let mut offer = RelayOffer { from: peer.url.to_string(), source: known };
     let opened = open(target, &offer)?;
     offer.source = Some(opened.clone());
-    eprintln!("relays {grant} of {} to {}", asked.address(), target.name());
+    remark(&format!("relays {grant} of {} to {}", asked.address(), target.name()));
     // Both end with the process: a move that needs them no longer does not wait for them.
     let (sender, receiver) = sync_channel(QUESTIONS);
     let listening = target.clone();
