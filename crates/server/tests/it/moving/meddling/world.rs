@@ -11,7 +11,7 @@ use dede_testing::fixtures;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::models::{Models, predict_body, put_service};
+use crate::models::{Models, model, predict_body, put_service};
 use crate::server::{Server, eventually};
 
 /// What `service1` is on the target before the move.
@@ -55,10 +55,11 @@ impl World {
         Self { source, target, models }.prepared(under)
     }
 
-    /// The target has other peers than the source: name and URL, for the address of the source.
+    /// `service2` has a file of more than 256 kB, which travels in chunks. The peers of the target, name and URL, are made of the address of the source.
     pub(super) fn through(under: Under, peers: impl FnOnce(SocketAddr) -> Vec<(String, String)>) -> Self {
         let (models, source) = (Models::get(), Server::start(&[]));
-        place(&source, "service2", &models.versions[1], &source.path().join("service2"));
+        let network = json!({"template": "mlp", "layers": [512, 512], "activation": "relu", "nclasses": 3});
+        model(&source, "service2", &network, &models.inputs);
         let peers = peers(source.address);
         let named: Vec<(&str, &str)> = peers.iter().map(|(name, url)| (name.as_str(), url.as_str())).collect();
         let target = Server::start_with_peers(&named, &[]);
