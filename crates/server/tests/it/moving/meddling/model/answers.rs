@@ -86,7 +86,10 @@ fn allowed(ledger: &Ledger, next: usize) -> Allowed<'_> {
     versions.extend(of_moves);
     // A switch and the way back from it may both lie between the two.
     let went_on = |id: &str| first.find(id).is_none_or(|seen| !seen.is_over());
-    let switched = next_seen.moves.iter().filter(|seen| ["done", "rolled_back"].contains(&seen.phase.as_str()));
+    let switched = next_seen
+        .moves
+        .iter()
+        .filter(|seen| ["switching", "watching", "draining", "done", "rolled_back"].contains(&seen.phase.as_str()));
     versions.extend(switched.filter(|seen| went_on(&seen.id)).map(|seen| seen.version.clone()));
     let called = next_seen.since == Since::Told;
     let exchanges = next_seen.moves.iter().filter(|seen| seen.replaces_first);
