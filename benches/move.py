@@ -23,6 +23,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benches"))
 import bench  # noqa: E402
+import large  # noqa: E402
 
 CLIENTS = 8
 LATENCY_TARGET = 1.25
@@ -380,7 +381,7 @@ def shadowed_pairs(server, kind, file, stall, arguments):
     return ratios, rate
 
 
-PARTS = {"latency": latency, "transfer": transfer, "deduplication": deduplication, "switch": switch, "shadow": shadow}
+PARTS = {"latency": latency, "transfer": transfer, "deduplication": deduplication, "switch": switch, "shadow": shadow, "large": large.part}
 
 
 def main():

@@ -74,6 +74,12 @@ pub trait Backend: Send + Sync {
     /// [`crate::error::Error::BadParameter`] naming the parameter, or the file and layer.
     fn open(&self, request: &OpenRequest<'_>) -> Result<Opened>;
 
+    /// Memory that loading and serving a network takes at most, bytes, as far as the size of its weights tells.
+    fn memory_needed(&self, weights: u64, engine: &EngineOptions) -> u64 {
+        let _ = engine;
+        weights.saturating_mul(2)
+    }
+
     /// Prepares a training run: all parameters are resolved here, so that mistakes are answered at once.
     ///
     /// # Errors

@@ -182,12 +182,25 @@ impl Writer {
 
     /// A nested message. Its length is put in front afterwards, in place, so that large weights are never held twice.
     pub(crate) fn message(&mut self, field: u64, write: impl FnOnce(&mut Self)) {
+        let _: Result<(), std::convert::Infallible> = self.try_message(field, |writer| {
+            write(writer);
+            Ok(())
+        });
+    }
+
+    /// As [`Self::message`], where writing may fail; what was written then means nothing.
+    pub(crate) fn try_message<E>(
+        &mut self,
+        field: u64,
+        write: impl FnOnce(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.varint(field << 3 | 2);
         let start = self.bytes.len();
-        write(self);
+        write(self)?;
         let mut length = Self::default();
         length.varint((self.bytes.len() - start) as u64);
         self.bytes.splice(start..start, length.bytes);
+        Ok(())
     }
 
     /// Bytes as they are: fields already encoded.

@@ -5,6 +5,7 @@
 use dede_core::backend::EngineOptions;
 use dede_core::data::{Image, Normalization, Pixels, SampleShape, Samples};
 use dede_core::error::{Error, Fault, Result};
+use dede_core::memory;
 use dede_core::tensor::Tensor;
 
 use super::engine::{self, Array, Availability, Engine, EngineError, LoadOptions, Network, Session};
@@ -73,26 +74,15 @@ impl Loading<'_> {
             (None, SampleShape::Image { .. }) => &IMAGE_BATCHES[..],
             (Some(_), _) | (None, SampleShape::Row { .. }) => &[],
         };
-        let measured = |session: &dyn Session| {
-            check_inputs(session)?;
-            measure(session, threads, sizes, &example)
-        };
-        let mut load_options = LoadOptions { threads, lanes, outputs: self.outputs };
-        let trial = engine.load_for_trial(&self.network, &load_options).map_err(fail)?;
-        let (session, habit) = match trial {
-            Some(trial) => {
-                let habit = measured(trial.as_ref()).map_err(fail)?;
-                drop(trial);
-                load_options.threads = if habit.alone_on_all_threads { threads } else { 1 };
-                (engine.load(self.network, &load_options).map_err(fail)?, habit)
-            }
-            None => {
-                let session = engine.load(self.network, &load_options).map_err(fail)?;
-                let habit = measured(session.as_ref()).map_err(fail)?;
-                (session, habit)
-            }
-        };
-        warm(session.as_ref(), lanes, habit, &example(1).map_err(fail)?).map_err(fail)?;
+        let options = LoadOptions { threads, lanes, outputs: self.outputs };
+        let mut session = engine.load(self.network, &options).map_err(fail)?;
+        check_inputs(session.as_ref()).map_err(fail)?;
+        let habit = measure(session.as_ref(), threads, sizes, &example).map_err(fail)?;
+        let single = example(1).map_err(fail)?;
+        session.settle(std::slice::from_ref(&single), habit.alone_on_all_threads).map_err(fail)?;
+        warm(session.as_ref(), lanes, habit, &single).map_err(fail)?;
+        // The bytes of the network, and what the engine made of them on the way.
+        memory::give_back();
         tracing::debug!(file, engine = engine.name(), ?habit, "network loaded and warmed");
         let samples = self.fixed_batch.unwrap_or(2);
         let runner = Runner::new(session, lanes, habit);

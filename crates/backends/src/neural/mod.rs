@@ -4,6 +4,7 @@
 //! [`caffe`], then `loading`, `runner` (requests sharing a network) and `model`.
 
 pub mod caffe;
+pub mod content;
 pub mod engine;
 pub mod onnx;
 pub mod onnx_view;

@@ -20,7 +20,8 @@ use dede_graph::onnx::{ModelSummary, ValueSummary, inspect};
 use serde_json::Value;
 
 use super::caffe::template;
-use super::engine::{Array, Network, Values};
+use super::content::Content;
+use super::engine::{self, Array, Network, Source, Values};
 use super::loading::{Loaded, Loading, Trial, engine_name};
 use super::model::{Meaning, NeuralModel};
 use super::onnx_view::OnnxView;
@@ -61,9 +62,13 @@ impl Backend for Onnx {
         let prepare = Arc::new(|samples: &Samples| prepare_for_training(samples, &Arithmetic::Scaled));
         let file = network_file(request.repository, &Section::new())?;
         let read = |file: &DecidingFile| -> Result<Graph> {
-            dede_graph::onnx::import(&bytes(&file.path, &file.name)?).map_err(|error| graph_error(file, error))
+            dede_graph::onnx::import(&content(&file.path, &file.name)?).map_err(|error| graph_error(file, error))
         };
         training::plan(request, prepare, &|| file.as_ref().map(read).transpose())
+    }
+
+    fn memory_needed(&self, weights: u64, options: &EngineOptions) -> u64 {
+        engine::memory_needed(Source::Onnx, weights, options.engine.as_deref())
     }
 
     fn is_library_file(&self, file_name: &str) -> bool {
@@ -97,8 +102,8 @@ fn network_file(repository: &Repository, model: &Section) -> Result<Option<Decid
     }
 }
 
-fn bytes(path: &Path, name: &str) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|error| Error::bad_parameter_at(name, format!("cannot be read: {error}")))
+fn content(path: &Path, name: &str) -> Result<Content> {
+    Content::open(path).map_err(|error| Error::bad_parameter_at(name, format!("cannot be read: {error}")))
 }
 
 fn graph_error(file: &DecidingFile, error: dede_graph::Error) -> Error {
@@ -111,7 +116,7 @@ fn load(
     options: &CreationOptions,
     file: &DecidingFile,
 ) -> Result<(NeuralModel, Task, Vec<DecidingFile>)> {
-    let onnx = bytes(&file.path, &file.name)?;
+    let onnx = content(&file.path, &file.name)?;
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
     let (network, files) = with_external(file, onnx, &summary)?;
     let (preparation, fixed_batch) = preparation(request, file, &summary)?;
@@ -183,7 +188,7 @@ fn layer_of(
     fixed_batch: Option<usize>,
     engine: &EngineOptions,
 ) -> Result<Option<Loaded>> {
-    let onnx = bytes(&file.path, &file.name)?;
+    let onnx = content(&file.path, &file.name)?;
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
     let Some(value) = value_of(&onnx, file, layer)? else { return Ok(None) };
     let (network, _) = with_external(file, onnx, &summary)?;
@@ -208,7 +213,7 @@ fn main_output(summary: &ModelSummary) -> Option<String> {
 }
 
 /// The files that the model refers to, read into memory: engines open nothing themselves.
-fn with_external(file: &DecidingFile, onnx: Vec<u8>, summary: &ModelSummary) -> Result<(Network, Vec<DecidingFile>)> {
+fn with_external(file: &DecidingFile, onnx: Content, summary: &ModelSummary) -> Result<(Network, Vec<DecidingFile>)> {
     let directory = file.path.parent().unwrap_or(Path::new("."));
     let mut files = vec![file.clone()];
     let mut external = Vec::new();
@@ -219,10 +224,10 @@ fn with_external(file: &DecidingFile, onnx: Vec<u8>, summary: &ModelSummary) -> 
             let reason = format!("its weights are in {name}, which is no file beside it");
             return Err(Error::bad_parameter_at(&file.name, reason));
         }
-        external.push((name.clone(), bytes(&path, name)?.into()));
+        external.push((name.clone(), content(&path, name)?.into_vec().into()));
         files.push(DecidingFile { name: name.clone(), path });
     }
-    Ok((Network { onnx, external }, files))
+    Ok((Network { onnx, path: Some(file.path.clone()), external }, files))
 }
 
 /// How samples become the input, and the number of samples in a run where the file fixes it.

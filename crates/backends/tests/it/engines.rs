@@ -11,7 +11,7 @@ use dede_backends::neural::engine::{
 const TOLERANCE: f32 = 1e-5;
 
 /// Engines that work here.
-fn usable() -> Vec<&'static dyn Engine> {
+pub(crate) fn usable() -> Vec<&'static dyn Engine> {
     let works = |engine: &&'static dyn Engine| match engine.check() {
         Availability::Usable { .. } => true,
         Availability::Unusable { reason } => {
@@ -23,12 +23,16 @@ fn usable() -> Vec<&'static dyn Engine> {
     engines().into_iter().filter(works).collect()
 }
 
+fn alone(onnx: Vec<u8>) -> Network {
+    Network { onnx: onnx.into(), ..Network::default() }
+}
+
 fn options() -> LoadOptions {
     LoadOptions { threads: 2, lanes: 2, outputs: Vec::new() }
 }
 
 fn load(engine: &dyn Engine, onnx: &Onnx) -> Box<dyn Session> {
-    let network = Network { onnx: onnx.build(), external: Vec::new() };
+    let network = alone(onnx.build());
     engine.load(network, &options()).unwrap_or_else(|error| panic!("{}: {error}", engine.name()))
 }
 
@@ -440,7 +444,7 @@ fn gaps() -> Vec<(&'static str, Onnx)> {
 fn rten_refuses_by_name_what_it_would_compute_wrongly() {
     let rten = engines().into_iter().find(|engine| engine.name() == "rten").expect("always there");
     for (operator, onnx) in gaps() {
-        let network = Network { onnx: onnx.build(), external: Vec::new() };
+        let network = alone(onnx.build());
         let error = rten.load(network, &options()).err().unwrap_or_else(|| panic!("{operator} must be refused"));
         assert!(error.reason.contains(operator), "{operator}: {error}");
         assert!(error.reason.contains("engine install"), "{operator}: {error}");
@@ -467,7 +471,7 @@ fn two_layers() -> Onnx {
 #[test]
 fn intermediate_values_are_answered_by_name() {
     for engine in usable() {
-        let network = || Network { onnx: two_layers().build(), external: Vec::new() };
+        let network = || alone(two_layers().build());
         let outputs = |names: &[&str]| LoadOptions {
             outputs: names.iter().map(|name| (*name).to_owned()).collect(),
             ..options()
@@ -510,12 +514,11 @@ fn wrong_inputs_and_damaged_files_are_errors() {
         assert!(session.run(vec![floats(&[1, 2], &[1.0, 2.0])], Width::One).is_ok(), "it goes on working");
         let bytes = two_layers().build();
         for cut in (0..bytes.len()).step_by(7) {
-            let network = Network { onnx: bytes[..cut].to_vec(), external: Vec::new() };
+            let network = alone(bytes[..cut].to_vec());
             assert!(engine.load(network, &options()).is_err(), "{} of {} bytes", cut, bytes.len());
         }
         let unknown = float_network(&[1], &[1]).node("NoSuchOperator", &["x"], &["y"], &[]);
-        let error =
-            engine.load(Network { onnx: unknown.build(), external: vec![] }, &options()).err().expect("refused");
+        let error = engine.load(alone(unknown.build()), &options()).err().expect("refused");
         assert!(error.to_string().contains("NoSuchOperator"), "{error}");
     }
 }
@@ -526,11 +529,15 @@ fn tensors_kept_in_other_files_are_given_from_memory() {
         float_network(&[1, 2], &[1, 2]).external("w", &[2, 2], "weights.data").node("MatMul", &["x", "w"], &["y"], &[]);
     let content: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|value| value.to_le_bytes()).collect();
     for engine in usable() {
-        let network = Network { onnx: onnx.build(), external: vec![("weights.data".into(), content.clone().into())] };
+        let network = Network {
+            onnx: onnx.build().into(),
+            path: None,
+            external: vec![("weights.data".into(), content.clone().into())],
+        };
         let session = engine.load(network, &options()).unwrap_or_else(|error| panic!("{}: {error}", engine.name()));
         let answer = session.run(vec![floats(&[1, 2], &[1.0, 1.0])], Width::One).expect("runs");
         assert_close(&answer[0], &floats(&[1, 2], &[4.0, 6.0]), engine.name());
-        let missing = Network { onnx: onnx.build(), external: Vec::new() };
+        let missing = alone(onnx.build());
         assert!(engine.load(missing, &options()).is_err(), "{}", engine.name());
     }
 }

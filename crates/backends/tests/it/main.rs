@@ -2,6 +2,7 @@
 
 mod caffe;
 mod engines;
+mod large;
 mod onnx;
 mod onnx_writer;
 mod requests;

@@ -87,6 +87,15 @@ impl Catalogue {
         self.snapshot().route(name)
     }
 
+    /// Memory that a network of that size takes here at most, by its backend's account: [`Backend::memory_needed`]. A backend that is not
+    /// here takes none, as it loads nothing.
+    ///
+    /// [`Backend::memory_needed`]: crate::backend::Backend::memory_needed
+    pub(crate) fn memory_needed(&self, mllib: &str, weights: u64) -> u64 {
+        let backend = self.environment.backend(mllib).ok();
+        backend.map_or(0, |backend| backend.memory_needed(weights, &self.environment.engine))
+    }
+
     /// Whether repositories may be there on this server.
     ///
     /// # Errors

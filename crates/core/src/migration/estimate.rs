@@ -15,9 +15,6 @@ use super::record::MoveRecord;
 use crate::catalogue::Snapshot;
 use crate::service::Service;
 
-/// Networks are held once for each thread that computes, once for a lone request on all threads, and once while they are read: what
-/// was measured with ONNX Runtime, the hungrier engine.
-const COPIES_BESIDES_THREADS: u64 = 2;
 /// What any phase takes besides, milliseconds: synced records, and some requests.
 const FIXED_MS: f64 = 50.0;
 /// What loading takes where there is no service to go by, milliseconds per byte: ResNet-50 takes some 2 s.
@@ -64,9 +61,10 @@ pub(super) fn estimate(plan: &mut MovePlan, bundle: &Bundle, snapshot: &Snapshot
     let weights = bundle.files().iter().filter(|file| file.role == Role::Weight).map(|file| file.size).sum::<u64>();
     let former = plan.replaces.as_ref().and_then(|former| snapshot.resolve(&former.service).ok());
     let former = former.and_then(|former| Former::of(&former.service, weights));
-    let copies = surroundings.host.threads as u64 + COPIES_BESIDES_THREADS;
-    let leaves = former.as_ref().filter(|_| plan.request.replace_first).map_or(0, |former| former.bytes);
-    plan.memory_needed_bytes = weights.saturating_sub(leaves).saturating_mul(copies);
+    let mllib = bundle.service().get("mllib").and_then(|mllib| mllib.as_str()).unwrap_or_default();
+    let needed = |weights: u64| surroundings.catalogue.memory_needed(mllib, weights);
+    let leaves = former.as_ref().filter(|_| plan.request.replace_first).map_or(0, |former| needed(former.bytes));
+    plan.memory_needed_bytes = needed(weights).saturating_sub(leaves);
     let requests = |count: usize| former.as_ref().map_or(0.0, |former| count as f64 * former.request_ms);
     let loading_ms = former.as_ref().map_or(weights as f64 * LOADING_MS, |former| former.loading_ms);
     // The source computes golden answers too.

@@ -11,7 +11,7 @@ mod lower;
 
 mod read;
 
-pub use amend::with_extra_output;
+pub use amend::{Outside, with_extra_output, with_weights_outside};
 pub use export::{ExportOptions, export};
 pub use inspect::{ModelSummary, ValueSummary, inspect};
 pub use read::import;

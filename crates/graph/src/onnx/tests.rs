@@ -284,6 +284,36 @@ fn tensors_must_have_the_size_of_their_data() {
     }
 }
 
+#[test]
+fn weights_can_be_left_out_of_a_file_that_says_where_they_are() {
+    let bytes = export(&network(RESIDUAL), &ExportOptions::default()).unwrap();
+    let mut outside: Vec<Outside<'_>> = Vec::new();
+    for field in crate::wire::Reader::new(&bytes) {
+        let (format::model::GRAPH, value) = field.unwrap() else { continue };
+        for field in crate::wire::Reader::new(value.bytes().unwrap()) {
+            if let (format::graph::INITIALIZER, value) = field.unwrap() {
+                let tensor = super::inspect::Tensor::read(value.bytes().unwrap()).unwrap();
+                let raw = tensor.raw.unwrap();
+                let offset = raw.as_ptr().addr() - bytes.as_ptr().addr();
+                outside.push(Outside { weight: tensor.name, offset, length: raw.len() });
+            }
+        }
+    }
+    outside.sort_by_key(|weight| std::cmp::Reverse(weight.length));
+    outside.truncate(2);
+    let length: usize = outside.iter().map(|weight| weight.length).sum();
+    let amended = with_weights_outside(&bytes, "model.onnx", &outside).unwrap();
+    let (before, after) = (inspect(&bytes).unwrap(), inspect(&amended).unwrap());
+    assert_eq!(after.external_data, ["model.onnx"]);
+    assert_eq!(
+        (after.parameter_count, after.inputs, after.outputs),
+        (before.parameter_count, before.inputs, before.outputs)
+    );
+    assert_eq!((after.operators, after.metadata), (before.operators, before.metadata));
+    assert!(length > 0 && amended.len() < bytes.len() - length + 200, "{length} bytes left out, {}", amended.len());
+    assert_eq!(with_weights_outside(&bytes, "model.onnx", &[]).unwrap().len(), bytes.len());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
@@ -296,6 +326,6 @@ proptest! {
             bytes[place] = value;
         }
         bytes.truncate(bytes.len().saturating_sub(truncate));
-        let _ = (inspect(&bytes), import(&bytes), with_extra_output(&bytes, "conv1"));
+        let _ = (inspect(&bytes), import(&bytes), with_extra_output(&bytes, "conv1"), with_weights_outside(&bytes, "f", &[]));
     }
 }

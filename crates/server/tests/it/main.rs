@@ -16,6 +16,8 @@ mod hand_move;
 mod hostile;
 mod http;
 mod keeping;
+#[cfg(target_os = "linux")]
+mod large;
 mod lifecycle;
 mod models;
 mod moving;

@@ -19,7 +19,7 @@ use dede_graph::{Graph, Layer, Shape, Transform};
 
 use files::{Files, Source};
 
-use super::engine::Network;
+use super::engine::{self, Network};
 use super::loading::{Loaded, Loading, engine_name};
 use super::model::{Meaning, NeuralModel};
 use super::options::{CreationOptions, check_image_input};
@@ -45,6 +45,10 @@ impl Backend for Caffe {
 
     fn plan(&self, request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
         plan(request)
+    }
+
+    fn memory_needed(&self, weights: u64, options: &dede_core::backend::EngineOptions) -> u64 {
+        engine::memory_needed(engine::Source::Graph, weights, options.engine.as_deref())
     }
 
     fn is_library_file(&self, file_name: &str) -> bool {
@@ -137,7 +141,7 @@ fn blob(graph: &Graph, layer: &str) -> Option<String> {
 fn exported(graph: &Graph, value: &str, source: &Source) -> Result<Network> {
     let options = ExportOptions { batch: None, fold: true, extra_outputs: vec![value.to_owned()] };
     let onnx = dede_graph::onnx::export(graph, &options).map_err(|error| source.complaint(&error))?;
-    Ok(Network { onnx, external: Vec::new() })
+    Ok(Network { onnx: onnx.into(), ..Network::default() })
 }
 
 /// How samples become what the network takes.

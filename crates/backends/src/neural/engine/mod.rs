@@ -3,6 +3,7 @@
 //! It owns the two traits, what crosses them and the choice of an engine. It must not know services, files of a repository
 //! nor what outputs mean. How an engine runs several requests at once is its own affair.
 
+mod footprint;
 mod library;
 mod onnxruntime;
 mod rten;
@@ -10,13 +11,16 @@ mod rten_gaps;
 
 pub mod install;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use dede_core::error::{Error, Result};
 use dede_core::tensor::Tensor;
 
+use super::content::Content;
 use super::onnx_view::ElementType;
 
+pub(super) use footprint::{Source, memory_needed};
 pub use library::{LIBRARY_VARIABLE, engine_directory};
 
 /// An inference engine. All of them are in [`engines`].
@@ -32,14 +36,6 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// [`EngineError`] naming the node, also when the engine would compute it wrongly.
     fn load(&self, network: Network, options: &LoadOptions) -> Result<Box<dyn Session>, EngineError>;
-
-    /// A session of one lane to measure on and throw away, for engines whose sessions keep the memory of the largest batch
-    /// they ever ran. `None`: the session that is served may be measured on.
-    ///
-    /// # Errors
-    /// As [`Engine::load`].
-    fn load_for_trial(&self, network: &Network, options: &LoadOptions)
-    -> Result<Option<Box<dyn Session>>, EngineError>;
 }
 
 /// A loaded network. Runs of several threads go on at once, up to [`LoadOptions::lanes`].
@@ -55,6 +51,16 @@ pub trait Session: Send + Sync {
     /// # Errors
     /// [`EngineError`] when shapes or types do not fit the network.
     fn run(&self, inputs: Vec<Array>, width: Width) -> Result<Vec<Array>, EngineError>;
+
+    /// Measuring is over, and clients are next: memory that only larger runs or loading needed goes back. `inputs` are those of a usual
+    /// run, for engines that find out by one; without `all_threads` nothing will ask for [`Width::All`].
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    fn settle(&mut self, inputs: &[Array], all_threads: bool) -> Result<(), EngineError> {
+        let _ = (inputs, all_threads);
+        Ok(())
+    }
 }
 
 /// How many threads one run may use.
@@ -78,10 +84,12 @@ pub struct LoadOptions {
 }
 
 /// ONNX bytes, with the files they refer to.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Network {
     /// A serialised `ModelProto`.
-    pub onnx: Vec<u8>,
+    pub onnx: Content,
+    /// Its file, where it is one.
+    pub path: Option<PathBuf>,
     /// Name as in the model → content, for tensors kept outside of it.
     pub external: Vec<(String, Arc<[u8]>)>,
 }

@@ -1,21 +1,32 @@
 //! ONNX Runtime, loaded as a library when it is found: the preferred engine.
 //!
 //! It owns how the library is loaded (never by `ort`'s own lazy way, which panics when there is none) and how runs share
-//! the machine: `ort` runs a session by one caller at a time, so there is one session of a single thread for each
-//! lane, and one of all threads for a request that is alone. Only the latter spins, and only while it runs.
+//! the machine: one session of a single thread is run by all lanes at once, and one of all threads by a request that is alone. Only the
+//! latter spins, and only while it runs. The two hold the weights of a large network once, see [`weights`].
+
+mod concurrent;
+mod values;
+#[cfg(target_os = "linux")]
+mod weights;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dede_core::priority;
 use ort::environment::Environment;
-use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session as OrtSession};
-use ort::value::{DynValue, Outlet, TensorElementType};
+use ort::session::Session as OrtSession;
+use ort::session::builder::SessionBuilder;
 
 use super::library;
-use super::{Array, Availability, Engine, EngineError, LoadOptions, Network, Port, Session, Values, Width, guarded};
-use crate::neural::onnx_view::{ElementType, OnnxView};
+use super::{Array, Availability, Engine, EngineError, LoadOptions, Network, Port, Session, Width, guarded};
+#[cfg(target_os = "linux")]
+use crate::neural::content::Emptied;
+use crate::neural::onnx_view::OnnxView;
+use concurrent::SharedSession;
+use values::failed;
+#[cfg(target_os = "linux")]
+use weights::SharedWeights;
 
 /// The engine.
 pub(super) struct OnnxRuntime;
@@ -44,16 +55,7 @@ impl Engine for OnnxRuntime {
     }
 
     fn load(&self, network: Network, options: &LoadOptions) -> Result<Box<dyn Session>, EngineError> {
-        Ok(Box::new(RuntimeSession::open(&network, options)?))
-    }
-
-    fn load_for_trial(
-        &self,
-        network: &Network,
-        options: &LoadOptions,
-    ) -> Result<Option<Box<dyn Session>>, EngineError> {
-        let options = LoadOptions { lanes: 1, ..options.clone() };
-        Ok(Some(Box::new(RuntimeSession::open(network, &options)?)))
+        Ok(Box::new(RuntimeSession::open(network, options)?))
     }
 }
 
@@ -120,12 +122,22 @@ fn with_outputs<'a>(onnx: &'a [u8], names: &[String]) -> Result<Cow<'a, [u8]>, E
 struct RuntimeSession {
     inputs: Vec<Port>,
     outputs: Vec<Port>,
-    /// Sessions of one thread that nobody uses now.
-    lanes: Mutex<Vec<Lane>>,
-    freed: Condvar,
-    /// The session of all threads.
-    all: Option<Mutex<Lane>>,
+    sessions: Sessions,
+    // Fields go in this order: what the sessions point into after them.
+    #[cfg(target_os = "linux")]
+    emptied: Option<Emptied>,
+    /// What sessions that share weights were made of, until it is known that they read it no more.
+    source: Option<(Network, LoadOptions)>,
 }
+
+/// The same network for both widths.
+struct Sessions {
+    one: SharedSession,
+    all: Option<Mutex<SharedSession>>,
+}
+
+/// What is added to the options of each session.
+type Extras<'a> = &'a (dyn Fn(SessionBuilder) -> Result<SessionBuilder, EngineError> + Sync);
 
 impl Session for RuntimeSession {
     fn inputs(&self) -> &[Port] {
@@ -137,194 +149,144 @@ impl Session for RuntimeSession {
     }
 
     fn run(&self, inputs: Vec<Array>, width: Width) -> Result<Vec<Array>, EngineError> {
-        if inputs.len() != self.inputs.len() {
-            let (wanted, found) = (self.inputs.len(), inputs.len());
-            return Err(EngineError::new(format!("the network takes {wanted} inputs, found {found}")));
+        if let (Width::All, Some(all)) = (width, &self.sessions.all) {
+            let all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            return guarded("ONNX Runtime", || all.run(inputs));
         }
-        if let (Width::All, Some(all)) = (width, &self.all) {
-            let mut lane = all.lock().unwrap_or_else(PoisonError::into_inner);
-            return guarded("ONNX Runtime", || lane.run(&self.inputs, inputs));
+        guarded("ONNX Runtime", || self.sessions.one.run(inputs))
+    }
+
+    fn settle(&mut self, inputs: &[Array], all_threads: bool) -> Result<(), EngineError> {
+        if !all_threads {
+            self.sessions.all = None;
         }
-        let mut lane = self.take();
-        let answer = guarded("ONNX Runtime", || lane.run(&self.inputs, inputs));
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
-        self.freed.notify_one();
-        answer
+        match self.source.take() {
+            None => self.sessions.shrink(inputs),
+            Some((network, options)) => self.let_go_of(network, options, inputs),
+        }
     }
 }
 
 impl RuntimeSession {
-    fn open(network: &Network, options: &LoadOptions) -> Result<Self, EngineError> {
-        let library = loaded().map_err(EngineError::new)?;
+    fn open(network: Network, options: &LoadOptions) -> Result<Self, EngineError> {
+        #[cfg(target_os = "linux")]
+        match Sessions::sharing(&network, options) {
+            Ok(Some(sessions)) => return Ok(Self::new(sessions, Some((network, options.clone())))),
+            Ok(None) => {}
+            // Whatever is wrong with the network itself is found again.
+            Err(error) => tracing::debug!(%error, "weights are not shared: each session gets its own"),
+        }
+        Ok(Self::new(Sessions::apart(&network, options)?, None))
+    }
+
+    fn new(sessions: Sessions, source: Option<(Network, LoadOptions)>) -> Self {
+        let (inputs, outputs) = sessions.one.ports();
+        Self {
+            inputs,
+            outputs,
+            sessions,
+            #[cfg(target_os = "linux")]
+            emptied: None,
+            source,
+        }
+    }
+
+    /// Gives the file back once it is known that no session reads it: the runtime has made copies in its own order. Where one does, each
+    /// session gets weights of its own.
+    #[cfg(target_os = "linux")]
+    fn let_go_of(&mut self, network: Network, mut options: LoadOptions, inputs: &[Array]) -> Result<(), EngineError> {
+        if let Some(mapping) = network.onnx.mapping() {
+            mapping.drop_pages();
+            self.sessions.shrink(inputs)?;
+            if mapping.was_read().unwrap_or(true) {
+                tracing::debug!("a session reads weights of the file: each session gets its own");
+                options.threads = if self.sessions.all.is_some() { options.threads } else { 1 };
+                self.sessions = Sessions::apart(&network, &options)?;
+                return self.sessions.shrink(inputs);
+            }
+        }
+        let emptied =
+            network.onnx.emptied().map_err(|error| EngineError::new(format!("the file's memory: {error}")))?;
+        self.emptied = emptied;
+        Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn let_go_of(&mut self, _: Network, _: LoadOptions, inputs: &[Array]) -> Result<(), EngineError> {
+        self.sessions.shrink(inputs)
+    }
+}
+
+impl Sessions {
+    /// Each holds the weights.
+    fn apart(network: &Network, options: &LoadOptions) -> Result<Self, EngineError> {
         let onnx = with_outputs(&network.onnx, &options.outputs)?;
-        let open = |threads| Lane::open(&library.environment, &onnx, &network.external, threads, &options.outputs);
-        guarded("ONNX Runtime", || {
-            let lanes = (0..options.lanes.max(1)).map(|_| open(1)).collect::<Result<Vec<_>, _>>()?;
-            // It starts threads that serve clients, whoever loads the network.
-            let open_wide = || priority::ordinary(|| open(options.threads));
-            let all = if options.threads > 1 { Some(Mutex::new(open_wide()?)) } else { None };
-            let (inputs, outputs) = lanes.first().map(Lane::ports).unwrap_or_default();
-            Ok(Self { inputs, outputs, lanes: Mutex::new(lanes), freed: Condvar::new(), all })
+        Self::open(&onnx, options, &|mut builder| {
+            for (name, content) in &network.external {
+                let added = builder.with_external_initializer_file_in_memory(name, Arc::clone(content));
+                builder = added.map_err(failed)?;
+            }
+            Ok(builder)
         })
     }
 
-    /// Waits for a lane.
-    fn take(&self) -> Lane {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(lane) = lanes.pop() {
-                return lane;
+    /// Those of a large network, which hold its weights once; `None` where there is nothing to share. They must go before the network,
+    /// or what it leaves.
+    #[cfg(target_os = "linux")]
+    fn sharing(network: &Network, options: &LoadOptions) -> Result<Option<Self>, EngineError> {
+        let (Some(mapping), Some(path)) = (network.onnx.mapping(), &network.path) else { return Ok(None) };
+        let Some(weights) = SharedWeights::of(mapping, path)? else { return Ok(None) };
+        let onnx = with_outputs(weights.rest(), &options.outputs)?;
+        let sessions = mapping.dropping(|| Self::open(&onnx, options, &|builder| weights.given_to(builder)))?;
+        // An optimization may have read weights by the path.
+        match mapping.is_at(path) {
+            true => Ok(Some(sessions)),
+            false => Err(EngineError::new("the file was replaced while it was loaded")),
+        }
+    }
+
+    fn open(onnx: &[u8], options: &LoadOptions, extras: Extras<'_>) -> Result<Self, EngineError> {
+        let library = loaded().map_err(EngineError::new)?;
+        let open = |threads| {
+            guarded("ONNX Runtime", || {
+                let builder = extras(builder(&library.environment, threads)?)?;
+                let session = { builder }.commit_from_memory(onnx).map_err(failed)?;
+                SharedSession::new(session, &options.outputs)
+            })
+        };
+        if options.threads <= 1 {
+            return Ok(Self { one: open(1)?, all: None });
+        }
+        let gives_way = priority::gives_way();
+        std::thread::scope(|scope| {
+            let one = scope.spawn(|| {
+                if gives_way {
+                    priority::give_way();
+                }
+                open(1)
+            });
+            // It starts threads that serve clients, whoever loads the network.
+            let all = priority::ordinary(|| open(options.threads));
+            let one = one.join().unwrap_or_else(|_| Err(EngineError::new("loading met a bug")))?;
+            Ok(Self { one, all: Some(Mutex::new(all?)) })
+        })
+    }
+
+    /// Gives back memory that larger runs left, by a run each.
+    fn shrink(&self, inputs: &[Array]) -> Result<(), EngineError> {
+        guarded("ONNX Runtime", || {
+            if let Some(all) = &self.all {
+                all.lock().unwrap_or_else(PoisonError::into_inner).run_and_shrink(inputs.to_vec())?;
             }
-            lanes = self.freed.wait(lanes).unwrap_or_else(PoisonError::into_inner);
-        }
+            self.one.run_and_shrink(inputs.to_vec()).map(drop)
+        })
     }
 }
 
-/// One session, run by one caller at a time.
-struct Lane {
-    session: OrtSession,
-    options: RunOptions<HasSelectedOutputs>,
-    wanted: Vec<Port>,
-}
-
-impl Lane {
-    fn open(
-        environment: &Environment,
-        onnx: &[u8],
-        external: &[(String, Arc<[u8]>)],
-        threads: usize,
-        outputs: &[String],
-    ) -> Result<Self, EngineError> {
-        let builder = OrtSession::builder(environment).map_err(failed)?;
-        let builder = builder.with_intra_threads(threads).map_err(failed)?;
-        let builder = builder.with_inter_threads(1).map_err(failed)?;
-        let builder = builder.with_intra_op_spinning(threads > 1).map_err(failed)?;
-        let mut builder = builder.with_config_entry("session.force_spinning_stop", "1").map_err(failed)?;
-        for (name, content) in external {
-            builder = builder.with_external_initializer_file_in_memory(name, Arc::clone(content)).map_err(failed)?;
-        }
-        let session = builder.commit_from_memory(onnx).map_err(failed)?;
-        let ports = session.outputs().iter().map(port);
-        let wanted: Vec<Port> = if outputs.is_empty() {
-            ports.collect()
-        } else {
-            let ports: Vec<Port> = ports.collect();
-            let find = |name: &String| ports.iter().find(|port| port.name == *name).cloned();
-            outputs.iter().filter_map(find).collect()
-        };
-        let selected = wanted.iter().fold(OutputSelector::no_default(), |all, port| all.with(&port.name));
-        let options = RunOptions::new().map_err(failed)?.with_outputs(selected);
-        Ok(Self { session, options, wanted })
-    }
-
-    fn ports(&self) -> (Vec<Port>, Vec<Port>) {
-        (self.session.inputs().iter().map(port).collect(), self.wanted.clone())
-    }
-
-    fn run(&mut self, ports: &[Port], inputs: Vec<Array>) -> Result<Vec<Array>, EngineError> {
-        let mut named = Vec::with_capacity(inputs.len());
-        for (port, input) in ports.iter().zip(inputs) {
-            named.push((port.name.as_str(), to_runtime(input)?));
-        }
-        let outputs = self.session.run_with_options(named, &self.options).map_err(failed)?;
-        let read = |port: &Port| {
-            let value = outputs.get(&port.name).ok_or_else(|| EngineError::at(&port.name, "no such output"))?;
-            from_runtime(&port.name, value)
-        };
-        self.wanted.iter().map(read).collect()
-    }
-}
-
-fn port(outlet: &Outlet) -> Port {
-    let element = outlet.dtype().tensor_type().map(element_type);
-    let dims =
-        outlet.dtype().tensor_shape().map(|shape| shape.iter().map(|&size| usize::try_from(size).ok()).collect());
-    Port { name: outlet.name().to_owned(), element, dims: dims.unwrap_or_default() }
-}
-
-fn element_type(element: TensorElementType) -> ElementType {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the many others are all alike here: they cannot be used")]
-    match element {
-        TensorElementType::Float32 => ElementType::F32,
-        TensorElementType::Float64 => ElementType::F64,
-        TensorElementType::Float16 => ElementType::F16,
-        TensorElementType::Bfloat16 => ElementType::Bf16,
-        TensorElementType::Uint8 => ElementType::U8,
-        TensorElementType::Int8 => ElementType::I8,
-        TensorElementType::Int32 => ElementType::I32,
-        TensorElementType::Int64 => ElementType::I64,
-        TensorElementType::Bool => ElementType::Bool,
-        _ => ElementType::Other(0),
-    }
-}
-
-fn to_runtime(array: Array) -> Result<DynValue, EngineError> {
-    use ort::value::Tensor;
-    let (shape, values) = array.into_parts();
-    let value = match values {
-        Values::F32(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
-        Values::U8(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
-        Values::I8(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
-        Values::I32(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
-        Values::I64(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
-        Values::Bool(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
-    };
-    value.map_err(failed)
-}
-
-fn from_runtime(name: &str, value: &DynValue) -> Result<Array, EngineError> {
-    let element = value.dtype().tensor_type();
-    let shape = value.dtype().tensor_shape();
-    let (Some(element), Some(shape)) = (element, shape) else {
-        return Err(EngineError::at(name, "the output is no tensor"));
-    };
-    let shape: Vec<usize> = shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect();
-    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever cannot cross is refused by name")]
-    let values = match element {
-        TensorElementType::Float32 => Values::F32(numbers(value)?),
-        TensorElementType::Float64 => {
-            Values::F32(numbers::<f64>(value)?.into_iter().map(|number| number as f32).collect())
-        }
-        TensorElementType::Uint8 => Values::U8(numbers(value)?),
-        TensorElementType::Int8 => Values::I8(numbers(value)?),
-        TensorElementType::Int32 => Values::I32(numbers(value)?),
-        TensorElementType::Int64 => Values::I64(numbers(value)?),
-        TensorElementType::Bool => Values::Bool(numbers(value)?),
-        other => return Err(EngineError::at(name, format!("the output's type {other} is not supported"))),
-    };
-    Array::new(shape, values)
-}
-
-fn numbers<T: ort::value::PrimitiveTensorElementType + Copy>(value: &DynValue) -> Result<Vec<T>, EngineError> {
-    value.try_extract_tensor::<T>().map(|(_, values)| values.to_vec()).map_err(failed)
-}
-
-/// An error of the library, with the node it names.
-fn failed<R>(error: ort::Error<R>) -> EngineError {
-    let message = error.message();
-    EngineError::at(named_node(message), format!("ONNX Runtime: {message}"))
-}
-
-/// The node in messages such as `Non-zero status code returned while running Conv node. Name:'conv1' Status …` and
-/// `Node (conv1) Op (Conv) [ShapeInferenceError] …`.
-fn named_node(message: &str) -> &str {
-    let between = |start: &str, end: char| Some(message.split_once(start)?.1.split_once(end)?.0);
-    between("Name:'", '\'').or_else(|| between("Node (", ')')).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_node_is_read_from_the_message() {
-        let cases = [
-            ("Non-zero status code returned while running Conv node. Name:'conv1' Status Message: x", "conv1"),
-            ("Node (fc7) Op (Gemm) [ShapeInferenceError] x", "fc7"),
-            ("protobuf parsing failed", ""),
-        ];
-        for (message, expected) in cases {
-            assert_eq!(named_node(message), expected);
-        }
-    }
+fn builder(environment: &Environment, threads: usize) -> Result<SessionBuilder, EngineError> {
+    let builder = OrtSession::builder(environment).map_err(failed)?;
+    let builder = builder.with_intra_threads(threads).map_err(failed)?;
+    let builder = builder.with_inter_threads(1).map_err(failed)?;
+    let builder = builder.with_intra_op_spinning(threads > 1).map_err(failed)?;
+    builder.with_config_entry("session.force_spinning_stop", "1").map_err(failed)
 }

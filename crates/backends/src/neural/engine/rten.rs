@@ -49,10 +49,6 @@ impl Engine for Rten {
             giving_way: OnceLock::new(),
         }))
     }
-
-    fn load_for_trial(&self, _: &Network, _: &LoadOptions) -> Result<Option<Box<dyn Session>>, EngineError> {
-        Ok(None)
-    }
 }
 
 /// Threads that serve clients, whoever loads the network.
@@ -63,13 +59,35 @@ fn pool(threads: usize) -> Arc<ThreadPool> {
 fn load_model(network: Network) -> Result<Model, EngineError> {
     let mut options = ModelOptions::with_all_ops();
     options.prepack_weights(true);
+    if let Some(model) = load_mapped(&network, &options) {
+        return Ok(model);
+    }
     for (name, content) in &network.external {
         options.external_data(name, content.to_vec());
     }
-    options.load(network.onnx).map_err(|error| {
+    options.load(network.onnx.into_vec()).map_err(|error| {
         let node = error.node().unwrap_or_default().to_owned();
         EngineError::at(node, format!("rten cannot load this network: {error}"))
     })
+}
+
+/// A large network by its path: rten reads it weight by weight, where a copy of its bytes would be held beside them all. What goes wrong
+/// shows again where it is loaded from its bytes.
+#[cfg(target_os = "linux")]
+fn load_mapped(network: &Network, options: &ModelOptions) -> Option<Model> {
+    let (mapping, path) = (network.onnx.mapping()?, network.path.as_ref()?);
+    mapping.drop_pages();
+    if !network.external.is_empty() || path.extension()? != "onnx" {
+        return None;
+    }
+    let model = options.load_file(path).ok()?;
+    // It is the file that was looked at, whose lease keeps it as it was.
+    mapping.is_at(path).then_some(model)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn load_mapped(_: &Network, _: &ModelOptions) -> Option<Model> {
+    None
 }
 
 /// The ports for the names asked for; without any, those of the graph.

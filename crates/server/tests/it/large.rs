@@ -1,0 +1,102 @@
+//! A large network: what a server takes for it, beside what the plan of its move says.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::server::Server;
+
+/// Columns of the input, and rows and columns of each matrix.
+const WIDTH: usize = 2048;
+
+/// `number` as protobuf writes it.
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+fn number(field: usize, value: usize) -> Vec<u8> {
+    [varint(field << 3), varint(value)].concat()
+}
+
+fn bytes(field: usize, body: &[u8]) -> Vec<u8> {
+    [&varint(field << 3 | 2), &varint(body.len()), body].concat()
+}
+
+/// An ONNX file of matrix products, 17 MB each, and a last one to three classes.
+fn write_network(path: &Path, layers: usize) {
+    let weight = |name: &str, columns: usize, seed: usize| {
+        let value = |index: usize| ((index * 7919 + seed * 104_729) % 1999) as f32 / 25_000.0 - 0.04;
+        let values: Vec<u8> = (0..WIDTH * columns).flat_map(|index| value(index).to_le_bytes()).collect();
+        let head = [number(1, WIDTH), number(1, columns), number(2, 1), bytes(8, name.as_bytes())].concat();
+        bytes(5, &[head, bytes(9, &values)].concat())
+    };
+    let product = |left: &str, right: &str, output: &str| {
+        let names = [bytes(1, left.as_bytes()), bytes(1, right.as_bytes()), bytes(2, output.as_bytes())].concat();
+        bytes(1, &[names, bytes(4, b"MatMul")].concat())
+    };
+    let value = |field: usize, name: &str, columns: usize| {
+        let shape = [bytes(1, &bytes(2, b"n")), bytes(1, &number(1, columns))].concat();
+        let kind = bytes(1, &[number(1, 1), bytes(2, &shape)].concat());
+        bytes(field, &[bytes(1, name.as_bytes()), bytes(2, &kind)].concat())
+    };
+    let mut graph = bytes(2, b"large");
+    let mut before = "x".to_owned();
+    for layer in 0..layers {
+        let (name, output) = (format!("w{layer}"), format!("m{layer}"));
+        graph.extend(weight(&name, WIDTH, layer));
+        graph.extend(product(&before, &name, &output));
+        before = output;
+    }
+    graph.extend(weight("last", 3, layers));
+    graph.extend(product(&before, "last", "y"));
+    graph.extend([value(11, "x", WIDTH), value(12, "y", 3)].concat());
+    let model = [number(1, 8), bytes(8, &number(2, 17)), bytes(7, &graph)].concat();
+    std::fs::write(path, model).unwrap();
+}
+
+fn high_water_mark(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// With the engine that servers choose here.
+#[test]
+fn a_large_network_takes_what_its_plan_says_and_is_held_once() {
+    let repository = tempfile::tempdir().unwrap();
+    let network = repository.path().join("large.onnx");
+    write_network(&network, 6);
+    let size = std::fs::metadata(&network).unwrap().len();
+    let source = Server::start(&[]);
+    let url = format!("http://{}", source.address);
+    let target = Server::start_with_peers(&[("dev", &url)], &[]);
+    let idle = high_water_mark(&source);
+    let create = json!({
+        "mllib": "onnx", "description": "", "type": "supervised", "model": {"repository": repository.path()},
+        "parameters": {"input": {"connector": "csv"}, "mllib": {"nclasses": 3}}});
+    let (status, answer) = source.json("PUT", "/services/large", &create);
+    assert_eq!(status, 201, "{answer}\n{}", source.log());
+    let row = vec!["0.5"; WIDTH].join(",");
+    let predict = json!({"service": "large", "data": [row], "parameters": {"output": {"best": 3}}});
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let (status, answer): (u16, Value) = source.json("POST", "/predict", &predict);
+                assert_eq!(status, 200, "{answer}");
+            });
+        }
+    });
+    let used = high_water_mark(&source) - idle;
+    let (status, plan) = target.json("POST", "/moves/plan", &json!({"service": "large", "source": "dev"}));
+    assert_eq!(status, 200, "{plan}");
+    let planned = plan["body"]["memory_needed_bytes"].as_u64().unwrap();
+    let off = planned as f64 / used as f64 - 1.0;
+    assert!(off.abs() <= 0.35, "{planned} bytes planned, {used} used, {:+.0} %", off * 100.0);
+    assert!(used < 2 * size, "{used} bytes for a network of {size}");
+}
