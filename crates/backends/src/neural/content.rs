@@ -11,7 +11,7 @@ use std::path::Path;
 mod mapping;
 
 #[cfg(target_os = "linux")]
-pub(super) use mapping::{Emptied, Mapping};
+pub(super) use mapping::{Mapping, Released};
 
 /// Files from this size on are mapped where that is possible: reading them would hold their weights once more while an engine copies
 /// them. A smaller network is read: what it takes is little, and it takes no lease.
@@ -58,14 +58,11 @@ impl Content {
     }
 
     /// Gives the file back, and keeps its addresses where it is mapped.
-    ///
-    /// # Errors
-    /// Those of the kernel.
     #[cfg(target_os = "linux")]
-    pub(super) fn emptied(self) -> io::Result<Option<Emptied>> {
+    pub(super) fn released(self) -> Option<Released> {
         match self.0 {
-            Kind::Read(_) => Ok(None),
-            Kind::Mapped(mapping) => mapping.emptied().map(Some),
+            Kind::Read(_) => None,
+            Kind::Mapped(mapping) => Some(mapping.released()),
         }
     }
 

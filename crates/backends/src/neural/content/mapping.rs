@@ -94,16 +94,12 @@ impl Mapping {
         Ok(self.range.resident_kb()? > 0)
     }
 
-    /// Gives the file back and keeps its addresses, where nothing is any more but zeros: for owners of pointers to it who never follow them.
-    ///
-    /// # Errors
-    /// Those of the kernel.
-    pub(in crate::neural) fn emptied(self) -> io::Result<Emptied> {
+    /// Gives the lease back and keeps the addresses: for owners of pointers to it who do not follow them any more. One that did would
+    /// read the file as it is by then, never anything else.
+    pub(in crate::neural) fn released(self) -> Released {
         let Self { range, .. } = self;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
-        // SAFETY: it replaces this mapping, whose slices are all gone, since it is moved here.
-        let start = unsafe { libc::mmap(range.start as *mut _, range.size, libc::PROT_READ, flags, -1, 0) };
-        if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Emptied { _range: range }) }
+        range.drop_pages();
+        Released { _range: range }
     }
 }
 
@@ -116,9 +112,9 @@ impl Deref for Mapping {
     }
 }
 
-/// Addresses of a file that was given back.
+/// Addresses of a file whose lease was given back.
 #[derive(Debug)]
-pub(in crate::neural) struct Emptied {
+pub(in crate::neural) struct Released {
     _range: Range,
 }
 
@@ -198,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_shows_and_what_is_emptied_keeps_its_addresses() {
+    fn reading_shows_and_what_is_released_keeps_its_addresses() {
         let content = vec![7; 1 << 20];
         let (file, mapping) = mapped(&content);
         assert!(mapping.is_at(&file) && !mapping.is_at(Path::new("/")));
@@ -207,8 +203,8 @@ mod tests {
         assert_eq!(mapping[4096], 7);
         assert!(mapping.was_read().unwrap());
         let start = mapping.range.start;
-        let emptied = mapping.emptied().unwrap();
-        assert_eq!((emptied._range.start, emptied._range.resident_kb().unwrap()), (start, 0));
+        let released = mapping.released();
+        assert_eq!((released._range.start, released._range.resident_kb().unwrap()), (start, 0));
         std::fs::write(&file, b"").unwrap();
     }
 }

@@ -21,7 +21,7 @@ use ort::session::builder::SessionBuilder;
 use super::library;
 use super::{Array, Availability, Engine, EngineError, LoadOptions, Network, Port, Session, Width, guarded};
 #[cfg(target_os = "linux")]
-use crate::neural::content::Emptied;
+use crate::neural::content::Released;
 use crate::neural::onnx_view::OnnxView;
 use concurrent::SharedSession;
 use values::failed;
@@ -125,7 +125,7 @@ struct RuntimeSession {
     sessions: Sessions,
     // Fields go in this order: what the sessions point into after them.
     #[cfg(target_os = "linux")]
-    emptied: Option<Emptied>,
+    released: Option<Released>,
     /// What sessions that share weights were made of, until it is known that they read it no more.
     source: Option<(Network, LoadOptions)>,
 }
@@ -186,7 +186,7 @@ impl RuntimeSession {
             outputs,
             sessions,
             #[cfg(target_os = "linux")]
-            emptied: None,
+            released: None,
             source,
         }
     }
@@ -205,9 +205,7 @@ impl RuntimeSession {
                 return self.sessions.shrink(inputs);
             }
         }
-        let emptied =
-            network.onnx.emptied().map_err(|error| EngineError::new(format!("the file's memory: {error}")))?;
-        self.emptied = emptied;
+        self.released = network.onnx.released();
         Ok(())
     }
 
