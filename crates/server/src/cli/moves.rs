@@ -77,13 +77,10 @@ pub(crate) fn list(options: &MovesOptions) -> Result<(), String> {
         } else {
             let alias = info.request.alias.as_deref().unwrap_or("-");
             let waits = info.waits_for.as_deref().map(|what| format!("  waits for {what}")).unwrap_or_default();
-            say(&format!(
-                "{:<5} {:<12} {:<20} as {:<20}{waits}",
-                info.id,
-                info.phase.as_str(),
-                info.request.service,
-                alias
-            ));
+            // A move whose record is damaged has no request.
+            let service = Some(info.request.service.as_str()).filter(|name| !name.is_empty()).unwrap_or("-");
+            let line = format!("{:<5} {:<12} {service:<20} as {alias:<20}{waits}", info.id, info.phase.as_str());
+            say(line.trim_end());
         }
     }
     Ok(())
@@ -217,5 +214,6 @@ fn follow(target: &Remote, id: &str, json: bool) -> Result<(), String> {
     if last.phase == MovePhase::Done {
         return Ok(());
     }
-    Err(format!("{id} ended {}: {}", last.phase.as_str(), last.error.unwrap_or_default()))
+    let phase = last.phase.as_str().replace('_', " ");
+    Err(format!("{id} ended {phase}: {}", last.error.unwrap_or_default()))
 }

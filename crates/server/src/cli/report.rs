@@ -67,24 +67,32 @@ pub(super) fn table(info: &MoveInfo) {
     say("");
     say(&format!("{} {}: {}", info.id, info.phase.as_str().replace('_', " "), verdict(info)));
     if let Some(former) = &report.former {
-        fact("from", &format!("{} {}", former.service, short(&former.version)));
+        fact("former", &format!("{} {}", former.service, short(&former.version)));
     }
     if !report.service.is_empty() {
-        fact("to", &format!("{} {}", report.service, short(&report.version)));
+        fact("new", &format!("{} {}", report.service, short(&report.version)));
     }
-    let saved = bytes(report.total_bytes.saturating_sub(report.sent_bytes));
-    fact("sent", &format!("{}; {saved} saved", share(report.sent_bytes, report.total_bytes)));
+    if report.total_bytes > 0 {
+        let saved = bytes(report.total_bytes.saturating_sub(report.sent_bytes));
+        fact("sent", &format!("{}; {saved} saved", share(report.sent_bytes, report.total_bytes)));
+    }
     let phases: Vec<String> = report
         .phases
         .iter()
         .filter(|time| !time.phase.is_over())
         .map(|time| format!("{} {:.1} s", time.phase.as_str(), time.took_ms as f64 / 1000.0))
         .collect();
-    fact("phases", &phases.join(", "));
+    if !phases.is_empty() {
+        fact("phases", &phases.join(", "));
+    }
     if let Some(golden) = &report.golden {
-        let (found, origin) = (&golden["result"], golden["origin"].as_str().unwrap_or_default());
+        let origin = match golden["origin"].as_str().unwrap_or_default() {
+            "given" => "given with the request",
+            other => other,
+        };
+        let found = &golden["result"];
         let text = format!(
-            "{} of {} answers as on the source, {} bit by bit ({origin})",
+            "{} of {} answers agree with the source's, {} bit for bit ({origin})",
             found["within_tolerance"], found["answers"], found["bit_equal"]
         );
         fact("golden", if found.is_null() { origin } else { &text });
@@ -95,11 +103,11 @@ pub(super) fn table(info: &MoveInfo) {
         }
     }
     if let Some(found) = report.verdict.as_ref().and_then(|verdict| verdict["verdict"].as_str()) {
-        fact("verdict", found);
+        fact("verdict", &format!("{found}, before the switch"));
     }
     if let Some(served) = &report.served {
         let refused = if served.refused > 0 { format!(", {} refused", served.refused) } else { String::new() };
-        fact("served", &format!("{} requests meanwhile, {} failed{refused}", served.requests, served.failed));
+        fact("served", &format!("{} requests during the move, {} failed{refused}", served.requests, served.failed));
     }
     if let Some(reason) = &report.unproved {
         fact("UNPROVED", reason);
@@ -121,10 +129,11 @@ pub(super) fn table(info: &MoveInfo) {
     }
     if let Some(kept) = &report.kept {
         let waits = || format!("stays loaded for {}; its files stay after that", left(kept.until_ms));
-        fact("former", &kept.outcome.clone().unwrap_or_else(waits));
+        fact("kept", &kept.outcome.clone().unwrap_or_else(waits));
     }
     if let Some(certificate) = &report.certificate {
-        fact("certificate", &format!("GET {certificate}"));
+        let since = if info.phase == MovePhase::RolledBack { ", written before it was rolled back" } else { "" };
+        fact("certificate", &format!("GET {certificate}{since}"));
     }
 }
 
@@ -139,32 +148,40 @@ fn planned_time(plan: &MovePlan) -> String {
     }
 }
 
-/// Requests, agreement with its interval, latencies of both sides.
+/// Requests, agreement with its interval, latencies of both sides; only what was measured.
 fn comparison(name: &str, found: &Value) {
+    let dropped = &found["dropped"];
+    if found["requests"].as_u64().unwrap_or_default() == 0 {
+        return fact(name, &format!("no request was compared, {dropped} dropped"));
+    }
     let rate = &found["agreement"];
-    let percent =
-        |value: &Value| value.as_f64().map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0));
-    let agreement =
-        format!("{} agree ({} to {})", percent(&rate["rate"]), percent(&rate["low"]), percent(&rate["high"]));
+    let percent = |key: &str| rate[key].as_f64().map(|share| format!("{:.1} %", share * 100.0));
+    let agreement = match (percent("rate"), percent("low"), percent("high")) {
+        (Some(rate), Some(low), Some(high)) => format!("{rate} agree ({low} to {high})"),
+        _ => "none answered by both".to_owned(),
+    };
     let failed = &found["errors"]["new_only"];
     fact(
         name,
         &format!(
-            "{} requests, {agreement}, {failed} failed on the new, {} dropped",
-            found["requests"], found["dropped"]
+            "{} requests, {agreement}, {failed} failed on the new service alone, {dropped} dropped",
+            found["requests"]
         ),
     );
-    let figure = |side: &str, key: &str| found[side][key].as_f64().unwrap_or_default();
-    fact(
-        "",
-        &format!(
-            "p50 {:.2} -> {:.2} ms, p99 {:.2} -> {:.2} ms",
-            figure("old", "p50_ms"),
-            figure("new", "p50_ms"),
-            figure("old", "p99_ms"),
-            figure("new", "p99_ms")
-        ),
-    );
+    let counted = |side: &str| found[side]["count"].as_u64().unwrap_or_default() > 0;
+    if counted("old") && counted("new") {
+        let figure = |side: &str, key: &str| found[side][key].as_f64().unwrap_or_default();
+        fact(
+            "",
+            &format!(
+                "p50 {:.2} -> {:.2} ms, p99 {:.2} -> {:.2} ms",
+                figure("old", "p50_ms"),
+                figure("new", "p50_ms"),
+                figure("old", "p99_ms"),
+                figure("new", "p99_ms")
+            ),
+        );
+    }
 }
 
 fn verdict(info: &MoveInfo) -> String {
@@ -172,7 +189,7 @@ fn verdict(info: &MoveInfo) -> String {
         (Some(error), _) => error.clone(),
         (None, MovePhase::Done) => match &info.request.alias {
             Some(alias) => format!("{alias} is {} now", info.report.service),
-            None => format!("{} is there", info.report.service),
+            None => format!("{} is loaded, no alias was switched", info.report.service),
         },
         (None, _) => info.activity.clone(),
     }

@@ -41,7 +41,7 @@ fn onto_a_plain_service_by_command() {
     assert_eq!(info["report"]["cut_requests"], 0, "{info}");
     let served = &info["report"]["served"];
     assert!(served["requests"].as_u64() > Some(100) && served["failed"] == 0, "{info}");
-    for line in ["served        ", " requests meanwhile, 0 failed", "verdict       ", " saved"] {
+    for line in ["served        ", " requests during the move, 0 failed", "verdict       ", " saved"] {
         assert!(text(&made).contains(line), "{line}: {}", text(&made));
     }
     let certificate = stage.file("certificate.json");
