@@ -17,8 +17,8 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often pages that were read are dropped: an engine reads some 20 MB in that time.
-const DROP_EVERY: Duration = Duration::from_millis(10);
+/// How often pages that were read are dropped: an engine reads some megabytes in that time.
+const DROP_EVERY: Duration = Duration::from_millis(1);
 
 /// Which signal tells of a waiting writer: `F_SETSIG` of `asm-generic/fcntl.h`, which `libc` does not have.
 const F_SETSIG: libc::c_int = 10;

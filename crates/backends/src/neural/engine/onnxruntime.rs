@@ -263,7 +263,7 @@ impl Sessions {
                 }
                 open(1)
             });
-            // It starts threads that serve clients, whoever loads the network.
+            // It starts threads that serve clients, at whatever priority the network is loaded.
             let all = priority::ordinary(|| open(options.threads));
             let one = one.join().unwrap_or_else(|_| Err(EngineError::new("loading met a bug")))?;
             Ok(Self { one, all: Some(Mutex::new(all?)) })

@@ -1,4 +1,4 @@
-//! A source that accepts connections and stops answering at one step of a move: whoever aborts the move does not wait for the source.
+//! A source that accepts connections and stops answering at one step of a move: an abort does not wait for the source.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
