@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::models::{Models, Size};
 use super::world::{Kind, World, call};
 use crate::server::eventually;
+use crate::tree::tree;
 
 /// A move of a new world that is held at a place; `further`: options of the command.
 fn held(kind: Kind, place: &str, further: &[&str]) -> World {
@@ -38,11 +39,11 @@ fn a_directory_that_a_person_makes_while_files_are_placed_is_theirs() {
         if make == "with a service" {
             Models::trained().first.write(&directory);
         }
-        let before = super::tree::tree(&directory);
+        let before = tree(&directory);
         let info = ended(&world);
         assert_eq!(info["phase"], "aborted", "{make}: {info}");
         assert!(info["error"].as_str().unwrap().contains("was made by another meanwhile"), "{info}");
-        assert_eq!(super::tree::tree(&directory), before, "{make}");
+        assert_eq!(tree(&directory), before, "{make}");
         assert!(
             directory.is_dir()
                 && !std::fs::read_dir(directory.parent().unwrap())
