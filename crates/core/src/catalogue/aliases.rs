@@ -170,7 +170,10 @@ impl Catalogue {
     /// [`Error::AliasNotFound`].
     pub fn delete_alias(&self, name: &str) -> Result<()> {
         let name = ServiceName::parse(name)?;
-        self.owner.change(move |snapshot| snapshot.without_alias(&name))?;
+        self.owner.change(move |snapshot| {
+            snapshot.check_not_returning(&name)?;
+            snapshot.without_alias(&name)
+        })?;
         Ok(())
     }
 
@@ -194,6 +197,10 @@ impl Catalogue {
     ) -> Result<AliasInfo> {
         let name = ServiceName::parse(name)?;
         let asked = name.clone();
-        self.owner.change(move |snapshot| change(snapshot, &asked))?.alias_info(&name)
+        let change = move |snapshot: &Snapshot| {
+            snapshot.check_not_returning(&asked)?;
+            change(snapshot, &asked)
+        };
+        self.owner.change(change)?.alias_info(&name)
     }
 }

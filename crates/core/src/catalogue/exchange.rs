@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::Catalogue;
 use super::request::Expected;
 use super::snapshot::Snapshot;
+use super::traffic::Traffic;
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
 use crate::service::{Service, ServiceId};
@@ -43,6 +44,20 @@ impl Snapshot {
                 Err(Error::AliasConflict(text))
             }
         }
+    }
+
+    /// While requests wait for the network that an alias goes back to, where it leads is decided: a change that is answered with success
+    /// would be overruled.
+    ///
+    /// # Errors
+    /// [`Error::AliasConflict`] until that is over.
+    pub(super) fn check_not_returning(&self, name: &ServiceName) -> Result<()> {
+        if self.alias(name).is_some_and(|alias| alias.traffic.is_returning()) {
+            let text =
+                format!("{name} is on its way back to another network, which is being loaded; ask again shortly");
+            return Err(Error::AliasConflict(text));
+        }
+        Ok(())
     }
 
     /// A restart loads one of them from now on, and not the other.
@@ -79,6 +94,15 @@ pub fn check_idle(service: &Service) -> Result<()> {
     Ok(())
 }
 
+/// An alias on its way back, until this is dropped.
+struct Returning(Arc<Traffic>);
+
+impl Drop for Returning {
+    fn drop(&mut self) {
+        self.0.end_return();
+    }
+}
+
 impl Catalogue {
     /// Goes back to a service that is not in memory, the one before where none is named; `None` where it is in memory.
     pub(super) fn roll_back_loading(
@@ -98,8 +122,7 @@ impl Catalogue {
         present: &Arc<Service>,
         previous: &Arc<Service>,
     ) -> Result<()> {
-        // What would be refused afterwards is refused before anybody waits.
-        self.snapshot().with_exchanged_back(name, expect, (present.id, previous.id))?;
+        let _returning = self.begin_return(name, expect, (present.id, previous.id))?;
         check_idle(present)?;
         let deadline = Instant::now() + HOLD_FOR;
         let hold = present.admission.hold(deadline)?;
@@ -108,6 +131,25 @@ impl Catalogue {
         let (pause_ms, loaded) = (counts.lasted.as_millis(), outcome.is_ok());
         tracing::info!(alias = %name, held = counts.held, refused = counts.refused, pause_ms, loaded, "network exchanged");
         outcome
+    }
+
+    /// What would be refused afterwards is refused before requests wait; other changes of the alias are refused from here on.
+    fn begin_return(
+        &self,
+        name: &ServiceName,
+        expect: Option<&Expected>,
+        ids: (ServiceId, ServiceId),
+    ) -> Result<Returning> {
+        let (name, expect) = (name.clone(), expect.cloned());
+        let asked = name.clone();
+        let snapshot = self.owner.change(move |snapshot| {
+            snapshot.check_not_returning(&name)?;
+            snapshot.with_exchanged_back(&name, expect.as_ref(), ids)?;
+            snapshot.alias(&name).iter().for_each(|alias| alias.traffic.begin_return());
+            Ok(snapshot.clone())
+        })?;
+        let alias = snapshot.alias(&asked).ok_or_else(|| Error::AliasNotFound(asked.to_string()))?;
+        Ok(Returning(Arc::clone(&alias.traffic)))
     }
 
     fn exchange_held(

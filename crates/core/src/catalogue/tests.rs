@@ -164,3 +164,36 @@ fn routes_come_back_after_a_restart() {
     assert_eq!(["stable", "elsewhere"].map(|name| catalogue.alias(name).unwrap()), before);
     assert!(catalogue.delete("c", Clear::parse("")).is_err());
 }
+
+#[test]
+fn while_an_alias_goes_back_no_other_change_of_it_is_answered_with_success() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = stage(&directory, &["a", "b"]);
+    let (former, new) = (catalogue.resolve("a").unwrap().service, catalogue.resolve("b").unwrap().service);
+    former.unload();
+    let request = SwitchRequest { replaces_in_memory: Some(former.id), ..SwitchRequest::to(new.id) };
+    catalogue.switch("stable", request).unwrap();
+    let in_flight = new.admission.admit().unwrap();
+    std::thread::scope(|scope| {
+        let going_back = scope.spawn(|| catalogue.rollback_alias("stable", None));
+        let is_held = || matches!(new.admission.admit(), Err(crate::admission::Refused::Held(_)));
+        while !is_held() && !going_back.is_finished() {
+            std::thread::yield_now();
+        }
+        let others = [
+            ("the same target again", catalogue.put_alias("stable", put("b")).map(drop)),
+            ("a shadow", catalogue.set_shadow("stable", share(&catalogue, "b", 5), None).map(drop)),
+            ("a second way back", catalogue.rollback_alias("stable", None).map(drop)),
+            ("deleting it", catalogue.delete_alias("stable")),
+        ];
+        for (what, outcome) in others {
+            let error = outcome.expect_err(what).to_string();
+            assert!(error.contains("stable is on its way back to another network"), "{what}: {error}");
+        }
+        drop(in_flight);
+        assert_eq!(going_back.join().unwrap().unwrap().service, "a");
+    });
+    assert_eq!(answered_by(&catalogue, "stable"), "a");
+    catalogue.set_shadow("stable", share(&catalogue, "a", 5), None).unwrap();
+    catalogue.delete_alias("stable").unwrap();
+}

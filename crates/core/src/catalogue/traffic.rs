@@ -3,7 +3,7 @@
 //! It lives as long as the alias, through all changes of its route; nothing of it is recorded.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -27,6 +27,8 @@ pub(super) struct Traffic {
     lent_canary: ArcSwapOption<Share>,
     /// Asked about what that canary refuses: the target.
     second_opinion: ArcSwapOption<Shadow>,
+    /// The alias is on its way back, and requests wait for that.
+    returning: AtomicBool,
 }
 
 impl Traffic {
@@ -72,6 +74,21 @@ impl Traffic {
         if let Some(former) = former {
             former.end();
         }
+    }
+
+    /// Notes that the alias is on its way back.
+    pub(super) fn begin_return(&self) {
+        self.returning.store(true, Ordering::Release);
+    }
+
+    /// It is back, or stays.
+    pub(super) fn end_return(&self) {
+        self.returning.store(false, Ordering::Release);
+    }
+
+    /// Whether it is on its way back.
+    pub(super) fn is_returning(&self) -> bool {
+        self.returning.load(Ordering::Acquire)
     }
 
     /// The target, where it is asked about requests that a canary refuses.

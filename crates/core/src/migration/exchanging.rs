@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::loading::Refused;
 use super::mover::{Mover, alias, policy, seconds};
-use super::patient::abandonable;
+use super::patient::{abandonable, abandonable_at};
 use super::plan::Planned;
 use super::shadowing::Outcome;
 use super::state::{Held, turned_out_worse};
@@ -44,13 +44,14 @@ impl Mover<'_> {
         // The promotion may have taken long. From here on a source that is away is not waited for, while clients wait.
         self.check()?;
         check_idle(former)?;
-        let peer = abandonable(self.surroundings.peers.peer(&request.source)?, self.this);
-        peer.describe()?;
+        let source = self.surroundings.peers.peer(&request.source)?;
+        abandonable(Arc::clone(&source), self.this).describe()?;
         let calls = former.captured();
         self.take_hold(&alias, former)?;
         failpoint("held");
         self.this.enter(MovePhase::Loading)?;
         let deadline = Instant::now() + seconds(request.hold_for_s);
+        let peer = abandonable_at(source, self.this, deadline);
         let hold = former.admission.hold(deadline)?;
         self.this.set_held(Some(Held { service: Arc::clone(former), hold }));
         self.this.show("waits for requests in flight, others are held", None);

@@ -33,10 +33,10 @@ impl Mover<'_> {
         let deadline = Instant::now() + seconds(record.request.watch_for_s);
         self.this.show("compares the former service's answers with the new one's", None);
         self.this.wait_until(Some(deadline), || watching.is_worse() || self.must_end());
-        let (summary, _) = watching.report();
+        let (summary, _, outcome) = watching.report();
         self.this.note(|record| record.report.watch = serde_json::to_value(&summary).ok())?;
         self.check()?;
-        match watching.outcome() {
+        match outcome {
             Outcome::Worse(reason) => Err(Error::MoveConflict(turned_out_worse(&reason))),
             Outcome::Safe | Outcome::Undecided => Ok(()),
         }

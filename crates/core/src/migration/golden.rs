@@ -3,6 +3,8 @@
 //! Answers cross the wire as JSON; numbers keep their bits there (single precision, widened), so that "equal" means equal. What a
 //! recorded answer says of a new one is in `recorded`.
 
+use std::time::{Duration, Instant};
+
 use dede_api::Object;
 use dede_api::moves::{GoldenCase, MoveRequest};
 use serde_json::{Value, json};
@@ -18,6 +20,10 @@ use crate::service::{PredictCall, Service, Serving};
 
 /// Generated inputs, when there are no others.
 pub(super) const GENERATED: usize = 16;
+/// Fewer of them are enough where the source took [`ANSWERING_FOR`]; each is computed here again afterwards.
+const LEAST_GENERATED: usize = 4;
+/// For how long the source is asked for answers to generated inputs.
+const ANSWERING_FOR: Duration = Duration::from_secs(5);
 /// Most golden cases that are looked at.
 const CASES: usize = 1000;
 
@@ -58,13 +64,19 @@ pub(super) fn cases(request: &MoveRequest, service: &Service, peer: &dyn Peer) -
         }
     }
     let serving = service.serving()?;
-    let calls = service.generated_calls(GENERATED)?;
     let ask = |call: PredictCall| {
         let request_body = request_of(&call, &serving);
         let predictions = peer.predict(&request.service, &request_body)?;
         Ok(GoldenCase { request: request_body, predictions })
     };
-    Ok((Origin::Generated, calls.into_iter().map(ask).collect::<Result<_>>()?))
+    Ok((Origin::Generated, asked(service.generated_calls(GENERATED)?, ANSWERING_FOR, ask)?))
+}
+
+/// All calls where they take less than `most` together, else as many as fit into it, and [`LEAST_GENERATED`] at least.
+fn asked<T>(calls: Vec<PredictCall>, most: Duration, ask: impl Fn(PredictCall) -> Result<T>) -> Result<Vec<T>> {
+    let began = Instant::now();
+    let is_due = |number: usize| number < LEAST_GENERATED || began.elapsed() < most;
+    calls.into_iter().enumerate().take_while(|(number, _)| is_due(*number)).map(|(_, call)| ask(call)).collect()
 }
 
 /// Recent requests of a service, with what it answers to them now: the golden set that it gives to others.
@@ -92,15 +104,21 @@ pub fn captured_cases(service: &Service) -> Result<Vec<GoldenCase>> {
     Ok(cases)
 }
 
-/// Answers all cases here and compares.
+/// Answers all cases here and compares; `goes_on` is asked before each.
 ///
 /// # Errors
-/// [`Error::Internal`] for a service without a network.
-pub(super) fn check(service: &Service, cases: &[GoldenCase], exactness: Exactness) -> Result<Golden> {
+/// [`Error::Internal`] for a service without a network; that of `goes_on`.
+pub(super) fn check(
+    service: &Service,
+    cases: &[GoldenCase],
+    exactness: Exactness,
+    goes_on: impl Fn() -> Result<()>,
+) -> Result<Golden> {
     let serving = service.serving()?;
     let task = serving.task.ok_or_else(|| Error::Internal("the service has no network".into()))?;
     let mut check = GoldenCheck::new(exactness);
     for (number, case) in cases.iter().enumerate() {
+        goes_on()?;
         let input = format!("case {}", number + 1);
         match differences(service, &serving, task, case) {
             Ok(found) => check.add(&input, &found),
@@ -152,4 +170,18 @@ fn call_of(request: &Object) -> Result<PredictCall> {
     let sections = read.parameters;
     let parameters = Parameters { input: sections.input, mllib: sections.mllib, output: sections.output };
     Ok(PredictCall { parameters, data: read.data, ids: read.ids })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_network_is_asked_for_fewer_answers() {
+        let calls = || vec![PredictCall::default(); GENERATED];
+        let count = |most| asked(calls(), most, Ok).map(|answers| answers.len()).unwrap();
+        assert_eq!((count(Duration::ZERO), count(Duration::MAX)), (LEAST_GENERATED, GENERATED));
+        let away = asked(calls(), Duration::MAX, |_| Err::<(), _>(Error::Internal("away".into())));
+        assert!(away.is_err(), "no golden set is made of a part of the answers");
+    }
 }

@@ -28,19 +28,25 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The source of a move, asked again where it is away.
 pub(super) fn patient(peer: Arc<dyn Peer>, this: &Arc<Move>) -> Arc<dyn Peer> {
-    Arc::new(Patient { peer, this: Arc::clone(this), patience: PATIENCE })
+    Arc::new(Patient { peer, this: Arc::clone(this), patience: PATIENCE, until: None })
 }
 
 /// The source of a move, asked once: one that is away is an error at once, and one that does not answer holds the move only until it is
 /// undone.
 pub(super) fn abandonable(peer: Arc<dyn Peer>, this: &Arc<Move>) -> Arc<dyn Peer> {
-    Arc::new(Patient { peer, this: Arc::clone(this), patience: Duration::ZERO })
+    Arc::new(Patient { peer, this: Arc::clone(this), patience: Duration::ZERO, until: None })
+}
+
+/// As [`abandonable`], for a move that clients wait for: what is not answered until then is not waited for.
+pub(super) fn abandonable_at(peer: Arc<dyn Peer>, this: &Arc<Move>, until: Instant) -> Arc<dyn Peer> {
+    Arc::new(Patient { peer, this: Arc::clone(this), patience: Duration::ZERO, until: Some(until) })
 }
 
 struct Patient {
     peer: Arc<dyn Peer>,
     this: Arc<Move>,
     patience: Duration,
+    until: Option<Instant>,
 }
 
 impl Patient {
@@ -87,9 +93,13 @@ impl Patient {
         };
         let spawned = thread::Builder::new().name("move-source".into()).spawn(work);
         spawned.map_err(Error::io("start a thread"))?;
-        match receive(&answer, &self.this) {
+        match receive(&answer, &self.this, self.until) {
             Received::Item(outcome) => outcome,
             Received::Undone(reason) => Err(Error::Cancelled(reason)),
+            Received::Late => {
+                let text = format!("{} does not answer while requests wait for this move", self.peer.address());
+                Err(Error::PeerAway(text))
+            }
             Received::Ended => {
                 Err(Error::Internal("internal error (panic) while the source was asked; see the log".into()))
             }

@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::state::Move;
 
@@ -31,10 +31,12 @@ pub(super) enum Received<T> {
     Undone(String),
     /// The sender is gone.
     Ended,
+    /// Nothing came in time.
+    Late,
 }
 
-/// Waits for the next item, until the move is undone.
-pub(super) fn receive<T>(items: &Receiver<T>, this: &Move) -> Received<T> {
+/// Waits for the next item, until the move is undone or `until`.
+pub(super) fn receive<T>(items: &Receiver<T>, this: &Move, until: Option<Instant>) -> Received<T> {
     loop {
         match items.recv_timeout(LOOK) {
             Ok(item) => return Received::Item(item),
@@ -42,6 +44,9 @@ pub(super) fn receive<T>(items: &Receiver<T>, this: &Move) -> Received<T> {
             Err(RecvTimeoutError::Timeout) => {
                 if let Some(reason) = this.undoing() {
                     return Received::Undone(reason);
+                }
+                if until.is_some_and(|until| Instant::now() >= until) {
+                    return Received::Late;
                 }
             }
         }
@@ -121,10 +126,10 @@ impl BodyReader {
         }
         if self.piece.is_none() {
             self.read = 0;
-            self.piece = Some(match receive(&self.pieces, &self.this) {
+            self.piece = Some(match receive(&self.pieces, &self.this, None) {
                 Received::Item(piece) => piece?,
                 Received::Undone(reason) => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, reason)),
-                Received::Ended => {
+                Received::Ended | Received::Late => {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the body was not carried to its end"));
                 }
             });

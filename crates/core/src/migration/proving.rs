@@ -40,12 +40,14 @@ impl<'a> Mover<'a> {
             policy(&request)?,
             self.served.full_before(),
         )?;
-        self.learn_noise(&shadowing, &former)?;
+        let shadow_for = seconds(request.shadow_for_s);
+        let compares_later = !request.auto || !request.canary.is_empty();
+        self.learn_noise(&shadowing, &former, if compares_later { LEARNING } else { LEARNING.min(shadow_for) })?;
         // Where a person has decided already there is nothing to find out before the switch.
         if !self.this.is_promoted() {
             shadowing.copy_to(service)?;
         }
-        let compared = self.compare_live(&shadowing, seconds(request.shadow_for_s));
+        let compared = self.compare_live(&shadowing, shadow_for);
         self.note_shadow(&shadowing)?;
         self.judge(&request, &compared?)?;
         for percent in request.canary.iter().filter(|percent| **percent < 100) {
@@ -112,10 +114,10 @@ impl<'a> Mover<'a> {
     }
 
     /// The former service shadows itself for a moment: what it differs from itself by is not held against the new one.
-    fn learn_noise(&self, shadowing: &Shadowing<'_>, former: &Arc<Service>) -> Result<()> {
+    fn learn_noise(&self, shadowing: &Shadowing<'_>, former: &Arc<Service>, most: Duration) -> Result<()> {
         shadowing.copy_to(former)?;
         self.this.show("measures the baseline disagreement of the current service", None);
-        let deadline = Instant::now() + LEARNING;
+        let deadline = Instant::now() + most;
         let decided = || self.this.is_promoted() || self.must_end();
         self.this.wait_until(Some(deadline), || shadowing.knows_noise() || decided());
         self.check()
@@ -146,9 +148,9 @@ impl<'a> Mover<'a> {
         shadowing.set_canary(percent)?;
         let step = Instant::now() + CANARY_STEP;
         self.this.wait_until(Some(step), || shadowing.is_worse() || self.must_end());
-        self.note_shadow(shadowing)?;
+        let outcome = self.note_shadow(shadowing)?;
         self.check()?;
-        match shadowing.outcome() {
+        match outcome {
             Outcome::Worse(reason) => {
                 Err(Error::MoveConflict(format!("the new service is worse at {percent} %: {reason}")))
             }
@@ -156,11 +158,13 @@ impl<'a> Mover<'a> {
         }
     }
 
-    fn note_shadow(&self, shadowing: &Shadowing<'_>) -> Result<()> {
-        let (summary, verdict) = shadowing.report();
+    /// Into the report; what follows from it.
+    fn note_shadow(&self, shadowing: &Shadowing<'_>) -> Result<Outcome> {
+        let (summary, verdict, outcome) = shadowing.report();
         self.this.note(|record| {
             record.report.shadow = serde_json::to_value(&summary).ok();
             record.report.verdict = serde_json::to_value(&verdict).ok();
-        })
+        })?;
+        Ok(outcome)
     }
 }

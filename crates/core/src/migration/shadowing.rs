@@ -144,12 +144,16 @@ impl<'a> Shadowing<'a> {
         self.live.policy.requests
     }
 
-    /// Figures and verdict, for the report.
-    pub(super) fn report(&self) -> (Summary, Verdict) {
+    /// Figures and verdict for the report, and what follows from just these figures.
+    pub(super) fn report(&self) -> (Summary, Verdict, Outcome) {
         let dropped = self.dropped().saturating_sub(self.dropped_before);
-        let mut summary = self.live.found().comparison.summary();
+        let (mut summary, verdict) = {
+            let found = self.live.found();
+            (found.comparison.summary(), self.live.verdict(&found))
+        };
         summary.dropped = dropped;
-        (summary, self.live.verdict())
+        let outcome = self.live.outcome_of(&verdict);
+        (summary, verdict, outcome)
     }
 
     fn dropped(&self) -> u64 {
@@ -179,7 +183,12 @@ impl Drop for Shadowing<'_> {
 impl Live {
     /// What is known now.
     pub(super) fn outcome(&self) -> Outcome {
-        match self.verdict() {
+        let verdict = self.verdict(&self.found());
+        self.outcome_of(&verdict)
+    }
+
+    fn outcome_of(&self, verdict: &Verdict) -> Outcome {
+        match verdict {
             Verdict::Worse { reason, .. } => Outcome::Worse(reason.to_string()),
             _ if self.is_overrun() => {
                 Outcome::Worse("its queue was full, and the former service's never was during this move".into())
@@ -196,8 +205,7 @@ impl Live {
         new > self.policy.max_errors && self.former.admission.refused() == self.full_before.former
     }
 
-    fn verdict(&self) -> Verdict {
-        let found = self.found();
+    fn verdict(&self, found: &Found) -> Verdict {
         let floor = (found.floor.summary().requests > 0).then_some(&found.floor);
         self.policy.judge(&found.comparison, floor)
     }

@@ -25,7 +25,7 @@ impl Mover<'_> {
         let (origin, cases) = golden::cases(request, service, peer)?;
         let alike = host.is_some_and(|host| host.computes_alike(&self.surroundings.host));
         let exactness = if alike { Exactness::BitEqual } else { Exactness::WithinTolerance };
-        let found = golden::check(service, &cases, exactness)?;
+        let found = golden::check(service, &cases, exactness, || self.check())?;
         let passed = found.passed();
         let kept = golden_file::keep(self.this, self.surroundings, origin, &cases)?;
         self.this.note(|record| {

@@ -69,6 +69,25 @@ fn an_abort_waits_for_no_source() {
     assert_eq!((world.services(), world.predict("service1")), (vec!["service1".to_owned()], 200));
 }
 
+#[test]
+fn clients_that_wait_for_an_exchange_wait_for_no_source() {
+    let mut stalled = None;
+    let world = World::through(Under::Service, |source| {
+        let (url, happened) = start(source, "POST /predict", Arrives::Nothing);
+        stalled = Some(happened);
+        vec![("silent".to_owned(), url)]
+    });
+    let members = json!({"source": "silent", "auto": true, "replace_first": true, "hold_for_s": 2});
+    let (began, id) = (Instant::now(), world.begin(members));
+    let info = world.outcome(&id);
+    assert!(stalled.is_some_and(|happened| happened.load(Ordering::SeqCst)), "{info}");
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}: {info}", began.elapsed());
+    assert_eq!(info["phase"], "aborted", "{info}");
+    let reason = info["error"].as_str().unwrap_or_default();
+    assert!(reason.contains("does not answer while requests wait for this move"), "{info}");
+    assert_eq!((world.services(), world.predict("service1")), (vec!["service1".to_owned()], 200));
+}
+
 /// A connection to the source that stops at the first request with this part; gives its URL, and whether that has happened.
 fn start(source: SocketAddr, part: &'static str, arrives: Arrives) -> (String, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
