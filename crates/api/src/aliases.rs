@@ -48,6 +48,9 @@ pub struct AliasShadow {
     pub dropped: u64,
     /// Copies the shadow failed on.
     pub failed: u64,
+    /// Copies that say nothing, because their input changed meanwhile: a file or a page that came or went.
+    #[serde(default)]
+    pub changed: u64,
 }
 
 /// One step of an alias's history.

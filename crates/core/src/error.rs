@@ -123,6 +123,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the server, or a model, is to blame, and not what was asked.
+    pub fn is_fault(&self) -> bool {
+        matches!(self, Self::Internal(_) | Self::Io { .. })
+    }
+
     /// The connector's complaint.
     pub fn bad_input(reason: impl Into<String>) -> Self {
         Self::BadInput(Fault::new(reason))

@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dede_bundle::failpoint_at;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::error::{Error, Result};
 
@@ -17,11 +18,8 @@ const TEMPORARY: &str = ".tmp";
 /// # Errors
 /// [`Error::Io`] naming the path.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
     let context = || format!("write {}", path.display());
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let temporary = path.with_file_name(format!(".{name}.{}.{count}{TEMPORARY}", std::process::id()));
+    let temporary = temporary(path);
     let written = write_synced(&temporary, bytes).and_then(|()| {
         failpoint_at("written", path);
         fs::rename(&temporary, path)
@@ -33,6 +31,61 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(Error::io(context()))?;
     failpoint_at("renamed", path);
     sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes a file that only its owner may read, whole, where there is none of that name yet; one that is there stays.
+///
+/// # Errors
+/// [`Error::Io`] naming the path.
+pub fn write_new_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let temporary = temporary(path);
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600);
+    let written = options.open(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    let renamed = written.and_then(|()| rename_to_free_name(&temporary, path));
+    if renamed.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    match renamed {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        other => other.map_err(Error::io(format!("write {}", path.display())))?,
+    }
+    sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Gives a file or directory a name that nothing has; what has it is never replaced.
+///
+/// # Errors
+/// As the system says it; [`std::io::ErrorKind::AlreadyExists`] for a name that is taken.
+pub fn rename_to_free_name(from: &Path, to: &Path) -> std::io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that cannot tell.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if fs::symlink_metadata(to).is_err() => {
+            fs::rename(from, to)
+        }
+        other => other.map_err(std::io::Error::from),
+    }
+}
+
+/// A name beside `path` that no other replacement has.
+fn temporary(path: &Path) -> PathBuf {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!(".{name}.{}.{count}{TEMPORARY}", std::process::id()))
+}
+
+/// Whether a name is that of what a crash left of a replacement of `name`.
+pub fn is_leftover_of(found: &str, name: &str) -> bool {
+    found.strip_prefix('.').and_then(|found| found.strip_prefix(name)).is_some_and(|rest| {
+        rest.strip_suffix(TEMPORARY).is_some_and(|numbers| {
+            numbers.starts_with('.') && numbers.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        })
+    })
 }
 
 /// Removes a file that may be gone already.
@@ -109,6 +162,31 @@ mod tests {
         write_atomically(&path, b"two").unwrap();
         assert_eq!(read_text(&path, 10).unwrap().as_deref(), Some("two"));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_private_file_is_made_once() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        for content in ["first", "second"] {
+            write_new_private(&path, content.as_bytes()).unwrap();
+        }
+        assert_eq!(read_text(&path, 10).unwrap().as_deref(), Some("first"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_leftover_is_known_by_its_name() {
+        for (name, expected) in [
+            (".state.json.12.0.tmp", true),
+            (".state.json.tmp", false),
+            (".state.json.12.x.tmp", false),
+            ("state.json", false),
+        ] {
+            assert_eq!(is_leftover_of(name, "state.json"), expected, "{name}");
+        }
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Alias {
     }
 
     /// The step before the present one.
-    pub(super) fn previous(&self) -> Option<&Step> {
+    pub(crate) fn previous(&self) -> Option<&Step> {
         self.history.iter().rev().nth(1)
     }
 

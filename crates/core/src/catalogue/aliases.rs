@@ -143,14 +143,28 @@ impl Catalogue {
     }
 
     /// Points an alias from one service back to another, without canary and shadow; loaded first, as by [`Catalogue::rollback_alias`].
+    /// `generation`: of the alias now; `version`: the one that `to` must have.
     ///
     /// # Errors
-    /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] when it does not point to `from`, or `to` is gone; why it could not be loaded.
-    pub(crate) fn return_alias(&self, name: &ServiceName, from: ServiceId, to: ServiceId) -> Result<()> {
-        if let Some(outcome) = self.roll_back_loading(name, Some(&Expected::Service(from)), Some(to)) {
+    /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] when it does not point to `from`, or `to` is gone or another version; why it could
+    /// not be loaded.
+    pub(crate) fn return_alias(
+        &self,
+        name: &ServiceName,
+        (generation, from): (u64, ServiceId),
+        to: ServiceId,
+        version: Option<String>,
+    ) -> Result<()> {
+        let (back_to, expect) = (Some((to, version.clone())), Expected::Generation(generation));
+        if let Some(outcome) = self.roll_back_loading(name, Some(&expect), back_to) {
             return outcome;
         }
-        self.change_alias(name.as_str(), move |snapshot, name| snapshot.with_return(name, from, to)).map(drop)
+        let change = move |snapshot: &Snapshot, name: &ServiceName| {
+            snapshot.check_expected(name, &expect)?;
+            snapshot.check_version(to, version.as_deref())?;
+            snapshot.with_return(name, from, to)
+        };
+        self.change_alias(name.as_str(), change).map(drop)
     }
 
     /// Undoes a takeover: the alias goes, and the service it points to gets its name, in one step.

@@ -57,7 +57,7 @@ impl Snapshot {
     }
 
     fn shadow(&self, alias: &Alias, share: Share) -> AliasShadow {
-        let ShadowCounts { compared, dropped, failed, .. } = alias.shadow_counts();
-        AliasShadow { share: self.share(share), compared, dropped, failed }
+        let ShadowCounts { compared, dropped, failed, changed, .. } = alias.shadow_counts();
+        AliasShadow { share: self.share(share), compared, dropped, failed, changed }
     }
 }

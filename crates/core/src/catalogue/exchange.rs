@@ -94,6 +94,24 @@ pub fn check_idle(service: &Service) -> Result<()> {
     Ok(())
 }
 
+/// The way of an alias back to a service that is loaded in the place of the present one.
+struct Exchange<'a> {
+    name: &'a ServiceName,
+    expect: Option<&'a Expected>,
+    present: &'a Arc<Service>,
+    previous: &'a Arc<Service>,
+    /// That the previous one must have.
+    version: Option<String>,
+}
+
+impl Exchange<'_> {
+    /// Its commit.
+    fn change(&self) -> impl FnOnce(&Snapshot) -> Result<Snapshot> + Send + 'static {
+        let (name, expect, ids) = (self.name.clone(), self.expect.cloned(), (self.present.id, self.previous.id));
+        move |snapshot| snapshot.with_exchanged_back(&name, expect.as_ref(), ids)
+    }
+}
+
 /// An alias on its way back, until this is dropped.
 struct Returning(Arc<Traffic>);
 
@@ -104,29 +122,27 @@ impl Drop for Returning {
 }
 
 impl Catalogue {
-    /// Goes back to a service that is not in memory, the one before where none is named; `None` where it is in memory.
+    /// Goes back to a service that is not in memory, the one before where none is named; `None` where it is in memory. `back_to`: the
+    /// service, and the version that it must turn out to be.
     pub(super) fn roll_back_loading(
         &self,
         name: &ServiceName,
         expect: Option<&Expected>,
-        back_to: Option<ServiceId>,
+        back_to: Option<(ServiceId, Option<String>)>,
     ) -> Option<Result<()>> {
+        let (back_to, version) = back_to.unzip();
         let (present, previous) = self.snapshot().dormant_before(name, back_to)?;
-        Some(self.exchange_back(name, expect, &present, &previous))
+        let exchange = Exchange { name, expect, present: &present, previous: &previous, version: version.flatten() };
+        Some(self.exchange_back(&exchange))
     }
 
-    fn exchange_back(
-        &self,
-        name: &ServiceName,
-        expect: Option<&Expected>,
-        present: &Arc<Service>,
-        previous: &Arc<Service>,
-    ) -> Result<()> {
-        let _returning = self.begin_return(name, expect, (present.id, previous.id))?;
+    fn exchange_back(&self, exchange: &Exchange<'_>) -> Result<()> {
+        let Exchange { name, present, .. } = exchange;
+        let _returning = self.begin_return(exchange)?;
         check_idle(present)?;
         let deadline = Instant::now() + HOLD_FOR;
         let hold = present.admission.hold(deadline)?;
-        let outcome = self.exchange_held(name, expect, (present, previous), deadline);
+        let outcome = self.exchange_held(exchange, deadline);
         let counts = present.admission.release(&hold);
         let (pause_ms, loaded) = (counts.lasted.as_millis(), outcome.is_ok());
         tracing::info!(alias = %name, held = counts.held, refused = counts.refused, pause_ms, loaded, "network exchanged");
@@ -134,39 +150,29 @@ impl Catalogue {
     }
 
     /// What would be refused afterwards is refused before requests wait; other changes of the alias are refused from here on.
-    fn begin_return(
-        &self,
-        name: &ServiceName,
-        expect: Option<&Expected>,
-        ids: (ServiceId, ServiceId),
-    ) -> Result<Returning> {
-        let (name, expect) = (name.clone(), expect.cloned());
-        let asked = name.clone();
+    fn begin_return(&self, exchange: &Exchange<'_>) -> Result<Returning> {
+        let change = exchange.change();
+        let name = exchange.name.clone();
         let snapshot = self.owner.change(move |snapshot| {
             snapshot.check_not_returning(&name)?;
-            snapshot.with_exchanged_back(&name, expect.as_ref(), ids)?;
+            change(snapshot)?;
             snapshot.alias(&name).iter().for_each(|alias| alias.traffic.begin_return());
             Ok(snapshot.clone())
         })?;
-        let alias = snapshot.alias(&asked).ok_or_else(|| Error::AliasNotFound(asked.to_string()))?;
+        let alias = snapshot.alias(exchange.name).ok_or_else(|| Error::AliasNotFound(exchange.name.to_string()))?;
         Ok(Returning(Arc::clone(&alias.traffic)))
     }
 
-    fn exchange_held(
-        &self,
-        name: &ServiceName,
-        expect: Option<&Expected>,
-        (present, previous): (&Arc<Service>, &Arc<Service>),
-        deadline: Instant,
-    ) -> Result<()> {
+    fn exchange_held(&self, exchange: &Exchange<'_>, deadline: Instant) -> Result<()> {
+        let Exchange { present, previous, version, .. } = exchange;
         if !present.admission.wait_until_empty(deadline) {
             let text = format!("requests to {} did not end in time; nothing was changed", present.name());
             return Err(Error::AliasConflict(text));
         }
         present.unload();
-        let (ids, name, expect) = ((present.id, previous.id), name.clone(), expect.cloned());
-        let change = move |snapshot: &Snapshot| snapshot.with_exchanged_back(&name, expect.as_ref(), ids);
-        let gone_back = previous.load().and_then(|()| self.owner.change(change).map(drop));
+        let is_version = || self.snapshot().check_version(previous.id, version.as_deref());
+        let gone_back = previous.load().and_then(|()| is_version());
+        let gone_back = gone_back.and_then(|()| self.owner.change(exchange.change()).map(drop));
         gone_back.inspect_err(|_| {
             previous.unload();
             if let Err(error) = present.load() {

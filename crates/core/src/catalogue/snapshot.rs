@@ -34,6 +34,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The highest number of a move that created a service or pointed an alias, as far as that is remembered.
+    pub(crate) fn highest_move(&self) -> u64 {
+        let steps = self.aliases.values().flat_map(|alias| alias.history.iter().filter_map(|step| step.by));
+        steps.chain(self.created_by.values().copied()).map(MoveId::number).max().unwrap_or(0)
+    }
+
     pub(super) fn restored(
         unbuildable: Vec<ServiceEntry>,
         dormant: HashSet<ServiceId>,

@@ -5,7 +5,7 @@ use super::request::{Expected, Wanted};
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
-use crate::service::{Service, ServiceId};
+use crate::service::{NO_VERSION, Service, ServiceId};
 
 impl Snapshot {
     /// Points an alias somewhere, creates it, or puts it in the place of a service.
@@ -201,13 +201,18 @@ impl Snapshot {
     }
 
     /// Whether a service is the version that was proved.
-    pub(super) fn check_version(&self, id: ServiceId, expected: Option<&str>) -> Result<()> {
+    pub(crate) fn check_version(&self, id: ServiceId, expected: Option<&str>) -> Result<()> {
         let (Some(expected), Some(service)) = (expected, self.by_id(id)) else { return Ok(()) };
-        let found = service.version();
+        let name = service.name();
+        let found = match service.serving() {
+            Ok(serving) => serving.version(),
+            Err(_) if expected == NO_VERSION => return Ok(()),
+            Err(reason) => return Err(Error::AliasConflict(format!("{name} cannot answer: {reason}"))),
+        };
         if found == expected {
             return Ok(());
         }
-        Err(Error::AliasConflict(format!("expected version {expected} of {}, found {found}", service.name())))
+        Err(Error::AliasConflict(format!("expected version {expected} of {name}, found {found}")))
     }
 
     /// Whether something may point to a service.

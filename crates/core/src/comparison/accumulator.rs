@@ -205,6 +205,7 @@ impl Comparison {
             errors: self.errors,
             first_error: self.first_error.clone(),
             dropped: self.dropped,
+            changed: 0,
             old: LatencySummary::from(&self.old),
             new: LatencySummary::from(&self.new),
             most_different: self.examples.list().to_vec(),

@@ -34,6 +34,9 @@ pub struct Summary {
     pub first_error: Option<String>,
     /// Copies that were dropped instead of compared.
     pub dropped: u64,
+    /// Copies that say nothing, because their input changed meanwhile: a file or a page that came or went.
+    #[serde(default)]
+    pub changed: u64,
     /// How long the old model took, for requests that both answered and whose times can be compared.
     pub old: LatencySummary,
     /// How long the new model took for them.

@@ -105,6 +105,7 @@ impl JobQueue {
         for (job, _) in &waiting {
             job.finish(Err(error.clone()));
         }
+        self.locked().forget_oldest();
         self.save();
         waiting.iter().for_each(|(job, _)| job.announce());
     }
@@ -158,6 +159,7 @@ impl JobQueue {
         };
         if waited.is_some() {
             job.finish(Ok(JobResult::default()));
+            self.locked().forget_oldest();
             self.save();
             job.announce();
         }

@@ -6,7 +6,6 @@
 //!
 //! The signature (Ed25519, RFC 8032) is over the bytes of the member `certificate` as compact JSON in the order written.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use dede_api::moves::MovePhase;
@@ -17,7 +16,7 @@ use super::record::{Effects, MoveId};
 use super::state::{Move, now_ms};
 use super::{Surroundings, strict_json};
 use crate::error::{Error, Result};
-use crate::files::{read_text, remove_file, write_atomically};
+use crate::files::{read_text, remove_file, write_atomically, write_new_private};
 
 /// Name of the server's key in its state directory.
 const KEY: &str = "certificate.key";
@@ -68,9 +67,11 @@ fn place(id: MoveId) -> String {
 /// Reads the key of this server, where there is one: a move that could not be certified does not begin.
 ///
 /// # Errors
-/// [`Error::Internal`] for a damaged file; [`Error::Io`].
+/// [`Error::MoveConflict`] for a file that cannot be read, or is damaged.
 pub(super) fn check_key(directory: &Path) -> Result<()> {
-    recorded_key(directory).map(drop)
+    recorded_key(directory).map(drop).map_err(|error| {
+        Error::MoveConflict(format!("no certificate could be signed: {error}; put the key back, or remove its file"))
+    })
 }
 
 /// Whether a certificate is good, signed by this server, and of this move.
@@ -78,7 +79,8 @@ fn check(text: &str, id: MoveId, effects: &Effects, surroundings: &Surroundings)
     let not_served = |reason: &str| Error::Internal(format!("the certificate of {id} is not served: {reason}"));
     let verified = verify(text).map_err(|error| not_served(&error.to_string()))?;
     let Verified { certificate, public_key } = verified;
-    let own = hex(key(&surroundings.directory)?.verifying_key().as_bytes());
+    let key = recorded_key(&surroundings.directory)?.ok_or_else(|| not_served("the key of this server is gone"))?;
+    let own = hex(key.verifying_key().as_bytes());
     let of = |member: &str| certificate.get(member).and_then(Value::as_str);
     let is_of = of("move") == Some(id.to_string().as_str()) && of("nonce") == effects.nonce.as_deref();
     let reason = match (public_key == own, is_of) {
@@ -169,10 +171,9 @@ fn key(directory: &Path) -> Result<SigningKey> {
     let mut seed = [0; 32];
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
-    write_atomically(&path, hex(&seed).as_bytes())?;
-    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs::set_permissions(&path, owner_only).map_err(Error::io(format!("protect {}", path.display())))?;
-    Ok(SigningKey::from_bytes(&seed))
+    write_new_private(&path, hex(&seed).as_bytes())?;
+    // Another move may have been first.
+    recorded_key(directory)?.ok_or_else(|| Error::Internal(format!("{} is gone", path.display())))
 }
 
 fn recorded_key(directory: &Path) -> Result<Option<SigningKey>> {

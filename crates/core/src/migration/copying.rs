@@ -33,7 +33,10 @@ impl Mover<'_> {
         let directory = PathBuf::from(&planned.plan.repository);
         let present = match Destination::look(&directory, &planned.bundle) {
             Destination::Missing => None,
-            Destination::Part(present) if present.len() == planned.bundle.files().len() => return Ok(lease),
+            Destination::Part(present) if present.len() == planned.bundle.files().len() => {
+                self.this.note(|record| record.effects.directory = Some(directory))?;
+                return Ok(lease);
+            }
             Destination::Part(present) => Some(present),
             Destination::Unusable(reason) => return Err(Error::MoveConflict(reason)),
         };
@@ -100,11 +103,15 @@ impl Placing<'_> {
         }
         mark(&partial, &name)?;
         failpoint("placed");
-        this.note(|record| record.effects.owned = DirectoryIdentity::of(&partial))?;
+        let placed = self.planned.bundle.files().iter().filter_map(|file| identity(&partial, file));
+        this.note(|record| {
+            record.effects.placed = placed.collect();
+            record.effects.owned = DirectoryIdentity::of(&partial);
+        })?;
         rename_new(&partial, directory)?;
         failpoint("in-place");
         sync_directory(directory.parent().unwrap_or(directory))?;
-        if this.look(|record| is_own(directory, &name, &record.effects)) {
+        if is_own(directory, &name, &this.record().effects) {
             return Ok(());
         }
         Err(Error::MoveConflict(format!("{} is not the directory that was put there", directory.display())))
@@ -120,11 +127,13 @@ impl Placing<'_> {
         for file in missing() {
             self.place(file, &made)?;
         }
-        let identity = |file: &BundleFile| {
-            let found = FileIdentity::of(&partial.join(file.name.as_str()));
-            found.map(|identity| (file.name.to_string(), identity))
-        };
-        this.note(|record| record.effects.added.extend(missing().filter_map(identity)))?;
+        let above: BTreeSet<&Path> = missing().flat_map(|file| above(&file.name)).collect();
+        let made = above.into_iter().filter(|above| fs::symlink_metadata(directory.join(above)).is_err());
+        let made: Vec<String> = made.map(|above| above.to_string_lossy().into_owned()).collect();
+        this.note(|record| {
+            record.effects.added.extend(missing().filter_map(|file| identity(&partial, file)));
+            record.effects.made.extend(made);
+        })?;
         failpoint("placed");
         for file in missing() {
             let place = directory.join(file.name.as_str());
@@ -153,4 +162,15 @@ impl Placing<'_> {
         }
         store.place(&file.digest, made, &file.name, file.role, self.lease).map(drop).map_err(stored)
     }
+}
+
+/// A file of the bundle in a directory, by its name and by what the system calls it.
+fn identity(directory: &Path, file: &BundleFile) -> Option<(String, FileIdentity)> {
+    let found = FileIdentity::of(&directory.join(file.name.as_str()));
+    found.map(|identity| (file.name.to_string(), identity))
+}
+
+/// The directories above a file, below that of its bundle.
+fn above(name: &FileName) -> impl Iterator<Item = &Path> {
+    Path::new(name.as_str()).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty())
 }

@@ -68,7 +68,8 @@ pub(super) fn estimate(plan: &mut MovePlan, bundle: &Bundle, snapshot: &Snapshot
     let requests = |count: usize| former.as_ref().map_or(0.0, |former| count as f64 * former.request_ms);
     let loading_ms = former.as_ref().map_or(weights as f64 * LOADING_MS, |former| former.loading_ms);
     // The source computes golden answers too.
-    let golden_ms = requests(2 * GENERATED);
+    let golden = &plan.request.golden;
+    let golden_ms = requests(if golden.is_empty() { 2 * GENERATED } else { golden.len() });
     if plan.request.replace_first && former.is_some() {
         plan.pause_ms = Some((FIXED_MS + loading_ms + requests(WARMING_CALLS) + golden_ms).round() as u64);
     }

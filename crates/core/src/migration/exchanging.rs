@@ -44,6 +44,9 @@ impl Mover<'_> {
         // The promotion may have taken long. From here on a source that is away is not waited for, while clients wait.
         self.check()?;
         check_idle(former)?;
+        self.surroundings.catalogue.snapshot().check_alone(&alias, former.id)?;
+        let usual = Refusals::of(former).share();
+        self.this.note(|record| record.effects.usually_refused = Some(usual))?;
         let source = self.surroundings.peers.peer(&request.source)?;
         abandonable(Arc::clone(&source), self.this).describe()?;
         let calls = former.captured();
@@ -66,7 +69,13 @@ impl Mover<'_> {
         failpoint("exchanged");
         let calls = calls.into_iter().map(|captured| captured.call).collect();
         self.warm_shortly(&service, calls, seconds(request.hold_for_s) / WARMING_PART)?;
-        self.verify(&service, request, peer.as_ref()).map_err(|error| self.explained(error, planned))?;
+        let in_time = || {
+            let text = || format!("answering the golden inputs takes longer than {} s", request.hold_for_s);
+            let is_late = Instant::now() >= deadline;
+            self.check().and_then(|()| if is_late { Err(Error::MoveConflict(text())) } else { Ok(()) })
+        };
+        let verified = self.verify(&service, request, peer.as_ref(), in_time);
+        verified.map_err(|error| self.explained_by(error, planned, peer.as_ref()))?;
         self.switch(&service, Some(former.id), None)
     }
 
@@ -98,10 +107,10 @@ impl Mover<'_> {
 
     /// Without the former service in memory, it cannot be asked about what the new one refuses: only faults show that the new one is worse,
     /// and a share of refused requests that is surely above the former one's.
-    pub(super) fn watch_alone(&self, new: &Service, former: &Service, request: &MoveRequest) -> Result<()> {
+    pub(super) fn watch_alone(&self, new: &Service, request: &MoveRequest) -> Result<()> {
         let policy = policy(request)?;
         let (before, counted) = (new.statistics.faults(), Refusals::of(new));
-        let usual = Refusals::of(former).share().max(LEAST_SHARE);
+        let usual = self.this.look(|record| record.effects.usually_refused).unwrap_or_default().max(LEAST_SHARE);
         let worse = || {
             let faults = new.statistics.faults() - before;
             if faults > policy.max_errors {
@@ -118,7 +127,14 @@ impl Mover<'_> {
         let deadline = Instant::now() + seconds(request.watch_for_s);
         self.this.wait_until(Some(deadline), || worse().is_some() || self.must_end());
         self.check()?;
-        worse().map_or(Ok(()), |reason| Err(Error::MoveConflict(turned_out_worse(&reason))))
+        let since = Refusals::of(new).since(&counted);
+        // Looked at once, at the end, so that a few requests are enough.
+        let answered_none = || {
+            let surely = since.refused > policy.max_errors && since.are_all_refused(usual, policy.alpha);
+            surely.then(|| format!("it refused all {} requests since the switch", since.requests))
+        };
+        let worse = worse().or_else(answered_none);
+        worse.map_or(Ok(()), |reason| Err(Error::MoveConflict(turned_out_worse(&reason))))
     }
 }
 
@@ -145,6 +161,11 @@ impl Refusals {
         if self.requests == 0 { 0.0 } else { self.refused as f64 / self.requests as f64 }
     }
 
+    /// All of them, which has a chance of at most `alpha` where each is refused with the chance `share`.
+    fn are_all_refused(&self, share: f64, alpha: f64) -> bool {
+        self.requests > 0 && self.refused == self.requests && share.powf(self.requests as f64) <= alpha
+    }
+
     /// With a chance of at most `alpha` to be wrong, whenever it is asked.
     fn is_surely_above(&self, share: f64, alpha: f64) -> bool {
         let sequence = ConfidenceSequence::around(share.min(0.5));
@@ -156,6 +177,22 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_few_requests_that_are_all_refused_are_told_from_chance() {
+        let all = |refused, requests, usual| Refusals { requests, refused }.are_all_refused(usual, 0.01);
+        for (refused, requests, usual, expected) in [
+            (0, 0, 0.02, false),
+            (1, 1, 0.02, false),
+            (2, 2, 0.02, true),
+            (2, 3, 0.02, false),
+            (3, 3, 0.5, false),
+            (7, 7, 0.5, true),
+            (100, 100, 1.0, false),
+        ] {
+            assert_eq!(all(refused, requests, usual), expected, "{refused} of {requests}, usually {usual}");
+        }
+    }
 
     #[test]
     fn a_service_that_refuses_most_is_told_from_one_that_refuses_as_usual() {

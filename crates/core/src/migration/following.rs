@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dede_api::moves::{CutRequest, Kept, MovePhase, MoveReport};
+use serde_json::Value;
 
 use super::certificate;
 use super::mover::{Mover, alias, policy, seconds};
@@ -23,8 +24,9 @@ impl Mover<'_> {
         self.check()?;
         let new = self.own()?.ok_or_else(|| Error::MoveConflict("the new service is gone".into()))?;
         let Some(former) = self.replaced() else { return Ok(()) };
-        if !former.is_loaded() {
-            return self.watch_alone(&new, &former, &record.request);
+        let noted = record.former.as_ref().map(|former| former.version.as_str());
+        if !former.is_loaded() || noted.is_some_and(|version| former.version() != version) {
+            return self.watch_alone(&new, &record.request);
         }
         let policy = policy(&record.request)?;
         let full_before = self.served.full_before();
@@ -93,18 +95,18 @@ impl Mover<'_> {
 
 /// Why nothing is proved on live requests, where no request was compared.
 fn unproved(report: &MoveReport) -> Option<String> {
-    let compared = [&report.shadow, &report.watch].into_iter().flatten().any(|found| {
-        let errors = &found["errors"];
-        let counts = [&found["requests"], &errors["old_only"], &errors["both"]];
-        counts.into_iter().any(|count| count.as_u64() > Some(0))
-    });
-    if compared {
+    let seen = |count: fn(&Value) -> &Value| {
+        [&report.shadow, &report.watch].into_iter().flatten().any(|found| count(found).as_u64() > Some(0))
+    };
+    if seen(|found| &found["requests"]) {
         return None;
     }
     let reason = if report.former.is_none() {
         "no service answered under this name before, so nothing was compared on live requests"
     } else if report.exchange.is_some() {
         "the two networks were never in memory at once, so nothing was compared on live requests"
+    } else if seen(|found| &found["errors"]["both"]) || seen(|found| &found["errors"]["old_only"]) {
+        "no answer was compared on live requests: the former service refused all that were asked"
     } else {
         "no live request was compared, before or after the switch"
     };

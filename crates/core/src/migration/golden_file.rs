@@ -8,18 +8,55 @@ use std::path::PathBuf;
 
 use dede_api::moves::GoldenCase;
 use dede_bundle::Digest;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::Surroundings;
 use super::golden::Origin;
 use super::state::Move;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::files::{read_text, remove_file, write_atomically};
 
 /// Name of the file in the directory of a move.
 const FILE: &str = "golden.json";
 /// Largest set that is kept, bytes: it is read whole by whoever asks for it.
 const LIMIT: u64 = 16 << 20;
+/// Room in it for what stands besides cases that a request brings.
+const BESIDES: u64 = 1 << 10;
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    origin: String,
+    cases: Vec<GoldenCase>,
+}
+
+/// Whether the cases that a request brings can be kept until they are compared.
+///
+/// # Errors
+/// [`Error::Malformed`] with their size.
+pub(super) fn check_size(cases: &[GoldenCase]) -> Result<()> {
+    let size = serde_json::to_vec(cases).map_or(u64::MAX, |text| text.len() as u64);
+    if size + BESIDES <= LIMIT {
+        return Ok(());
+    }
+    let text = format!("cases of {} MB at most expected, found {size} bytes", LIMIT >> 20);
+    Err(Error::Malformed(Fault::at("golden", text)))
+}
+
+/// The cases that the request of a move brought.
+///
+/// # Errors
+/// [`Error::Internal`] where they are not there any more, or damaged.
+pub(super) fn given(this: &Move, surroundings: &Surroundings) -> Result<Vec<GoldenCase>> {
+    let lost = |reason: &str| Error::Internal(format!("the golden cases of the request are lost: {reason}"));
+    let text = read_text(&path(this, surroundings), LIMIT)?.ok_or_else(|| lost("no file"))?;
+    let kept: Kept = serde_json::from_str(&text).map_err(|error| lost(&error.to_string()))?;
+    Ok(kept.cases)
+}
+
+/// Keeps the cases that a request brings until they are compared.
+pub(super) fn keep_given(this: &Move, surroundings: &Surroundings, cases: Vec<GoldenCase>) -> Result<()> {
+    if cases.is_empty() { Ok(()) } else { keep(this, surroundings, Origin::Given, &cases).map(drop) }
+}
 
 /// Keeps the cases; gives the digest of the file, `None` for a set that is too large.
 pub(super) fn keep(
@@ -28,7 +65,8 @@ pub(super) fn keep(
     origin: Origin,
     cases: &[GoldenCase],
 ) -> Result<Option<Digest>> {
-    let text = json!({"origin": origin.as_str(), "cases": cases}).to_string();
+    let kept = Kept { origin: origin.as_str().to_owned(), cases: cases.to_vec() };
+    let text = serde_json::to_string(&kept).map_err(|error| Error::Internal(error.to_string()))?;
     if text.len() as u64 > LIMIT {
         tracing::info!(id = %this.id, bytes = text.len(), "the golden set is too large to be kept");
         return Ok(None);

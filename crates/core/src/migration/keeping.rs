@@ -93,8 +93,16 @@ fn outcome(over: &Move, catalogue: &Catalogue) -> Result<String> {
     let snapshot = catalogue.snapshot();
     let found = snapshot.services().find(|service| service.id == id && service.version() == former.version);
     let Some(service) = found else { return Ok("it was gone already, or is another version now".into()) };
-    let name = service.name();
-    match catalogue.delete_service(service, Clear::Memory, None) {
+    let (name, key) = (service.name(), over.id.number());
+    // A training that began in time is a person's wish that it stays.
+    if service.jobs.forbid(key, format!("{name} is leaving memory: its time after move {} is over", over.id)).is_err() {
+        return Ok("it stays: it is in training".into());
+    }
+    let deleted = catalogue.delete_service(service, Clear::Memory, None);
+    if deleted.is_err() {
+        service.jobs.allow(key);
+    }
+    match deleted {
         Ok(()) => {
             Ok(format!("{name} left memory, its files are in {}", service.definition.repository.root().display()))
         }

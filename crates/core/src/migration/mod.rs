@@ -10,6 +10,7 @@
 //! ```
 
 mod certificate;
+mod contents;
 mod copying;
 mod destination;
 mod estimate;

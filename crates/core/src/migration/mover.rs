@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dede_api::moves::{MovePhase, MoveRequest};
+use dede_api::moves::{MovePhase, MovePlan, MoveRequest};
 use serde_json::Value;
 
 use super::patient::{abandonable, patient};
@@ -18,12 +18,13 @@ use super::served::Served;
 use super::shadowing::Shadowing;
 use super::standing::{Standing, former_service, has_switched, own_service, standing};
 use super::state::Move;
-use super::switching::unchanged;
-use super::{Surroundings, undo};
+use super::switching::{unchanged, verified};
+use super::{Peer, Surroundings, golden_file, undo};
 use crate::comparison::Policy;
 use crate::error::{Error, Fault, Result};
 use crate::name::ServiceName;
 use crate::priority;
+use crate::repository::Place;
 use crate::service::Service;
 
 /// The longest of the times that a request may name, seconds: a year.
@@ -97,7 +98,7 @@ impl<'a> Mover<'a> {
                 None => {
                     let service = self.load(&planned)?;
                     self.warm(&service)?;
-                    let verified = self.verify(&service, &planned.plan.request, planned.peer.as_ref());
+                    let verified = self.verify(&service, &planned.plan.request, planned.peer.as_ref(), || self.check());
                     verified.map_err(|error| self.explained(error, &planned))?;
                     drop(lease);
                     let shadowing = self.shadow(&service)?;
@@ -113,8 +114,11 @@ impl<'a> Mover<'a> {
     fn plan(&self) -> Result<Planned> {
         self.this.enter(MovePhase::Planned)?;
         self.this.show("asks the source what there is to move", None);
-        let request = self.this.record().request;
         let record = self.this.record();
+        let mut request = record.request.clone();
+        if record.golden_given {
+            request.golden = golden_file::given(self.this, self.surroundings)?;
+        }
         let peer = self.surroundings.peers.peer(&request.source)?;
         let patient = patient(Arc::clone(&peer), self.this);
         // A source that never was there is not waited for.
@@ -128,7 +132,7 @@ impl<'a> Mover<'a> {
                 let text = "the service on the source changed since this move began; abort it, and begin anew";
                 return Err(Error::MoveConflict(text.into()));
             }
-            planned.plan = agreed.clone();
+            planned.plan = MovePlan { request, ..agreed.clone() };
         } else if let Some(digest) = request.plan.as_ref().filter(|digest| **digest != planned.plan.digest) {
             let text = format!("the plan {digest} is out of date: it would be {} now", planned.plan.digest);
             return Err(Error::MoveConflict(text));
@@ -144,7 +148,7 @@ impl<'a> Mover<'a> {
             report.repository = planned.plan.repository.clone();
             report.former = planned.plan.replaces.clone();
             report.total_bytes = planned.plan.total_bytes;
-            record.plan = Some(planned.plan.clone());
+            record.plan = Some(MovePlan { request: record.request.clone(), ..planned.plan.clone() });
             record.former = record.former.take().or_else(|| planned.former.as_deref().map(Former::of));
         })?;
         Ok(planned)
@@ -155,6 +159,7 @@ impl<'a> Mover<'a> {
         let catalogue = &self.surroundings.catalogue;
         let snapshot = catalogue.snapshot();
         let own = self.this.look(|record| own_service(record, &snapshot).map(|own| own.id));
+        self.this.set_place(Place::of(Path::new(&planned.plan.repository)));
         catalogue.claim_directory(self.this.id, Path::new(&planned.plan.repository), own)?;
         let former = self.this.look(|record| former_service(record, &snapshot).cloned());
         former.map_or(Ok(()), |former| catalogue.claim_service(self.this.id, &former))?;
@@ -163,14 +168,20 @@ impl<'a> Mover<'a> {
 
     /// What failed while the source was asked, or the source itself where its service is another by now.
     pub(super) fn explained(&self, error: Error, planned: &Planned) -> Error {
+        let asked = self.surroundings.peers.peer(&planned.plan.request.source);
+        match asked.map(|peer| abandonable(peer, self.this)) {
+            Ok(peer) => self.explained_by(error, planned, peer.as_ref()),
+            Err(_) => error,
+        }
+    }
+
+    /// As [`Mover::explained`], by what that peer says.
+    pub(super) fn explained_by(&self, error: Error, planned: &Planned, peer: &dyn Peer) -> Error {
         if !matches!(error, Error::Peer(_) | Error::MoveConflict(_)) || self.this.undoing().is_some() {
             return error;
         }
         let request = &planned.plan.request;
-        let asked = self.surroundings.peers.peer(&request.source);
-        let asked = asked.map(|peer| abandonable(peer, self.this));
-        let now = asked.and_then(|peer| peer.bundle(&request.service, request.with_training_state));
-        let Ok((manifest, _)) = now else { return error };
+        let Ok((manifest, _)) = peer.bundle(&request.service, request.with_training_state) else { return error };
         if dede_bundle::Digest::of(&manifest) == planned.bundle.manifest_digest() {
             return error;
         }
@@ -205,7 +216,13 @@ impl<'a> Mover<'a> {
             if let Standing::Changed(reason) = standing(record, &snapshot) {
                 return ended(reason);
             }
-            let former = record.former.as_ref().and_then(|noted| Some((former_service(record, &snapshot)?, noted)));
+            let switched = has_switched(record, &snapshot);
+            if let Some(own) = own_service(record, &snapshot) {
+                verified(own, &record.report.version, switched)?;
+            }
+            // After the switch a former service that became another is not compared with, nor gone back to.
+            let former = record.former.as_ref().filter(|_| !switched);
+            let former = former.and_then(|noted| Some((former_service(record, &snapshot)?, noted)));
             former
                 .map_or(Ok(()), |(former, noted)| unchanged(former, &noted.version))
                 .or_else(|error| ended(error.to_string()))

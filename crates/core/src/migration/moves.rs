@@ -21,6 +21,7 @@ use super::{Surroundings, certificate, golden_file, keeping, mover, plan, undo};
 use crate::catalogue::Catalogue;
 use crate::error::{Error, Fault, Result};
 use crate::name::ServiceName;
+use crate::repository::Place;
 
 /// Most moves that go on at once.
 const AT_ONCE: usize = 8;
@@ -58,6 +59,8 @@ impl Moves {
         std::fs::create_dir_all(&directory).map_err(Error::io(format!("create {}", directory.display())))?;
         crate::files::sync_directory(&surroundings.directory)?;
         let (records, next) = MoveRecord::load_all(&directory)?;
+        // A move whose directory is gone still stands in what it did.
+        let next = next.max(surroundings.catalogue.snapshot().highest_move().saturating_add(1));
         for record in &records {
             surroundings.rate.learn_from(record);
             claim_again(record, &surroundings.catalogue);
@@ -92,7 +95,7 @@ impl Moves {
     /// # Errors
     /// [`Error::MoveConflict`] while another move to the same alias or name goes on; [`Error::Forbidden`] for a source that is
     /// no peer; [`Error::Malformed`] for names that are none.
-    pub fn begin(&self, request: MoveRequest) -> Result<MoveInfo> {
+    pub fn begin(&self, mut request: MoveRequest) -> Result<MoveInfo> {
         self.surroundings.peers.peer(&request.source)?;
         self.relays.check(&request.source)?;
         for name in [Some(&request.service), request.alias.as_ref(), request.name.as_ref()].into_iter().flatten() {
@@ -100,6 +103,7 @@ impl Moves {
         }
         mover::policy(&request)?;
         check_numbers(&request)?;
+        golden_file::check_size(&request.golden)?;
         check_replace_first(&request)?;
         if let Some(directory) = &request.repository {
             plan::check_place(Path::new(directory), &self.surroundings.catalogue.snapshot())?;
@@ -110,10 +114,12 @@ impl Moves {
             let text = "only together with as: otherwise nothing is replaced";
             return Err(Error::Malformed(Fault::at("keep_for_s", text)));
         }
+        let golden = std::mem::take(&mut request.golden);
+        let place = request.repository.as_deref().map(|directory| Place::of(Path::new(directory)));
         let (begun, forgotten) = {
             let mut known = self.known();
             let going_on = known.values().filter(|other| !other.phase().is_over());
-            if let Some(other) = going_on.clone().find(|other| other.touches(&request)) {
+            if let Some(other) = going_on.clone().find(|other| other.touches(&request, place.as_ref())) {
                 return Err(Error::MoveConflict(format!(
                     "move {} to the same name or directory goes on; wait for it, or abort it",
                     other.id
@@ -123,18 +129,20 @@ impl Moves {
                 return Err(Error::Overloaded(format!("{AT_ONCE} moves go on, the most at once")));
             }
             let id = MoveId(self.next.fetch_add(1, Ordering::Relaxed));
-            let record = MoveRecord::new(id, request, nonce);
-            let begun = Move::recorded(record, self.surroundings.directory.join("moves"));
+            let mut record = MoveRecord::new(id, request, nonce);
+            record.golden_given = !golden.is_empty();
+            let begun = Move::begun(record, self.surroundings.directory.join("moves"), place);
             known.insert(id, Arc::clone(&begun));
             (begun, forget_oldest(&mut known, self.keep))
         };
         forget(&forgotten);
-        if let Err(error) = begun.save() {
+        let keep = || golden_file::keep_given(&begun, &self.surroundings, golden);
+        if let Err(error) = begun.save().and_then(|()| keep()).and_then(|()| self.run_claimed(&begun)) {
             // Its client is told that it did not begin, so it must not stand in the way of the next.
             self.known().remove(&begun.id);
+            forget(&[begun]);
             return Err(error);
         }
-        self.run(&begun)?;
         Ok(begun.info())
     }
 
@@ -184,6 +192,7 @@ impl Moves {
     /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it has switched or is over.
     pub fn promote(&self, id: &str) -> Result<MoveInfo> {
         let found = self.find(id)?;
+        certificate::check_key(&self.surroundings.directory)?;
         found.promote()?;
         self.run(&found)?;
         Ok(found.info())
@@ -192,9 +201,13 @@ impl Moves {
     /// Undoes a move: before the switch everything is as it was, after it the former service serves again.
     ///
     /// # Errors
-    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over.
+    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over; [`Error::AliasConflict`] when the former service cannot serve
+    /// again.
     pub fn abort(&self, id: &str, reason: &str) -> Result<MoveInfo> {
         let found = self.find(id)?;
+        if !found.phase().is_over() {
+            undo::check_possible(&found.record(), &self.surroundings.catalogue)?;
+        }
         found.ask_to_undo(reason)?;
         self.run(&found)?;
         Ok(found.info())
@@ -256,18 +269,20 @@ impl Moves {
 
     /// Runs a move on a thread of its own, unless one does already.
     fn run(&self, running: &Arc<Move>) -> Result<()> {
-        if !running.claim() {
-            return Ok(());
-        }
-        let (running, surroundings) = (Arc::clone(running), Arc::clone(&self.surroundings));
+        if running.claim() { self.run_claimed(running) } else { Ok(()) }
+    }
+
+    /// As [`Moves::run`], with the right to run it; it is given back where no thread can be started.
+    fn run_claimed(&self, claimed: &Arc<Move>) -> Result<()> {
+        let (running, surroundings) = (Arc::clone(claimed), Arc::clone(&self.surroundings));
         let name = format!("move-{}", running.id);
         let bell = Arc::clone(&self.bell);
         let work = move || {
             mover::run(&running, &surroundings);
             bell.ring();
         };
-        std::thread::Builder::new().name(name).spawn(work).map_err(Error::io("start a thread"))?;
-        Ok(())
+        let started = std::thread::Builder::new().name(name).spawn(work).map_err(Error::io("start a thread"));
+        started.map(drop).inspect_err(|_| claimed.release_unfinished())
     }
 }
 
@@ -352,7 +367,10 @@ fn forget_oldest(known: &mut BTreeMap<MoveId, Arc<Move>>, keep: usize) -> Vec<Ar
         let ended = |other: &&Arc<Move>| {
             other.phase().is_over() && other.phase() != MovePhase::Damaged && other.keeps_until_ms().is_none()
         };
-        let Some(oldest) = known.values().find(ended).map(|other| other.id) else { break };
+        // The directory of the newest says that its number is taken.
+        let newest = known.keys().next_back().copied();
+        let oldest = known.values().find(ended).map(|other| other.id).filter(|oldest| Some(*oldest) != newest);
+        let Some(oldest) = oldest else { break };
         forgotten.extend(known.remove(&oldest));
     }
     forgotten

@@ -8,12 +8,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 
+use super::contents;
 use super::record::{Effects, MoveId};
 use crate::error::{Error, Result};
-use crate::files::{read_text, sync_directory, write_atomically};
+use crate::files::{read_text, rename_to_free_name, sync_directory, write_atomically};
 use crate::repository::DirectoryIdentity;
 
 /// Name of the file that says which move made a directory; it goes when the move is over.
@@ -73,14 +73,7 @@ fn carries(directory: &Path, mark: &str) -> bool {
 
 /// Gives a file or directory a name that nothing has.
 pub(super) fn rename_new(from: &Path, to: &Path) -> Result<()> {
-    let renamed = match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // A file system that cannot tell.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if fs::symlink_metadata(to).is_err() => {
-            fs::rename(from, to)
-        }
-        other => other.map_err(io::Error::from),
-    };
-    renamed.map_err(|error| {
+    rename_to_free_name(from, to).map_err(|error| {
         if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty) {
             return Error::MoveConflict(format!("{} was made by another meanwhile; it stays as it is", to.display()));
         }
@@ -96,15 +89,30 @@ pub(super) fn remove_directory(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes the directory of a move that is undone; it never stands half removed under its name.
-pub(super) fn remove_own(directory: &Path, mark: &str, effects: &Effects) -> Result<()> {
+/// Removes the directory of a move that is undone, all at once; where others put something into it, what the move put there goes one by
+/// one, and the rest stays. Names what stays.
+pub(super) fn remove_own(directory: &Path, mark: &str, effects: &Effects) -> Result<Vec<String>> {
     let partial = partial(directory, mark);
+    let mut others = Vec::new();
     if is_own(directory, mark, effects) {
-        remove_directory(&partial)?;
-        fs::rename(directory, &partial).map_err(Error::io(format!("rename {}", directory.display())))?;
-        sync_directory(directory.parent().unwrap_or(directory))?;
+        others = contents::of_others(directory, effects)?;
+        if others.is_empty() {
+            remove_directory(&partial)?;
+            fs::rename(directory, &partial).map_err(Error::io(format!("rename {}", directory.display())))?;
+            sync_directory(directory.parent().unwrap_or(directory))?;
+            // Put there in the moment before it had another name.
+            others = contents::of_others(&partial, effects)?;
+            if !others.is_empty() {
+                rename_new(&partial, directory)?;
+            }
+        }
+        if !others.is_empty() {
+            contents::remove(directory, effects)?;
+            unmark(directory, mark);
+        }
     }
-    remove_directory(&partial)
+    remove_directory(&partial)?;
+    Ok(others)
 }
 
 /// Removes files that were added to a directory that was there, and the directories that were made for them.
@@ -114,10 +122,10 @@ pub(super) fn remove_added(directory: &Path, effects: &Effects) -> Result<()> {
         if FileIdentity::of(&path) == Some(*identity) {
             fs::remove_file(&path).map_err(Error::io(format!("remove {}", path.display())))?;
         }
-        for above in Path::new(name).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
-            // Only where nothing is in it.
-            let _ = fs::remove_dir(directory.join(above));
-        }
+    }
+    for made in effects.made.iter().rev() {
+        // Only where nothing is in it.
+        let _ = fs::remove_dir(directory.join(made));
     }
     Ok(())
 }
@@ -145,21 +153,22 @@ fn is_gone(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn effects(directory: &Path) -> Effects {
-        Effects { nonce: Some("ab".into()), owned: DirectoryIdentity::of(directory), ..Effects::default() }
+        let placed = FileIdentity::of(&directory.join("file")).map(|identity| ("file".to_owned(), identity));
+        let placed = placed.into_iter().collect();
+        Effects { nonce: Some("ab".into()), owned: DirectoryIdentity::of(directory), placed, ..Effects::default() }
     }
 
     #[test]
     fn only_what_carries_the_identity_and_the_mark_is_removed() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("model");
-        let made = || {
-            fs::create_dir(&directory).unwrap();
-            fs::write(directory.join("file"), "x").unwrap();
-        };
-        made();
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("file"), "x").unwrap();
         let unmarked = effects(&directory);
         remove_own(&directory, "m1-ab", &unmarked).unwrap();
         assert!(directory.join("file").exists(), "no mark");
@@ -204,8 +213,28 @@ mod tests {
         }
         let identity = |name: &str| (name.to_owned(), FileIdentity::of(&root.path().join(name)).unwrap());
         let added = [identity("runs/a"), identity("b"), ("c".to_owned(), identity("b").1)].into();
-        remove_added(root.path(), &Effects { added, ..Effects::default() }).unwrap();
-        let left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["c"]);
+        for name in ["made", "made/below", "filled", "was-there"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        fs::write(root.path().join("filled/d"), "x").unwrap();
+        let made = ["made", "made/below", "filled"].map(str::to_owned).into();
+        remove_added(root.path(), &Effects { added, made, ..Effects::default() }).unwrap();
+        let left = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(left.collect::<BTreeSet<_>>(), ["c", "filled", "runs", "was-there"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn what_others_put_into_the_directory_of_a_move_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("model");
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("file"), "x").unwrap();
+        mark(&directory, "m1-ab").unwrap();
+        let effects = effects(&directory);
+        fs::write(directory.join("NOTES.txt"), "mine").unwrap();
+        assert_eq!(remove_own(&directory, "m1-ab", &effects).unwrap(), ["NOTES.txt"]);
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        assert!(remove_own(&directory, "m1-ab", &effects).unwrap().is_empty(), "nothing is its own any more");
+        assert!(directory.join("NOTES.txt").exists());
     }
 }

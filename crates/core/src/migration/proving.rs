@@ -32,6 +32,9 @@ impl<'a> Mover<'a> {
         self.this.enter(MovePhase::Shadowing)?;
         self.take_hold(&alias, &former)?;
         failpoint("held");
+        if !former.is_loaded() {
+            return self.replace_what_cannot_answer(&request).map(|()| None);
+        }
         let shadowing = Shadowing::begin(
             self.this,
             self.surroundings,
@@ -60,6 +63,16 @@ impl<'a> Mover<'a> {
         }
         self.check()?;
         Ok(Some(shadowing))
+    }
+
+    /// There is nothing to compare with: a person decides, or the policy.
+    fn replace_what_cannot_answer(&self, request: &MoveRequest) -> Result<()> {
+        self.judge(request, &Outcome::Undecided)?;
+        if !request.auto && !self.this.is_promoted() {
+            let meanwhile = "the service there cannot answer, so nothing is compared";
+            self.wait_for_promotion(meanwhile, || Outcome::Undecided)?;
+        }
+        self.check()
     }
 
     /// What follows from the comparison before the switch.

@@ -25,6 +25,8 @@ const FORMAT: u32 = 1;
 const FILE: &str = "move.json";
 /// Largest file read back, bytes.
 const LIMIT: u64 = 64 << 20;
+/// No server makes so many moves; the numbers after it would soon be no ids any more.
+const UNREACHABLE: u64 = 100_000_000_000_000_000;
 
 /// `m1`, `m2`, …: number of a move on its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -74,7 +76,11 @@ impl From<MoveId> for String {
 pub(super) struct MoveRecord {
     format: u32,
     pub(super) id: MoveId,
+    /// Without the golden cases that it brought: they are in a file of their own.
     pub(super) request: MoveRequest,
+    /// It brought golden cases.
+    #[serde(default)]
+    pub(super) golden_given: bool,
     pub(super) phase: MovePhase,
     /// Somebody said that it may switch.
     pub(super) promoted: bool,
@@ -116,6 +122,12 @@ pub(super) struct Effects {
     /// The directory that it made, by what the system calls it: known before it has its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) owned: Option<DirectoryIdentity>,
+    /// Files that it put into the directory that it made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) placed: BTreeMap<String, FileIdentity>,
+    /// Directories that it made in a directory that was there, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) made: Vec<String>,
     /// Files that it added to a directory that was there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) added: BTreeMap<String, FileIdentity>,
@@ -129,6 +141,9 @@ pub(super) struct Effects {
     pub(super) service: Option<ServiceName>,
     /// What was under the alias's name before it was touched.
     pub(super) before: Option<Before>,
+    /// The share of requests that the former service refused, where it could not be asked after the switch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) usually_refused: Option<f64>,
     /// Generation of the alias while the move proves its service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) generation: Option<u64>,
@@ -156,6 +171,7 @@ impl MoveRecord {
             format: FORMAT,
             id,
             request,
+            golden_given: false,
             phase: MovePhase::Planned,
             promoted: false,
             undoing: None,
@@ -206,6 +222,10 @@ impl MoveRecord {
         for entry in fs::read_dir(moves).map_err(Error::io(context()))? {
             let entry = entry.map_err(Error::io(context()))?;
             let Ok(id) = entry.file_name().to_string_lossy().parse::<MoveId>() else { continue };
+            if id.0 >= UNREACHABLE {
+                tracing::warn!(directory = %entry.path().display(), "is of no move of this server");
+                continue;
+            }
             next = next.max(id.0.saturating_add(1));
             let loaded =
                 crate::files::remove_leftovers(&entry.path()).and_then(|()| load(&entry.path().join(FILE), id));
@@ -266,7 +286,9 @@ mod tests {
         new(2).save(directory.path()).unwrap();
         new(30).save(directory.path()).unwrap();
         fs::write(directory.path().join("m30").join(FILE), "{").unwrap();
-        fs::create_dir(directory.path().join("m4")).unwrap();
+        for other in ["m4", "m100000000000000000", "m999999999999999999"] {
+            fs::create_dir(directory.path().join(other)).unwrap();
+        }
         let (records, next) = MoveRecord::load_all(directory.path()).unwrap();
         assert_eq!(records.iter().map(|record| record.id).collect::<Vec<_>>(), [MoveId(2), MoveId(10), MoveId(30)]);
         assert_eq!(records[1].phase, MovePhase::Loading);

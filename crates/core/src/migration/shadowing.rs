@@ -14,7 +14,7 @@ use crate::name::ServiceName;
 use crate::outputs::Outputs;
 use crate::percent::Percent;
 use crate::service::{Service, ServiceId};
-use crate::shadow::{self, ShadowObserver};
+use crate::shadow::{self, ShadowCounts, ShadowObserver};
 
 /// Requests that the former service answers twice, to know what it differs from itself by.
 const NOISE_REQUESTS: u64 = 100;
@@ -35,7 +35,8 @@ pub(super) struct Shadowing<'a> {
     this: &'a Move,
     surroundings: &'a Surroundings,
     alias: ServiceName,
-    dropped_before: u64,
+    /// What had become of copies before it began.
+    before: ShadowCounts,
     live: Arc<Live>,
 }
 
@@ -90,8 +91,8 @@ impl<'a> Shadowing<'a> {
         let observer: Arc<dyn ShadowObserver> = Arc::<Live>::clone(&live);
         surroundings.catalogue.observe_shadow(alias.as_str(), Some(observer))?;
         this.set_live(Some(Arc::clone(&live)));
-        let mut shadowing = Self { this, surroundings, alias: alias.clone(), dropped_before: 0, live };
-        shadowing.dropped_before = shadowing.dropped();
+        let mut shadowing = Self { this, surroundings, alias: alias.clone(), before: ShadowCounts::default(), live };
+        shadowing.before = shadowing.counts();
         Ok(shadowing)
     }
 
@@ -146,19 +147,20 @@ impl<'a> Shadowing<'a> {
 
     /// Figures and verdict for the report, and what follows from just these figures.
     pub(super) fn report(&self) -> (Summary, Verdict, Outcome) {
-        let dropped = self.dropped().saturating_sub(self.dropped_before);
+        let counts = self.counts();
         let (mut summary, verdict) = {
             let found = self.live.found();
             (found.comparison.summary(), self.live.verdict(&found))
         };
-        summary.dropped = dropped;
+        summary.dropped = counts.dropped.saturating_sub(self.before.dropped);
+        summary.changed = counts.changed.saturating_sub(self.before.changed);
         let outcome = self.live.outcome_of(&verdict);
         (summary, verdict, outcome)
     }
 
-    fn dropped(&self) -> u64 {
+    fn counts(&self) -> ShadowCounts {
         let snapshot = self.surroundings.catalogue.snapshot();
-        snapshot.alias(&self.alias).map_or(0, |alias| alias.shadow_counts().dropped)
+        snapshot.alias(&self.alias).map(|alias| alias.shadow_counts()).unwrap_or_default()
     }
 }
 
@@ -229,14 +231,14 @@ impl ShadowObserver for Live {
         }
         let reason = shadowed.outputs.as_ref().err().map(Error::to_string).unwrap_or_default();
         let outcome: std::result::Result<&Outputs, &str> = shadowed.outputs.as_ref().map_err(|_| reason.as_str());
-        let answered = primary.outputs.as_ref().map(|outputs| &**outputs).map_err(String::as_str);
+        let answered = primary.outputs.as_ref().map(|outputs| &**outputs).map_err(|refusal| refusal.reason.as_str());
         // Latencies of a thread that gives way to clients say nothing about the model.
         let took = shadowed.undisturbed;
         let client = Answered { outcome: answered, took: took.then_some(primary.took) };
         let copy = Answered { outcome, took: took.then_some(shadowed.took) };
         let input = format!("request {id}");
         let mut found = self.found();
-        match (self.is_new(primary.service), self.is_new(shadowed.service)) {
+        match (self.is_new(primary.service.id), self.is_new(shadowed.service)) {
             (Some(false), Some(false)) => found.floor.add(Observation { input: &input, old: client, new: copy }),
             (Some(false), Some(true)) => found.comparison.add(Observation { input: &input, old: client, new: copy }),
             (Some(true), Some(false)) => found.comparison.add(Observation { input: &input, old: copy, new: client }),

@@ -28,7 +28,10 @@ pub(super) fn standing(record: &MoveRecord, snapshot: &Snapshot) -> Standing {
     };
     let alias = snapshot.alias(&name);
     let own = own_service(record, snapshot).map(|service| service.id);
-    if let Some(alias) = alias.filter(|alias| alias.present().by == Some(record.id))
+    // A canary or a shadow is a generation too, without being a step.
+    let is_by_move =
+        |alias: &&Alias| alias.present().by == Some(record.id) && alias.present().generation == alias.generation;
+    if let Some(alias) = alias.filter(is_by_move)
         && alias.target().service() == own
     {
         return Standing::Switched;

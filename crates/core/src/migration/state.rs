@@ -46,24 +46,46 @@ struct State {
     activity: String,
     progress: Option<MoveProgress>,
     waits_for: Option<&'static str>,
+    /// Where its files go, once that is known.
+    place: Option<Place>,
     /// Grows with every change, so that watchers know what they have seen.
     version: u64,
 }
 
 impl Move {
+    /// A move that a restart finds.
     pub(super) fn recorded(record: MoveRecord, directory: PathBuf) -> Arc<Self> {
-        let waits_for = (!record.phase.is_over()).then_some("resume");
-        let activity = waits_for.map_or("", |_| "interrupted by a restart: resume goes on, abort undoes");
-        let state = State { record, activity: activity.into(), progress: None, waits_for, version: 1 };
+        let planned = record.plan.as_ref().map(|plan| plan.repository.clone());
+        let place = planned.or_else(|| record.request.repository.clone());
+        let place = place.filter(|_| !record.phase.is_over()).map(|place| Place::of(Path::new(&place)));
+        let interrupted = Self::new(record, directory, false, place);
+        if !interrupted.phase().is_over() {
+            interrupted.show_interrupted();
+        }
+        interrupted
+    }
+
+    /// A move that begins: whoever makes it has the right to run it. `place`: where its files go, where that was asked for.
+    pub(super) fn begun(record: MoveRecord, directory: PathBuf, place: Option<Place>) -> Arc<Self> {
+        Self::new(record, directory, true, place)
+    }
+
+    fn new(record: MoveRecord, directory: PathBuf, running: bool, place: Option<Place>) -> Arc<Self> {
+        let state = State { record, activity: String::new(), progress: None, waits_for: None, place, version: 1 };
         Arc::new(Self {
             id: state.record.id,
             directory,
-            running: AtomicBool::new(false),
+            running: AtomicBool::new(running),
             state: Mutex::new(state),
             changed: Condvar::new(),
             held: Mutex::default(),
             live: Mutex::default(),
         })
+    }
+
+    fn show_interrupted(&self) {
+        self.show("interrupted by a restart: resume goes on, abort undoes", None);
+        self.show_waiting(Some("resume"));
     }
 
     pub(super) fn set_held(&self, held: Option<Held>) -> Option<Held> {
@@ -145,7 +167,8 @@ impl Move {
     }
 
     /// Whether it works on a name, or brings files to a directory, that the request wants too.
-    pub(super) fn touches(&self, request: &MoveRequest) -> bool {
+    /// `place`: where the request wants its files.
+    pub(super) fn touches(&self, request: &MoveRequest, place: Option<&Place>) -> bool {
         let state = self.lock();
         let names = |request: &MoveRequest| {
             [request.alias.clone(), request.name.clone().or_else(|| Some(request.service.clone()))]
@@ -154,11 +177,12 @@ impl Move {
         if names(request).into_iter().flatten().any(|name| own.contains(&Some(name.to_ascii_lowercase()))) {
             return true;
         }
-        let planned = state.record.plan.as_ref().map(|plan| plan.repository.clone());
-        let directories = [planned.or_else(|| state.record.request.repository.clone()), request.repository.clone()];
-        drop(state);
-        let [own, other] = directories.map(|directory| directory.map(|directory| Place::of(Path::new(&directory))));
-        own.zip(other).is_some_and(|(own, other)| own.overlaps(&other))
+        state.place.as_ref().zip(place).is_some_and(|(own, other)| own.overlaps(other))
+    }
+
+    /// Where its files go.
+    pub(super) fn set_place(&self, place: Place) {
+        self.change(|state| state.place = Some(place));
     }
 
     /// Whether a restart takes it up without being told.
@@ -181,6 +205,14 @@ impl Move {
             self.change(|state| state.waits_for = None);
         }
         claimed
+    }
+
+    /// Gives the right to run it back where nothing runs: a person may try again.
+    pub(super) fn release_unfinished(&self) {
+        self.release();
+        if !self.phase().is_over() {
+            self.show_interrupted();
+        }
     }
 
     /// Gives the right to run it back.
@@ -216,6 +248,24 @@ impl Move {
         drop(state);
         self.change(|_| ());
         Ok(())
+    }
+
+    /// Adds to the reason that people read; it becomes durable with the next note.
+    pub(super) fn tell(&self, more: &str) {
+        self.change(|state| {
+            let reason = state.record.undoing.get_or_insert_default();
+            if !reason.contains(more) {
+                reason.push_str("; ");
+                reason.push_str(more);
+            }
+        });
+    }
+
+    /// Another end of a move that is done. Nothing changes where it cannot be recorded.
+    pub(super) fn end_done(&self, phase: MovePhase, reason: &str) -> Result<()> {
+        let before = self.record();
+        self.change(|state| state.record.undoing = Some(reason.to_owned()));
+        self.enter(phase).inspect_err(|_| self.change(|state| state.record = before))
     }
 
     fn over(&self, state: &State) -> Error {
@@ -259,7 +309,7 @@ impl Move {
     /// [`Error::Io`]; [`Error::Cancelled`] for the end of a move that somebody was promised to be undone.
     pub(super) fn enter(&self, phase: MovePhase) -> Result<()> {
         let now = now_ms();
-        let mut refused = None;
+        let (mut refused, before) = (None, self.record());
         self.change(|state| {
             refused = state.record.undoing.clone().filter(|_| phase == MovePhase::Done);
             if refused.is_some() {
@@ -281,7 +331,17 @@ impl Move {
         if let Some(reason) = refused {
             return Err(Error::Cancelled(reason));
         }
-        self.save()?;
+        if let Err(error) = self.save() {
+            // An end that is not recorded is none: it is tried again.
+            if phase.is_over() {
+                self.change(|state| {
+                    let undoing = state.record.undoing.take();
+                    state.record = before;
+                    state.record.undoing = undoing;
+                });
+            }
+            return Err(error);
+        }
         failpoint(phase.as_str());
         Ok(())
     }

@@ -78,3 +78,17 @@ pub(super) fn unchanged(service: &Service, version: &str) -> Result<()> {
         "{name} is another version by now: {found}, and was {version} when the move began"
     )))
 }
+
+/// The new service stays the version that was verified. One that clients are answered by has to be in memory.
+pub(super) fn verified(service: &Service, version: &str, answers: bool) -> Result<()> {
+    match service.serving() {
+        Ok(serving) if serving.version() == version => Ok(()),
+        Ok(serving) => Err(Error::MoveConflict(format!(
+            "{} is another version by now: {}, and {version} is what the move brought",
+            service.name(),
+            serving.version()
+        ))),
+        Err(_) if !answers => Ok(()),
+        Err(reason) => Err(Error::MoveConflict(format!("{} cannot answer any more: {reason}", service.name()))),
+    }
+}

@@ -10,13 +10,15 @@ use super::ownership::{is_own, mark_of, partial, remove_added, remove_directory,
 use super::record::{Before, MoveRecord};
 use super::standing::{Standing, former_service, has_switched, own_service, standing};
 use super::state::{Held, Move};
-use super::switching::unchanged;
 use super::{Surroundings, certificate, golden_file};
 use crate::catalogue::{Catalogue, Expected};
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
 use crate::priority;
 use crate::repository::{Clear, Place};
+
+/// Files of others that are named to people.
+const NAMED: usize = 3;
 
 /// Undoes what a move did, and ends it.
 ///
@@ -28,6 +30,7 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     if standing(&record, &catalogue.snapshot()) != Standing::Switched {
         put_former_back(this, &record, catalogue);
     }
+    let record = this.record();
     // Why it is undone is durable before anything is. On a full disk, what is not in use yet makes room for that.
     if this.note(|_| ()).is_err() {
         if let Some(directory) = &record.effects.directory {
@@ -44,7 +47,8 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     } else if let Standing::Changed(reason) = &standing
         && !pointed_back(&record, catalogue)
     {
-        this.note(|record| tell(record, reason))?;
+        this.tell(reason);
+        this.note(|_| ())?;
     }
     if standing == Standing::Switched || has_switched(&record, &catalogue.snapshot()) {
         // The new service stays for those who want to know what was wrong with it.
@@ -57,13 +61,15 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     }
     failpoint("let-go");
     if let Some(reason) = remove_service(&record, catalogue)? {
-        this.note(|record| tell(record, &reason))?;
+        this.tell(&reason);
+        this.note(|_| ())?;
         keep_files(&record);
         return end(this, catalogue, MovePhase::Aborted);
     }
     failpoint("service-removed");
     if let Some(reason) = remove_files(&record, catalogue)? {
-        this.note(|record| tell(record, &reason))?;
+        this.tell(&reason);
+        this.note(|_| ())?;
     }
     failpoint("files-removed");
     forget_content(&record, surroundings);
@@ -77,38 +83,57 @@ fn end(this: &Move, catalogue: &Catalogue, phase: MovePhase) -> Result<()> {
     this.enter(phase)
 }
 
-/// Adds to the reason that people read.
-fn tell(record: &mut MoveRecord, more: &str) {
-    let reason = record.undoing.get_or_insert_default();
-    if !reason.contains(more) {
-        reason.push_str("; ");
-        reason.push_str(more);
+/// Whether a move that has switched could be undone now, as far as that can be known without doing it.
+///
+/// # Errors
+/// As [`roll_back_done`]; nothing was changed.
+pub(super) fn check_possible(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
+    let snapshot = catalogue.snapshot();
+    if standing(record, &snapshot) != Standing::Switched || record.effects.before == Some(Before::Free) {
+        return Ok(());
     }
+    let former = former_service(record, &snapshot).ok_or_else(|| gone(record))?;
+    if snapshot.is_dormant(former.id) {
+        return Ok(());
+    }
+    snapshot.check_version(former.id, former_version(record).as_deref())
 }
 
 /// Goes back after a move that is done.
 ///
 /// # Errors
-/// [`Error::AliasConflict`] when the alias leads elsewhere, or the former service is gone; [`Error::MoveConflict`] when that is another
+/// [`Error::AliasConflict`] when the alias leads elsewhere, or was made again; when the former service is gone, cannot answer, or is another
 /// version by now.
 pub(super) fn roll_back_done(this: &Move, surroundings: &Surroundings) -> Result<()> {
     let (record, snapshot) = (this.record(), surroundings.catalogue.snapshot());
     let Some(alias) = &record.request.alias else {
         return Err(Error::MoveConflict(format!("move {} switched no alias: there is nothing to go back to", this.id)));
     };
-    let found = snapshot.alias(&ServiceName::parse(alias)?).map(|alias| alias.target().clone());
+    let there = snapshot.alias(&ServiceName::parse(alias)?);
+    let found = there.map(|alias| alias.target().clone());
     let own = own_service(&record, &snapshot).map(|own| own.id);
-    if own.is_none() || found.as_ref().and_then(crate::catalogue::Target::service) != own {
+    let former = former_service(&record, &snapshot).map(|former| former.id);
+    let target = found.as_ref().and_then(crate::catalogue::Target::service);
+    let by_move = there.and_then(|there| there.previous()).is_some_and(|before| before.by == Some(record.id));
+    if by_move && former.is_some() && target == former {
+        // Pointed back before, and not recorded.
+        return rolled_back(this);
+    }
+    if own.is_none() || target != own {
         let found = found.map_or_else(|| "nothing".to_owned(), |found| snapshot.present(&found).to_string());
         let text = format!("{alias} leads to {found} by now, not to the service of this move: nothing was changed");
         return Err(Error::AliasConflict(text));
     }
-    if let (Some(former), Some(noted)) = (former_service(&record, &snapshot), &record.former) {
-        unchanged(former, &noted.version)?;
+    if !there.is_some_and(|there| there.was_pointed_by(record.id)) {
+        let text = format!("{alias} was made again since, it is not the alias of this move: nothing was changed");
+        return Err(Error::AliasConflict(text));
     }
     point_back(&record, &surroundings.catalogue)?;
-    this.note(|record| record.undoing = Some("rolled back on request".into()))?;
-    this.enter(MovePhase::RolledBack)
+    rolled_back(this)
+}
+
+fn rolled_back(this: &Move) -> Result<()> {
+    this.end_done(MovePhase::RolledBack, "rolled back on request")
 }
 
 /// To what it pointed to right before the switch.
@@ -119,14 +144,22 @@ fn point_back(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
     if record.effects.before == Some(Before::Free) {
         return catalogue.delete_alias_of(&name, own.id);
     }
-    let gone = || {
-        let former = record.report.former.as_ref().map_or("the former service", |former| former.service.as_str());
-        Error::AliasConflict(format!(
-            "{former} is not there any more; point {alias} to another service, then abort again"
-        ))
-    };
-    let former = former_service(record, &snapshot).ok_or_else(gone)?;
-    catalogue.return_alias(&name, own.id, former.id)
+    let former = former_service(record, &snapshot).ok_or_else(|| gone(record))?;
+    let generation = snapshot.alias(&name).map_or(0, |alias| alias.generation);
+    catalogue.return_alias(&name, (generation, own.id), former.id, former_version(record))
+}
+
+/// That there is nothing to go back to.
+fn gone(record: &MoveRecord) -> Error {
+    let former = record.report.former.as_ref().map_or("the former service", |former| former.service.as_str());
+    let alias = record.request.alias.as_deref().unwrap_or_default();
+    let again = if record.phase == MovePhase::Done { "" } else { ", then abort again" };
+    Error::AliasConflict(format!("{former} is not there any more; point {alias} to another service{again}"))
+}
+
+/// Of the former service when the move began.
+fn former_version(record: &MoveRecord) -> Option<String> {
+    record.former.as_ref().map(|former| former.version.clone())
 }
 
 /// Whether the alias leads to the former service.
@@ -159,8 +192,17 @@ fn put_former_back(this: &Move, record: &MoveRecord, catalogue: &Catalogue) {
         if let Some(own) = own_service(record, &snapshot).filter(|own| snapshot.check_unaliased(own.id).is_ok()) {
             own.unload();
         }
-        if let Err(error) = priority::ordinary(|| former.load()) {
-            tracing::error!(id = %this.id, service = %former.name(), %error, "cannot be loaded again");
+        let loaded = priority::ordinary(|| former.load());
+        let found = loaded.map(|()| former.version());
+        let noted = former_version(record);
+        let wrong = match found {
+            Ok(found) if noted.as_ref().is_none_or(|noted| *noted == found) => None,
+            Ok(found) => Some(format!("{} came back as another version, {found}", former.name())),
+            Err(error) => Some(format!("{} cannot be loaded again: {error}", former.name())),
+        };
+        if let Some(wrong) = wrong {
+            tracing::error!(id = %this.id, "{wrong}");
+            this.tell(&wrong);
         }
     }
     this.release_held();
@@ -200,8 +242,13 @@ fn remove_files(record: &MoveRecord, catalogue: &Catalogue) -> Result<Option<Str
         keep_files(record);
         return Ok(Some(format!("{} stays: service {} uses it", directory.display(), user.name())));
     }
-    remove_own(directory, &name, effects)?;
+    let others = remove_own(directory, &name, effects)?;
     remove_added(directory, effects)?;
     remove_parents(effects);
-    Ok(None)
+    let stays = |others: &[String]| {
+        let names = others.iter().take(NAMED).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        let more = if others.len() > NAMED { " and more" } else { "" };
+        format!("{} stays: {names}{more} in it are not of this move", directory.display())
+    };
+    Ok((!others.is_empty()).then(|| stays(&others)))
 }

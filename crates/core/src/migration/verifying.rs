@@ -12,11 +12,17 @@ use crate::error::{Error, Result};
 use crate::service::Service;
 
 impl Mover<'_> {
-    /// It must answer as it does on the source, before it sees traffic.
-    pub(super) fn verify(&self, service: &Arc<Service>, request: &MoveRequest, peer: &dyn Peer) -> Result<()> {
+    /// It must answer as it does on the source, before it sees traffic. `goes_on` is asked before each answer.
+    pub(super) fn verify(
+        &self,
+        service: &Arc<Service>,
+        request: &MoveRequest,
+        peer: &dyn Peer,
+        goes_on: impl Fn() -> Result<()>,
+    ) -> Result<()> {
         self.this.enter(MovePhase::Verifying)?;
         self.this.show("compares its answers with the source's", None);
-        self.check()?;
+        goes_on()?;
         let host = peer.describe()?;
         if host.is_none() && request.golden.is_empty() {
             let nothing = json!({"origin": "none: the source cannot be asked, and no cases were given", "cases": 0});
@@ -25,7 +31,7 @@ impl Mover<'_> {
         let (origin, cases) = golden::cases(request, service, peer)?;
         let alike = host.is_some_and(|host| host.computes_alike(&self.surroundings.host));
         let exactness = if alike { Exactness::BitEqual } else { Exactness::WithinTolerance };
-        let found = golden::check(service, &cases, exactness, || self.check())?;
+        let found = golden::check(service, &cases, exactness, goes_on)?;
         let passed = found.passed();
         let kept = golden_file::keep(self.this, self.surroundings, origin, &cases)?;
         self.this.note(|record| {

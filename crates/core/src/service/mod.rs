@@ -36,6 +36,9 @@ use crate::statistics::Statistics;
 #[serde(transparent)]
 pub struct ServiceId(pub u64);
 
+/// What stands for the version of a service without a network.
+pub const NO_VERSION: &str = "none";
+
 /// A running service, shared by everyone who uses it.
 pub struct Service {
     /// Stays for life.
@@ -166,7 +169,7 @@ impl Service {
 
     /// `sha256:…`, or `none` without a network.
     pub fn version(&self) -> String {
-        self.serving().map_or_else(|_| "none".to_owned(), |serving| serving.version())
+        self.serving().map_or_else(|_| NO_VERSION.to_owned(), |serving| serving.version())
     }
 
     /// Logs each unknown parameter once per service; refuses it in strict mode.

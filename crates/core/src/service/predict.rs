@@ -87,7 +87,7 @@ impl Service {
         let result = catch_unwind(AssertUnwindSafe(|| self.predict_on(&serving, call, started)))
             .unwrap_or_else(|_| Err(Error::Internal("the server made a mistake, see its log".into())));
         self.statistics.predicted(result.is_ok(), started.elapsed());
-        if matches!(result, Err(Error::Internal(_) | Error::Io { .. })) {
+        if result.as_ref().is_err_and(Error::is_fault) {
             self.statistics.faulted();
         }
         result

@@ -130,7 +130,7 @@ impl Serving {
 
     /// `sha256:…`, or `none` without a network.
     pub fn version(&self) -> String {
-        self.digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string())
+        self.digest.map_or_else(|| super::NO_VERSION.to_owned(), |digest| digest.to_string())
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod pace;
 mod queue;
+mod steady;
 mod worker;
 
 use std::sync::Arc;
@@ -37,16 +38,25 @@ impl Default for ShadowLimits {
 }
 
 /// The answer a client got.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Primary {
-    /// Who gave it.
-    pub service: ServiceId,
+    /// Who gave it; asked again where the shadow finds the input to be another than it was.
+    pub service: Arc<Service>,
     /// Version of that service.
     pub version: String,
     /// What its model said, or why the client was refused.
-    pub outputs: std::result::Result<Arc<Outputs>, String>,
+    pub outputs: std::result::Result<Arc<Outputs>, Refusal>,
     /// Reading and computing.
     pub took: Duration,
+}
+
+/// Why a client was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// As the client was told.
+    pub reason: String,
+    /// The service is to blame, not the request.
+    pub is_fault: bool,
 }
 
 /// The answer nobody got.
@@ -65,7 +75,6 @@ pub struct Shadowed {
 }
 
 /// One request, answered by both.
-#[derive(Debug)]
 pub struct Observation<'a> {
     /// Number of the copy, growing, for as long as the alias lives.
     pub id: u64,
@@ -94,6 +103,8 @@ pub struct ShadowCounts {
     pub dropped: u64,
     /// The shadow failed on.
     pub failed: u64,
+    /// Said nothing, because their input changed meanwhile: a file or a page that came or went.
+    pub changed: u64,
 }
 
 /// What stays when one shadow follows another: counters, and who compares.
@@ -103,6 +114,7 @@ pub(crate) struct Ledger {
     compared: AtomicU64,
     dropped: AtomicU64,
     failed: AtomicU64,
+    changed: AtomicU64,
     observer: ArcSwapOption<Arc<dyn ShadowObserver>>,
 }
 
@@ -114,6 +126,7 @@ impl Ledger {
             compared: load(&self.compared),
             dropped: load(&self.dropped),
             failed: load(&self.failed),
+            changed: load(&self.changed),
         }
     }
 

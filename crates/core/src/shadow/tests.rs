@@ -36,7 +36,8 @@ fn answer(catalogue: &Catalogue, number: f32) -> f32 {
     let value = tensor.values()[0];
     if let Some(shadow) = resolved.shadow() {
         let (outputs, took) = (Ok(Arc::new(predicted.outputs)), predicted.took.total);
-        shadow.offer(call, Primary { service: resolved.service.id, version: predicted.version, outputs, took });
+        shadow
+            .offer(call, Primary { service: Arc::clone(&resolved.service), version: predicted.version, outputs, took });
     }
     drop(permit);
     value
@@ -142,18 +143,19 @@ fn refused_requests_are_asked_and_go_first() {
         }
         catalogue.observe_shadow("stable", Some(Arc::clone(&listener) as _)).unwrap();
         let Routed::Here(resolved) = catalogue.route("stable").unwrap() else { panic!("it is here") };
-        let error = resolved.service.predict(&call(10.0)).unwrap_err().to_string();
+        let error = resolved.service.predict(&call(10.0)).unwrap_err();
         assert_eq!(resolved.service.statistics.faults(), 1, "{behaviour}");
+        let refusal = Refusal { reason: error.to_string(), is_fault: error.is_fault() };
         let primary = Primary {
-            service: resolved.service.id,
+            service: Arc::clone(&resolved.service),
             version: String::new(),
-            outputs: Err(error.clone()),
+            outputs: Err(refusal),
             took: Duration::ZERO,
         };
         resolved.shadow_of_refused().unwrap().offer(call(10.0), primary);
         until("asked", || counts(&catalogue).compared == 1);
         let asked = id(&catalogue, if canary { "old" } else { "new" });
-        assert_eq!(*listener.0.lock().unwrap(), [(asked, error, true)], "{behaviour}");
+        assert_eq!(*listener.0.lock().unwrap(), [(asked, error.to_string(), true)], "{behaviour}");
         catalogue.lend_canary("stable", None).unwrap();
     }
 }
@@ -165,7 +167,7 @@ struct Refusals(Mutex<Vec<(ServiceId, String, bool)>>);
 impl ShadowObserver for Refusals {
     fn observe(&self, observation: &Observation<'_>) {
         let Observation { primary, shadowed, .. } = observation;
-        let reason = primary.outputs.as_ref().unwrap_err().clone();
+        let reason = primary.outputs.as_ref().unwrap_err().reason.clone();
         self.0.lock().unwrap().push((shadowed.service, reason, shadowed.outputs.is_ok()));
     }
 }
@@ -223,15 +225,15 @@ fn a_shadow_goes_away_while_its_queue_is_full_and_its_model_blocks() {
 
 #[test]
 fn what_waits_is_bounded_in_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = create(&catalogue(directory.path()), directory.path(), "old", &json!({}));
     let queue = Queue::new(ShadowLimits { copies: 64, bytes: 1000 });
     let copied = |length| {
         let call = PredictCall { data: vec!["x".repeat(length)], ..PredictCall::default() };
         let outputs = Arc::new(Outputs::Features(Vec::new()));
-        Copied {
-            id: 0,
-            call,
-            primary: Primary { service: ServiceId(1), version: String::new(), outputs: Ok(outputs), took: PATIENCE },
-        }
+        let service = Arc::clone(&service);
+        let primary = Primary { service, version: String::new(), outputs: Ok(outputs), took: PATIENCE };
+        Copied { id: 0, call, primary }
     };
     assert!(queue.push(copied(2000)).is_err());
     assert!(queue.push(copied(600)).is_ok());

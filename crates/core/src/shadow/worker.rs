@@ -11,6 +11,7 @@ use dede_bundle::failpoint;
 
 use super::pace::Pace;
 use super::queue::{Copied, Queue};
+use super::steady::input_changed;
 use super::{Ledger, Observation, Shadowed};
 use crate::error::{Error, Result};
 use crate::priority;
@@ -82,9 +83,13 @@ impl Worker {
     fn compare(&self, copied: &Copied, pace: &Pace) {
         let crowded = pace.is_crowded();
         let started = Instant::now();
-        let answer = self.rehearse(&copied.call);
+        let answer = rehearse(&self.service, &copied.call);
         let took = started.elapsed();
         let undisturbed = !crowded && !pace.is_crowded();
+        if input_changed(copied, &self.service, &answer) {
+            self.ledger.changed.fetch_add(1, Ordering::SeqCst);
+            return;
+        }
         let counter = if answer.is_ok() { &self.ledger.compared } else { &self.ledger.failed };
         let (version, outputs) = match answer {
             Ok(Rehearsed { outputs, version, .. }) => (version, Ok(outputs)),
@@ -101,9 +106,9 @@ impl Worker {
         // Counted last: whoever sees the count sees what was observed.
         counter.fetch_add(1, Ordering::SeqCst);
     }
+}
 
-    fn rehearse(&self, call: &PredictCall) -> Result<Rehearsed> {
-        catch_unwind(AssertUnwindSafe(|| self.service.rehearse(call)))
-            .unwrap_or_else(|_| Err(Error::Internal("the shadow met a bug, see the log".into())))
-    }
+pub(super) fn rehearse(service: &Service, call: &PredictCall) -> Result<Rehearsed> {
+    catch_unwind(AssertUnwindSafe(|| service.rehearse(call)))
+        .unwrap_or_else(|_| Err(Error::Internal("the shadow met a bug, see the log".into())))
 }

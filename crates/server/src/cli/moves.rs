@@ -108,9 +108,15 @@ pub(crate) fn act(action: &str, options: &ActOptions) -> Result<(), String> {
     let target = target(&options.on)?;
     let id = path_part(&options.id);
     let _: MoveInfo = target.body(Method::POST, &format!("/moves/{id}/{action}"), "")?;
-    match follow(&target, &id, options.on.json) {
-        Err(_) if action == "abort" => Ok(()),
-        other => other,
+    let followed = follow(&target, &id, options.on.json);
+    if action != "abort" || followed.is_ok() {
+        return followed;
+    }
+    // An undone move is what was asked for here.
+    let info: MoveInfo = target.body(Method::GET, &format!("/moves/{id}"), "")?;
+    match info.phase {
+        MovePhase::Aborted | MovePhase::RolledBack => Ok(()),
+        _ => followed,
     }
 }
 

@@ -46,24 +46,41 @@ fn escaped(text: &str, escape: impl Fn(&mut String, char)) -> String {
 /// Makes one emoji of several.
 const JOINER: char = '\u{200d}';
 
-/// An emoji, or what is part of one.
+/// A pictograph, or the sign that makes one of a character, as far as emoji are joined of them.
 fn is_symbol(character: Option<char>) -> bool {
-    character.is_some_and(|character| !character.is_ascii() && !character.is_alphanumeric())
+    character.is_some_and(|character| {
+        matches!(character, '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}') && !is_hidden(character)
+    })
 }
 
-/// Control characters, separators of lines, and the format characters of Unicode (general category Cf).
+/// What shows nothing: control characters, separators of lines, the format characters of Unicode (general category Cf), characters that
+/// may be ignored (Default_Ignorable_Code_Point, but for the selector of emoji), spaces other than U+0020, and letters that are blank.
 fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
-            '\u{ad}'
+            '\u{a0}'
+                | '\u{ad}'
+                | '\u{34f}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{1680}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{2000}'..='\u{200a}'
+                | '\u{202f}'
+                | '\u{205f}'
+                | '\u{2800}'
+                | '\u{3000}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0e}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fff8}'
                 | '\u{600}'..='\u{605}'
                 | '\u{61c}'
                 | '\u{6dd}'
                 | '\u{70f}'
                 | '\u{890}'..='\u{891}'
                 | '\u{8e2}'
-                | '\u{180e}'
                 | '\u{200b}'..='\u{200f}'
                 | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}'
@@ -74,8 +91,7 @@ fn is_hidden(character: char) -> bool {
                 | '\u{13430}'..='\u{1343f}'
                 | '\u{1bca0}'..='\u{1bca3}'
                 | '\u{1d173}'..='\u{1d17a}'
-                | '\u{e0001}'
-                | '\u{e0020}'..='\u{e007f}'
+                | '\u{e0000}'..='\u{e0fff}'
         )
 }
 
@@ -90,6 +106,8 @@ mod tests {
             ("é 猫 שלום مرحبا 🚀", "é 猫 שלום مرحبا 🚀"),
             ("e\u{301} ❤\u{fe0f}", "e\u{301} ❤\u{fe0f}"),
             ("👩\u{200d}💻 ❤\u{fe0f}\u{200d}🔥", "👩\u{200d}💻 ❤\u{fe0f}\u{200d}🔥"),
+            ("·\u{200d}·", r"·\u{200d}·"),
+            ("a\u{a0}b\u{3164}c\u{34f}\u{2003}\u{fe01}\u{e0100}", r"a\u{a0}b\u{3164}c\u{34f}\u{2003}\u{fe01}\u{e0100}"),
             ("pr\u{200d}od\u{200d}", r"pr\u{200d}od\u{200d}"),
             ("a\u{202e}b\u{2066}c\u{200f}", r"a\u{202e}b\u{2066}c\u{200f}"),
             ("\u{1b}[2J\r\n\t\u{7f}\u{9b}", r"\u{1b}[2J\u{d}\u{a}\u{9}\u{7f}\u{9b}"),

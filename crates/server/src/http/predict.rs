@@ -16,7 +16,7 @@ use dede_core::error::Error;
 use dede_core::name::ServiceName;
 use dede_core::output::{OutputOptions, through_template, whole};
 use dede_core::service::{PredictCall, Predicted, Service, Took};
-use dede_core::shadow::Primary;
+use dede_core::shadow::{Primary, Refusal};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::access::LogName;
@@ -156,7 +156,7 @@ fn compute(
     let Predicted { outputs, body, output, version, items, took } = match service.predict(&call) {
         Ok(predicted) => predicted,
         Err(error) => {
-            offer_refused(resolved, call, &error);
+            offer_refused(resolved, call, Refusal { reason: error.to_string(), is_fault: error.is_fault() });
             return Err(error.into());
         }
     };
@@ -166,7 +166,8 @@ fn compute(
         Err(failure) => {
             // Where the client asked for the answer to be sent on, what fails there is not the service's.
             if !call.parameters.output.contains_key("network") {
-                offer_refused(resolved, call, &failure.status().dd_msg.unwrap_or_default());
+                let reason = failure.status().dd_msg.unwrap_or_default();
+                offer_refused(resolved, call, Refusal { reason, is_fault: false });
             }
             return Err(failure);
         }
@@ -179,7 +180,8 @@ fn compute(
     let to = Addressee { asked: Some(asked.clone()), service: Some(Arc::clone(service)) };
     count(&to, &version, response.status(), items, started.elapsed());
     if let Some(shadow) = resolved.shadow() {
-        let primary = Primary { service: service.id, version, outputs: Ok(Arc::new(outputs)), took: took.total };
+        let primary =
+            Primary { service: Arc::clone(service), version, outputs: Ok(Arc::new(outputs)), took: took.total };
         shadow.offer(call, primary);
     }
     Ok(response)
@@ -190,11 +192,11 @@ fn call_of(request: PredictRequest) -> PredictCall {
 }
 
 /// A client was refused: the shadow is asked whether it would have answered.
-fn offer_refused(resolved: &Resolved, call: PredictCall, reason: &dyn std::fmt::Display) {
+fn offer_refused(resolved: &Resolved, call: PredictCall, refusal: Refusal) {
     let Some(shadow) = resolved.shadow_of_refused() else { return };
-    let service = &resolved.service;
-    let outputs = Err(reason.to_string());
-    shadow.offer(call, Primary { service: service.id, version: service.version(), outputs, took: Duration::ZERO });
+    let service = Arc::clone(&resolved.service);
+    let version = service.version();
+    shadow.offer(call, Primary { service, version, outputs: Err(refusal), took: Duration::ZERO });
 }
 
 /// The answer as JSON, through a template, or as the server answers that it is sent on to.

@@ -150,3 +150,45 @@ fn damaged_content_of_the_store_is_fetched_again() {
     assert_eq!(info["phase"], "done", "{info}");
     assert_eq!(world.predict("service2"), 200);
 }
+
+/// What a person puts into the directory of a move meanwhile is that person's.
+#[test]
+fn files_of_others_in_the_directory_of_a_move_stay() {
+    let world = World::new(Under::Alias);
+    let directory = world.target.path().join("moved");
+    let id = world.begin(json!({"repository": directory, "shadow_for_s": 0}));
+    world.until_it_waits(&id);
+    std::fs::write(directory.join("NOTES.txt"), "mine").unwrap();
+    std::fs::create_dir(directory.join("mine")).unwrap();
+    std::fs::write(directory.join("mine/x"), "mine").unwrap();
+    assert_eq!(world.act(&id, "abort").0, 200);
+    let info = world.outcome(&id);
+    assert_eq!(info["phase"], "aborted", "{info}");
+    let reason = info["error"].as_str().unwrap();
+    assert!(reason.contains("\"NOTES.txt\", \"mine\" in it are not of this move"), "{info}");
+    let left: Vec<_> = content(&directory).into_keys().collect();
+    assert_eq!(left, [directory.join("NOTES.txt"), directory.join("mine/x")]);
+}
+
+#[test]
+fn directories_that_were_there_stay_and_a_record_that_was_added_goes() {
+    let world = World::new(Under::Alias);
+    let (whole, partly) = (world.target.path().join("whole"), world.target.path().join("partly"));
+    let brought = world.outcome(&world.begin(json!({"as": null, "repository": whole})));
+    assert_eq!(brought["phase"], "done", "{brought}");
+    assert_eq!(world.target.delete("/services/service2?clear=mem").0, 200);
+    std::fs::remove_file(whole.join("config.json")).unwrap();
+    for name in ["runs/1", "mine"] {
+        std::fs::create_dir_all(partly.join(name)).unwrap();
+    }
+    for directory in [&whole, &partly] {
+        let before = content(directory);
+        let id = world.begin(json!({"repository": directory, "shadow_for_s": 0}));
+        world.until_it_waits(&id);
+        assert!(directory.join("config.json").exists());
+        assert_eq!(world.act(&id, "abort").0, 200);
+        assert_eq!(world.outcome(&id)["phase"], "aborted");
+        assert_eq!(content(directory), before);
+    }
+    assert!(partly.join("runs/1").is_dir() && partly.join("mine").is_dir());
+}

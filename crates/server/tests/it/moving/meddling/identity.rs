@@ -82,13 +82,47 @@ fn a_rollback_never_leads_to_a_third_service() {
     world.point("service1", "service2");
     let (status, answer) = world.act(&id, "rollback");
     assert_eq!((status, world.target_of("service1")), (200, json!("old")), "{answer}");
+
+    let world = World::new(Under::Alias);
+    let id = world.begin(json!({"auto": true, "shadow_for_s": 0, "watch_for_s": 0}));
+    assert_eq!(world.outcome(&id)["phase"], "done");
+    assert_eq!(world.target.delete("/aliases/service1").0, 200);
+    world.point("service1", "service2");
+    let (status, answer) = world.act(&id, "rollback");
+    assert!(status == 409 && answer.contains("was made again since"), "{answer}");
+    assert_eq!(world.target_of("service1"), json!("service2"));
+}
+
+/// A training that began in time is a wish that the service stays.
+#[test]
+fn a_former_service_in_training_stays_when_its_time_is_over() {
+    let world = World::new(Under::Alias);
+    let id = world.begin(json!({"auto": true, "shadow_for_s": 0, "watch_for_s": 0, "keep_for_s": 3}));
+    assert_eq!(world.outcome(&id)["phase"], "done");
+    let data = [dede_testing::fixtures::data("iris_train.csv"), dede_testing::fixtures::data("iris_test.csv")];
+    let train = json!({"service": "old", "async": true, "data": data, "parameters": {
+        "input": {"id": "id", "label": "target"}, "mllib": {"solver": {"iterations": 100_000_000, "base_lr": 0.01}}}});
+    let (status, answer) = world.target.post("/train", &train);
+    assert_eq!(status, 201, "{answer}");
+    eventually("its time is over", || world.info(&id)["report"]["kept"]["outcome"].is_string());
+    assert_eq!(world.info(&id)["report"]["kept"]["outcome"], "it stays: it is in training");
+    let (status, answer) = world.target.get("/train?service=old&job=1");
+    assert!(status == 200 && answer["head"]["status"] == "running", "{answer}");
+    assert_eq!(world.target.delete("/train?service=old&job=1").0, 200);
+}
+
+/// The alias stays where the move pointed it, and a third service has a share.
+fn share(world: &World, role: &str) {
+    let route = json!({"service": "service2", role: {"service": "third", "percent": 30}});
+    let (status, answer) = world.target.put("/aliases/service1", &route);
+    assert_eq!((status, &answer["body"][role]["service"]), (200, &json!("third")), "{answer}");
 }
 
 /// What a person does with the alias stands, and is what the move says.
 #[test]
 fn an_alias_that_a_person_changed_ends_the_move_with_the_truth() {
     type Change = fn(&World);
-    let changes: [(&str, Change, Value); 4] = [
+    let changes: [(&str, Change, Value); 6] = [
         ("pointed elsewhere", |world| world.point("service1", "third"), json!("third")),
         ("deleted", |world| assert_eq!(world.target.delete("/aliases/service1").0, 200), Value::Null),
         (
@@ -104,6 +138,8 @@ fn an_alias_that_a_person_changed_ends_the_move_with_the_truth() {
             },
             json!("third"),
         ),
+        ("given a canary", |world| share(world, "canary"), json!("service2")),
+        ("given a shadow", |world| share(world, "shadow"), json!("service2")),
     ];
     for (what, change, leads_to) in changes {
         let (world, id) = watching(Under::Alias);
@@ -113,6 +149,10 @@ fn an_alias_that_a_person_changed_ends_the_move_with_the_truth() {
         assert_eq!(info["phase"], "rolled_back", "{what}: {info}");
         assert!(info["error"].as_str().unwrap().contains("nothing more is done"), "{what}: {info}");
         assert_eq!((world.target_of("service1"), world.certificate(&id)), (leads_to, 404), "{what}");
+        if let Some(role) = what.strip_prefix("given a ") {
+            let alias = world.target.get("/aliases/service1").1["body"].clone();
+            assert_eq!(alias[role]["service"], "third", "{alias}");
+        }
         assert!(world.services().contains(&"service2".to_owned()), "{what}");
     }
     for what in ["third", "service2", "deleted"] {

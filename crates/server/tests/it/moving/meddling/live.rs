@@ -121,3 +121,47 @@ fn a_canary_that_refuses_is_taken_away() {
     assert_eq!(info["phase"], "aborted", "{info}");
     assert!(info["report"]["shadow"]["errors"]["new_only"].as_u64() > Some(0), "{info}");
 }
+
+/// Some requests are all that came while it was watched.
+#[test]
+fn one_that_refuses_the_few_requests_that_come_in_place_of_the_former_is_rolled_back() {
+    let world = World::with(Under::Alias, New::Refusing);
+    let id = world.begin(json!({"auto": true, "replace_first": true, "watch_for_s": 3}));
+    world.until_phase(&id, "watching");
+    assert_eq!([(); 3].map(|()| world.predict("service1")), [400; 3]);
+    let info = world.outcome(&id);
+    assert_eq!(info["phase"], "rolled_back", "{info}");
+    assert!(info["error"].as_str().unwrap().contains("it refused all 3 requests"), "{info}");
+}
+
+/// A file that is gone when the copy is read, or that came after the client was refused, says nothing of a service.
+#[test]
+fn inputs_that_come_and_go_are_nobodys_fault() {
+    let world = World::new(Under::Alias);
+    let row = format!("sepal_length,sepal_width,petal_length,petal_width\n{}\n", world.models.inputs[0]);
+    let ask =
+        |path: &std::path::Path| world.target.post("/predict", &predict_body("service1", path.to_str().unwrap())).0;
+    let id = world.begin(json!({"shadow_for_s": 0, "watch_for_s": 2}));
+    world.until_it_waits(&id);
+    let path = world.target.path().join("input.csv");
+    for _ in 0..20 {
+        std::fs::write(&path, &row).unwrap();
+        assert_eq!(ask(&path), 200);
+        std::fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(world.act(&id, "promote").0, 200);
+    world.until_phase(&id, "watching");
+    for _ in 0..20 {
+        assert_eq!(ask(&path), 400);
+        std::fs::write(&path, &row).unwrap();
+        std::fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(ask(&path), 400);
+    std::fs::write(&path, &row).unwrap();
+    let info = world.outcome(&id);
+    assert_eq!(info["phase"], "done", "{info}");
+    for part in ["shadow", "watch"] {
+        let found = &info["report"][part];
+        assert!(found["errors"]["new_only"] == 0 && found["changed"].as_u64() > Some(0), "{part}: {info}");
+    }
+}

@@ -12,4 +12,5 @@ mod records;
 mod requests;
 mod stalled;
 mod varying;
+mod versions;
 mod world;

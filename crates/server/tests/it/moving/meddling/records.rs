@@ -54,8 +54,79 @@ fn a_key_that_cannot_be_read_is_found_at_the_beginning() {
     let plan = world.plan(json!({}));
     assert!(plan["obstacles"].to_string().contains("certificate.key is damaged"), "{plan}");
     let (status, answer) = world.refused(json!({}));
-    assert!(status == 500 && answer.contains("certificate.key is damaged"), "{answer}");
+    assert!(status == 409 && answer.contains("certificate.key is damaged"), "{answer}");
     assert_eq!(world.services(), ["old"]);
+}
+
+/// It is damaged while the move waits.
+#[test]
+fn a_move_that_could_not_be_certified_is_not_promoted() {
+    let world = World::new(Under::Alias);
+    let id = world.begin(json!({"shadow_for_s": 0}));
+    world.until_it_waits(&id);
+    let mut world = world;
+    for restarted in [false, true] {
+        if restarted {
+            world = world.restart(&[]);
+        }
+        std::fs::write(world.target.path().join("state/certificate.key"), "short").unwrap();
+        for action in ["promote", "resume"] {
+            let (status, answer) = world.act(&id, action);
+            assert!(status == 409 && answer.contains("certificate.key is damaged"), "{action}: {answer}");
+        }
+        assert_eq!(world.target_of("service1"), "old");
+    }
+    std::fs::remove_file(world.target.path().join("state/certificate.key")).unwrap();
+    assert_eq!(world.act(&id, "abort").0, 200);
+    assert_eq!(world.outcome(&id)["phase"], "aborted");
+}
+
+/// The manual says that a person may remove what is kept of a damaged move.
+#[test]
+fn a_number_is_not_used_again_for_what_the_catalogue_remembers() {
+    let world = World::new(Under::Alias);
+    let first = world.begin(json!({"auto": true, "shadow_for_s": 0, "watch_for_s": 0}));
+    assert_eq!(world.outcome(&first)["phase"], "done");
+    let unreachable = "moves/m999999999999999999";
+    let world = world.restart_after(|state| {
+        std::fs::remove_dir_all(state.join("moves/m1")).unwrap();
+        std::fs::create_dir(state.join(unreachable)).unwrap();
+    });
+    let id = world.begin(json!({"name": "again", "shadow_for_s": 0}));
+    let info = world.outcome(&id);
+    assert_eq!((id.as_str(), &info["phase"]), ("m2", &json!("aborted")), "{info}");
+    assert!(info["error"].as_str().unwrap().contains("answers with this very version already"), "{info}");
+    assert_eq!((world.target_of("service1"), world.predict("service1")), (json!("service2"), 200));
+    assert!(world.target.path().join("state").join(unreachable).is_dir());
+}
+
+/// They are kept once, and in no answer that has to be short.
+#[test]
+fn golden_cases_of_a_request_survive_a_restart_and_are_in_no_record() {
+    let world = World::new(Under::Alias);
+    let body = crate::models::predict_body("service2", &world.models.inputs[0]);
+    let answer = world.source.post("/predict", &body).1;
+    let golden = json!([{"request": {"data": body["data"], "parameters": body["parameters"]}, "predictions": answer["body"]["predictions"]}]);
+    let id = world.begin(json!({"golden": golden, "shadow_for_s": 0}));
+    world.until_it_waits(&id);
+    let mut world = world.restart(&[]);
+    assert_eq!(world.act(&id, "resume").0, 200);
+    world.until_it_waits(&id);
+    assert_eq!(world.act(&id, "promote").0, 200);
+    let info = world.outcome(&id);
+    assert!(info["phase"] == "done" && info["report"]["golden"]["origin"] == "given", "{info}");
+    let certificate = world.target.send("GET", &format!("/moves/{id}/certificate"), "").json().unwrap();
+    for document in [&info, &certificate] {
+        assert!(!document.to_string().contains(&world.models.inputs[0]), "{document}");
+    }
+    let state = world.target.path().join("state/moves").join(&id);
+    assert!(!std::fs::read_to_string(state.join("move.json")).unwrap().contains(&world.models.inputs[0]));
+    let long = "1,".repeat(9 << 20);
+    let golden = json!([{"request": {"data": [long]}, "predictions": []}]);
+    let (status, answer) = world.refused(json!({"as": "other", "name": "other", "golden": golden}));
+    assert!(status == 400 && answer.contains("16 MB at most expected"), "{answer}");
+    world = world.restart(&[]);
+    assert_eq!(world.info(&id)["phase"], "done");
 }
 
 /// Of old moves only certificates stay, on the list and on the disk.
