@@ -3,7 +3,7 @@
 //! Claims are part of the snapshot, so that a deletion or creation and a claim never pass each other; they are not recorded: moves make
 //! them again after a restart. This module must not know what a move does with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,8 +20,15 @@ pub(super) type Claims = BTreeMap<MoveId, Claim>;
 /// Of one move.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Claim {
-    services: BTreeSet<ServiceId>,
+    /// With the directories that they are loaded from.
+    services: BTreeMap<ServiceId, Place>,
     directory: Option<Place>,
+}
+
+impl Claim {
+    fn overlaps(&self, place: &Place) -> bool {
+        self.services.values().chain(&self.directory).any(|claimed| claimed.overlaps(place))
+    }
 }
 
 impl Snapshot {
@@ -30,31 +37,30 @@ impl Snapshot {
     /// # Errors
     /// [`Error::MoveConflict`] naming the move.
     pub(super) fn check_unclaimed(&self, id: ServiceId, by: Option<MoveId>) -> Result<()> {
-        let claim = self.claims.iter().find(|(owner, claim)| Some(**owner) != by && claim.services.contains(&id));
+        let claim = self.claims.iter().find(|(owner, claim)| Some(**owner) != by && claim.services.contains_key(&id));
         let name = self.by_id(id).map(|service| service.name().to_string()).unwrap_or_default();
         claim.map_or(Ok(()), |(owner, _)| Err(Error::MoveConflict(needed(&name, *owner))))
     }
 
-    /// Whether no move but `by` uses a directory, one in it or one around it.
+    /// Whether no move but `by` brings files to a directory, or needs those in it; or in one in it or around it.
     ///
     /// # Errors
     /// [`Error::MoveConflict`] naming the move.
     pub(crate) fn check_directory(&self, place: &Place, by: Option<MoveId>) -> Result<()> {
-        let claims = self.claims.iter().filter(|(owner, _)| Some(**owner) != by);
-        let overlapping = |claim: &Claim| claim.directory.as_ref().is_some_and(|claimed| claimed.overlaps(place));
-        match claims.into_iter().find(|(_, claim)| overlapping(claim)) {
+        let mut claims = self.claims.iter().filter(|(owner, _)| Some(**owner) != by);
+        match claims.find(|(_, claim)| claim.overlaps(place)) {
             None => Ok(()),
             Some((owner, _)) => {
-                let text = format!("move {owner} brings files to this directory; wait until it is over, or abort it");
+                let text = format!("move {owner} needs what is in this directory; wait until it is over, or abort it");
                 Err(Error::MoveConflict(text))
             }
         }
     }
 
-    pub(super) fn with_claim(&self, by: MoveId, id: ServiceId) -> Result<Self> {
+    pub(super) fn with_claim(&self, by: MoveId, id: ServiceId, place: Place) -> Result<Self> {
         self.check_pointable(id)?;
         let mut next = self.clone();
-        next.claims.entry(by).or_default().services.insert(id);
+        next.claims.entry(by).or_default().services.insert(id, place);
         Ok(next)
     }
 
@@ -92,13 +98,19 @@ impl Catalogue {
     /// # Errors
     /// [`Error::MoveConflict`] while it is in training; [`Error::AliasConflict`] for one that is gone or being deleted.
     pub(crate) fn claim_service(&self, by: MoveId, service: &Service) -> Result<()> {
-        let id = service.id;
-        self.owner.change(move |snapshot| snapshot.with_claim(by, id))?;
-        let name = service.name();
-        service.jobs.forbid(by.number(), needed("this service", by)).or_else(|error| {
-            self.owner.change(move |snapshot| Ok(snapshot.without_claim(by, id)))?;
-            Err(Error::MoveConflict(format!("{name}: {error}")))
-        })
+        let (id, place) = (service.id, Place::of(service.definition.repository.root()));
+        let claimed = place.clone();
+        let snapshot = self.owner.change(move |snapshot| snapshot.with_claim(by, id, claimed))?;
+        // A training of another service on the same files would change them too.
+        let on_it =
+            |other: &&Arc<Service>| other.id == id || Place::of(other.definition.repository.root()).overlaps(&place);
+        for other in snapshot.services().filter(on_it) {
+            other.jobs.forbid(by.number(), needed("this service", by)).or_else(|error| {
+                self.owner.change(move |snapshot| Ok(snapshot.without_claim(by, id)))?;
+                Err(Error::MoveConflict(format!("{}: {error}", other.name())))
+            })?;
+        }
+        Ok(())
     }
 
     /// Keeps a directory for a move until it is over.

@@ -4,6 +4,7 @@
 //! Which of them a restart loads changes in the same step as the alias, so that after a crash there is never more in memory than before
 //! it. What is in memory now is the services' own business.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use crate::service::{Service, ServiceId};
 
 /// How long requests wait for a network that is loaded again.
 const HOLD_FOR: Duration = Duration::from_secs(10);
+/// In the place of the number of a move, where an alias that goes back needs a service as it is.
+const RETURNING: u64 = 0;
 
 impl Snapshot {
     /// The target of an alias and the one to go back to, where that one is not in memory.
@@ -88,10 +91,11 @@ impl Snapshot {
 /// # Errors
 /// [`Error::AliasConflict`] while one goes on.
 pub fn check_idle(service: &Service) -> Result<()> {
-    if service.jobs.is_busy() {
-        return Err(Error::AliasConflict(format!("{} is in training, and cannot leave memory", service.name())));
-    }
-    Ok(())
+    if service.jobs.is_busy() { Err(in_training(service)) } else { Ok(()) }
+}
+
+fn in_training(service: &Service) -> Error {
+    Error::AliasConflict(format!("{} is in training, and cannot leave memory", service.name()))
 }
 
 /// The way of an alias back to a service that is loaded in the place of the present one.
@@ -113,10 +117,11 @@ impl Exchange<'_> {
 }
 
 /// An alias on its way back, until this is dropped.
-struct Returning(Arc<Traffic>);
+struct Returning(Arc<Traffic>, Arc<Service>);
 
 impl Drop for Returning {
     fn drop(&mut self) {
+        self.1.jobs.allow(RETURNING);
         self.0.end_return();
     }
 }
@@ -139,11 +144,12 @@ impl Catalogue {
     fn exchange_back(&self, exchange: &Exchange<'_>) -> Result<()> {
         let Exchange { name, present, .. } = exchange;
         let _returning = self.begin_return(exchange)?;
-        check_idle(present)?;
         let deadline = Instant::now() + HOLD_FOR;
         let hold = present.admission.hold(deadline)?;
-        let outcome = self.exchange_held(exchange, deadline);
+        // Requests wait for it, whatever it meets.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.exchange_held(exchange, deadline)));
         let counts = present.admission.release(&hold);
+        let outcome = outcome.unwrap_or_else(|_| Err(Error::Internal("going back met a bug, see the log".into())));
         let (pause_ms, loaded) = (counts.lasted.as_millis(), outcome.is_ok());
         tracing::info!(alias = %name, held = counts.held, refused = counts.refused, pause_ms, loaded, "network exchanged");
         outcome
@@ -160,7 +166,11 @@ impl Catalogue {
             Ok(snapshot.clone())
         })?;
         let alias = snapshot.alias(exchange.name).ok_or_else(|| Error::AliasNotFound(exchange.name.to_string()))?;
-        Ok(Returning(Arc::clone(&alias.traffic)))
+        let returning = Returning(Arc::clone(&alias.traffic), Arc::clone(exchange.present));
+        // A training that ends would load its network again.
+        let reason = format!("{} is leaving memory, as {} goes back", exchange.present.name(), exchange.name);
+        exchange.present.jobs.forbid(RETURNING, reason).map_err(|_| in_training(exchange.present))?;
+        Ok(returning)
     }
 
     fn exchange_held(&self, exchange: &Exchange<'_>, deadline: Instant) -> Result<()> {

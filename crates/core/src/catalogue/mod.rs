@@ -135,7 +135,8 @@ impl Catalogue {
         let _reservation = self.reserve(&name)?;
         let body = format!("{}\n", request.body);
         let keeps_record = !request.parameters.mllib.contains_key("from_repository") && !how.keeps_config;
-        let definition = Definition::check(request, &self.environment)?;
+        let is_free = |place: &Place| self.snapshot().check_directory(place, how.by);
+        let definition = Definition::check(request, &self.environment, is_free)?;
         let place = Place::of(definition.repository.root());
         self.snapshot().check_directory(&place, how.by)?;
         let serving = Serving::open(&definition, &self.environment)?;
@@ -156,7 +157,7 @@ impl Catalogue {
             }
             if let Some(by) = how.by {
                 next.created_by.insert(id, by);
-                next = next.with_claim(by, id)?;
+                next = next.with_claim(by, id, place)?;
             }
             Ok(next)
         })?;
@@ -186,6 +187,10 @@ impl Catalogue {
     pub fn delete(&self, name: &str, clear: Clear) -> Result<()> {
         let name = ServiceName::parse(name)?;
         if self.snapshot().is_unbuildable(&name) {
+            if clear != Clear::Memory {
+                let text = format!("the files of {name} are not known to this server, so none are removed");
+                return Err(Error::bad_parameter_at("clear", text));
+            }
             self.owner.change(move |snapshot| snapshot.without_unbuildable(&name))?;
             return Ok(());
         }
@@ -199,7 +204,11 @@ impl Catalogue {
     /// As there.
     pub(crate) fn delete_service(&self, service: &Service, clear: Clear, by: Option<MoveId>) -> Result<()> {
         let id = service.id;
-        self.owner.change(move |snapshot| snapshot.with_deletion(id, true, by))?;
+        let cleared = (clear != Clear::Memory).then(|| Place::of(service.definition.repository.root()));
+        self.owner.change(move |snapshot| {
+            cleared.map_or(Ok(()), |place| snapshot.check_directory(&place, by))?;
+            snapshot.with_deletion(id, true, by)
+        })?;
         service.jobs.close();
         let backend = service.definition.backend;
         let cleared = service.definition.repository.clear(clear, &|file| backend.is_library_file(file));

@@ -1,5 +1,6 @@
 //! The one thread that changes the catalogue: compute, record, publish, in this order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,7 +66,9 @@ impl Owner {
 
 fn apply(change: Change, published: &ArcSwap<Snapshot>, directory: &std::path::Path) -> Result<Arc<Snapshot>> {
     let before = published.load_full();
-    let after = change(&before)?;
+    // A bug in one change must not keep all others from happening.
+    let after = catch_unwind(AssertUnwindSafe(|| change(&before)))
+        .unwrap_or_else(|_| Err(Error::Internal("a change of the catalogue met a bug, see the log".into())))?;
     if after.record() != before.record() {
         state::save(directory, &after.record())?;
     }

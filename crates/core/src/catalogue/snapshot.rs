@@ -93,15 +93,18 @@ impl Snapshot {
         self.aliases.get(name).map(|alias| &**alias)
     }
 
+    /// Whether an alias is still there: not one that was made again under its name.
+    pub(crate) fn is_there(&self, alias: &Alias) -> bool {
+        self.alias(&alias.name).is_some_and(|now| Arc::ptr_eq(&now.traffic, &alias.traffic))
+    }
+
     /// Starts and ends shadows, so that those run that this snapshot asks for and `before` did not.
     pub(super) fn run_shadows(&self, before: &Self) {
         for alias in self.aliases.values() {
             let service = |share: Share| Some((self.services.get(self.names.get(&share.service)?)?, share.percent));
             alias.traffic.run(alias.shadow.and_then(service));
         }
-        let lives =
-            |alias: &Alias| self.alias(&alias.name).is_some_and(|now| Arc::ptr_eq(&now.traffic, &alias.traffic));
-        before.aliases.values().filter(|alias| !lives(alias)).for_each(|alias| alias.traffic.run(None));
+        before.aliases.values().filter(|alias| !self.is_there(alias)).for_each(|alias| alias.traffic.run(None));
     }
 
     pub(super) fn recorded_ids(&self) -> impl Iterator<Item = ServiceId> {

@@ -18,6 +18,9 @@ impl Snapshot {
         if let Some(alias) = self.alias(&name) {
             return self.with_alias_on(alias, route);
         }
+        if self.is_unbuildable(&name) {
+            return Err(Error::ServiceExists(format!("{name}, which this server cannot build")));
+        }
         let Some(service) = self.services.get(&name) else {
             let alias = Alias::new(name, route.target.clone(), route.by);
             return self.with_alias_on(&alias, route);

@@ -16,7 +16,7 @@ use super::plan::{Planned, plan};
 use super::record::Former;
 use super::served::Served;
 use super::shadowing::Shadowing;
-use super::standing::{Standing, former_service, has_switched, own_service, standing};
+use super::standing::{Standing, changed, former_service, has_switched, own_service, standing};
 use super::state::Move;
 use super::switching::{unchanged, verified};
 use super::{Peer, Surroundings, golden_file, undo};
@@ -212,6 +212,12 @@ impl<'a> Mover<'a> {
         self.check_abort()?;
         let snapshot = self.surroundings.catalogue.snapshot();
         let ended = |reason: String| Err(Error::MoveConflict(format!("{reason}; nothing more is done")));
+        // One that was made again as it was has the same generation and the same target.
+        let compared = self.this.live();
+        if let Some(live) = compared.filter(|live| !snapshot.is_there(live.alias())) {
+            self.this.note_remade();
+            return ended(changed(&live.alias().name, &snapshot));
+        }
         self.this.look(|record| {
             if let Standing::Changed(reason) = standing(record, &snapshot) {
                 return ended(reason);

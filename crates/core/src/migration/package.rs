@@ -80,7 +80,7 @@ pub fn package(service: &Service, options: PackageOptions) -> Result<Packed> {
 /// As [`package`], and those of creating the service; [`Error::BadParameter`] naming corresp.txt when classes have no names.
 pub fn package_directory(name: &str, request: CreateRequest, environment: Environment) -> Result<Packed> {
     let environment = Arc::new(environment);
-    let definition = Definition::check(request, &environment)?;
+    let definition = Definition::check(request, &environment, |_| Ok(()))?;
     let serving = Serving::open(&definition, &environment)?;
     if serving.digest.is_none() {
         let text = "a trained network is missing: deploy.prototxt with a *.caffemodel, or a *.onnx";

@@ -141,6 +141,9 @@ pub(super) struct Effects {
     pub(super) service: Option<ServiceName>,
     /// What was under the alias's name before it was touched.
     pub(super) before: Option<Before>,
+    /// A person made the alias again while the move compared, so that it only looks as it was.
+    #[serde(default)]
+    pub(super) remade: bool,
     /// The share of requests that the former service refused, where it could not be asked after the switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) usually_refused: Option<f64>,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Surroundings;
 use super::state::Move;
-use crate::catalogue::Share;
+use crate::catalogue::{Alias, Share};
 use crate::comparison::{Answered, Comparison, NoiseFloor, Observation, Policy, Summary, Verdict};
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
@@ -42,6 +42,8 @@ pub(super) struct Shadowing<'a> {
 
 /// What the shadow's thread adds to.
 pub(super) struct Live {
+    /// Whose requests are compared.
+    alias: Alias,
     former: Arc<Service>,
     new: Arc<Service>,
     policy: Policy,
@@ -81,7 +83,9 @@ impl<'a> Shadowing<'a> {
             comparison: Comparison::new(policy.tolerance, &old_labels, &new_labels),
             floor: NoiseFloor::new(policy.tolerance, &old_labels),
         };
+        let present = surroundings.catalogue.snapshot().alias(alias).cloned();
         let live = Arc::new(Live {
+            alias: present.ok_or_else(|| Error::AliasNotFound(alias.to_string()))?,
             former: Arc::clone(former),
             new: Arc::clone(new),
             policy,
@@ -183,6 +187,11 @@ impl Drop for Shadowing<'_> {
 }
 
 impl Live {
+    /// The alias whose requests are compared, as it was when that began.
+    pub(super) fn alias(&self) -> &Alias {
+        &self.alias
+    }
+
     /// What is known now.
     pub(super) fn outcome(&self) -> Outcome {
         let verdict = self.verdict(&self.found());

@@ -36,10 +36,10 @@ pub(super) fn standing(record: &MoveRecord, snapshot: &Snapshot) -> Standing {
     {
         return Standing::Switched;
     }
-    if !has_switched(record, snapshot) && is_untouched(record, snapshot, &name, alias) {
+    if !record.effects.remade && !has_switched(record, snapshot) && is_untouched(record, snapshot, &name, alias) {
         return Standing::Untouched;
     }
-    Standing::Changed(changed(&name, alias, snapshot))
+    Standing::Changed(changed(&name, snapshot))
 }
 
 /// Whether the commit happened: the catalogue knows, whatever was recorded.
@@ -94,8 +94,9 @@ fn is_untouched(record: &MoveRecord, snapshot: &Snapshot, name: &ServiceName, al
     }
 }
 
-fn changed(name: &ServiceName, alias: Option<&Alias>, snapshot: &Snapshot) -> String {
-    match alias {
+/// What became of the name of an alias that a person changed.
+pub(super) fn changed(name: &ServiceName, snapshot: &Snapshot) -> String {
+    match snapshot.alias(name) {
         Some(alias) => {
             let target = snapshot.present(alias.target());
             format!(

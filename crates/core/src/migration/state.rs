@@ -101,10 +101,14 @@ impl Move {
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) = live;
     }
 
+    /// The comparison that goes on.
+    pub(super) fn live(&self) -> Option<Arc<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Why the new service is worse than the former one, where that is known.
     fn worse(&self) -> Option<String> {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        match live.outcome() {
+        match self.live()?.outcome() {
             Outcome::Worse(reason) => Some(reason),
             Outcome::Safe | Outcome::Undecided => None,
         }
@@ -113,6 +117,11 @@ impl Move {
     /// Changes the report; it becomes durable with the next note.
     pub(super) fn change_report(&self, change: impl FnOnce(&mut MoveReport)) {
         self.change(|state| change(&mut state.record.report));
+    }
+
+    /// The alias was made again by a person while it was compared; it becomes durable with the next note.
+    pub(super) fn note_remade(&self) {
+        self.change(|state| state.record.effects.remade = true);
     }
 
     /// Requests that wait go on, and the report says what became of them; it becomes durable with the next note.

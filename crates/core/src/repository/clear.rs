@@ -49,7 +49,7 @@ impl Repository {
             Clear::Full => self.clear_entries(),
             Clear::Directory => {
                 self.clear_entries()?;
-                fs::remove_dir(self.root()).map_err(Error::io(format!("remove {}", self.root().display())))
+                remove(self.root())
             }
             Clear::Index => {
                 for name in ["index.ann", "index.faiss", "names.bin"] {
@@ -138,5 +138,10 @@ mod tests {
         std::os::unix::fs::symlink(&outside, repository.root().join("link")).unwrap();
         repository.clear(Clear::Full, &|_| true).unwrap();
         assert!(outside.join("precious").exists());
+        let linked = parent.path().join("linked");
+        std::os::unix::fs::symlink(repository.root(), &linked).unwrap();
+        let through = Repository::open(linked.clone(), false).unwrap();
+        through.clear(Clear::Directory, &|_| true).unwrap();
+        assert!(fs::symlink_metadata(linked).is_err() && repository.root().is_dir(), "what it leads to is empty");
     }
 }

@@ -10,7 +10,7 @@ use crate::connector::Connector;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
-use crate::repository::{Repository, Run};
+use crate::repository::{Place, Repository, Run};
 
 /// Immutable for the life of a service.
 #[derive(Clone)]
@@ -30,13 +30,19 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Checks a request, in the order of contract.md 1.2: repository, mllib, type, connector.
+    /// Checks a request, in the order of contract.md 1.2: repository, mllib, type, connector. `is_free` is asked before a directory is
+    /// made.
     ///
     /// # Errors
     /// [`Error::BadParameter`], [`Error::UnknownBackend`], [`Error::UnknownConnector`].
-    pub fn check(request: CreateRequest, environment: &Environment) -> Result<Self> {
+    pub fn check(
+        request: CreateRequest,
+        environment: &Environment,
+        is_free: impl FnOnce(&Place) -> Result<()>,
+    ) -> Result<Self> {
         let path = repository_path(&request)?;
         environment.repository_roots.check(&path)?;
+        is_free(&Place::of(&path))?;
         let repository = Repository::open(path, flag(&request, "create_repository"))?;
         Self::with_repository(request, repository, environment)
     }

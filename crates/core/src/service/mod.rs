@@ -111,10 +111,14 @@ impl Service {
     /// # Errors
     /// Why it could not be loaded, when it came back broken after a restart; [`Error::NotLoaded`].
     pub fn serving(&self) -> Result<Arc<Serving>> {
-        self.serving.load_full().ok_or_else(|| match self.fault.load_full() {
-            Some(fault) => Error::clone(&fault),
-            None => Error::Internal("a service without anything to serve with".into()),
-        })
+        if let Some(serving) = self.serving.load_full() {
+            return Ok(serving);
+        }
+        if let Some(fault) = self.fault.load_full() {
+            return Err(Error::clone(&fault));
+        }
+        // Without either it began to serve this very moment.
+        self.serving.load_full().ok_or_else(|| Error::Internal("a service without anything to serve with".into()))
     }
 
     /// Replaces what it answers with. Requests in flight finish on the former one.

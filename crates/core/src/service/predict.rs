@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use dede_api::predictions::PredictBody;
@@ -70,7 +70,8 @@ pub struct Took {
 
 /// The reader of the last call that brought input parameters: clients send the same ones again and again.
 pub(super) struct RecentReader {
-    serving: Arc<Serving>,
+    /// Not held: what left memory must not stay for it.
+    serving: Weak<Serving>,
     written: Section,
     reader: Arc<dyn Reader>,
 }
@@ -169,7 +170,7 @@ impl Service {
             return Ok(Arc::clone(&serving.reader));
         }
         if let Some(recent) = &*self.recent_reader.load()
-            && Arc::ptr_eq(&recent.serving, serving)
+            && std::ptr::eq(recent.serving.as_ptr(), &raw const **serving)
             && recent.written == *written
         {
             return Ok(Arc::clone(&recent.reader));
@@ -189,7 +190,7 @@ impl Service {
             })?
             .into();
         let recent =
-            RecentReader { serving: Arc::clone(serving), written: written.clone(), reader: Arc::clone(&reader) };
+            RecentReader { serving: Arc::downgrade(serving), written: written.clone(), reader: Arc::clone(&reader) };
         self.recent_reader.store(Some(Arc::new(recent)));
         Ok(reader)
     }

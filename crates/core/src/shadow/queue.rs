@@ -5,8 +5,12 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
+use dede_api::Object;
+use serde_json::Value;
+
 use super::{Primary, ShadowLimits};
 use crate::outputs::Outputs;
+use crate::parameters::Parameters;
 use crate::service::PredictCall;
 
 /// Attempts to get at the queue: others hold it for less than a microsecond, unless they are put to sleep just then.
@@ -116,5 +120,23 @@ fn size(copied: &Copied) -> usize {
         Outputs::Classification(tensor) | Outputs::Regression(tensor) => tensor.values().len(),
         Outputs::Features(rows) => rows.iter().map(Vec::len).sum(),
     });
-    texts.map(|text| text.len() + size_of::<String>()).sum::<usize>() + values * size_of::<f32>()
+    let Parameters { input, mllib, output } = &copied.call.parameters;
+    let parameters: usize = [input, mllib, output].into_iter().map(members).sum();
+    let reason = copied.primary.outputs.as_ref().err().map_or(0, |refusal| refusal.reason.len());
+    texts.map(|text| text.len() + size_of::<String>()).sum::<usize>() + values * size_of::<f32>() + parameters + reason
+}
+
+fn members(object: &Object) -> usize {
+    object.iter().map(|(name, value)| size_of::<String>() + name.len() + memory(value)).sum()
+}
+
+/// Of a value, as it lies in memory: small ones take many times what they take as text.
+fn memory(value: &Value) -> usize {
+    let below = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(memory).sum(),
+        Value::Object(object) => members(object),
+    };
+    size_of::<Value>() + below
 }

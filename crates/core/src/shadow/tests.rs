@@ -228,8 +228,11 @@ fn what_waits_is_bounded_in_bytes() {
     let directory = tempfile::tempdir().unwrap();
     let service = create(&catalogue(directory.path()), directory.path(), "old", &json!({}));
     let queue = Queue::new(ShadowLimits { copies: 64, bytes: 1000 });
-    let copied = |length| {
-        let call = PredictCall { data: vec!["x".repeat(length)], ..PredictCall::default() };
+    let copied = |length: usize| {
+        // Half of it is in a parameter of nested lists, which are as large as strings.
+        let nested = json!([vec![0; length / 2 / size_of::<serde_json::Value>()]]);
+        let mut call = PredictCall { data: vec!["x".repeat(length / 2)], ..PredictCall::default() };
+        call.parameters.input.insert("unknown".into(), nested);
         let outputs = Arc::new(Outputs::Features(Vec::new()));
         let service = Arc::clone(&service);
         let primary = Primary { service, version: String::new(), outputs: Ok(outputs), took: PATIENCE };

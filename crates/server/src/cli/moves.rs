@@ -114,10 +114,7 @@ pub(crate) fn act(action: &str, options: &ActOptions) -> Result<(), String> {
     }
     // An undone move is what was asked for here.
     let info: MoveInfo = target.body(Method::GET, &format!("/moves/{id}"), "")?;
-    match info.phase {
-        MovePhase::Aborted | MovePhase::RolledBack => Ok(()),
-        _ => followed,
-    }
+    if [MovePhase::Aborted, MovePhase::RolledBack].contains(&info.phase) { Ok(()) } else { followed }
 }
 
 /// `dede rollback`.

@@ -36,6 +36,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     metrics::describe_counter!("dede_shadow_compared_total", "Copies of an alias's requests that its shadow answered.");
     metrics::describe_counter!("dede_shadow_dropped_total", "Copies given up, so that no client waits.");
     metrics::describe_counter!("dede_shadow_failed_total", "Copies that the shadow failed on.");
+    metrics::describe_counter!("dede_shadow_changed_total", "Copies whose input changed meanwhile: they say nothing.");
     metrics::describe_gauge!("dede_ready", "1 when ready.");
     Ok(handle)
 }
@@ -103,6 +104,7 @@ pub(crate) fn shadowed(alias: &str, counts: ShadowCounts) {
         counter!("dede_shadow_compared_total", "alias" => alias.to_owned()).absolute(counts.compared);
         counter!("dede_shadow_dropped_total", "alias" => alias.to_owned()).absolute(counts.dropped);
         counter!("dede_shadow_failed_total", "alias" => alias.to_owned()).absolute(counts.failed);
+        counter!("dede_shadow_changed_total", "alias" => alias.to_owned()).absolute(counts.changed);
     }
 }
 

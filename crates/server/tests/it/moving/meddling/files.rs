@@ -58,6 +58,66 @@ fn a_service_is_not_created_on_the_directory_of_a_move() {
     assert!(!world.target.path().join("state/repositories").exists());
 }
 
+/// A PUT that is refused makes nothing, also before the move has made its directory.
+#[test]
+fn a_service_that_is_refused_makes_no_directory() {
+    let mut stalled = None;
+    let world = World::through(Under::Alias, |source| {
+        let (url, happened) = super::stalled::start(source, "/blobs/", super::stalled::Arrives::Nothing);
+        stalled = Some(happened);
+        vec![("silent".to_owned(), url)]
+    });
+    let directory = world.target.path().join("moved");
+    let id = world.begin(json!({"source": "silent", "repository": directory, "shadow_for_s": 0}));
+    let stalled = stalled.unwrap();
+    crate::server::eventually("it copies", || stalled.load(std::sync::atomic::Ordering::SeqCst));
+    for place in [directory.clone(), directory.join("below")] {
+        let body = json!({
+            "mllib": "caffe", "parameters": {"input": {"connector": "csv"}, "mllib": {"nclasses": 3}},
+            "model": {"repository": place, "create_repository": true},
+        });
+        let (status, answer) = world.target.put("/services/squatter", &body);
+        assert!(status == 409 && answer.to_string().contains("move m1"), "{}: {answer}", place.display());
+    }
+    assert!(!directory.exists());
+    assert_eq!(world.act(&id, "abort").0, 200);
+    assert_eq!(world.outcome(&id)["phase"], "aborted");
+}
+
+/// What the former service is loaded from is needed as it is, whatever else stands on it.
+#[test]
+fn files_of_the_former_service_are_changed_through_no_other() {
+    let world = World::new(Under::Alias);
+    let directory = world.target.path().join("old");
+    let on_it = |name: &str| {
+        let body = json!({
+            "mllib": "caffe", "parameters": {"input": {"connector": "csv"}, "mllib": {"nclasses": 3}},
+            "model": {"repository": directory},
+        });
+        world.target.put(&format!("/services/{name}"), &body)
+    };
+    assert_eq!(on_it("beside").0, 201);
+    let before = content(&directory);
+    let id = world.begin(json!({"shadow_for_s": 0}));
+    world.until_it_waits(&id);
+    let (status, answer) = on_it("late");
+    assert!(status == 409 && answer.to_string().contains("move m1"), "{answer}");
+    for clear in ["full", "lib", "dir"] {
+        let (status, answer) = world.target.delete(&format!("/services/beside?clear={clear}"));
+        assert!(status == 409 && answer.to_string().contains("move m1"), "{clear}: {answer}");
+    }
+    let data = [dede_testing::fixtures::data("iris_train.csv"), dede_testing::fixtures::data("iris_test.csv")];
+    let train = json!({"service": "beside", "async": false, "data": data,
+        "parameters": {"input": {"id": "id", "label": "target"}, "mllib": {"solver": {"iterations": 5}}}});
+    let (status, answer) = world.target.post("/train", &train);
+    assert!(status == 409 && answer.to_string().contains("move m1"), "{answer}");
+    assert_eq!(content(&directory), before);
+    assert_eq!(world.target.delete("/services/beside").0, 200, "no file is touched by that");
+    assert_eq!(world.act(&id, "abort").0, 200);
+    assert_eq!(world.outcome(&id)["phase"], "aborted");
+    assert_eq!(on_it("late").0, 201);
+}
+
 /// Such moves cannot be carried out, and neither stay nor stand in the way of others.
 #[test]
 fn places_that_cannot_be_are_obstacles() {

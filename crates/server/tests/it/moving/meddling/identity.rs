@@ -155,6 +155,17 @@ fn an_alias_that_a_person_changed_ends_the_move_with_the_truth() {
         }
         assert!(world.services().contains(&"service2".to_owned()), "{what}");
     }
+    for (what, under) in [("old", Under::Alias), ("service1-untouched", Under::Service)] {
+        let (world, id) = waiting(under);
+        let former = world.target_of("service1").as_str().unwrap().to_owned();
+        assert_eq!(world.target.delete("/aliases/service1").0, 200);
+        world.point("service1", &former);
+        let info = world.outcome(&id);
+        assert_eq!(info["phase"], "aborted", "{what}: {info}");
+        assert!(info["error"].as_str().unwrap().contains("nothing more is done"), "{what}: {info}");
+        assert_eq!((world.target_of("service1"), world.predict("service1")), (json!(former), 200));
+        assert!(!world.services().contains(&"service2".to_owned()), "{info}");
+    }
     for what in ["third", "service2", "deleted"] {
         let (world, id) = waiting(Under::Alias);
         world.put("third", 0);

@@ -16,7 +16,7 @@ const PROMPT: Duration = Duration::from_secs(5);
 
 /// How much of the answer to a request arrives.
 #[derive(Debug, Clone, Copy)]
-enum Arrives {
+pub(super) enum Arrives {
     Nothing,
     Head,
     Bytes(usize),
@@ -89,7 +89,7 @@ fn clients_that_wait_for_an_exchange_wait_for_no_source() {
 }
 
 /// A connection to the source that stops at the first request with this part; gives its URL, and whether that has happened.
-fn start(source: SocketAddr, part: &'static str, arrives: Arrives) -> (String, Arc<AtomicBool>) {
+pub(super) fn start(source: SocketAddr, part: &'static str, arrives: Arrives) -> (String, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let happened = Arc::new(AtomicBool::new(false));
