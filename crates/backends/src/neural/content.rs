@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
 #[cfg(target_os = "linux")]
 mod mapping;
@@ -54,6 +55,15 @@ impl Content {
             Kind::Read(bytes) => bytes,
             #[cfg(target_os = "linux")]
             Kind::Mapped(mapping) => mapping.to_vec(),
+        }
+    }
+
+    /// The bytes as a slice that is shared; held once where they are mapped.
+    pub(super) fn into_shared(self) -> Arc<[u8]> {
+        match self.0 {
+            Kind::Read(bytes) => bytes.into(),
+            #[cfg(target_os = "linux")]
+            Kind::Mapped(mapping) => mapping.dropping(|| Arc::from(&*mapping)),
         }
     }
 

@@ -224,7 +224,7 @@ fn with_external(file: &DecidingFile, onnx: Content, summary: &ModelSummary) -> 
             let reason = format!("its weights are in {name}, which is no file beside it");
             return Err(Error::bad_parameter_at(&file.name, reason));
         }
-        external.push((name.clone(), content(&path, name)?.into_vec().into()));
+        external.push((name.clone(), content(&path, name)?.into_shared()));
         files.push(DecidingFile { name: name.clone(), path });
     }
     Ok((Network { onnx, path: Some(file.path.clone()), external }, files))

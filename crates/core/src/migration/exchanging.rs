@@ -10,6 +10,7 @@ use dede_api::moves::{MovePhase, MoveRequest};
 use dede_bundle::failpoint;
 use serde_json::json;
 
+use super::Peer;
 use super::loading::Refused;
 use super::mover::{Mover, alias, policy, seconds};
 use super::patient::{abandonable, abandonable_at};
@@ -24,6 +25,8 @@ use crate::service::{PredictCall, Service};
 
 /// Requests that run on the new network before clients do: each of them waits for this.
 pub(super) const WARMING_CALLS: usize = 20;
+/// The golden inputs may take as long as requests may wait, and this long where that is short.
+const LEAST_VERIFYING: Duration = Duration::from_secs(5);
 /// The part of the time that requests may wait which warming may take.
 const WARMING_PART: u32 = 10;
 
@@ -54,7 +57,6 @@ impl Mover<'_> {
         failpoint("held");
         self.this.enter(MovePhase::Loading)?;
         let deadline = Instant::now() + seconds(request.hold_for_s);
-        let peer = abandonable_at(source, self.this, deadline);
         let hold = former.admission.hold(deadline)?;
         self.this.set_held(Some(Held { service: Arc::clone(former), hold }));
         self.this.show("waits for requests in flight, others are held", None);
@@ -69,14 +71,23 @@ impl Mover<'_> {
         failpoint("exchanged");
         let calls = calls.into_iter().map(|captured| captured.call).collect();
         self.warm_shortly(&service, calls, seconds(request.hold_for_s) / WARMING_PART)?;
+        self.verify_in_time(&service, planned, source)?;
+        self.switch(&service, Some(former.id), None)
+    }
+
+    /// As [`Mover::verify`], while clients wait.
+    fn verify_in_time(&self, service: &Arc<Service>, planned: &Planned, source: Arc<dyn Peer>) -> Result<()> {
+        let request = &planned.plan.request;
+        let most = seconds(request.hold_for_s).max(LEAST_VERIFYING);
+        let until = Instant::now() + most;
+        let peer = abandonable_at(source, self.this, until);
         let in_time = || {
-            let text = || format!("answering the golden inputs takes longer than {} s", request.hold_for_s);
-            let is_late = Instant::now() >= deadline;
+            let text = || format!("answering the golden inputs takes longer than {} s", most.as_secs());
+            let is_late = Instant::now() >= until;
             self.check().and_then(|()| if is_late { Err(Error::MoveConflict(text())) } else { Ok(()) })
         };
-        let verified = self.verify(&service, request, peer.as_ref(), in_time);
-        verified.map_err(|error| self.explained_by(error, planned, peer.as_ref()))?;
-        self.switch(&service, Some(former.id), None)
+        let verified = self.verify(service, request, peer.as_ref(), in_time);
+        verified.map_err(|error| self.explained_by(error, planned, peer.as_ref()))
     }
 
     fn warm_shortly(&self, service: &Arc<Service>, captured: Vec<PredictCall>, most: Duration) -> Result<()> {

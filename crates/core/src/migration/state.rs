@@ -48,8 +48,31 @@ struct State {
     waits_for: Option<&'static str>,
     /// Where its files go, once that is known.
     place: Option<Place>,
+    /// Its end is being recorded: what people want of it is decided by that.
+    is_ending: bool,
     /// Grows with every change, so that watchers know what they have seen.
     version: u64,
+}
+
+impl State {
+    fn begin(&mut self, phase: MovePhase) {
+        self.progress = None;
+        self.activity.clear();
+        self.waits_for = None;
+        begin(&mut self.record, phase);
+    }
+}
+
+fn begin(record: &mut MoveRecord, phase: MovePhase) {
+    let now = now_ms();
+    let phases = &mut record.report.phases;
+    if let Some(last) = phases.last_mut() {
+        last.took_ms = now.saturating_sub(last.began_ms);
+    }
+    if phases.last().is_none_or(|last| last.phase != phase) {
+        phases.push(PhaseTime { phase, began_ms: now, took_ms: 0 });
+    }
+    record.phase = phase;
 }
 
 impl Move {
@@ -71,7 +94,15 @@ impl Move {
     }
 
     fn new(record: MoveRecord, directory: PathBuf, running: bool, place: Option<Place>) -> Arc<Self> {
-        let state = State { record, activity: String::new(), progress: None, waits_for: None, place, version: 1 };
+        let state = State {
+            record,
+            activity: String::new(),
+            progress: None,
+            waits_for: None,
+            place,
+            is_ending: false,
+            version: 1,
+        };
         Arc::new(Self {
             id: state.record.id,
             directory,
@@ -238,7 +269,7 @@ impl Move {
                 turned_out_worse(&reason)
             )));
         }
-        let mut state = self.lock();
+        let mut state = self.decided();
         if state.record.phase.is_over() || state.record.phase.is_after_switch() {
             return Err(self.over(&state));
         }
@@ -249,7 +280,7 @@ impl Move {
     }
 
     pub(super) fn ask_to_undo(&self, reason: &str) -> Result<()> {
-        let mut state = self.lock();
+        let mut state = self.decided();
         if state.record.phase.is_over() {
             return Err(self.over(&state));
         }
@@ -312,47 +343,42 @@ impl Move {
         self.save()
     }
 
-    /// Begins a phase: recorded before anything of it is done.
+    /// Begins a phase: recorded before anything of it is done. An end is recorded before it is seen, so that no restart takes it back; one
+    /// that cannot be recorded is none.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Cancelled`] for the end of a move that somebody was promised to be undone.
     pub(super) fn enter(&self, phase: MovePhase) -> Result<()> {
-        let now = now_ms();
-        let (mut refused, before) = (None, self.record());
-        self.change(|state| {
-            refused = state.record.undoing.clone().filter(|_| phase == MovePhase::Done);
-            if refused.is_some() {
-                return;
-            }
-            state.progress = None;
-            state.activity.clear();
-            state.waits_for = None;
-            let record = &mut state.record;
-            let phases = &mut record.report.phases;
-            if let Some(last) = phases.last_mut() {
-                last.took_ms = now.saturating_sub(last.began_ms);
-            }
-            if phases.last().is_none_or(|last| last.phase != phase) {
-                phases.push(PhaseTime { phase, began_ms: now, took_ms: 0 });
-            }
-            record.phase = phase;
-        });
-        if let Some(reason) = refused {
-            return Err(Error::Cancelled(reason));
-        }
-        if let Err(error) = self.save() {
-            // An end that is not recorded is none: it is tried again.
-            if phase.is_over() {
-                self.change(|state| {
-                    let undoing = state.record.undoing.take();
-                    state.record = before;
-                    state.record.undoing = undoing;
-                });
-            }
-            return Err(error);
+        if phase.is_over() {
+            self.end(phase)?;
+        } else {
+            self.change(|state| state.begin(phase));
+            self.save()?;
         }
         failpoint(phase.as_str());
         Ok(())
+    }
+
+    fn end(&self, phase: MovePhase) -> Result<()> {
+        let record = {
+            let mut state = self.lock();
+            if let Some(reason) = state.record.undoing.clone().filter(|_| phase == MovePhase::Done) {
+                return Err(Error::Cancelled(reason));
+            }
+            state.is_ending = true;
+            let mut record = state.record.clone();
+            begin(&mut record, phase);
+            record
+        };
+        let saved = record.save(&self.directory);
+        self.change(|state| {
+            state.is_ending = false;
+            if saved.is_ok() {
+                state.begin(phase);
+                state.record = record;
+            }
+        });
+        saved
     }
 
     /// What it does now. Not durable.
@@ -400,6 +426,12 @@ impl Move {
         state.version += 1;
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// The state once it is known whether the move has ended.
+    fn decided(&self) -> MutexGuard<'_, State> {
+        let ending = |state: &mut State| state.is_ending;
+        self.changed.wait_while(self.lock(), ending).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
