@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dede_bundle::failpoint_at;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -69,6 +70,16 @@ pub fn rename_to_free_name(from: &Path, to: &Path) -> std::io::Result<()> {
         }
         other => other.map_err(std::io::Error::from),
     }
+}
+
+/// Whether a file was written, replaced, renamed or linked since, by the time of its last change; true for one that cannot be looked at.
+pub fn changed_since(path: &Path, since: SystemTime) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let changed = fs::metadata(path).ok().and_then(|found| {
+        let after = Duration::new(u64::try_from(found.ctime()).ok()?, u32::try_from(found.ctime_nsec()).ok()?);
+        UNIX_EPOCH.checked_add(after)
+    });
+    changed.is_none_or(|changed| changed >= since)
 }
 
 /// A name beside `path` that no other replacement has.
@@ -175,6 +186,23 @@ mod tests {
         assert_eq!(read_text(&path, 10).unwrap().as_deref(), Some("first"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_has_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("a"), directory.path().join("b"));
+        assert!(changed_since(&path, SystemTime::now()));
+        for file in [&path, &other] {
+            fs::write(file, "x").unwrap();
+        }
+        let later = SystemTime::now() + Duration::from_millis(50);
+        assert!(!changed_since(&path, later));
+        while SystemTime::now() < later + Duration::from_millis(50) {
+            std::thread::yield_now();
+        }
+        fs::rename(other, &path).unwrap();
+        assert!(changed_since(&path, later));
     }
 
     #[test]

@@ -15,3 +15,4 @@ mod model;
 mod options;
 mod preparation;
 mod runner;
+mod unchanged;

@@ -28,6 +28,7 @@ use super::onnx_view::OnnxView;
 use super::options::{CreationOptions, check_image_input};
 use super::preparation::{Arithmetic, InputType, Layout, Preparation, prepare_for_training};
 use super::training;
+use super::unchanged::Unchanged;
 
 /// Probabilities of a sample sum to 1 within this.
 const SUM_TOLERANCE: f32 = 1e-3;
@@ -116,8 +117,10 @@ fn load(
     options: &CreationOptions,
     file: &DecidingFile,
 ) -> Result<(NeuralModel, Task, Vec<DecidingFile>)> {
+    let unread = Unchanged::of([file.clone()]);
     let onnx = content(&file.path, &file.name)?;
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
+    let external = Unchanged::of(external_files(file, &summary));
     let (network, files) = with_external(file, onnx, &summary)?;
     let (preparation, fixed_batch) = preparation(request, file, &summary)?;
     let features = request.service_type == ServiceType::Unsupervised;
@@ -138,7 +141,12 @@ fn load(
         weights: file.name.clone(),
     };
     let (file, engine, prepared) = (file.clone(), request.engine.clone(), preparation.clone());
-    let layers = move |layer: &str| layer_of(&file, layer, &prepared, fixed_batch, &engine);
+    let layers = move |layer: &str| {
+        let is_same = || unread.check().and_then(|()| external.check());
+        is_same()?;
+        let found = layer_of(&file, layer, &prepared, fixed_batch, &engine)?;
+        is_same().map(|()| found)
+    };
     Ok((NeuralModel::new(description, meaning, preparation, loaded, Box::new(layers)), task, files))
 }
 
@@ -212,20 +220,25 @@ fn main_output(summary: &ModelSummary) -> Option<String> {
     Some(output.name.clone())
 }
 
+/// The files that the model refers to.
+fn external_files(file: &DecidingFile, summary: &ModelSummary) -> Vec<DecidingFile> {
+    let directory = file.path.parent().unwrap_or(Path::new("."));
+    let named = |name: &String| DecidingFile { name: name.clone(), path: directory.join(name) };
+    summary.external_data.iter().map(named).collect()
+}
+
 /// The files that the model refers to, read into memory: engines open nothing themselves.
 fn with_external(file: &DecidingFile, onnx: Content, summary: &ModelSummary) -> Result<(Network, Vec<DecidingFile>)> {
-    let directory = file.path.parent().unwrap_or(Path::new("."));
     let mut files = vec![file.clone()];
     let mut external = Vec::new();
-    for name in &summary.external_data {
-        let path = directory.join(name);
-        let regular = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+    for beside in external_files(file, summary) {
+        let regular = fs::symlink_metadata(&beside.path).is_ok_and(|metadata| metadata.is_file());
         if !regular {
-            let reason = format!("its weights are in {name}, which is no file beside it");
+            let reason = format!("its weights are in {}, which is no file beside it", beside.name);
             return Err(Error::bad_parameter_at(&file.name, reason));
         }
-        external.push((name.clone(), content(&path, name)?.into_shared()));
-        files.push(DecidingFile { name: name.clone(), path });
+        external.push((beside.name.clone(), content(&beside.path, &beside.name)?.into_shared()));
+        files.push(beside);
     }
     Ok((Network { onnx, path: Some(file.path.clone()), external }, files))
 }

@@ -25,6 +25,7 @@ use super::model::{Meaning, NeuralModel};
 use super::options::{CreationOptions, check_image_input};
 use super::preparation::{Arithmetic, InputType, Layout, Mean, Preparation, prepare_for_training};
 use super::training;
+use super::unchanged::Unchanged;
 
 /// The backend.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,9 +67,10 @@ fn open(request: &OpenRequest<'_>) -> Result<Opened> {
         let task = Some(options.task(request.service_type)?);
         return Ok(Opened { model: None, task, files: Vec::new(), unknown_parameters });
     };
+    let unread = Unchanged::of(source.files());
     let graph = source.read()?;
     template::check_existing(&in_call, request.mllib_stored, &files, &graph)?;
-    let (model, task) = load(request, &options, &source, files.mean.as_ref(), graph)?;
+    let (model, task) = load(request, &options, (&source, unread), files.mean.as_ref(), graph)?;
     let mut deciding = source.files();
     if request.kind == DataKind::Images {
         deciding.extend(files.mean.clone());
@@ -80,7 +82,7 @@ fn open(request: &OpenRequest<'_>) -> Result<Opened> {
 fn load(
     request: &OpenRequest<'_>,
     options: &CreationOptions,
-    source: &Source,
+    (source, unread): (&Source, Unchanged),
     mean: Option<&DecidingFile>,
     graph: Graph,
 ) -> Result<(NeuralModel, Task)> {
@@ -110,7 +112,11 @@ fn load(
     let (loaded, _) = loading.load(request.engine)?;
     let meaning = if task == Task::Features { Meaning::Features } else { Meaning::Values };
     let (source, engine, prepared) = (source.clone(), request.engine.clone(), preparation.clone());
-    let layers = move |layer: &str| layer_of(&source, layer, &prepared, &engine);
+    let layers = move |layer: &str| {
+        unread.check()?;
+        let found = layer_of(&source, layer, &prepared, &engine)?;
+        unread.check().map(|()| found)
+    };
     Ok((NeuralModel::new(description, meaning, preparation, loaded, Box::new(layers)), task))
 }
 
