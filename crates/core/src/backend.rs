@@ -74,10 +74,10 @@ pub trait Backend: Send + Sync {
     /// [`crate::error::Error::BadParameter`] naming the parameter, or the file and layer.
     fn open(&self, request: &OpenRequest<'_>) -> Result<Opened>;
 
-    /// Memory that loading and serving a network takes at most, bytes, as far as the size of its weights tells.
-    fn memory_needed(&self, weights: u64, engine: &EngineOptions) -> u64 {
+    /// Memory that loading and serving a network takes at most, bytes, as far as the files with its weights tell.
+    fn memory_needed(&self, weights: &[WeightFile<'_>], engine: &EngineOptions) -> u64 {
         let _ = engine;
-        weights.saturating_mul(2)
+        weights.iter().map(|file| file.size).sum::<u64>().saturating_mul(2)
     }
 
     /// Prepares a training run: all parameters are resolved here, so that mistakes are answered at once.
@@ -134,6 +134,15 @@ pub struct Opened {
     pub files: Vec<DecidingFile>,
     /// Dotted paths of creation parameters that this backend does not know.
     pub unknown_parameters: Vec<String>,
+}
+
+/// A file with weights of a network, by name and size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WeightFile<'a> {
+    /// Its name in the repository.
+    pub name: &'a str,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// One file of the digest.

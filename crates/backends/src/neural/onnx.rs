@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dede_core::backend::{
     Backend, DecidingFile, EngineOptions, ModelDescription, OpenRequest, Opened, ServiceType, Task, TrainRequest,
-    TrainingPlan,
+    TrainingPlan, WeightFile,
 };
 use dede_core::data::{DataKind, SampleShape, Samples};
 use dede_core::error::{Error, Result};
@@ -68,8 +68,12 @@ impl Backend for Onnx {
         training::plan(request, prepare, &|| file.as_ref().map(read).transpose())
     }
 
-    fn memory_needed(&self, weights: u64, options: &EngineOptions) -> u64 {
-        engine::memory_needed(Source::Onnx, weights, options.engine.as_deref())
+    fn memory_needed(&self, weights: &[WeightFile<'_>], options: &EngineOptions) -> u64 {
+        let (network, beside): (Vec<_>, Vec<_>) = weights.iter().partition(|file| file.name.ends_with(".onnx"));
+        let needed = |source, files: Vec<&WeightFile<'_>>| {
+            engine::memory_needed(source, files.iter().map(|file| file.size).sum(), options.engine.as_deref())
+        };
+        needed(Source::Onnx, network).saturating_add(needed(Source::External, beside))
     }
 
     fn is_library_file(&self, file_name: &str) -> bool {

@@ -32,6 +32,7 @@ pub use request::{Expected, SwitchRequest};
 pub use routing::{Resolved, Routed};
 pub use snapshot::Snapshot;
 
+use crate::backend::WeightFile;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::migration::MoveId;
@@ -87,11 +88,11 @@ impl Catalogue {
         self.snapshot().route(name)
     }
 
-    /// Memory that a network of that size takes here at most, by its backend's account: [`Backend::memory_needed`]. A backend that is not
+    /// Memory that a network of such files takes here at most, by its backend's account: [`Backend::memory_needed`]. A backend that is not
     /// here takes none, as it loads nothing.
     ///
     /// [`Backend::memory_needed`]: crate::backend::Backend::memory_needed
-    pub(crate) fn memory_needed(&self, mllib: &str, weights: u64) -> u64 {
+    pub(crate) fn memory_needed(&self, mllib: &str, weights: &[WeightFile<'_>]) -> u64 {
         let backend = self.environment.backend(mllib).ok();
         backend.map_or(0, |backend| backend.memory_needed(weights, &self.environment.engine))
     }

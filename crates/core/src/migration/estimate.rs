@@ -12,8 +12,9 @@ use super::exchanging::WARMING_CALLS;
 use super::golden::GENERATED;
 use super::proving::CANARY_STEP;
 use super::record::MoveRecord;
+use crate::backend::WeightFile;
 use crate::catalogue::Snapshot;
-use crate::service::Service;
+use crate::service::{ServedFile, Service};
 
 /// What any phase takes besides, milliseconds: synced records, and some requests.
 const FIXED_MS: f64 = 50.0;
@@ -58,13 +59,16 @@ impl TransferRate {
 
 /// Fills in memory, time, and the pause where the former network leaves first.
 pub(super) fn estimate(plan: &mut MovePlan, bundle: &Bundle, snapshot: &Snapshot, surroundings: &Surroundings) {
-    let weights = bundle.files().iter().filter(|file| file.role == Role::Weight).map(|file| file.size).sum::<u64>();
+    let files = bundle.files().iter().filter(|file| file.role == Role::Weight);
+    let files: Vec<_> = files.map(|file| WeightFile { name: file.name.as_str(), size: file.size }).collect();
+    let weights = files.iter().map(|file| file.size).sum::<u64>();
     let former = plan.replaces.as_ref().and_then(|former| snapshot.resolve(&former.service).ok());
     let former = former.and_then(|former| Former::of(&former.service, weights));
     let mllib = bundle.service().get("mllib").and_then(|mllib| mllib.as_str()).unwrap_or_default();
-    let needed = |weights: u64| surroundings.catalogue.memory_needed(mllib, weights);
-    let leaves = former.as_ref().filter(|_| plan.request.replace_first).map_or(0, |former| needed(former.bytes));
-    plan.memory_needed_bytes = needed(weights).saturating_sub(leaves);
+    let needed = |files: &[WeightFile<'_>]| surroundings.catalogue.memory_needed(mllib, files);
+    let leaving = former.as_ref().filter(|_| plan.request.replace_first);
+    let leaves = leaving.map_or(0, |former| needed(&former.weights()));
+    plan.memory_needed_bytes = needed(&files).saturating_sub(leaves);
     let requests = |count: usize| former.as_ref().map_or(0.0, |former| count as f64 * former.request_ms);
     let loading_ms = former.as_ref().map_or(weights as f64 * LOADING_MS, |former| former.loading_ms);
     // The source computes golden answers too.
@@ -91,7 +95,7 @@ fn compared_ms(plan: &MovePlan) -> u64 {
 
 /// What the service that is replaced tells of the new one: everything takes as long for each byte as it takes with this one.
 struct Former {
-    bytes: u64,
+    files: Vec<ServedFile>,
     loading_ms: f64,
     request_ms: f64,
 }
@@ -102,7 +106,15 @@ impl Former {
         let bytes = serving.files.iter().map(|file| file.size).sum::<u64>();
         let size = weights as f64 / bytes.max(1) as f64;
         let loading_ms = size * milliseconds(serving.opened_in);
-        Some(Self { bytes, loading_ms, request_ms: size * request_ms(service) })
+        Some(Self { files: serving.files.clone(), loading_ms, request_ms: size * request_ms(service) })
+    }
+
+    fn weights(&self) -> Vec<WeightFile<'_>> {
+        let weights = self.files.iter().map(|file| WeightFile {
+            name: file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
+            size: file.size,
+        });
+        weights.collect()
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use dede_core::backend::{
     Backend, DecidingFile, ModelDescription, OpenRequest, Opened, ServiceType, Task, TrainRequest, TrainingPlan,
+    WeightFile,
 };
 use dede_core::data::{DataKind, SampleShape};
 use dede_core::error::{Error, Result};
@@ -48,8 +49,9 @@ impl Backend for Caffe {
         plan(request)
     }
 
-    fn memory_needed(&self, weights: u64, options: &dede_core::backend::EngineOptions) -> u64 {
-        engine::memory_needed(engine::Source::Graph, weights, options.engine.as_deref())
+    fn memory_needed(&self, weights: &[WeightFile<'_>], options: &dede_core::backend::EngineOptions) -> u64 {
+        let size = weights.iter().map(|file| file.size).sum();
+        engine::memory_needed(engine::Source::Graph, size, options.engine.as_deref())
     }
 
     fn is_library_file(&self, file_name: &str) -> bool {

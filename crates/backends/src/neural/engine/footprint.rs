@@ -12,6 +12,8 @@ use crate::neural::content::LARGE;
 pub(in crate::neural) enum Source {
     /// A file of them.
     Onnx,
+    /// What such a file refers to beside it.
+    External,
     /// A graph, exported in memory.
     Graph,
 }
@@ -24,9 +26,11 @@ pub(in crate::neural) fn memory_needed(source: Source, weights: u64, engine: Opt
     let (hundredths, besides) = match (engine, source, mapped) {
         ("rten", Source::Onnx, true) => (200, 5),
         ("rten", Source::Onnx, false) => (290, 5),
+        ("rten", Source::External, _) => (305, 0),
         ("rten", Source::Graph, _) => (310, 5),
         (_, Source::Onnx, true) => (118, 46),
         (_, Source::Onnx, false) => (185, 46),
+        (_, Source::External, _) => (370, 0),
         (_, Source::Graph, _) => (600, 46),
     };
     (weights / 100).saturating_mul(hundredths).saturating_add(besides << 20)
