@@ -135,6 +135,7 @@ impl Catalogue {
     /// expectation is wrong; why it could not be loaded.
     pub fn rollback_alias(&self, name: &str, expect: Option<Expected>) -> Result<AliasInfo> {
         let parsed = ServiceName::parse(name)?;
+        self.snapshot().check_not_undone(&parsed)?;
         if let Some(outcome) = self.roll_back_loading(&parsed, expect.as_ref(), None) {
             outcome?;
             return self.snapshot().alias_info(&parsed);
@@ -159,12 +160,14 @@ impl Catalogue {
         if let Some(outcome) = self.roll_back_loading(name, Some(&expect), back_to) {
             return outcome;
         }
-        let change = move |snapshot: &Snapshot, name: &ServiceName| {
-            snapshot.check_expected(name, &expect)?;
+        let name = name.clone();
+        let change = move |snapshot: &Snapshot| {
+            snapshot.check_not_returning(&name)?;
+            snapshot.check_expected(&name, &expect)?;
             snapshot.check_version(to, version.as_deref())?;
-            snapshot.with_return(name, from, to)
+            snapshot.with_return(&name, from, to)
         };
-        self.change_alias(name.as_str(), change).map(drop)
+        self.owner.change(change).map(drop)
     }
 
     /// Undoes a takeover: the alias goes, and the service it points to gets its name, in one step.
@@ -186,6 +189,7 @@ impl Catalogue {
         let name = ServiceName::parse(name)?;
         self.owner.change(move |snapshot| {
             snapshot.check_not_returning(&name)?;
+            snapshot.check_not_undone(&name)?;
             snapshot.without_alias(&name)
         })?;
         Ok(())
@@ -213,6 +217,7 @@ impl Catalogue {
         let asked = name.clone();
         let change = move |snapshot: &Snapshot| {
             snapshot.check_not_returning(&asked)?;
+            snapshot.check_not_undone(&asked)?;
             change(snapshot, &asked)
         };
         self.owner.change(change)?.alias_info(&name)

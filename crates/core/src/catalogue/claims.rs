@@ -11,6 +11,7 @@ use super::Catalogue;
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::migration::MoveId;
+use crate::name::ServiceName;
 use crate::repository::Place;
 use crate::service::{Service, ServiceId};
 
@@ -23,6 +24,8 @@ pub(super) struct Claim {
     /// With the directories that they are loaded from.
     services: BTreeMap<ServiceId, Place>,
     directory: Option<Place>,
+    /// A person was told that it is undone.
+    undoing: bool,
 }
 
 impl Claim {
@@ -53,6 +56,20 @@ impl Snapshot {
             Some((owner, _)) => {
                 let text = format!("move {owner} needs what is in this directory; wait until it is over, or abort it");
                 Err(Error::MoveConflict(text))
+            }
+        }
+    }
+
+    /// Whether a move that pointed an alias where it points is not being undone: what is answered with success would be overruled.
+    ///
+    /// # Errors
+    /// [`Error::AliasConflict`] naming the move.
+    pub(super) fn check_not_undone(&self, name: &ServiceName) -> Result<()> {
+        let by = self.alias(name).and_then(|alias| alias.present().by);
+        match by.filter(|by| self.claims.get(by).is_some_and(|claim| claim.undoing)) {
+            None => Ok(()),
+            Some(by) => {
+                Err(Error::AliasConflict(format!("{name} goes back, as move {by} is being undone; ask again shortly")))
             }
         }
     }
@@ -129,6 +146,20 @@ impl Catalogue {
                     format!("{} is, or overlaps, the directory of service {}", directory.display(), service.name());
                 Err(Error::MoveConflict(text))
             }
+        }
+    }
+
+    /// While a person waits for a move to be undone, the alias that it pointed elsewhere is changed by nothing else.
+    pub(crate) fn claim_undoing(&self, by: MoveId, undoing: bool) {
+        let change = move |snapshot: &Snapshot| {
+            let mut next = snapshot.clone();
+            if let Some(claim) = next.claims.get_mut(&by) {
+                claim.undoing = undoing;
+            }
+            Ok(next)
+        };
+        if let Err(error) = self.owner.change(change) {
+            tracing::error!(%by, %error, "whether the move is being undone is not noted");
         }
     }
 

@@ -197,3 +197,28 @@ fn while_an_alias_goes_back_no_other_change_of_it_is_answered_with_success() {
     catalogue.set_shadow("stable", share(&catalogue, "a", 5), None).unwrap();
     catalogue.delete_alias("stable").unwrap();
 }
+
+#[test]
+fn while_a_move_is_undone_its_alias_is_changed_by_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let catalogue = stage(&directory, &["a", "b"]);
+    let (former, new) = (id(&catalogue, "a"), catalogue.resolve("b").unwrap().service);
+    let by = "m1".parse().unwrap();
+    catalogue.claim_service(by, &new).unwrap();
+    let switched = catalogue.switch("stable", SwitchRequest { by: Some(by), ..SwitchRequest::to(new.id) }).unwrap();
+    catalogue.put_alias("stable", put("b")).unwrap();
+    catalogue.claim_undoing(by, true);
+    for outcome in [
+        catalogue.put_alias("stable", put("b")).map(drop),
+        catalogue.rollback_alias("stable", None).map(drop),
+        catalogue.delete_alias("stable"),
+    ] {
+        assert!(outcome.unwrap_err().to_string().contains("as move m1 is being undone"));
+    }
+    let name = ServiceName::parse("stable").unwrap();
+    catalogue.return_alias(&name, (switched.generation, new.id), former, None).unwrap();
+    catalogue.put_alias("stable", put("b")).unwrap();
+    catalogue.switch("stable", SwitchRequest { by: Some(by), ..SwitchRequest::to(former) }).unwrap();
+    catalogue.claim_undoing(by, false);
+    catalogue.put_alias("stable", put("b")).unwrap();
+}

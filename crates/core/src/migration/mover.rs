@@ -45,6 +45,8 @@ pub(super) fn run(this: &Arc<Move>, surroundings: &Surroundings) {
         let undone = this.ask_to_undo(&error.to_string()).and_then(|()| guarded(|| undo::undo(this, surroundings)));
         if let Err(error) = undone {
             tracing::error!(id = %this.id, %error, "the move cannot be undone now; abort it again");
+            // A person may point the alias elsewhere.
+            surroundings.catalogue.claim_undoing(this.id, false);
             this.show(format!("cannot be undone now: {error}; remove the cause, then abort again"), None);
             this.show_waiting(Some("abort"));
         }

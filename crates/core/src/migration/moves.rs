@@ -208,7 +208,10 @@ impl Moves {
         if !found.phase().is_over() {
             undo::check_possible(&found.record(), &self.surroundings.catalogue)?;
         }
-        found.ask_to_undo(reason)?;
+        let catalogue = &self.surroundings.catalogue;
+        // Before the move hears of it, so that the last word on it is the move's.
+        catalogue.claim_undoing(found.id, true);
+        found.ask_to_undo(reason).inspect_err(|_| catalogue.claim_undoing(found.id, false))?;
         self.run(&found)?;
         Ok(found.info())
     }
