@@ -79,11 +79,10 @@ impl Mover<'_> {
         }
         certificate::write(self.this, self.surroundings)?;
         self.check()?;
-        // A person who sees the end may change what the move needed.
-        self.surroundings.catalogue.release_claims(self.this.id);
-        self.this.enter(MovePhase::Done)?;
-        self.unmark();
-        Ok(())
+        self.this.end(MovePhase::Done, || {
+            self.unmark();
+            self.surroundings.catalogue.release_claims(self.this.id);
+        })
     }
 
     fn unmark(&self) {

@@ -305,7 +305,7 @@ impl Move {
     pub(super) fn end_done(&self, phase: MovePhase, reason: &str) -> Result<()> {
         let before = self.record();
         self.change(|state| state.record.undoing = Some(reason.to_owned()));
-        self.enter(phase).inspect_err(|_| self.change(|state| state.record = before))
+        self.end(phase, || ()).inspect_err(|_| self.change(|state| state.record = before))
     }
 
     fn over(&self, state: &State) -> Error {
@@ -343,23 +343,23 @@ impl Move {
         self.save()
     }
 
-    /// Begins a phase: recorded before anything of it is done. An end is recorded before it is seen, so that no restart takes it back; one
-    /// that cannot be recorded is none.
+    /// Begins a phase: recorded before anything of it is done.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Cancelled`] for the end of a move that somebody was promised to be undone.
+    /// [`Error::Io`].
     pub(super) fn enter(&self, phase: MovePhase) -> Result<()> {
-        if phase.is_over() {
-            self.end(phase)?;
-        } else {
-            self.change(|state| state.begin(phase));
-            self.save()?;
-        }
+        self.change(|state| state.begin(phase));
+        self.save()?;
         failpoint(phase.as_str());
         Ok(())
     }
 
-    fn end(&self, phase: MovePhase) -> Result<()> {
+    /// Ends it. The end is recorded, then what it leaves is put right, then it is seen: no restart takes it back, and whoever sees it finds
+    /// everything as it stays. One that cannot be recorded is none.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Cancelled`] for the end of a move that a person was promised to be undone.
+    pub(super) fn end(&self, phase: MovePhase, before_it_is_seen: impl FnOnce()) -> Result<()> {
         let record = {
             let mut state = self.lock();
             if let Some(reason) = state.record.undoing.clone().filter(|_| phase == MovePhase::Done) {
@@ -371,6 +371,9 @@ impl Move {
             record
         };
         let saved = record.save(&self.directory);
+        if saved.is_ok() {
+            before_it_is_seen();
+        }
         self.change(|state| {
             state.is_ending = false;
             if saved.is_ok() {
@@ -378,7 +381,7 @@ impl Move {
                 state.record = record;
             }
         });
-        saved
+        saved.map(|()| failpoint(phase.as_str()))
     }
 
     /// What it does now. Not durable.

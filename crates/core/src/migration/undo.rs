@@ -79,8 +79,7 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
 
 /// The last step: a person who sees the end may change what the move needed.
 fn end(this: &Move, catalogue: &Catalogue, phase: MovePhase) -> Result<()> {
-    catalogue.release_claims(this.id);
-    this.enter(phase)
+    this.end(phase, || catalogue.release_claims(this.id))
 }
 
 /// Whether a move that has switched could be undone now, as far as that can be known without doing it.
