@@ -2,6 +2,28 @@
 //!
 //! Measured with glibc: of a server whose only network was deleted, ResNet-50 in ONNX Runtime, 647 MB stayed resident, and 61 after this.
 
+/// Blocks from this size on are the system's own, and go back to it when they are freed, bytes. Decoded images of usual networks are smaller:
+/// asking the system for each of those would take time.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const LARGE_BLOCK: libc::c_int = 4 << 20;
+
+/// Has large blocks go back to the system when they are freed, whatever their sizes were before: glibc learns from the first ones to keep
+/// them, each thread's pool some 64 MB. To be called before other threads begin.
+///
+/// Measured with 64 connections that send what inflates to 41 MB, where 128 MB are allowed in all: 313 MB at most, and less than 218 after
+/// this.
+pub fn prepare() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: it has no requirements, and changes what later calls of the allocator do (mallopt(3)).
+        #[expect(unsafe_code, reason = "a call into the C library's allocator")]
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BLOCK);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE_BLOCK);
+        }
+    }
+}
+
 /// Gives it back now. It may take some tens of milliseconds.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

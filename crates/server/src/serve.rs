@@ -47,6 +47,7 @@ const EXIT_AT_ONCE: i32 = 143;
 
 /// Serves until told to stop.
 pub(crate) fn run(options: &ServeOptions) -> ExitCode {
+    dede_core::memory::prepare();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(options.threads())
         .max_blocking_threads(BLOCKING_THREADS)
@@ -220,6 +221,7 @@ fn http_settings(
         allow_origin: allow_origin.map_err(|_| "--allow-origin cannot be sent in a header".to_owned())?,
         token,
         body_limit: options.limits.max_body << 20,
+        request_memory: options.limits.request_memory(),
         requests: options.limits.max_requests.get(),
         threads: options.threads(),
         strict: options.strict,

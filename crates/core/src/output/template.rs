@@ -2,7 +2,8 @@
 //!
 //! Mustache as its manual has it (sections, inverted sections, comments, dotted names, lookup through enclosing contexts), with
 //! three rules of the original: nothing is escaped, floating-point numbers have six significant digits, and there are no partials
-//! and no other delimiters. A template cannot loop: its output is bounded by the data it is given and by [`LONGEST`].
+//! and no other delimiters. A template cannot loop, but sections over a list inside each other multiply: what it writes is bounded by
+//! [`LONGEST`], and what it does by [`STEPS`].
 
 use serde_json::Value;
 
@@ -10,6 +11,9 @@ use serde_json::Value;
 const LONGEST: usize = 64 << 20;
 /// Most sections inside each other.
 const DEEPEST: usize = 64;
+/// Most steps of one rendering: a part of the template that is looked at once, or a name that is looked for in one place. A thousand rows of
+/// a thousand classes take about five million; this many take a second.
+const STEPS: u64 = 20_000_000;
 
 /// Renders `template` over `context`.
 ///
@@ -17,9 +21,9 @@ const DEEPEST: usize = 64;
 /// What is wrong with the template, with the tag at fault.
 pub(super) fn render(template: &str, context: &Value) -> Result<String, String> {
     let nodes = parse(template)?;
-    let mut text = String::new();
-    write_nodes(&nodes, &mut vec![context], &mut text)?;
-    Ok(text)
+    let mut rendering = Rendering { contexts: vec![context], text: String::new(), steps: 0 };
+    rendering.write(&nodes)?;
+    Ok(rendering.text)
 }
 
 #[derive(Debug, PartialEq)]
@@ -113,57 +117,88 @@ fn stands_alone(template: &str, rest: &str, before: &str, after: &str) -> bool {
     at_line_start(before, is_first) && (tail.is_empty() || tail.starts_with('\n') || tail.starts_with("\r\n"))
 }
 
-fn write_nodes(nodes: &[Node<'_>], contexts: &mut Vec<&Value>, text: &mut String) -> Result<(), String> {
-    for node in nodes {
-        if text.len() > LONGEST {
+/// What is written so far, and where.
+struct Rendering<'v> {
+    /// The innermost last.
+    contexts: Vec<&'v Value>,
+    text: String,
+    steps: u64,
+}
+
+impl<'v> Rendering<'v> {
+    fn write(&mut self, nodes: &[Node<'_>]) -> Result<(), String> {
+        for node in nodes {
+            self.step()?;
+            match node {
+                Node::Text(plain) => self.push(plain)?,
+                Node::Variable(name) => {
+                    if let Some(value) = self.look_up(name)? {
+                        self.push(&shown(value))?;
+                    }
+                }
+                Node::Section { name, inverted, inside } => {
+                    let value = self.look_up(name)?.filter(|value| holds(value));
+                    match (value, inverted) {
+                        (None, true) => self.write(inside)?,
+                        (Some(Value::Array(items)), false) => {
+                            for item in items {
+                                self.write_inside(inside, item)?;
+                            }
+                        }
+                        (Some(value), false) => self.write_inside(inside, value)?,
+                        (None, false) | (Some(_), true) => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_inside(&mut self, nodes: &[Node<'_>], context: &'v Value) -> Result<(), String> {
+        self.step()?;
+        self.contexts.push(context);
+        let written = self.write(nodes);
+        self.contexts.pop();
+        written
+    }
+
+    /// The first part is looked up from the innermost context outwards, the others inside what it names.
+    fn look_up(&mut self, name: &str) -> Result<Option<&'v Value>, String> {
+        if name == "." {
+            return Ok(self.contexts.last().copied());
+        }
+        let mut parts = name.split('.');
+        let Some(first) = parts.next() else { return Ok(None) };
+        let mut found = None;
+        for place in (0..self.contexts.len()).rev() {
+            self.step()?;
+            found = self.contexts[place].get(first);
+            if found.is_some() {
+                break;
+            }
+        }
+        for part in parts {
+            self.step()?;
+            found = found.and_then(|value| value.get(part));
+        }
+        Ok(found)
+    }
+
+    fn push(&mut self, text: &str) -> Result<(), String> {
+        if self.text.len() + text.len() > LONGEST {
             return Err(format!("the template produces more than {LONGEST} bytes"));
         }
-        match node {
-            Node::Text(plain) => text.push_str(plain),
-            Node::Variable(name) => {
-                if let Some(value) = look_up(name, contexts) {
-                    text.push_str(&shown(value));
-                }
-            }
-            Node::Section { name, inverted, inside } => {
-                let value = look_up(name, contexts).filter(|value| holds(value));
-                match (value, inverted) {
-                    (None, true) => write_nodes(inside, contexts, text)?,
-                    (Some(Value::Array(items)), false) => {
-                        for item in items {
-                            write_inside(inside, item, contexts, text)?;
-                        }
-                    }
-                    (Some(value), false) => write_inside(inside, value, contexts, text)?,
-                    (None, false) | (Some(_), true) => {}
-                }
-            }
+        self.text.push_str(text);
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        self.steps += 1;
+        if self.steps > STEPS {
+            return Err(format!("the template takes more than {STEPS} steps over this answer"));
         }
+        Ok(())
     }
-    Ok(())
-}
-
-fn write_inside<'v>(
-    nodes: &[Node<'_>],
-    context: &'v Value,
-    contexts: &mut Vec<&'v Value>,
-    text: &mut String,
-) -> Result<(), String> {
-    contexts.push(context);
-    let written = write_nodes(nodes, contexts, text);
-    contexts.pop();
-    written
-}
-
-/// The first part is looked up from the innermost context outwards, the others inside what it names.
-fn look_up<'v>(name: &str, contexts: &[&'v Value]) -> Option<&'v Value> {
-    if name == "." {
-        return contexts.last().copied();
-    }
-    let mut parts = name.split('.');
-    let first = parts.next()?;
-    let start = contexts.iter().rev().find_map(|context| context.get(first))?;
-    parts.try_fold(start, |value, part| value.get(part))
 }
 
 /// Whether a section over this value is shown.
@@ -252,6 +287,25 @@ mod tests {
             assert!(error.contains(part), "{template}: {error}");
         }
         assert!(render(&"{{#a}}".repeat(100_000), &Value::Null).is_err());
+    }
+
+    #[test]
+    fn sections_that_multiply_end_soon() {
+        let rows = json!({"a": (0..10).map(|_| json!({"b": 1})).collect::<Vec<_>>(), "long": "x".repeat(1 << 20)});
+        let nested = |inside: &str| format!("{}{inside}{}", "{{#a}}".repeat(40), "{{/a}}".repeat(40));
+        let dotted = format!("{{{{b{}}}}}", ".b".repeat(1000));
+        for (inside, complaint) in [
+            ("", "steps"),
+            ("{{b}}", "steps"),
+            (dotted.as_str(), "steps"),
+            ("{{^b}}{{/b}}", "steps"),
+            ("{{long}}", "bytes"),
+        ] {
+            let began = std::time::Instant::now();
+            let error = render(&nested(inside), &rows).expect_err(inside);
+            assert!(error.contains(complaint), "{inside}: {error}");
+            assert!(began.elapsed().as_secs() < 20, "{inside}: {:?}", began.elapsed());
+        }
     }
 
     #[test]

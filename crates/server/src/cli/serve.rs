@@ -7,6 +7,10 @@ use clap::Args;
 use dede_core::reach::Network;
 
 use super::peers::ConfigOption;
+use crate::http;
+
+/// Memory for the bodies of requests where nothing is said, bytes, as far as the machine has four times as much.
+const MOST_REQUEST_MEMORY: u64 = 1 << 30;
 
 /// What `dede serve` is started with.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -107,6 +111,10 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "MIB", default_value_t = 128)]
     pub(crate) max_body: u64,
 
+    /// Memory that the bodies of all requests may take together, inflated and parsed, MiB [default: a quarter of the memory, 1024 at most].
+    #[arg(long, value_name = "MIB")]
+    pub(crate) request_memory: Option<u64>,
+
     /// Requests of one service that may wait or run at once; more are answered 503.
     #[arg(long, value_name = "N", default_value = "256")]
     pub(crate) queue: NonZeroUsize,
@@ -138,6 +146,14 @@ pub(crate) struct LimitOptions {
     /// Most items (files, rows) that one predict may expand to.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub(crate) max_items: usize,
+}
+
+impl LimitOptions {
+    /// Memory for the bodies of all requests, bytes.
+    pub(crate) fn request_memory(&self) -> u64 {
+        let default = || http::memory_of_machine().map_or(MOST_REQUEST_MEMORY, |memory| memory / 4);
+        self.request_memory.map_or_else(|| default().min(MOST_REQUEST_MEMORY), |mebibytes| mebibytes << 20)
+    }
 }
 
 impl ServeOptions {

@@ -1,7 +1,6 @@
 //! Request bodies: received within bounds of size and time, inflated, and read as JSON whatever their content type says.
 
 use std::io::Read as _;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -13,9 +12,9 @@ use dede_api::errors::ErrorKind;
 use dede_api::json;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::{Failure, Outcome};
+use super::memory::{RequestMemory, Share, parsed_size};
 use super::reply::Encoding;
 
 /// Longest pause between two pieces of a body.
@@ -26,44 +25,40 @@ const LEAST_BYTES_S: u64 = 16 << 10;
 /// More pieces than this must be longer than a few bytes on average: each costs about the same.
 const MANY_PIECES: u64 = 65_536;
 const SMALL_PIECE: u64 = 16;
-/// Bodies beyond this size are counted against the memory that all of them share, in steps of as much, bytes.
-const STEP: u64 = 1 << 20;
+/// How much is inflated before it is counted, bytes.
+const PIECE: u64 = 64 << 10;
 /// Most that is read of a refused body, bytes, and for how long.
 const DRAIN_BYTES: usize = 64 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
-/// As many bodies of the largest size may be in memory at once.
-const LARGE_BODIES: u64 = 4;
-
-/// A body as it was sent.
+/// A body as it was sent, or inflated.
 #[derive(Debug)]
 pub(crate) struct Received {
     bytes: Bytes,
     encoding: Option<Encoding>,
     limit: u64,
-    /// Its part of the shared memory, given back with it.
-    _share: Option<OwnedSemaphorePermit>,
+    /// Its part of the memory that all requests share, given back with it.
+    share: Share,
 }
 
 /// Bounds on bodies: of each, and of all large ones together.
 #[derive(Debug)]
 pub(crate) struct Bodies {
     limit: u64,
-    memory: Arc<Semaphore>,
+    memory: RequestMemory,
 }
 
 impl Bodies {
     /// For bodies of at most `limit` bytes.
-    pub(crate) fn new(limit: u64) -> Self {
-        let steps = usize::try_from(limit.saturating_mul(LARGE_BODIES) / STEP).unwrap_or(usize::MAX);
-        Self { limit, memory: Arc::new(Semaphore::new(steps.clamp(1, Semaphore::MAX_PERMITS))) }
+    pub(crate) fn new(limit: u64, memory: RequestMemory) -> Self {
+        Self { limit, memory }
     }
 }
 
 /// Receives a body of at most the limit, before and after inflating.
 ///
 /// # Errors
-/// 413 when it is larger, 415 for another encoding than gzip and deflate, 400 when the client stops sending, 503 when there
-/// are too many large ones.
+/// 413 when it is larger, 415 for another encoding than gzip and deflate, 400 when the client stops sending, 503 when others
+/// have the memory that it needs.
 pub(crate) async fn receive(headers: &HeaderMap, mut body: Body, bodies: &Bodies) -> Outcome<Received> {
     let outcome = collect(headers, &mut body, bodies).await;
     if outcome.is_err() {
@@ -103,7 +98,7 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
     let mut more = BytesMut::new();
     let mut received: u64 = 0;
     let mut pieces: u64 = 0;
-    let mut share: Option<OwnedSemaphorePermit> = None;
+    let mut share = bodies.memory.share();
     loop {
         let frame = tokio::time::timeout(PAUSE, body.frame())
             .await
@@ -122,7 +117,7 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
         if pieces > MANY_PIECES && received < pieces * SMALL_PIECE {
             return Err(not_json("it comes in too small pieces"));
         }
-        grow(&mut share, received, bodies)?;
+        share.grow(piece.len() as u64)?;
         match &first {
             None => first = Some(piece),
             Some(start) => {
@@ -134,24 +129,7 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
         }
     }
     let bytes = if more.is_empty() { first.unwrap_or_default() } else { more.freeze() };
-    Ok(Received { bytes, encoding, limit, _share: share })
-}
-
-/// Takes what `received` bytes need of the shared memory.
-fn grow(share: &mut Option<OwnedSemaphorePermit>, received: u64, bodies: &Bodies) -> Outcome<()> {
-    let wanted = usize::try_from(received / STEP).unwrap_or(usize::MAX);
-    let had = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-    let Some(more) = wanted.checked_sub(had).and_then(|more| u32::try_from(more).ok()).filter(|more| *more > 0) else {
-        return Ok(());
-    };
-    let taken = Arc::clone(&bodies.memory)
-        .try_acquire_many_owned(more)
-        .map_err(|_| Failure::new(ErrorKind::Overloaded, "too many large bodies at once"))?;
-    match share {
-        Some(share) => share.merge(taken),
-        None => *share = Some(taken),
-    }
-    Ok(())
+    Ok(Received { bytes, encoding, limit, share })
 }
 
 impl Received {
@@ -160,29 +138,48 @@ impl Received {
         self.bytes.len()
     }
 
-    /// The text, inflated. Takes computing time: not for the threads that serve connections.
-    ///
-    /// # Errors
-    /// 413 when it inflates to more than the limit, 400 when it does not inflate or is no UTF-8.
-    pub(crate) fn text(&self) -> Outcome<String> {
-        let bytes = match self.encoding {
-            None => self.bytes.to_vec(),
-            Some(Encoding::Gzip) => self.inflated(MultiGzDecoder::new(self.bytes.as_ref()))?,
-            Some(Encoding::Deflate) if self.is_zlib() => self.inflated(ZlibDecoder::new(self.bytes.as_ref()))?,
-            // Some clients send a bare deflate stream under this name.
-            Some(Encoding::Deflate) => self.inflated(DeflateDecoder::new(self.bytes.as_ref()))?,
-        };
-        String::from_utf8(bytes).map_err(|error| not_json(&error.to_string()))
+    /// Whether it has to be inflated.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.encoding.is_some()
     }
 
-    /// The JSON object in it, with the text it was read from.
+    /// The text. Takes computing time where it has to be inflated: not for the threads that serve connections.
+    ///
+    /// # Errors
+    /// 413 when it inflates to more than the limit, 400 when it does not inflate or is no UTF-8, 503 when others have the memory.
+    pub(crate) fn text(&mut self) -> Outcome<&str> {
+        match self.encoding.take() {
+            None => {}
+            Some(Encoding::Gzip) => self.inflate(MultiGzDecoder::new)?,
+            Some(Encoding::Deflate) if self.is_zlib() => self.inflate(ZlibDecoder::new)?,
+            // Some clients send a bare deflate stream under this name.
+            Some(Encoding::Deflate) => self.inflate(DeflateDecoder::new)?,
+        }
+        std::str::from_utf8(&self.bytes).map_err(|error| not_json(&error.to_string()))
+    }
+
+    /// The JSON object in it.
     ///
     /// # Errors
     /// As [`Received::text`], and 400 when it is no JSON or no object.
-    pub(crate) fn object(&self) -> Outcome<(Object, String)> {
-        let text = self.text()?;
-        let object = json::parse_object(&text).map_err(|error| not_json(&error.to_string()))??;
-        Ok((object, text))
+    pub(crate) fn object(&mut self) -> Outcome<Object> {
+        self.text()?;
+        let mut needed = parsed_size(&self.bytes);
+        if json::may_have_special_numbers(&self.bytes) {
+            // They are replaced in a copy.
+            needed = needed.saturating_add(self.bytes.len() as u64);
+        }
+        self.share.grow(needed)?;
+        Ok(json::parse_object(self.text()?).map_err(|error| not_json(&error.to_string()))??)
+    }
+
+    /// Its part of the memory, for what was read from it; the body itself goes.
+    pub(crate) fn into_share(self) -> Share {
+        let Self { bytes, mut share, .. } = self;
+        let left = parsed_size(&bytes);
+        drop(bytes);
+        share.shrink(left);
+        share
     }
 
     fn is_zlib(&self) -> bool {
@@ -190,13 +187,23 @@ impl Received {
             if first & 0x0f == 8 && (u16::from(*first) * 256 + u16::from(*second)) % 31 == 0)
     }
 
-    fn inflated(&self, decoder: impl std::io::Read) -> Outcome<Vec<u8>> {
+    /// Replaces the bytes by what they inflate to, counted as it grows.
+    fn inflate<'a, D: std::io::Read>(&'a mut self, decoder: impl FnOnce(std::io::Cursor<Bytes>) -> D) -> Outcome<()> {
+        let mut decoder = decoder(std::io::Cursor::new(self.bytes.clone()));
         let mut bytes = Vec::new();
-        decoder
-            .take(self.limit.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .map_err(|error| not_json(&error.to_string()))?;
-        if bytes.len() as u64 > self.limit { Err(too_large(self.limit)) } else { Ok(bytes) }
+        loop {
+            // What a vector that grows takes is twice as much at most.
+            self.share.grow(2 * PIECE)?;
+            let more =
+                decoder.by_ref().take(PIECE).read_to_end(&mut bytes).map_err(|error| not_json(&error.to_string()))?;
+            if bytes.len() as u64 > self.limit {
+                return Err(too_large(self.limit));
+            }
+            if more == 0 {
+                self.bytes = bytes.into();
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -234,7 +241,7 @@ mod tests {
     use super::*;
 
     fn received(bytes: Vec<u8>, encoding: Option<Encoding>, limit: u64) -> Received {
-        Received { bytes: bytes.into(), encoding, limit, _share: None }
+        Received { bytes: bytes.into(), encoding, limit, share: RequestMemory::new(1 << 30).share() }
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
@@ -256,7 +263,7 @@ mod tests {
             (zlib.finish().expect("finishes"), Some(Encoding::Deflate)),
             (bare.finish().expect("finishes"), Some(Encoding::Deflate)),
         ] {
-            let (object, _) = received(bytes, encoding, 100).object().expect("good JSON");
+            let object = received(bytes, encoding, 100).object().expect("good JSON");
             assert_eq!(object["service"], "a", "{encoding:?}");
         }
     }
@@ -267,6 +274,21 @@ mod tests {
         assert!(bomb.len() < 50_000);
         let failure = received(bomb, Some(Encoding::Gzip), 50_000).text().expect_err("too large");
         assert_eq!(failure.status().code, 413);
+    }
+
+    #[test]
+    fn what_is_inflated_and_parsed_counts() {
+        let small = |text: &[u8], total| {
+            let share = RequestMemory::new(total).share();
+            Received { bytes: gzip(text).into(), encoding: Some(Encoding::Gzip), limit: 64 << 20, share }
+        };
+        let spaces = vec![b' '; 8 << 20];
+        assert_eq!(small(&spaces, 4 << 20).text().expect_err("inflated").status().code, 413);
+        let values = format!("{{\"data\": [{}0]}}", "0,".repeat(1 << 20));
+        let mut body = small(values.as_bytes(), 32 << 20);
+        body.text().expect("the text fits");
+        assert_eq!(body.object().expect_err("its values do not").status().code, 413);
+        small(values.as_bytes(), 256 << 20).object().expect("it fits");
     }
 
     #[test]
@@ -283,10 +305,10 @@ mod tests {
 
     #[tokio::test]
     async fn large_bodies_share_a_bounded_memory() {
-        let (bodies, headers) = (Bodies::new(2 << 20), HeaderMap::new());
+        let (bodies, headers) = (Bodies::new(2 << 20, RequestMemory::new(8 << 20)), HeaderMap::new());
         let body = || Body::from(vec![b' '; 2 << 20]);
         let mut held = Vec::new();
-        for _ in 0..LARGE_BODIES {
+        for _ in 0..4 {
             held.push(receive(&headers, body(), &bodies).await.expect("there is room"));
         }
         assert_eq!(receive(&headers, body(), &bodies).await.expect_err("there is none").status().code, 503);

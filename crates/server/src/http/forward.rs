@@ -79,12 +79,12 @@ pub(crate) async fn predict(
     server: &Arc<Server>,
     to: Elsewhere,
     trail: Trail,
-    received: Received,
+    mut received: Received,
     started: Instant,
 ) -> Outcome {
     let (asked, place) = (to.asked.clone(), format!("{}/{}", to.peer, to.service));
     let body = move |to: &Elsewhere| {
-        let (mut object, _) = received.object()?;
+        let mut object = received.object()?;
         object.insert("service".to_owned(), to.service.as_str().into());
         serde_json::to_vec(&object).map_err(|error| Error::Internal(error.to_string()).into())
     };

@@ -14,6 +14,7 @@ mod error;
 mod forward;
 mod health;
 mod info;
+mod memory;
 mod metrics;
 mod moves;
 mod network;
@@ -54,6 +55,8 @@ use crate::token::Token;
 use body::Bodies;
 use distribution::Distribution;
 use error::{Failure, Outcome};
+use memory::RequestMemory;
+pub(crate) use memory::of_machine as memory_of_machine;
 pub(crate) use routes::router;
 use source::Bundles;
 use turns::Turns;
@@ -81,6 +84,8 @@ pub(crate) struct HttpSettings {
     pub(crate) token: Option<Token>,
     /// Largest request body after inflating, bytes.
     pub(crate) body_limit: u64,
+    /// Memory that the bodies of all requests may take together, inflated and parsed, bytes.
+    pub(crate) request_memory: u64,
     /// Predicts and trains of all services that may wait or run at once.
     pub(crate) requests: usize,
     /// Threads that compute.
@@ -153,7 +158,7 @@ impl Server {
             waiters: Arc::new(Semaphore::new(WAITERS)),
             forwarding: Arc::new(Semaphore::new(FORWARDING)),
             marks: RandomState::new(),
-            bodies: Bodies::new(settings.body_limit),
+            bodies: Bodies::new(settings.body_limit, RequestMemory::new(settings.request_memory)),
             turns: Turns::new(settings.threads),
             prometheus,
             warned: Mutex::default(),

@@ -64,7 +64,7 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
             return forward::predict(server, elsewhere, trail, received, started).await;
         }
     };
-    drop(received);
+    let share = received.into_share();
     unsupported::check_parameters(&request.parameters)?;
     server.check_unknown(resolved.asked.as_str(), std::mem::take(&mut request.unknown))?;
     let line = server.turns.line(resolved.service.id);
@@ -74,7 +74,7 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     let here = line.is_quick() && !may_wait(&resolved.service, &request);
     let work = move || {
         let response = compute(&resolved, request, &limits, started, &line);
-        drop((everywhere, admitted, turn));
+        drop((everywhere, admitted, turn, share));
         response
     };
     if here { work() } else { server.blocking(work).await }
@@ -125,22 +125,22 @@ async fn leads_elsewhere(server: &Server, name: &str, before: &Resolved) -> bool
     }
 }
 
-/// Reads a body, where that takes no time at once.
-async fn parsed(server: &Server, received: Received) -> Outcome<(Received, PredictRequest)> {
-    let is_small = received.len() <= SMALL;
+/// Reads a body, where that takes no time at once. What is compressed may be of any size.
+async fn parsed(server: &Server, mut received: Received) -> Outcome<(Received, PredictRequest)> {
+    let is_small = received.len() <= SMALL && !received.is_compressed();
     let work = move || {
-        let request = PredictRequest::read(received.object()?.0)?;
+        let request = PredictRequest::read(received.object()?)?;
         Ok((received, request))
     };
     if is_small { work() } else { server.blocking(work).await }
 }
 
-/// Whether a request may take any time, whatever others took: it sends its answer on, or an item may name a file or a URL. Rows of
-/// numbers have commas.
+/// Whether a request may take any time, whatever others took: it sends its answer on, has it rendered by a template, or an item may name a
+/// file or a URL. Rows of numbers have commas.
 fn may_wait(service: &Service, request: &PredictRequest) -> bool {
-    let sends_on = |output: &Object| output.contains_key("network");
-    sends_on(&request.parameters.output)
-        || sends_on(&service.definition.parameters.output)
+    let takes_longer = |output: &Object| output.contains_key("network") || output.contains_key("template");
+    takes_longer(&request.parameters.output)
+        || takes_longer(&service.definition.parameters.output)
         || request.data.iter().any(|item| !item.contains(',') || item.contains("://"))
 }
 

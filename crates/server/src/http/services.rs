@@ -25,7 +25,7 @@ pub(crate) async fn create(State(server): State<Arc<Server>>, request: Request) 
 
 async fn create_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let name = name_in(request.uri());
-    let received = server.receive(request).await?;
+    let mut received = server.receive(request).await?;
     let shared = Arc::clone(server);
     server
         .manage(move |catalogue| {
@@ -33,8 +33,8 @@ async fn create_outcome(server: &Arc<Server>, request: Request) -> Outcome {
             if catalogue.snapshot().is_taken(&ServiceName::parse(&name)?) {
                 return Err(Error::ServiceExists(name).into());
             }
-            let (object, text) = received.object()?;
-            let mut request = CreateRequest::read(object, &text)?;
+            let object = received.object()?;
+            let mut request = CreateRequest::read(object, received.text()?)?;
             shared.check_unknown(&name, std::mem::take(&mut request.unknown))?;
             if BACKENDS.iter().any(|backend| backend.name() == request.mllib) {
                 unsupported::check_connector(&request.connector)?;
@@ -93,10 +93,10 @@ pub(crate) async fn rename(State(server): State<Arc<Server>>, request: Request) 
 
 async fn rename_outcome(server: &Server, request: Request) -> Outcome {
     let name = name_in(request.uri());
-    let received = server.receive(request).await?;
+    let mut received = server.receive(request).await?;
     server
         .manage(move |catalogue| {
-            let new = read_rename(received.object()?.0)?;
+            let new = read_rename(received.object()?)?;
             catalogue.rename(&name, &new)?;
             Ok(reply::json(&Answer::bare(Status::ok())))
         })

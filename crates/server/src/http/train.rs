@@ -28,12 +28,12 @@ pub(crate) async fn start(State(server): State<Arc<Server>>, request: Request) -
 }
 
 async fn start_outcome(server: &Arc<Server>, request: Request) -> Outcome {
-    let received = server.receive(request).await?;
+    let mut received = server.receive(request).await?;
     let shared = Arc::clone(server);
     server
         .manage(move |catalogue| {
-            let (object, text) = received.object()?;
-            let request = TrainRequest::read(object, &text)?;
+            let object = received.object()?;
+            let request = TrainRequest::read(object, received.text()?)?;
             let service = catalogue.service(&request.service)?;
             shared.check_unknown(&request.service, request.unknown)?;
             unsupported::check_parameters(&request.parameters)?;

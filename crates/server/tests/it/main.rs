@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops here")]
 
 mod aliases;
+#[cfg(target_os = "linux")]
+mod attack;
 mod calls;
 mod chance;
 mod clients;

@@ -75,7 +75,7 @@ pub(super) async fn put(
     let store = call.store()?;
     let body = body.take().unwrap_or_default();
     let received = body::receive(&call.parts.headers, body, &call.server.distribution.manifests).await;
-    let received = received.map_err(unreadable)?;
+    let mut received = received.map_err(unreadable)?;
     let (repository, named) = (name.clone(), tags.clone());
     let pushed = blocking(move || {
         let text = received.text().map_err(unreadable)?;

@@ -38,6 +38,7 @@ use self::path::{Target, What};
 use self::refusal::{Answer, Code, Refusal};
 use super::body::{self, Bodies};
 use super::error::Failure;
+use super::memory::RequestMemory;
 use super::{Server, access, query_of, reply};
 
 /// Blobs that may be on their way at once: each takes a thread, and there must be some left for everything else.
@@ -47,6 +48,9 @@ const COLLECTION_INTERVAL: Duration = Duration::from_secs(3600);
 const COLLECTION_GRACE: Duration = Duration::from_secs(3600);
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+/// As many manifests of the largest size may be in memory at once.
+const LARGE_MANIFESTS: u64 = 4;
+
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// What the registry works with.
@@ -59,7 +63,11 @@ pub(super) struct Distribution {
 impl Default for Distribution {
     fn default() -> Self {
         let transfers = Arc::new(Semaphore::new(TRANSFERS));
-        Self { opened: OnceLock::new(), transfers, manifests: Bodies::new(MANIFEST_LIMIT) }
+        Self {
+            opened: OnceLock::new(),
+            transfers,
+            manifests: Bodies::new(MANIFEST_LIMIT, RequestMemory::new(MANIFEST_LIMIT * LARGE_MANIFESTS)),
+        }
     }
 }
 

@@ -83,6 +83,7 @@ fn server(token: Option<&str>) -> Arc<Server> {
         allow_origin: None,
         token,
         body_limit: 1 << 20,
+        request_memory: 16 << 20,
         requests: 1,
         threads: 1,
         strict: false,

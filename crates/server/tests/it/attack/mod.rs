@@ -1,0 +1,4 @@
+//! What a client without a token may cost: each module is one kind of attack, each test a bound that holds whatever is sent.
+
+mod memory;
+mod time;
