@@ -5,6 +5,7 @@
 //! the lowest precedence of all: a reader never has hidden state.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::data::{Batch, DataKind, Dataset, SampleShape};
@@ -12,6 +13,7 @@ use crate::error::Result;
 use crate::labels::Labels;
 use crate::parameters::Section;
 use crate::reach::Reach;
+use crate::repository::Roots;
 
 /// One per connector name.
 pub trait Connector: Send + Sync {
@@ -48,9 +50,31 @@ pub struct ReaderContext<'a> {
     pub limits: Arc<InputLimits>,
 }
 
+/// Which files of this machine the items of a request may name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum FileAccess {
+    /// Any.
+    #[default]
+    Anywhere,
+    /// Those beneath these directories, and none where there are none.
+    Beneath(Roots),
+}
+
+impl FileAccess {
+    /// Whether a path may be looked at. What may not be is no path to a request: nothing tells whether it is there.
+    pub fn allows(&self, path: &Path) -> bool {
+        match self {
+            Self::Anywhere => true,
+            Self::Beneath(roots) => roots.contain(path),
+        }
+    }
+}
+
 /// Bounds on input, set once per server.
 #[derive(Debug, Clone)]
 pub struct InputLimits {
+    /// Files that items may name.
+    pub files: FileAccess,
     /// Largest body fetched from a URL, bytes.
     pub fetch_bytes: u64,
     /// Time to connect to a URL's host, milliseconds.
@@ -70,6 +94,7 @@ pub struct InputLimits {
 impl Default for InputLimits {
     fn default() -> Self {
         Self {
+            files: FileAccess::default(),
             fetch_bytes: 64 << 20,
             connect_timeout_ms: 10_000,
             redirects: 5,

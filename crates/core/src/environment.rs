@@ -19,6 +19,8 @@ pub struct Environment {
     pub engine: EngineOptions,
     /// Bounds on input.
     pub limits: Arc<InputLimits>,
+    /// The same for requests of guests, where they may name fewer files.
+    pub guest_limits: Option<Arc<InputLimits>>,
     /// Requests of one service that may wait and run at once.
     pub queue_limit: usize,
     /// Recent inputs kept in memory per service, bytes; 0: none.

@@ -29,6 +29,7 @@ pub(crate) fn catalogue(directory: &Path) -> Arc<Catalogue> {
         backends: &[&Adder],
         engine: EngineOptions { threads: 2, concurrency: 2, engine: None },
         limits: Arc::new(InputLimits::default()),
+        guest_limits: None,
         queue_limit: 16,
         strict: false,
         capture_bytes: 0,

@@ -14,7 +14,7 @@ use dede_backends::neural::engine;
 use dede_bundle::store::BlobStore;
 use dede_core::backend::EngineOptions;
 use dede_core::catalogue::Catalogue;
-use dede_core::connector::InputLimits;
+use dede_core::connector::{FileAccess, InputLimits};
 use dede_core::environment::Environment;
 use dede_core::migration::{HostDescription, Moves, Surroundings, TransferRate};
 use dede_core::reach::Reach;
@@ -81,7 +81,9 @@ async fn serve(options: &ServeOptions) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     access::tell(address, token.is_some(), &configuration);
     let limits = Arc::new(input_limits(options, address));
-    let server = Server::new(http_settings(options, token, &configuration, &limits)?)?;
+    // Whoever can reach it without being its owner.
+    let is_strict = token.is_some() || !address.ip().is_loopback();
+    let server = Server::new(HttpSettings { is_strict, ..http_settings(options, token, &configuration, &limits)? })?;
     let (stop, stopped) = watch::channel(false);
     let connections = tokio::spawn(accept(listener, certificates, Arc::clone(&server), stopped));
     tokio::spawn(collect_metrics(Arc::clone(&server)));
@@ -225,6 +227,7 @@ fn http_settings(
         requests: options.limits.max_requests.get(),
         threads: options.threads(),
         strict: options.strict,
+        is_strict: true,
         limits: Arc::clone(limits),
         peers: Peers::new(Arc::clone(configuration)),
     })
@@ -233,6 +236,7 @@ fn http_settings(
 fn input_limits(options: &ServeOptions, address: SocketAddr) -> InputLimits {
     let limits = &options.limits;
     InputLimits {
+        files: FileAccess::Anywhere,
         fetch_bytes: limits.max_fetch << 20,
         connect_timeout_ms: limits.connect_timeout * 1000,
         redirects: limits.max_redirects,
@@ -249,11 +253,15 @@ fn environment(options: &ServeOptions, limits: Arc<InputLimits>, address: Socket
         engine::select(Some(name)).map_err(|error| error.to_string())?;
     }
     let state_directory = options.state_directory(address.port())?;
+    let data = Roots::new(&options.access.data_root).map_err(|error| format!("--data-root: {error}"))?;
+    let guests = || Arc::new(InputLimits { files: FileAccess::Beneath(data), ..InputLimits::clone(&limits) });
+    let guest_limits = Some(guests());
     Ok(Environment {
         connectors: CONNECTORS,
         backends: BACKENDS,
         engine: EngineOptions { threads, concurrency: threads + SPARE_LANES, engine: options.engine.clone() },
         limits,
+        guest_limits,
         queue_limit: options.limits.queue.get(),
         capture_bytes: usize::try_from(options.capture.saturating_mul(1 << 20)).unwrap_or(usize::MAX),
         strict: options.strict,

@@ -75,7 +75,8 @@ fn predict(body: &str, catalogue: &Catalogue) -> Result<(), String> {
     let object = json::parse_object(body).map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let request = PredictRequest::read(object).map_err(|error| error.to_string())?;
     let service = catalogue.resolve(&request.service).map_err(|error| error.to_string())?.service;
-    let call = PredictCall { parameters: sections(request.parameters), data: request.data, ids: request.ids };
+    let call =
+        PredictCall { is_guest: false, parameters: sections(request.parameters), data: request.data, ids: request.ids };
     service.predict(&call).map(drop).map_err(|error| error.to_string())
 }
 

@@ -104,6 +104,7 @@ pub fn catalogue(
         backends: &[&Sums],
         engine: EngineOptions { threads: 1, concurrency: 1, engine: None },
         limits: Arc::new(InputLimits::default()),
+        guest_limits: None,
         queue_limit: 16,
         capture_bytes,
         strict: false,

@@ -8,7 +8,7 @@ use dede_core::error::{Error, Result};
 use super::options::Settings;
 use super::records::{self, Dialect, Record};
 use super::row::Place;
-use crate::source::{Fetcher, Origin, read_file};
+use crate::source::{Fetcher, Origin, not_allowed, read_file};
 
 /// A table as it was named in the request.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl<'a> Source<'a> {
         if is_row_of_numbers(item, settings.dialect) {
             return Ok(Self::Lines(index, &data[index..=index]));
         }
-        match Origin::of(item) {
+        match Origin::of(item, &settings.limits.files) {
             Origin::Inline(_) => Ok(Self::Lines(index, &data[index..=index])),
             Origin::Directory(path) => {
                 let reason = format!("uri {} is a directory, requires a CSV file", path.display());
@@ -43,6 +43,9 @@ impl<'a> Source<'a> {
                     let path = parsed
                         .to_file_path()
                         .map_err(|()| Error::bad_input(format!("{url}: expected file:// and an absolute path")))?;
+                    if !settings.limits.files.allows(&path) {
+                        return Err(Error::bad_input(not_allowed(url)));
+                    }
                     Self::of_file(item, path, settings.limits.table_bytes)
                 }
                 Ok(_) | Err(_) => {

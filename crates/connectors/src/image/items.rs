@@ -60,7 +60,7 @@ pub(super) fn expand<'a>(data: &'a [String], limits: &InputLimits) -> Result<Vec
     }
     let mut items = Vec::with_capacity(data.len());
     for (index, text) in data.iter().enumerate() {
-        match Origin::of(text) {
+        match Origin::of(text, &limits.files) {
             Origin::Url(url) => items.push(Item { uri: text.clone(), place: Place::Url(url), class: None }),
             Origin::File(path) => items.push(Item { uri: text.clone(), place: Place::Path(path), class: None }),
             Origin::Inline(inline) => {

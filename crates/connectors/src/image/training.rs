@@ -69,7 +69,7 @@ struct Listed {
 
 /// Lists one data item. Class names that `labels` has keep their ids.
 fn list(reader: &ImageReader, item: &str, labels: &Labels) -> Result<Listed> {
-    let listed = match Origin::of(item) {
+    let listed = match Origin::of(item, &reader.limits.files) {
         Origin::Directory(path) => class_directory(&path, labels)?,
         Origin::File(path) => Listed { samples: list_file(reader, &path)?, labels: Labels::default() },
         Origin::Url(_) => return Err(Error::bad_input_at(item, "expected a directory or a list file, found a URL")),
@@ -129,7 +129,7 @@ fn list_file(reader: &ImageReader, list: &Path) -> Result<Vec<Sample>> {
         if values.len() != expected {
             return Err(Error::bad_input_at(at(), format!("expected {expected} values, found {}", values.len())));
         }
-        let path = locate(name, reader.settings.root_folder.as_deref(), list);
+        let path = locate(name, reader, list);
         let path = path.ok_or_else(|| Error::bad_input_at(at(), format!("no such file: {name}")))?;
         rows.push((path, values));
     }
@@ -156,12 +156,12 @@ fn row(line: &str) -> Result<(&str, Vec<String>), String> {
 
 /// The file that a name in a list means: below `root_folder` where that is given, else as it stands, else beside the
 /// list.
-fn locate(name: &str, root_folder: Option<&str>, list: &Path) -> Option<PathBuf> {
-    let candidates = match root_folder {
+fn locate(name: &str, reader: &ImageReader, list: &Path) -> Option<PathBuf> {
+    let candidates = match reader.settings.root_folder.as_deref() {
         Some(root) => vec![Path::new(root).join(name.trim_start_matches('/')), PathBuf::from(name)],
         None => vec![PathBuf::from(name), list.parent().unwrap_or(Path::new("")).join(name)],
     };
-    candidates.into_iter().find(|path| path.is_file())
+    candidates.into_iter().find(|path| reader.limits.files.allows(path) && path.is_file())
 }
 
 /// One column of whole numbers is classes, unless values are predicted.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use dede_core::connector::InputLimits;
+use dede_core::connector::{FileAccess, InputLimits};
 use dede_core::error::{Error, Result};
 
-use super::{outbound, read_file};
+use super::{not_allowed, outbound, read_file};
 
 /// `timeout` when the request gives none, seconds.
 const DEFAULT_TIMEOUT_S: u64 = 600;
@@ -18,6 +18,7 @@ const MAX_TIMEOUT_S: i64 = 36_000;
 pub(crate) struct Fetcher {
     agent: ureq::Agent,
     max_bytes: u64,
+    files: FileAccess,
 }
 
 impl Fetcher {
@@ -41,7 +42,11 @@ impl Fetcher {
             .max_redirects_will_error(true)
             .http_status_as_error(false)
             .user_agent(concat!("dede/", env!("CARGO_PKG_VERSION")));
-        Ok(Self { agent: outbound::agent(config, limits.reach.clone()), max_bytes: limits.fetch_bytes })
+        Ok(Self {
+            agent: outbound::agent(config, limits.reach.clone()),
+            max_bytes: limits.fetch_bytes,
+            files: limits.files.clone(),
+        })
     }
 
     /// The body behind a URL; a local file for `file://`.
@@ -64,6 +69,9 @@ impl Fetcher {
     fn read_local(&self, url: &str) -> Result<Vec<u8>, String> {
         let parsed = url::Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
         let path = parsed.to_file_path().map_err(|()| format!("{url}: expected file:// and an absolute path"))?;
+        if !self.files.allows(&path) {
+            return Err(not_allowed(url));
+        }
         let mut content = Vec::new();
         read_file(&path, self.max_bytes, &mut content).map_err(|reason| format!("{url}: {reason}"))?;
         Ok(content)

@@ -8,10 +8,14 @@ pub mod outbound;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use dede_core::connector::FileAccess;
+
 pub(crate) use fetcher::Fetcher;
 
 /// Longer strings are no paths: Linux has no longer ones, and base64 images need not be looked up.
 const MAX_PATH_BYTES: usize = 4096;
+/// Characters of an item that an error repeats.
+const SHOWN: usize = 64;
 
 /// What one item of `data` is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +31,15 @@ pub(crate) enum Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
-    /// Resolves an item.
-    pub(crate) fn of(item: &'a str) -> Self {
+    /// Resolves an item. What may not be looked at is no path.
+    pub(crate) fn of(item: &'a str, files: &FileAccess) -> Self {
         if ["http://", "https://", "file://"].iter().any(|scheme| item.starts_with(scheme)) {
             return Self::Url(item);
         }
         if item.is_empty() || item.len() > MAX_PATH_BYTES || item.contains('\0') {
+            return Self::Inline(item);
+        }
+        if !files.allows(Path::new(item)) {
             return Self::Inline(item);
         }
         match std::fs::metadata(item) {
@@ -41,6 +48,12 @@ impl<'a> Origin<'a> {
             Err(_) => Self::Inline(item),
         }
     }
+}
+
+/// Why a `file://` URL is not read; the same whether it is there or not.
+pub(crate) fn not_allowed(url: &str) -> String {
+    let shown: String = url.chars().take(SHOWN).collect();
+    format!("{shown}: files of this server are read with its token only, or beneath --data-root")
 }
 
 /// Reads a regular file of at most `max_bytes` into `buffer`, replacing what it held. Pipes and devices are refused, and so
@@ -80,11 +93,11 @@ mod tests {
         let file = directory.path().join("a.jpg");
         std::fs::write(&file, b"content").expect("written");
         let (file_text, directory_text) = (file.to_str().expect("utf-8"), directory.path().to_str().expect("utf-8"));
-        assert_eq!(Origin::of("https://host/a"), Origin::Url("https://host/a"));
-        assert_eq!(Origin::of(file_text), Origin::File(file.clone()));
-        assert_eq!(Origin::of(directory_text), Origin::Directory(directory.path().to_owned()));
-        assert_eq!(Origin::of("/nonexistent/a.jpg"), Origin::Inline("/nonexistent/a.jpg"));
-        assert_eq!(Origin::of("a\0b"), Origin::Inline("a\0b"));
+        assert_eq!(Origin::of("https://host/a", &FileAccess::Anywhere), Origin::Url("https://host/a"));
+        assert_eq!(Origin::of(file_text, &FileAccess::Anywhere), Origin::File(file.clone()));
+        assert_eq!(Origin::of(directory_text, &FileAccess::Anywhere), Origin::Directory(directory.path().to_owned()));
+        assert_eq!(Origin::of("/nonexistent/a.jpg", &FileAccess::Anywhere), Origin::Inline("/nonexistent/a.jpg"));
+        assert_eq!(Origin::of("a\0b", &FileAccess::Anywhere), Origin::Inline("a\0b"));
     }
 
     #[test]

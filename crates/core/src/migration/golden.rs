@@ -169,7 +169,7 @@ fn call_of(request: &Object) -> Result<PredictCall> {
     let read = read.map_err(|error| Error::bad_parameter_at("golden", error.to_string()))?;
     let sections = read.parameters;
     let parameters = Parameters { input: sections.input, mllib: sections.mllib, output: sections.output };
-    Ok(PredictCall { parameters, data: read.data, ids: read.ids })
+    Ok(PredictCall { is_guest: false, parameters, data: read.data, ids: read.ids })
 }
 
 #[cfg(test)]

@@ -157,8 +157,8 @@ impl<'a> Mover<'a> {
 
     /// The new service answers a share of the requests for a while; one error more than allowed ends the move.
     fn canary(&self, shadowing: &Shadowing<'_>, percent: u8) -> Result<()> {
-        self.this.show(format!("answers {percent} % of the requests"), None);
         shadowing.set_canary(percent)?;
+        self.this.show(format!("answers {percent} % of the requests"), None);
         let step = Instant::now() + CANARY_STEP;
         self.this.wait_until(Some(step), || shadowing.is_worse() || self.must_end());
         let outcome = self.note_shadow(shadowing)?;

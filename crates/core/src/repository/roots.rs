@@ -30,15 +30,17 @@ impl Roots {
         Ok(Self(roots))
     }
 
+    /// Whether a path is beneath one of them; never where there are none.
+    pub fn contain(&self, path: &Path) -> bool {
+        self.0.iter().any(|root| is_beneath(root, path))
+    }
+
     /// Checks where a repository is, or would be made. No path at all is somebody else's complaint.
     ///
     /// # Errors
     /// [`Error::BadParameter`] when it is beneath none of the roots.
     pub fn check(&self, repository: &Path) -> Result<()> {
-        if self.0.is_empty()
-            || repository.as_os_str().is_empty()
-            || self.0.iter().any(|root| is_beneath(root, repository))
-        {
+        if self.0.is_empty() || repository.as_os_str().is_empty() || self.contain(repository) {
             return Ok(());
         }
         let reason = format!("{} is outside of the directories this server keeps models in", repository.display());

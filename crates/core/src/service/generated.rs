@@ -17,7 +17,7 @@ impl Service {
         let reader = &self.serving()?.reader;
         let call = |step: usize| {
             let data = vec![reader.example(SEED + step as u64)?];
-            Ok(PredictCall { parameters: Parameters::default(), data, ids: Vec::new() })
+            Ok(PredictCall { is_guest: false, parameters: Parameters::default(), data, ids: Vec::new() })
         };
         (0..count).map(call).collect()
     }

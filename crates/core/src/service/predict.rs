@@ -23,6 +23,8 @@ use crate::parameters::{Parameters, Section, over};
 /// A predict request, whoever it was addressed to.
 #[derive(Debug, Clone, Default)]
 pub struct PredictCall {
+    /// A client without the rights of the server's owner sent it.
+    pub is_guest: bool,
     /// The sections of the call.
     pub parameters: Parameters,
     /// Paths, URLs, or the items themselves.
@@ -72,6 +74,7 @@ pub struct Took {
 pub(super) struct RecentReader {
     /// Not held: what left memory must not stay for it.
     serving: Weak<Serving>,
+    is_guest: bool,
     written: Section,
     reader: Arc<dyn Reader>,
 }
@@ -105,7 +108,7 @@ impl Service {
         let model = self.model(&serving)?;
         let output = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
         let options = options(&serving, &call.parameters.mllib)?;
-        let reader = self.reader(&serving, &call.parameters.input)?;
+        let reader = self.reader(&serving, call)?;
         self.warn_unknown(reader.unknown_parameters().iter().chain(&output.unknown))?;
         let batch = reader.read(&call.data)?;
         let transform = started.elapsed();
@@ -134,7 +137,7 @@ impl Service {
         let output = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
         let options = options(serving, &call.parameters.mllib)?;
         let capture = self.ring.begin(started, &call.parameters);
-        let reader = self.reader(serving, &call.parameters.input)?;
+        let reader = self.reader(serving, call)?;
         self.warn_unknown(reader.unknown_parameters().iter().chain(&output.unknown))?;
         let (batch, kept) = reader.read_keeping(&call.data, capture.as_ref().map_or(0, Capture::most_bytes))?;
         let transform = started.elapsed();
@@ -165,12 +168,15 @@ impl Service {
     }
 
     /// The service's own reader, or one for the parameters of the call.
-    fn reader(&self, serving: &Arc<Serving>, written: &Section) -> Result<Arc<dyn Reader>> {
-        if written.keys().all(|key| key == "connector") {
+    fn reader(&self, serving: &Arc<Serving>, call: &PredictCall) -> Result<Arc<dyn Reader>> {
+        let written = &call.parameters.input;
+        let guest = self.environment.guest_limits.as_ref().filter(|_| call.is_guest);
+        if guest.is_none() && written.keys().all(|key| key == "connector") {
             return Ok(Arc::clone(&serving.reader));
         }
         if let Some(recent) = &*self.recent_reader.load()
             && std::ptr::eq(recent.serving.as_ptr(), &raw const **serving)
+            && recent.is_guest == guest.is_some()
             && recent.written == *written
         {
             return Ok(Arc::clone(&recent.reader));
@@ -182,15 +188,19 @@ impl Service {
             .connector
             .open(&ReaderContext {
                 parameters: &over(&input, &serving.parameters.input),
-                parameters_in_call: true,
+                parameters_in_call: written.keys().any(|key| key != "connector"),
                 shape: serving.shape(),
                 labels: &serving.labels,
                 regression: serving.regression(),
-                limits: Arc::clone(&self.environment.limits),
+                limits: Arc::clone(guest.unwrap_or(&self.environment.limits)),
             })?
             .into();
-        let recent =
-            RecentReader { serving: Arc::downgrade(serving), written: written.clone(), reader: Arc::clone(&reader) };
+        let recent = RecentReader {
+            serving: Arc::downgrade(serving),
+            is_guest: guest.is_some(),
+            written: written.clone(),
+            reader: Arc::clone(&reader),
+        };
         self.recent_reader.store(Some(Arc::new(recent)));
         Ok(reader)
     }

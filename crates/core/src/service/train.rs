@@ -23,6 +23,8 @@ use crate::repository::{NewRecord, Run, ServiceRecord, StoredParameters, TEXT_LI
 /// A train request, whoever it was addressed to.
 #[derive(Debug, Clone, Default)]
 pub struct TrainCall {
+    /// A client without the rights of the server's owner sent it.
+    pub is_guest: bool,
     /// The sections of the call.
     pub parameters: Parameters,
     /// Training data, then test data.
@@ -72,13 +74,14 @@ impl Service {
             Some(_) => Progress::with_histories(self.histories()),
             None => Progress::default(),
         };
+        let guest = self.environment.guest_limits.as_ref().filter(|_| call.is_guest);
         let reader = self.definition.connector.open(&ReaderContext {
             parameters: &input,
             parameters_in_call: true,
             shape: None,
             labels: &serving.labels,
             regression: is_regression(None, &mllib),
-            limits: Arc::clone(&self.environment.limits),
+            limits: Arc::clone(guest.unwrap_or(&self.environment.limits)),
         })?;
         let output = OutputOptions::parse(&over(&call.parameters.output, &own.output))?;
         self.warn_unknown(plan.unknown_parameters().iter().chain(reader.unknown_parameters()).chain(&output.unknown))?;

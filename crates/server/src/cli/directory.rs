@@ -44,6 +44,7 @@ pub(super) fn hand_over(root: &Path, parameters: Option<&Path>, name: &str, targ
         backends: BACKENDS,
         engine: EngineOptions { threads: 1, concurrency: 1, engine: None },
         limits: std::sync::Arc::default(),
+        guest_limits: None,
         queue_limit: 1,
         capture_bytes: 0,
         strict: false,

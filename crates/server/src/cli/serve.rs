@@ -98,6 +98,11 @@ pub(crate) struct AccessOptions {
     #[arg(long, value_name = "CIDR")]
     pub(crate) allow_fetch: Vec<Network>,
 
+    /// Directory whose files requests may name without the token, where one is set or the server listens beyond loopback; may be given
+    /// more than once [default: none].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_root: Vec<PathBuf>,
+
     /// Directory that model repositories must lie in; may be given more than once [default: anywhere].
     #[arg(long, value_name = "DIR")]
     pub(crate) repository_root: Vec<PathBuf>,

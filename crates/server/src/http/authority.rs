@@ -43,6 +43,20 @@ pub(super) async fn admit(
     }
 }
 
+/// Says that a server forwards the request of a guest: it is one here too, whatever token the server presents.
+pub(super) const GUEST: &str = "x-dede-guest";
+
+/// Whether a client has fewer rights than the owner of the server: files are none of its business, nor whom the server talks to.
+pub(super) fn is_guest(server: &Server, headers: &HeaderMap) -> bool {
+    if headers.contains_key(GUEST) {
+        return true;
+    }
+    let presented = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let is_owner =
+        server.settings.token.as_ref().zip(presented).is_some_and(|(token, value)| token.is_presented_by(value));
+    server.settings.is_strict && !is_owner
+}
+
 /// Whether a request satisfies a rule.
 ///
 /// # Errors

@@ -188,7 +188,7 @@ impl Received {
     }
 
     /// Replaces the bytes by what they inflate to, counted as it grows.
-    fn inflate<'a, D: std::io::Read>(&'a mut self, decoder: impl FnOnce(std::io::Cursor<Bytes>) -> D) -> Outcome<()> {
+    fn inflate<D: std::io::Read>(&mut self, decoder: impl FnOnce(std::io::Cursor<Bytes>) -> D) -> Outcome<()> {
         let mut decoder = decoder(std::io::Cursor::new(self.bytes.clone()));
         let mut bytes = Vec::new();
         loop {

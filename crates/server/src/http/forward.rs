@@ -16,6 +16,7 @@ use serde_json::Value;
 use ureq::http::Method;
 
 use super::access::LogName;
+use super::authority::GUEST;
 use super::body::Received;
 use super::error::{Failure, Outcome};
 use super::predict::SERVED_BY;
@@ -42,6 +43,8 @@ pub(crate) struct Elsewhere {
 pub(crate) struct Trail {
     hops: u32,
     via: Vec<String>,
+    /// A client without the rights of this server's owner sent it.
+    is_guest: bool,
 }
 
 impl Trail {
@@ -52,7 +55,12 @@ impl Trail {
         let hops = hops.to_str().ok().and_then(|hops| hops.trim().parse().ok()).unwrap_or(MOST_HOPS);
         let via = headers.get(VIA).and_then(|via| via.to_str().ok()).unwrap_or_default();
         let via = via.split(',').map(str::trim).filter(|mark| !mark.is_empty()).map(str::to_owned).collect();
-        Self { hops, via }
+        Self { hops, via, is_guest: false }
+    }
+
+    /// The same, of a client with or without the rights of this server's owner.
+    pub(crate) fn by_guest(self, is_guest: bool) -> Self {
+        Self { is_guest, ..self }
     }
 
     /// The way on, by the alias with this mark.
@@ -69,8 +77,9 @@ impl Trail {
         Ok(self)
     }
 
-    fn headers(&self) -> [(&'static str, String); 2] {
-        [(HOP, self.hops.to_string()), (VIA, self.via.join(", "))]
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        let guest = self.is_guest.then(|| (GUEST, "1".to_owned()));
+        [(HOP, self.hops.to_string()), (VIA, self.via.join(", "))].into_iter().chain(guest).collect()
     }
 }
 
@@ -125,8 +134,8 @@ async fn send(
         let (peer, settings) = (&to.peer, &shared.settings);
         let unreachable = |reason: String| Failure::new(ErrorKind::PeerUnreachable, reason);
         settings.peers.check(peer).map_err(unreachable)?;
-        let [hop, via] = trail.headers();
-        let headers = [(hop.0, hop.1.as_str()), (via.0, via.1.as_str())];
+        let headers = trail.headers();
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer = settings
             .peers
             .send(peer, &method, &path, &headers, &body, settings.body_limit)

@@ -11,8 +11,8 @@ use super::error::{Failure, Outcome};
 
 /// Memory is counted in steps of this size, bytes; the first one of each request is not.
 const STEP: u64 = 16 << 10;
-/// What a value of JSON, or a member of an object, takes in memory at most, beside its text: lists that grow have room for as much again.
-const VALUE: u64 = 96;
+/// What a value of JSON takes in memory at most, beside its text: 72 bytes, and lists that grow have room for as much again.
+const VALUE: u64 = 144;
 
 /// What there is for all requests.
 #[derive(Debug, Clone)]

@@ -92,6 +92,8 @@ pub(crate) struct HttpSettings {
     pub(crate) threads: usize,
     /// Refuse members that nobody knows.
     pub(crate) strict: bool,
+    /// Clients without the token are guests: a token is set, or others than this machine can reach the server.
+    pub(crate) is_strict: bool,
     /// Bounds on what is fetched.
     pub(crate) limits: Arc<InputLimits>,
     /// Servers that aliases may point to.

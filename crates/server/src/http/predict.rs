@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use dede_api::Object;
+use dede_api::errors::ErrorKind;
 use dede_api::predictions::PredictBody;
 use dede_api::requests::PredictRequest;
 use dede_core::admission::{Permit, Refused};
@@ -21,10 +22,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::access::LogName;
 use super::body::Received;
-use super::error::Outcome;
+use super::error::{Failure, Outcome};
 use super::forward::{Elsewhere, Trail};
 use super::turns::Line;
-use super::{Server, forward, metrics, network, reply, unsupported};
+use super::{Server, authority, forward, metrics, network, reply, unsupported};
 
 /// Names the service and the model that answered: `<service>@<digest>`.
 pub(super) const SERVED_BY: HeaderName = HeaderName::from_static("x-dede-served-by");
@@ -54,7 +55,8 @@ pub(crate) async fn predict(State(server): State<Arc<Server>>, request: Request)
 }
 
 async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, started: Instant) -> Outcome {
-    let trail = Trail::of(request.headers());
+    let is_guest = authority::is_guest(server, request.headers());
+    let trail = Trail::of(request.headers()).by_guest(is_guest);
     let received = server.receive(request).await?;
     let (received, mut request) = parsed(server, received).await?;
     let (resolved, everywhere, admitted) = match admitted(server, &request.service, to).await? {
@@ -66,6 +68,10 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     };
     let share = received.into_share();
     unsupported::check_parameters(&request.parameters)?;
+    if is_guest && request.parameters.output.contains_key("network") {
+        let text = "without its token this server sends answers nowhere (parameters.output.network)";
+        return Err(Failure::new(ErrorKind::Forbidden, text));
+    }
     server.check_unknown(resolved.asked.as_str(), std::mem::take(&mut request.unknown))?;
     let line = server.turns.line(resolved.service.id);
     let turn = line.wait().await;
@@ -73,7 +79,7 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     let limits = Arc::clone(&server.settings.limits);
     let here = line.is_quick() && !may_wait(&resolved.service, &request);
     let work = move || {
-        let response = compute(&resolved, request, &limits, started, &line);
+        let response = compute(&resolved, call_of(request, is_guest), &limits, started, &line);
         drop((everywhere, admitted, turn, share));
         response
     };
@@ -144,15 +150,8 @@ fn may_wait(service: &Service, request: &PredictRequest) -> bool {
         || request.data.iter().any(|item| !item.contains(',') || item.contains("://"))
 }
 
-fn compute(
-    resolved: &Resolved,
-    request: PredictRequest,
-    limits: &InputLimits,
-    started: Instant,
-    line: &Line,
-) -> Outcome {
+fn compute(resolved: &Resolved, call: PredictCall, limits: &InputLimits, started: Instant, line: &Line) -> Outcome {
     let (service, asked) = (&resolved.service, &resolved.asked);
-    let call = call_of(request);
     let Predicted { outputs, body, output, version, items, took } = match service.predict(&call) {
         Ok(predicted) => predicted,
         Err(error) => {
@@ -187,8 +186,8 @@ fn compute(
     Ok(response)
 }
 
-fn call_of(request: PredictRequest) -> PredictCall {
-    PredictCall { parameters: super::sections(request.parameters), data: request.data, ids: request.ids }
+fn call_of(request: PredictRequest, is_guest: bool) -> PredictCall {
+    PredictCall { is_guest, parameters: super::sections(request.parameters), data: request.data, ids: request.ids }
 }
 
 /// A client was refused: the shadow is asked whether it would have answered.

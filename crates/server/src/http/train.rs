@@ -15,7 +15,7 @@ use dede_core::job::{Job, JobId, JobView, blocking_body, status_body};
 use dede_core::service::{Service, TrainCall, wire_status};
 
 use super::error::{Failure, Outcome};
-use super::{Server, query_of, reply, unsupported};
+use super::{Server, authority, query_of, reply, unsupported};
 
 /// Points of a history that are answered unless the request says otherwise (contract.md 1.6).
 const HISTORY_POINTS: usize = 10_000;
@@ -28,6 +28,7 @@ pub(crate) async fn start(State(server): State<Arc<Server>>, request: Request) -
 }
 
 async fn start_outcome(server: &Arc<Server>, request: Request) -> Outcome {
+    let is_guest = authority::is_guest(server, request.headers());
     let mut received = server.receive(request).await?;
     let shared = Arc::clone(server);
     server
@@ -40,6 +41,7 @@ async fn start_outcome(server: &Arc<Server>, request: Request) -> Outcome {
             let histories = Histories::of(&request.parameters.output);
             let _waiter = if request.asynchronous { None } else { Some(shared.waiter()?) };
             let job = service.train(TrainCall {
+                is_guest,
                 parameters: super::sections(request.parameters),
                 data: request.data,
                 body: request.body,

@@ -84,6 +84,7 @@ fn server(token: Option<&str>) -> Arc<Server> {
         token,
         body_limit: 1 << 20,
         request_memory: 16 << 20,
+        is_strict: false,
         requests: 1,
         threads: 1,
         strict: false,

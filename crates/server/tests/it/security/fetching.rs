@@ -52,14 +52,15 @@ fn a_server_for_others_connects_to_no_private_address() {
             let resolved = text.replace(&url, "");
             assert!(!resolved.contains("127.0.0") && !resolved.contains("::1"), "{text}");
         }
-        assert_eq!(send_on(&server, &url).0, 404, "{url}");
+        assert_eq!(send_on(&server, &url).0, 403, "{url}: a guest has answers sent nowhere");
     }
     assert!(listener.accept().is_err(), "somebody connected");
 }
 
 #[test]
 fn metadata_is_out_of_reach_for_everybody() {
-    for arguments in [&[][..], &["--host", "0.0.0.0", "--allow-fetch", "0.0.0.0/0", "--allow-fetch", "::/0"]] {
+    let beyond = ["--host", "0.0.0.0", "--allow-fetch", "0.0.0.0/0", "--allow-fetch", "::/0"];
+    for (arguments, sent_on) in [(&[][..], 404), (&beyond, 403)] {
         let server = Server::start(arguments);
         create_iris(&server);
         for host in
@@ -68,7 +69,7 @@ fn metadata_is_out_of_reach_for_everybody() {
             let (status, text) = predict(&server, &format!("http://{host}/latest/meta-data"));
             assert_eq!(status, 400, "{host}");
             assert!(text.contains("--allow-fetch"), "{host}: {text}");
-            assert_eq!(send_on(&server, &format!("http://{host}/")).0, 404, "{host}");
+            assert_eq!(send_on(&server, &format!("http://{host}/")).0, sent_on, "{host}");
         }
     }
 }

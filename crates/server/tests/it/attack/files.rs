@@ -1,0 +1,198 @@
+//! Files of the server that a guest names in a request: none of them is read, and nothing tells whether it is there.
+
+use std::path::Path;
+
+use dede_testing::http::Connection;
+use serde_json::{Value, json};
+
+use crate::models::{Models, predict_body, put_service};
+use crate::server::Server;
+
+const TOKEN: &str = "t0ken-of-the-owner";
+/// What no guest may ever see.
+const SECRET: &str = "s3cret-9f2c";
+
+/// A request with or without the token.
+fn send(server: &Server, method: &str, path: &str, body: &Value, is_owner: bool) -> (u16, String) {
+    let body = body.to_string();
+    let authorization = if is_owner { format!("Authorization: Bearer {TOKEN}\r\n") } else { String::new() };
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}Content-Length: {}\r\n\r\n", body.len());
+    let answer =
+        Connection::open(server.address).unwrap().exchange(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+    (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+/// A server with a token, a csv service, a file that is nobody's business, and one in a directory for data.
+struct Stage {
+    server: Server,
+    inputs: Vec<String>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["data", "private"] {
+            std::fs::create_dir(directory.path().join(name)).unwrap();
+        }
+        let token = directory.path().join("private/token");
+        std::fs::write(&token, TOKEN).unwrap();
+        let data = directory.path().join("data");
+        let (data, token) = (data.to_str().unwrap().to_owned(), token.to_str().unwrap().to_owned());
+        let models = Models::get();
+        models.versions[0].write(&directory.path().join("model"));
+        let server = Server::start_in(directory, &["--token-file", &token, "--data-root", &data]);
+        let stage = Self { server, inputs: models.inputs.clone() };
+        let body = json!({
+            "mllib": "caffe", "description": "", "type": "supervised", "model": {"repository": stage.path("model")},
+            "parameters": {"input": {"connector": "csv"}, "mllib": {"nclasses": 3}}});
+        let (status, answer) = send(&stage.server, "PUT", "/services/iris", &body, true);
+        assert_eq!(status, 201, "{answer}");
+        let row = format!("sepal_length,sepal_width,petal_length,petal_width\n{}\n", stage.inputs[0]);
+        std::fs::write(stage.path("data/rows.csv"), &row).unwrap();
+        std::fs::write(stage.path("private/rows.csv"), &row).unwrap();
+        std::fs::write(stage.path("private/secret"), format!("{SECRET},{SECRET}\n1,2\n")).unwrap();
+        std::os::unix::fs::symlink(stage.path("private/secret"), stage.path("data/link")).unwrap();
+        stage
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.server.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn ask(&self, data: &Value, input: &Value, is_owner: bool) -> (u16, String) {
+        let body = json!({"service": "iris", "data": data, "parameters": {"input": input, "output": {"best": 1}}});
+        send(&self.server, "POST", "/predict", &body, is_owner)
+    }
+}
+
+#[test]
+fn a_guest_reads_no_file_and_learns_of_none() {
+    let stage = Stage::new();
+    let inputs = [
+        json!({}),
+        json!({"id": SECRET}),
+        json!({"separator": "\n"}),
+        json!({"quote": "s"}),
+        json!({"label": SECRET, "ignore": [SECRET]}),
+    ];
+    for input in &inputs {
+        for (there, missing) in [("private/secret", "private/absent"), ("private", "absent")] {
+            for scheme in ["", "file://"] {
+                let name = |place: &str| format!("{scheme}{}", stage.path(place));
+                let outcomes = [there, missing].map(|place| {
+                    let (status, answer) = stage.ask(&json!([name(place)]), input, false);
+                    assert!(!answer.contains(SECRET) || input.to_string().contains(SECRET), "{place}: {answer}");
+                    assert!(status == 400, "{place}: {status} {answer}");
+                    answer.replace(&name(place), "<it>")
+                });
+                assert_eq!(outcomes[0], outcomes[1], "{scheme}{there} is told from {missing}");
+            }
+        }
+    }
+    for trick in
+        ["data/link", "data/../private/secret", "data/./../private/secret", "/proc/self/environ", "/dev/stdin", "."]
+    {
+        let name = if trick.starts_with('/') { trick.to_owned() } else { stage.path(trick) };
+        let (status, answer) = stage.ask(&json!([name]), &json!({}), false);
+        assert!(status == 400 && !answer.contains(SECRET), "{trick}: {status} {answer}");
+    }
+}
+
+#[test]
+fn the_owner_reads_what_it_names_and_a_guest_what_is_for_all() {
+    let stage = Stage::new();
+    for (place, is_owner) in [("private/rows.csv", true), ("data/rows.csv", true), ("data/rows.csv", false)] {
+        for scheme in ["", "file://"] {
+            let (status, answer) = stage.ask(&json!([format!("{scheme}{}", stage.path(place))]), &json!({}), is_owner);
+            assert_eq!(status, 200, "{scheme}{place}: {answer}");
+        }
+    }
+    assert_eq!(stage.ask(&json!([stage.inputs[0]]), &json!({}), false).0, 200);
+    // Without a token, on loopback, everything is as in the original.
+    let (open, models) = (Server::start(&[]), Models::get());
+    models.versions[0].write(&open.path().join("model"));
+    put_service(&open, "iris", &open.path().join("model"));
+    assert_eq!(open.post("/predict", &predict_body("iris", &stage.path("private/rows.csv"))).0, 200);
+    // Unless the request came through a server that knew its client for a guest.
+    let forwarded = predict_body("iris", &stage.path("private/rows.csv")).to_string();
+    let head = format!(
+        "POST /predict HTTP/1.1\r\nHost: localhost\r\nx-dede-guest: 1\r\nContent-Length: {}\r\n\r\n",
+        forwarded.len()
+    );
+    let answer = Connection::open(open.address).unwrap().exchange(&[head.as_bytes(), forwarded.as_bytes()].concat());
+    assert_eq!(answer.unwrap().status, 400);
+}
+
+/// The peer trusts the server that asks it, and must not trust its guests.
+#[test]
+fn a_guest_reads_no_file_of_a_peer() {
+    let peer = Stage::new();
+    let directory = tempfile::tempdir().unwrap();
+    let token = directory.path().join("token");
+    std::fs::write(&token, TOKEN).unwrap();
+    std::fs::create_dir_all(directory.path().join("config/dede")).unwrap();
+    let front = Server::start_with_peers(&[("peer", &peer.server.url())], &["--token-file", token.to_str().unwrap()]);
+    let forwards = json!({"peer": "peer", "service": "iris"});
+    let (status, answer) = send(&front, "PUT", "/aliases/there", &forwards, true);
+    assert_eq!(status, 200, "{answer}");
+    for (place, is_owner) in [("private/rows.csv", false), ("private/secret", false)] {
+        let body = predict_body("there", &peer.path(place));
+        let (status, answer) = send(&front, "POST", "/predict", &body, is_owner);
+        assert!(status == 400 && !answer.contains(SECRET), "{place}: {status} {answer}");
+    }
+    let (status, answer) = send(&front, "POST", "/predict", &predict_body("there", &peer.path("data/rows.csv")), false);
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[test]
+fn a_guest_has_no_answer_sent_anywhere() {
+    let stage = Stage::new();
+    let network = json!({"url": format!("http://{}/services/iris", stage.server.address), "http_method": "POST"});
+    let body = json!({"service": "iris", "data": [stage.inputs[0]], "parameters": {"output": {"network": network}}});
+    let (status, answer) = send(&stage.server, "POST", "/predict", &body, false);
+    assert!(status == 403 && answer.contains("without its token"), "{status} {answer}");
+}
+
+/// A BMP of two by two pixels.
+fn picture() -> Vec<u8> {
+    let number = |value: u32| value.to_le_bytes();
+    let head = [b"BM".as_slice(), &number(70), &number(0), &number(54)].concat();
+    let size = [number(40), number(2), number(2), [1, 0, 24, 0], number(0), number(16)].concat();
+    let rows = [[10, 20, 30, 40, 50, 60, 0, 0], [70, 80, 90, 100, 110, 120, 0, 0]].concat();
+    [head, size, vec![0; 16], rows].concat()
+}
+
+/// Only paths that tests make are tried: a machine's own files are none of theirs.
+#[test]
+fn images_are_files_too() {
+    assert!(Path::new("/proc/self").exists());
+    let stage = Stage::new();
+    let body = json!({
+        "mllib": "caffe", "description": "", "type": "supervised",
+        "model": {"repository": stage.path("images"), "create_repository": true},
+        "parameters": {"input": {"connector": "image", "width": 8, "height": 8},
+            "mllib": {"template": "mlp", "nclasses": 2, "layers": [4]}}});
+    let (status, answer) = send(&stage.server, "PUT", "/services/images", &body, true);
+    assert_eq!(status, 201, "{answer}");
+    for class in ["private/pictures/a", "private/pictures/b"] {
+        std::fs::create_dir_all(stage.path(class)).unwrap();
+        std::fs::write(stage.path(&format!("{class}/one.bmp")), picture()).unwrap();
+    }
+    let train = json!({"service": "images", "async": false, "data": [stage.path("private/pictures")], "parameters": {
+        "mllib": {"solver": {"iterations": 2, "base_lr": 0.01}, "net": {"batch_size": 2}}}});
+    let (status, answer) = send(&stage.server, "POST", "/train", &train, true);
+    assert_eq!(status, 201, "{answer}");
+    for place in ["private/pictures/a/one.bmp", "private/pictures", "private/pictures/a"] {
+        let body = json!({"service": "images", "data": [stage.path(place)], "parameters": {}});
+        let (status, _) = send(&stage.server, "POST", "/predict", &body, true);
+        assert_eq!(status, 200, "{place}");
+        let outcomes = [place, "private/absent"].map(|place| {
+            let body = json!({"service": "images", "data": [stage.path(place)], "parameters": {}});
+            let (status, answer) = send(&stage.server, "POST", "/predict", &body, false);
+            assert_eq!(status, 400, "{place}: {answer}");
+            answer.replace(&stage.path(place), "<it>")
+        });
+        assert_eq!(outcomes[0], outcomes[1]);
+    }
+}
