@@ -25,13 +25,14 @@ impl Outputs {
         }
     }
 
-    /// Whether any answer holds a NaN, which no client could read.
-    pub fn has_nan(&self) -> bool {
+    /// The first sample whose answer holds a NaN, which no client could read.
+    pub fn first_nan(&self) -> Option<usize> {
         match self {
             Self::Classification(tensor) | Self::Regression(tensor) => {
-                tensor.values().iter().any(|value| value.is_nan())
+                let columns = tensor.values().len() / tensor.rows().max(1);
+                tensor.values().iter().position(|value| value.is_nan()).map(|place| place / columns.max(1))
             }
-            Self::Features(rows) => rows.iter().flatten().any(|value| value.is_nan()),
+            Self::Features(rows) => rows.iter().position(|row| row.iter().any(|value| value.is_nan())),
         }
     }
 

@@ -216,10 +216,16 @@ fn options<'a>(serving: &'a Serving, mllib: &Section) -> Result<Cow<'a, PredictO
 
 fn compute(model: &dyn Model, batch: &Batch, options: &PredictOptions) -> Result<Outputs> {
     let outputs = model.predict(&batch.samples, options)?;
-    if outputs.has_nan() {
-        return Err(Error::Internal("the network answered NaN: its weights or this input are beyond its range".into()));
+    // Numbers of an item that are finite, and beyond what the network can compute with, are no fault of the service.
+    match outputs.first_nan() {
+        None => Ok(outputs),
+        Some(number) => {
+            let text =
+                "the network's answer is no number (NaN): this item, or the network's weights, are beyond its range";
+            let uri = batch.uris.get(number).map(|uri| format!(", {uri}")).unwrap_or_default();
+            Err(Error::bad_input_at(format!("item {}{uri}", number + 1), text))
+        }
     }
-    Ok(outputs)
 }
 
 fn answer(

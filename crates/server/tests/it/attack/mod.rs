@@ -3,3 +3,4 @@
 mod files;
 mod memory;
 mod time;
+mod veto;

@@ -61,7 +61,7 @@ fn templates_that_multiply_end_and_stop_no_other_request() {
             slowest = slowest.max(began.elapsed());
             asked += 1;
         }
-        assert!(slowest < Duration::from_secs(5), "an answer took {slowest:?} meanwhile");
+        assert!(slowest < Duration::from_secs(10), "an answer took {slowest:?} meanwhile");
         for bomb in bombs {
             let ((status, answer), took) = bomb.join().unwrap();
             assert!(took < LONGEST, "{took:?}: {answer}");
