@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Catalogue;
 use super::snapshot::Snapshot;
@@ -24,8 +25,8 @@ pub(super) struct Claim {
     /// With the directories that they are loaded from.
     services: BTreeMap<ServiceId, Place>,
     directory: Option<Place>,
-    /// A person was told that it is undone.
-    undoing: bool,
+    /// A person was told that it is undone; shared by all snapshots, so that saying so waits for no change of the catalogue.
+    undoing: Arc<AtomicBool>,
 }
 
 impl Claim {
@@ -66,7 +67,7 @@ impl Snapshot {
     /// [`Error::AliasConflict`] naming the move.
     pub(super) fn check_not_undone(&self, name: &ServiceName) -> Result<()> {
         let by = self.alias(name).and_then(|alias| alias.present().by);
-        match by.filter(|by| self.claims.get(by).is_some_and(|claim| claim.undoing)) {
+        match by.filter(|by| self.claims.get(by).is_some_and(|claim| claim.undoing.load(Ordering::Acquire))) {
             None => Ok(()),
             Some(by) => {
                 Err(Error::AliasConflict(format!("{name} goes back, as move {by} is being undone; ask again shortly")))
@@ -151,15 +152,8 @@ impl Catalogue {
 
     /// While a person waits for a move to be undone, the alias that it pointed elsewhere is changed by nothing else.
     pub(crate) fn claim_undoing(&self, by: MoveId, undoing: bool) {
-        let change = move |snapshot: &Snapshot| {
-            let mut next = snapshot.clone();
-            if let Some(claim) = next.claims.get_mut(&by) {
-                claim.undoing = undoing;
-            }
-            Ok(next)
-        };
-        if let Err(error) = self.owner.change(change) {
-            tracing::error!(%by, %error, "whether the move is being undone is not noted");
+        if let Some(claim) = self.snapshot().claims.get(&by) {
+            claim.undoing.store(undoing, Ordering::Release);
         }
     }
 
