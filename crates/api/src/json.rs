@@ -38,11 +38,6 @@ pub fn parse(text: &str) -> Result<Value, NotJson> {
     })
 }
 
-/// Whether a body may have numbers that are not JSON: reading it takes a copy then.
-pub fn may_have_special_numbers(text: &[u8]) -> bool {
-    text.windows(3).any(|three| three == b"NaN" || three == b"Inf")
-}
-
 /// Parses a body that has to be an object.
 ///
 /// # Errors

@@ -81,7 +81,7 @@ async fn serve(options: &ServeOptions) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     access::tell(address, token.is_some(), &configuration);
     let limits = Arc::new(input_limits(options, address));
-    // Whoever can reach it without being its owner.
+    // Clients that are not the server's owner can reach it.
     let is_strict = token.is_some() || !address.ip().is_loopback();
     let server = Server::new(HttpSettings { is_strict, ..http_settings(options, token, &configuration, &limits)? })?;
     let (stop, stopped) = watch::channel(false);

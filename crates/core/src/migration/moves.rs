@@ -211,8 +211,8 @@ impl Moves {
         let catalogue = &self.surroundings.catalogue;
         // Before the move hears of it, so that the last word on it is the move's.
         catalogue.claim_undoing(found.id, true);
-        found.ask_to_undo(reason).inspect_err(|_| catalogue.claim_undoing(found.id, false))?;
-        self.run(&found)?;
+        let told = found.ask_to_undo(reason).and_then(|()| self.run(&found));
+        told.inspect_err(|_| catalogue.claim_undoing(found.id, false))?;
         Ok(found.info())
     }
 

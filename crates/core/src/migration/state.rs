@@ -54,6 +54,15 @@ struct State {
     version: u64,
 }
 
+/// Whether a move has ended is known when this is dropped, also where a bug ends it.
+struct Decided<'a>(&'a Move);
+
+impl Drop for Decided<'_> {
+    fn drop(&mut self) {
+        self.0.change(|state| state.is_ending = false);
+    }
+}
+
 impl State {
     fn begin(&mut self, phase: MovePhase) {
         self.progress = None;
@@ -83,12 +92,12 @@ impl Move {
         let place = place.filter(|_| !record.phase.is_over()).map(|place| Place::of(Path::new(&place)));
         let interrupted = Self::new(record, directory, false, place);
         if !interrupted.phase().is_over() {
-            interrupted.show_interrupted();
+            interrupted.show_interrupted("interrupted by a restart");
         }
         interrupted
     }
 
-    /// A move that begins: whoever makes it has the right to run it. `place`: where its files go, where that was asked for.
+    /// A move that begins: its maker has the right to run it. `place`: where its files go, where that was asked for.
     pub(super) fn begun(record: MoveRecord, directory: PathBuf, place: Option<Place>) -> Arc<Self> {
         Self::new(record, directory, true, place)
     }
@@ -114,8 +123,8 @@ impl Move {
         })
     }
 
-    fn show_interrupted(&self) {
-        self.show("interrupted by a restart: resume goes on, abort undoes", None);
+    fn show_interrupted(&self, why: &str) {
+        self.show(format!("{why}: resume goes on, abort undoes"), None);
         self.show_waiting(Some("resume"));
     }
 
@@ -242,7 +251,10 @@ impl Move {
     pub(super) fn claim(&self) -> bool {
         let claimed = !self.running.swap(true, Ordering::AcqRel);
         if claimed {
-            self.change(|state| state.waits_for = None);
+            self.change(|state| {
+                state.waits_for = None;
+                state.activity.clear();
+            });
         }
         claimed
     }
@@ -251,7 +263,7 @@ impl Move {
     pub(super) fn release_unfinished(&self) {
         self.release();
         if !self.phase().is_over() {
-            self.show_interrupted();
+            self.show_interrupted("no thread could be started for it");
         }
     }
 
@@ -354,7 +366,7 @@ impl Move {
         Ok(())
     }
 
-    /// Ends it. The end is recorded, then what it leaves is put right, then it is seen: no restart takes it back, and whoever sees it finds
+    /// Ends it. The end is recorded, then what it leaves is put right, then it is seen: no restart takes it back, and a client that sees it finds
     /// everything as it stays. One that cannot be recorded is none.
     ///
     /// # Errors
@@ -370,18 +382,16 @@ impl Move {
             begin(&mut record, phase);
             record
         };
-        let saved = record.save(&self.directory);
-        if saved.is_ok() {
-            before_it_is_seen();
-        }
+        let decided = Decided(self);
+        record.save(&self.directory)?;
+        before_it_is_seen();
         self.change(|state| {
-            state.is_ending = false;
-            if saved.is_ok() {
-                state.begin(phase);
-                state.record = record;
-            }
+            state.begin(phase);
+            state.record = record;
         });
-        saved.map(|()| failpoint(phase.as_str()))
+        drop(decided);
+        failpoint(phase.as_str());
+        Ok(())
     }
 
     /// What it does now. Not durable.

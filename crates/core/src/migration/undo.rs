@@ -47,8 +47,7 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     } else if let Standing::Changed(reason) = &standing
         && !pointed_back(&record, catalogue)
     {
-        this.tell(reason);
-        this.note(|_| ())?;
+        tell(this, reason)?;
     }
     if standing == Standing::Switched || has_switched(&record, &catalogue.snapshot()) {
         // The new service stays for those who want to know what was wrong with it.
@@ -61,20 +60,24 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     }
     failpoint("let-go");
     if let Some(reason) = remove_service(&record, catalogue)? {
-        this.tell(&reason);
-        this.note(|_| ())?;
+        tell(this, &reason)?;
         keep_files(&record);
         return end(this, catalogue, MovePhase::Aborted);
     }
     failpoint("service-removed");
     if let Some(reason) = remove_files(&record, catalogue)? {
-        this.tell(&reason);
-        this.note(|_| ())?;
+        tell(this, &reason)?;
     }
     failpoint("files-removed");
     forget_content(&record, surroundings);
     golden_file::forget(this, surroundings)?;
     end(this, catalogue, MovePhase::Aborted)
+}
+
+/// Adds to the reason that people read, durably.
+fn tell(this: &Move, more: &str) -> Result<()> {
+    this.tell(more);
+    this.note(|_| ())
 }
 
 /// The last step: a person who sees the end may change what the move needed.

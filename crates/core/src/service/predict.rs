@@ -170,17 +170,17 @@ impl Service {
     /// The service's own reader, or one for the parameters of the call.
     fn reader(&self, serving: &Arc<Serving>, call: &PredictCall) -> Result<Arc<dyn Reader>> {
         let written = &call.parameters.input;
-        let guest = self.environment.guest_limits.as_ref().filter(|_| call.is_guest);
-        if guest.is_none() && written.keys().all(|key| key == "connector") {
-            return Ok(Arc::clone(&serving.reader));
+        if written.keys().all(|key| key == "connector") {
+            return Ok(Arc::clone(if call.is_guest { &serving.guest_reader } else { &serving.reader }));
         }
         if let Some(recent) = &*self.recent_reader.load()
             && std::ptr::eq(recent.serving.as_ptr(), &raw const **serving)
-            && recent.is_guest == guest.is_some()
+            && recent.is_guest == call.is_guest
             && recent.written == *written
         {
             return Ok(Arc::clone(&recent.reader));
         }
+        let guest = self.environment.guest_limits.as_ref().filter(|_| call.is_guest);
         let mut input = written.clone();
         input.remove("connector");
         let reader: Arc<dyn Reader> = self
@@ -188,7 +188,7 @@ impl Service {
             .connector
             .open(&ReaderContext {
                 parameters: &over(&input, &serving.parameters.input),
-                parameters_in_call: written.keys().any(|key| key != "connector"),
+                parameters_in_call: true,
                 shape: serving.shape(),
                 labels: &serving.labels,
                 regression: serving.regression(),
@@ -197,7 +197,7 @@ impl Service {
             .into();
         let recent = RecentReader {
             serving: Arc::downgrade(serving),
-            is_guest: guest.is_some(),
+            is_guest: call.is_guest,
             written: written.clone(),
             reader: Arc::clone(&reader),
         };

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::definition::Definition;
 use crate::backend::{DecidingFile, Model, OpenRequest, Opened, PredictOptions, Task};
-use crate::connector::{Reader, ReaderContext};
+use crate::connector::{InputLimits, Reader, ReaderContext};
 use crate::data::SampleShape;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -44,6 +44,8 @@ pub struct Serving {
     pub files: Vec<ServedFile>,
     /// For requests without input parameters of their own.
     pub reader: Arc<dyn Reader>,
+    /// The same for guests.
+    pub guest_reader: Arc<dyn Reader>,
     /// Class names.
     pub labels: Labels,
     /// Creation over stored.
@@ -110,21 +112,30 @@ impl Serving {
             engine: &environment.engine,
         })?;
         let (labels, label_file) = labels(published.as_ref(), definition)?;
-        let reader = definition.connector.open(&ReaderContext {
-            parameters: &parameters.input,
-            parameters_in_call: false,
-            shape: opened.model.as_ref().map(|model| model.description().shape),
-            labels: &labels,
-            regression: is_regression(opened.task, &parameters.mllib),
-            limits: Arc::clone(&environment.limits),
-        })?;
+        let open_reader = |limits: &Arc<InputLimits>| {
+            let reader = definition.connector.open(&ReaderContext {
+                parameters: &parameters.input,
+                parameters_in_call: false,
+                shape: opened.model.as_ref().map(|model| model.description().shape),
+                labels: &labels,
+                regression: is_regression(opened.task, &parameters.mllib),
+                limits: Arc::clone(limits),
+            })?;
+            Ok::<Arc<dyn Reader>, Error>(reader.into())
+        };
+        let reader = open_reader(&environment.limits)?;
+        let guest_reader = match &environment.guest_limits {
+            Some(limits) => open_reader(limits)?,
+            None => Arc::clone(&reader),
+        };
         let (digest, files) = identity(&opened, label_file)?;
         let mut unknown_parameters = opened.unknown_parameters;
         unknown_parameters.extend(reader.unknown_parameters().iter().cloned());
         Ok(Self {
             digest,
             files,
-            reader: reader.into(),
+            reader,
+            guest_reader,
             labels,
             predict_options: predict_options(&parameters.mllib)?,
             task: opened.task,

@@ -36,6 +36,8 @@ pub(crate) struct Received {
     bytes: Bytes,
     encoding: Option<Encoding>,
     limit: u64,
+    /// What its values take, once they were read, bytes.
+    parsed: u64,
     /// Its part of the memory that all requests share, given back with it.
     share: Share,
 }
@@ -129,7 +131,7 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
         }
     }
     let bytes = if more.is_empty() { first.unwrap_or_default() } else { more.freeze() };
-    Ok(Received { bytes, encoding, limit, share })
+    Ok(Received { bytes, encoding, limit, parsed: 0, share })
 }
 
 impl Received {
@@ -164,21 +166,16 @@ impl Received {
     /// As [`Received::text`], and 400 when it is no JSON or no object.
     pub(crate) fn object(&mut self) -> Outcome<Object> {
         self.text()?;
-        let mut needed = parsed_size(&self.bytes);
-        if json::may_have_special_numbers(&self.bytes) {
-            // They are replaced in a copy.
-            needed = needed.saturating_add(self.bytes.len() as u64);
-        }
-        self.share.grow(needed)?;
+        self.parsed = parsed_size(&self.bytes);
+        self.share.grow(self.parsed)?;
         Ok(json::parse_object(self.text()?).map_err(|error| not_json(&error.to_string()))??)
     }
 
     /// Its part of the memory, for what was read from it; the body itself goes.
     pub(crate) fn into_share(self) -> Share {
-        let Self { bytes, mut share, .. } = self;
-        let left = parsed_size(&bytes);
+        let Self { bytes, mut share, parsed, .. } = self;
         drop(bytes);
-        share.shrink(left);
+        share.shrink(parsed);
         share
     }
 
@@ -241,7 +238,7 @@ mod tests {
     use super::*;
 
     fn received(bytes: Vec<u8>, encoding: Option<Encoding>, limit: u64) -> Received {
-        Received { bytes: bytes.into(), encoding, limit, share: RequestMemory::new(1 << 30).share() }
+        Received { bytes: bytes.into(), encoding, limit, parsed: 0, share: RequestMemory::new(1 << 30).share() }
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
@@ -280,7 +277,7 @@ mod tests {
     fn what_is_inflated_and_parsed_counts() {
         let small = |text: &[u8], total| {
             let share = RequestMemory::new(total).share();
-            Received { bytes: gzip(text).into(), encoding: Some(Encoding::Gzip), limit: 64 << 20, share }
+            Received { bytes: gzip(text).into(), encoding: Some(Encoding::Gzip), limit: 64 << 20, parsed: 0, share }
         };
         let spaces = vec![b' '; 8 << 20];
         assert_eq!(small(&spaces, 4 << 20).text().expect_err("inflated").status().code, 413);

@@ -82,35 +82,36 @@ impl Share {
     }
 }
 
-/// What a text of JSON takes at most once it is parsed, bytes; text inside of strings counts once.
+/// What a text of JSON takes at most while it is parsed and afterwards, bytes; text inside of strings counts once.
 pub(super) fn parsed_size(text: &[u8]) -> u64 {
-    let (mut values, mut strings, mut rest) = (1_u64, 0_u64, text);
-    while let Some(found) = rest.iter().position(|byte| matches!(byte, b'"' | b',' | b'[' | b'{' | b':')) {
+    let (mut values, mut strings, mut is_copied, mut rest) = (1_u64, 0_u64, false, text);
+    let telling = |byte: &u8| matches!(byte, b'"' | b',' | b'[' | b'{' | b':' | b'N' | b'I');
+    while let Some(found) = rest.iter().position(telling) {
         values += 1;
-        let quoted = rest[found] == b'"';
+        let byte = rest[found];
         rest = &rest[found + 1..];
-        if quoted {
+        // NaN and Inf are replaced in a copy of the text.
+        is_copied |= matches!(byte, b'N' | b'I');
+        if byte == b'"' {
             let end = end_of_string(rest);
             strings += end as u64;
             rest = rest.get(end + 1..).unwrap_or_default();
         }
     }
-    values.saturating_mul(VALUE).saturating_add(strings)
+    let copy = if is_copied { text.len() as u64 } else { 0 };
+    values.saturating_mul(VALUE).saturating_add(strings).saturating_add(copy)
 }
 
 /// Where the quotation mark is that ends a string, or the text.
 fn end_of_string(text: &[u8]) -> usize {
     let mut from = 0;
-    while let Some(found) = text[from..].iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+    while let Some(found) = memchr::memchr2(b'"', b'\\', &text[from..]) {
         let place = from + found;
         if text[place] == b'"' {
             return place;
         }
         // Whatever is escaped is no end.
-        from = place + 2;
-        if from >= text.len() {
-            break;
-        }
+        from = (place + 2).min(text.len());
     }
     text.len()
 }

@@ -252,7 +252,7 @@ impl Range {
         let mut is_copied = self.is_copied();
         let (kind, writable) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_READ | libc::PROT_WRITE);
         // SAFETY: new memory, placed by the kernel where nothing else is, of the size of the range, which is mapped to be read. Moving it over
-        // the range is one step to whoever reads there: before it there is the file, afterwards a copy.
+        // the range is one step to threads that read there: before it there is the file, afterwards a copy.
         unsafe {
             let memory = libc::mmap(std::ptr::null_mut(), self.size, writable, kind, -1, 0);
             if memory == libc::MAP_FAILED {
