@@ -52,7 +52,10 @@ impl Query {
         let digits = text.split_once('.').map_or(text, |(whole, _)| whole);
         match digits.parse() {
             Ok(number) => Ok(Some(number)),
-            Err(_) => Err(Malformed::new(name, format!("expected a number, found {text:?}"))),
+            Err(_) => Err(Malformed::new(
+                name,
+                format!("expected a number, found {:?}", text.chars().take(64).collect::<String>()),
+            )),
         }
     }
 

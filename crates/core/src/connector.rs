@@ -5,15 +5,14 @@
 //! the lowest precedence of all: a reader never has hidden state.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::data::{Batch, DataKind, Dataset, SampleShape};
 use crate::error::Result;
+use crate::file_access::FileAccess;
 use crate::labels::Labels;
 use crate::parameters::Section;
 use crate::reach::Reach;
-use crate::repository::Roots;
 
 /// One per connector name.
 pub trait Connector: Send + Sync {
@@ -48,26 +47,6 @@ pub struct ReaderContext<'a> {
     pub regression: bool,
     /// Bounds on what may be fetched and decoded.
     pub limits: Arc<InputLimits>,
-}
-
-/// Which files of this machine the items of a request may name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum FileAccess {
-    /// Any.
-    #[default]
-    Anywhere,
-    /// Those beneath these directories, and none where there are none.
-    Beneath(Roots),
-}
-
-impl FileAccess {
-    /// Whether a path may be looked at. What may not be is no path to a request: nothing tells whether it is there.
-    pub fn allows(&self, path: &Path) -> bool {
-        match self {
-            Self::Anywhere => true,
-            Self::Beneath(roots) => roots.contain(path),
-        }
-    }
 }
 
 /// Bounds on input, set once per server.

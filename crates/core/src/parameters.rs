@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::Fault;
+use crate::quote::{quote, quote_within};
 
 /// One of `parameters.input`, `parameters.mllib`, `parameters.output`, as written.
 pub type Section = Map<String, Value>;
@@ -70,7 +71,7 @@ pub fn parse<T: DeserializeOwned>(section: &Section, at: &str) -> Result<Parsed<
     let parsed = serde_ignored::deserialize(Value::Object(present), |path| unknown.push(format!("{at}.{path}")));
     match parsed {
         Ok(options) => Ok(Parsed { options, unknown }),
-        Err(error) => Err(Fault::at(wrong_key::<T>(section, at), error.to_string())),
+        Err(error) => Err(Fault::at(wrong_key::<T>(section, at), quote_within(&error.to_string()))),
     }
 }
 
@@ -83,7 +84,7 @@ fn wrong_key<T: DeserializeOwned>(section: &Section, at: &str) -> String {
             let alone: Section = [((*key).clone(), (*value).clone())].into_iter().collect();
             serde_json::from_value::<T>(Value::Object(alone)).is_err()
         })
-        .map_or_else(|| at.to_owned(), |(key, _)| format!("{at}.{key}"))
+        .map_or_else(|| at.to_owned(), |(key, _)| format!("{at}.{}", quote(key)))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Predictor {
     fn category(&self, column: &Column, random: &mut ChaCha8Rng) -> Result<String> {
         let values = self.settings().mappings.of(&column.name).map_or(&[][..], |categories| categories.values());
         let at = usize::try_from(random.next_u64() % values.len().max(1) as u64).unwrap_or(0);
-        let none = || Error::bad_input(format!("the values of categorical column {} are not known", column.name));
+        let none = || Error::bad_input(format!("the values of categorical column {} are not known", column.shown));
         values.get(at).cloned().ok_or_else(none)
     }
 

@@ -6,11 +6,13 @@ use dede_core::connector::{Fitted, TestSet};
 use dede_core::data::{Batch, SampleShape};
 use dede_core::error::{Error, Result};
 use dede_core::labels::Labels;
+use dede_core::quote::{quote, quote_list};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 
 use super::categories::{Categories, Mappings};
-use super::input::{self, Source};
+use super::header::Header;
+use super::input::Source;
 use super::labels::ClassNames;
 use super::layout::Layout;
 use super::options::Settings;
@@ -32,9 +34,9 @@ pub(super) fn fit(settings: &Settings, data: &[String]) -> Result<Fitted> {
     }
     let mut settings = Settings { network_columns: None, ..settings.clone() };
     let header = read_header(&train, &settings)?;
-    let is_label = |label: &&String| header.contains(label) && !settings.ignore.contains(*label);
+    let is_label = |label: &&String| header.names.contains(label) && !settings.ignore.contains(*label);
     if let Some(missing) = settings.labels.iter().find(|label| !is_label(label)) {
-        return Err(Error::bad_input(format!("cannot find label column {missing}")));
+        return Err(Error::bad_input(format!("cannot find label column {}", quote(missing))));
     }
     let (columns, layout) = match settings.columns.clone() {
         Some(columns) => {
@@ -43,7 +45,7 @@ pub(super) fn fit(settings: &Settings, data: &[String]) -> Result<Fitted> {
         }
         None => {
             let layout = learn(&train, &header, &mut settings)?;
-            (header, layout)
+            (header.names, layout)
         }
     };
     let (rows, as_values) = read_rows(&train, &layout, &settings, None)?;
@@ -64,7 +66,7 @@ pub(super) fn fit(settings: &Settings, data: &[String]) -> Result<Fitted> {
 
 /// The layout of the training that is resumed.
 fn resumed(columns: &[String], settings: &Settings) -> Result<Layout> {
-    let layout = Layout::of_header(columns, settings)?;
+    let layout = Layout::of_header(&Header::known(columns), settings)?;
     match (settings.scale, &settings.bounds) {
         (None, _) => Ok(layout),
         (Some(_), Some(bounds)) => layout.scaled(bounds, settings),
@@ -76,7 +78,7 @@ fn resumed(columns: &[String], settings: &Settings) -> Result<Layout> {
 }
 
 /// Learns categories, class names and bounds, and lays out the columns.
-fn learn(train: &Source<'_>, header: &[String], settings: &mut Settings) -> Result<Layout> {
+fn learn(train: &Source<'_>, header: &Header, settings: &mut Settings) -> Result<Layout> {
     let given = std::mem::replace(&mut settings.mappings, Mappings::empty(settings.categoricals.iter().cloned()));
     for column in &settings.categoricals {
         if let (Some(from), Some(to)) = (given.of(column), settings.mappings.of_mut(column)) {
@@ -113,14 +115,16 @@ fn sources<'a>(settings: &Settings, data: &'a [String]) -> Result<(Source<'a>, O
     if matches!(train, Source::Lines(..)) {
         let is_header = first.contains(char::from(settings.dialect.separator)) || first.contains('\n');
         if !is_header || first.starts_with('/') {
-            return Err(Error::bad_input(format!("cannot open file {first}: it does not exist")));
+            return Err(Error::bad_input(format!("cannot open file {}: it does not exist", quote(first))));
         }
         return Ok((Source::Lines(0, data), None));
     }
     match data.len() {
         1 => Ok((train, None)),
         2 => match Source::of_item(data, 1, settings)? {
-            Source::Lines(..) => Err(Error::bad_input(format!("cannot open test file {}: it does not exist", data[1]))),
+            Source::Lines(..) => {
+                Err(Error::bad_input(format!("cannot open test file {}: it does not exist", quote(&data[1]))))
+            }
             test @ (Source::File(..) | Source::Fetched(..)) => Ok((train, Some(test))),
         },
         _ => Err(Error::bad_input("multiple test sets not supported by caffe backend yet")),
@@ -142,10 +146,10 @@ fn for_each_row(
     )
 }
 
-fn read_header(source: &Source<'_>, settings: &Settings) -> Result<Vec<String>> {
+fn read_header(source: &Source<'_>, settings: &Settings) -> Result<Header> {
     let mut names = None;
-    let read = source.for_each(settings.dialect, |_, record| {
-        names = Some(input::header(record));
+    let read = source.for_each(settings.dialect, |place, record| {
+        names = Some(Header::of(record, place));
         Err(Error::Internal("the header is read".to_owned()))
     });
     match (names, read) {
@@ -156,16 +160,19 @@ fn read_header(source: &Source<'_>, settings: &Settings) -> Result<Vec<String>> 
 }
 
 /// Numbers the values of categorical columns and the names of classes, by first appearance.
-fn learn_values(source: &Source<'_>, header: &[String], settings: &mut Settings) -> Result<()> {
+fn learn_values(source: &Source<'_>, header: &Header, settings: &mut Settings) -> Result<()> {
     let layout = Layout::of_header(header, settings)?;
     let mut mappings = std::mem::take(&mut settings.mappings);
     let categoricals: Vec<(usize, &String)> = header
+        .names
         .iter()
         .enumerate()
         .filter(|(_, name)| mappings.of(name).is_some() && !settings.ignore.contains(*name))
         .collect();
     let label = match settings.labels.as_slice() {
-        [label] if !settings.regression && mappings.of(label).is_none() => header.iter().position(|name| name == label),
+        [label] if !settings.regression && mappings.of(label).is_none() => {
+            header.names.iter().position(|name| name == label)
+        }
         _ => None,
     };
     let (mut names, mut text, mut empty) = (Categories::default(), false, true);
@@ -230,7 +237,7 @@ fn read_test(source: &Source<'_>, layout: &Layout, settings: &Settings, as_value
     if layout.label_columns(settings) != settings.labels.len() {
         return Err(Error::bad_input(format!(
             "cannot find label column {} in the test file",
-            settings.labels.join(",")
+            quote_list(settings.labels.iter().map(String::as_str))
         )));
     }
     let (batch, _) = read_rows(source, &layout, settings, Some(as_values))?;

@@ -1,20 +1,23 @@
 //! Items of `data`: which are files, which are fetched, which are lines (contract.md 3.1).
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::io::{Seek as _, SeekFrom};
+use std::path::Path;
 
 use dede_core::error::{Error, Result};
+use dede_core::file_access::FileAccess;
+use dede_core::quote::quote;
 
 use super::options::Settings;
 use super::records::{self, Dialect, Record};
 use super::row::Place;
-use crate::source::{Fetcher, Origin, not_allowed, read_file};
+use crate::source::{Fetcher, Origin, not_allowed, open_file, read_open};
 
 /// A table as it was named in the request.
 #[derive(Debug)]
 pub(super) enum Source<'a> {
     /// A file of this machine.
-    File(&'a str, PathBuf),
+    File(&'a str, File),
     /// In memory: fetched from a URL, or loaded.
     Fetched(&'a str, Vec<u8>),
     /// Strings of the request, from this 0-based item on.
@@ -34,19 +37,20 @@ impl<'a> Source<'a> {
         match Origin::of(item, &settings.limits.files) {
             Origin::Inline(_) => Ok(Self::Lines(index, &data[index..=index])),
             Origin::Directory(path) => {
-                let reason = format!("uri {} is a directory, requires a CSV file", path.display());
+                let reason = format!("uri {} is a directory, requires a CSV file", quote(&path.to_string_lossy()));
                 Err(Error::bad_input(reason))
             }
-            Origin::File(path) => Self::of_file(item, path, settings.limits.table_bytes),
+            Origin::File(path) => Self::of_file(item, &path, settings),
             Origin::Url(url) => match url::Url::parse(url) {
                 Ok(parsed) if parsed.scheme() == "file" => {
-                    let path = parsed
-                        .to_file_path()
-                        .map_err(|()| Error::bad_input(format!("{url}: expected file:// and an absolute path")))?;
-                    if !settings.limits.files.allows(&path) {
+                    let path = parsed.to_file_path().map_err(|()| {
+                        Error::bad_input(format!("{}: expected file:// and an absolute path", quote(url)))
+                    })?;
+                    let files = &settings.limits.files;
+                    if *files != FileAccess::Anywhere && files.kind(&path).is_none() {
                         return Err(Error::bad_input(not_allowed(url)));
                     }
-                    Self::of_file(item, path, settings.limits.table_bytes)
+                    Self::of_file(item, &path, settings)
                 }
                 Ok(_) | Err(_) => {
                     let bytes = Fetcher::new(&settings.limits, settings.timeout_s)?.fetch(url);
@@ -57,28 +61,21 @@ impl<'a> Source<'a> {
     }
 
     /// A file that is to be read more than once, so no pipe and no device.
-    fn of_file(item: &'a str, path: PathBuf, most_bytes: u64) -> Result<Self> {
-        let refused = |reason: String| Error::bad_input(format!("cannot open file {}: {reason}", path.display()));
-        let metadata = path.metadata().map_err(|error| refused(error.to_string()))?;
-        if !metadata.is_file() {
-            return Err(refused("it is no regular file".to_owned()));
-        }
-        if metadata.len() == 0 {
-            // Some files that the kernel fills say so too, and reading those may never end.
-            return Err(refused("it is empty".to_owned()));
-        }
-        if metadata.len() > most_bytes {
-            return Err(refused(format!("{} bytes, at most {most_bytes} are read", metadata.len())));
-        }
-        Ok(Self::File(item, path))
+    fn of_file(item: &'a str, path: &Path, settings: &Settings) -> Result<Self> {
+        let limits = &settings.limits;
+        let opened = open_file(&limits.files, path, limits.table_bytes);
+        let refused =
+            |reason| Error::bad_input(format!("cannot open file {}: {reason}", quote(&path.to_string_lossy())));
+        opened.map(|(file, _)| Self::File(item, file)).map_err(refused)
     }
 
     /// Takes a file into memory, so that what is read and what is kept is the same; its text, unless it is longer than
     /// `most_bytes` or no text. Lines are in memory already.
     pub(super) fn load(&mut self, most_bytes: usize) -> Option<&str> {
-        if let Self::File(name, path) = self {
+        if let Self::File(name, file) = self {
             let mut bytes = Vec::new();
-            read_file(path, most_bytes as u64, &mut bytes).ok()?;
+            file.seek(SeekFrom::Start(0)).ok()?;
+            read_open(file, most_bytes as u64, &mut bytes).ok()?;
             *self = Self::Fetched(name, bytes);
         }
         match self {
@@ -97,9 +94,10 @@ impl<'a> Source<'a> {
         mut take: impl FnMut(Place<'_>, Record<'_>) -> Result<()>,
     ) -> Result<()> {
         match self {
-            Self::File(name, path) => {
-                let file =
-                    File::open(path).map_err(|error| Error::bad_input(format!("cannot open file {name}: {error}")))?;
+            Self::File(name, file) => {
+                let mut file = file;
+                file.seek(SeekFrom::Start(0))
+                    .map_err(|error| Error::bad_input(format!("cannot read file {}: {error}", quote(name))))?;
                 records::of_reader(file, dialect, |record| take(Place::File(name), record))
             }
             Self::Fetched(name, bytes) => {
@@ -118,19 +116,4 @@ fn is_row_of_numbers(item: &str, dialect: Dialect) -> bool {
     let numeric = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E' | b' ');
     item.bytes().all(|byte| byte == dialect.separator || numeric(byte))
         && item.bytes().any(|byte| byte == dialect.separator)
-}
-
-/// Column names of a header line: a byte order mark and the empty name after a separator at the end are left out.
-pub(super) fn header(record: Record<'_>) -> Vec<String> {
-    let fields = match record.fields {
-        [fields @ .., b""] if !fields.is_empty() => fields,
-        fields => fields,
-    };
-    let mut names: Vec<String> = fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
-    if let Some(first) = names.first_mut()
-        && let Some(rest) = first.strip_prefix('\u{feff}')
-    {
-        *first = rest.to_owned();
-    }
-    names
 }

@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 
 use dede_core::error::{Error, Result};
+use dede_core::quote::{quote, quote_list};
 
+use super::header::Header;
 use super::options::Settings;
 use super::scaling::{Bounds, Scale, ScaleType};
 
@@ -30,6 +32,8 @@ pub(super) enum Role {
 pub(super) struct Column {
     /// From the header; 1-based position without one.
     pub(super) name: String,
+    /// What errors call it.
+    pub(super) shown: String,
     /// What it is.
     pub(super) role: Role,
 }
@@ -50,28 +54,32 @@ impl Layout {
     ///
     /// # Errors
     /// [`Error::BadInput`] when the id column is missing, or a categorical one has no known values.
-    pub(super) fn of_header(header: &[String], settings: &Settings) -> Result<Self> {
-        let mut columns = Vec::with_capacity(header.len());
+    pub(super) fn of_header(header: &Header, settings: &Settings) -> Result<Self> {
+        let mut columns = Vec::with_capacity(header.names.len());
         let mut width = 0;
-        for name in header {
+        for (index, name) in header.names.iter().enumerate() {
             let role = role(name, width, settings)?;
             width += match role {
                 Role::Number(_) => 1,
                 Role::Category(_, count) => count,
                 Role::Ignored | Role::Id | Role::Label(_) => 0,
             };
-            columns.push(Column { name: name.clone(), role });
+            columns.push(Column::new(header, index, role));
         }
         let layout = Self { columns, width, scales: Vec::new() };
         match &settings.id {
-            Some(id) if !layout.has_id() => Err(Error::bad_input(format!("cannot find id column {id}"))),
+            Some(id) if !layout.has_id() => Err(Error::bad_input(format!("cannot find id column {}", quote(id)))),
             Some(_) | None => Ok(layout),
         }
     }
 
     /// `count` numbers without names.
     pub(super) fn of_numbers(count: usize) -> Self {
-        let columns = (0..count).map(|index| Column { name: (index + 1).to_string(), role: Role::Number(index) });
+        let column = |index: usize| {
+            let name = (index + 1).to_string();
+            Column { shown: name.clone(), name, role: Role::Number(index) }
+        };
+        let columns = (0..count).map(column);
         Self { columns: columns.collect(), width: count, scales: Vec::new() }
     }
 
@@ -125,23 +133,27 @@ impl Layout {
     ///
     /// # Errors
     /// [`Error::BadInput`] naming columns that are missing or unknown.
-    pub(super) fn reordered(&self, header: &[String], settings: &Settings) -> Result<Self> {
+    pub(super) fn reordered(&self, header: &Header, settings: &Settings) -> Result<Self> {
         let places: HashMap<&str, usize> =
             self.columns.iter().enumerate().map(|(index, column)| (column.name.as_str(), index)).collect();
-        if !header.iter().any(|name| places.get(name.as_str()).is_some_and(|&place| self.columns[place].is_feature())) {
+        if !header
+            .names
+            .iter()
+            .any(|name| places.get(name.as_str()).is_some_and(|&place| self.columns[place].is_feature()))
+        {
             return self.renamed(header, settings);
         }
-        let mut columns = Vec::with_capacity(header.len());
+        let mut columns = Vec::with_capacity(header.names.len());
         let mut found = vec![false; self.columns.len()];
-        for name in header {
+        for (index, name) in header.names.iter().enumerate() {
             columns.push(match places.get(name.as_str()) {
                 Some(&place) if std::mem::replace(&mut found[place], true) => {
-                    return Err(Error::bad_input(format!("column {name} occurs twice in the header")));
+                    return Err(Error::bad_input(format!("column {} occurs twice in the header", quote(name))));
                 }
                 Some(&place) => self.columns[place].clone(),
                 None => match role(name, 0, settings)? {
-                    role @ (Role::Ignored | Role::Id | Role::Label(_)) => Column { name: name.clone(), role },
-                    Role::Number(_) | Role::Category(..) => return Err(self.unknown_column(name)),
+                    role @ (Role::Ignored | Role::Id | Role::Label(_)) => Column::new(header, index, role),
+                    Role::Number(_) | Role::Category(..) => return Err(self.unknown_column(header, index)),
                 },
             });
         }
@@ -153,18 +165,19 @@ impl Layout {
 
     /// A header that shares no feature name with the training data: features count in its order, as in a line
     /// without a header.
-    fn renamed(&self, header: &[String], settings: &Settings) -> Result<Self> {
+    fn renamed(&self, header: &Header, settings: &Settings) -> Result<Self> {
         let mut features = self.columns.iter().filter(|column| column.is_feature());
-        let mut columns = Vec::with_capacity(header.len());
-        for name in header {
-            let role = match role(name, 0, settings)? {
-                role @ (Role::Ignored | Role::Id | Role::Label(_)) => role,
+        let mut columns = Vec::with_capacity(header.names.len());
+        for (index, name) in header.names.iter().enumerate() {
+            columns.push(match role(name, 0, settings)? {
+                role @ (Role::Ignored | Role::Id | Role::Label(_)) => Column::new(header, index, role),
                 Role::Number(_) | Role::Category(..) => match features.next() {
-                    Some(column) => column.role.clone(),
-                    None => return Err(self.unknown_column(name)),
+                    Some(column) => {
+                        Column { name: name.clone(), shown: header.shown(index), role: column.role.clone() }
+                    }
+                    None => return Err(self.unknown_column(header, index)),
                 },
-            };
-            columns.push(Column { name: name.clone(), role });
+            });
         }
         match features.next() {
             Some(missing) => Err(self.missing_column(missing, header)),
@@ -172,23 +185,23 @@ impl Layout {
         }
     }
 
-    fn unknown_column(&self, name: &str) -> Error {
-        let known = self.feature_names().join(",");
+    fn unknown_column(&self, header: &Header, index: usize) -> Error {
+        let (name, known) = (header.shown(index), self.features_shown());
         Error::bad_input(format!("column {name} is not in the training data, which has {known}; ignore it?"))
     }
 
-    fn missing_column(&self, missing: &Column, header: &[String]) -> Error {
+    fn missing_column(&self, missing: &Column, header: &Header) -> Error {
         Error::bad_input(format!(
             "column {} of the training data is missing: expected {}, found {}",
-            missing.name,
-            self.feature_names().join(","),
-            header.join(",")
+            missing.shown,
+            self.features_shown(),
+            header.all_shown()
         ))
     }
 
-    /// Names of the columns that make features.
-    pub(super) fn feature_names(&self) -> Vec<&str> {
-        self.columns.iter().filter(|column| column.is_feature()).map(|column| column.name.as_str()).collect()
+    /// The columns that make features, in an error.
+    pub(super) fn features_shown(&self) -> String {
+        quote_list(self.columns.iter().filter(|column| column.is_feature()).map(|column| column.shown.as_str()))
     }
 
     /// Names of the columns, as in the line.
@@ -209,6 +222,16 @@ impl Layout {
 }
 
 impl Column {
+    /// One of a header. The names of columns that play a part of their own are those of the parameters.
+    fn new(header: &Header, index: usize, role: Role) -> Self {
+        let name = header.names[index].clone();
+        let shown = match role {
+            Role::Number(_) => header.shown(index),
+            Role::Ignored | Role::Id | Role::Label(_) | Role::Category(..) => quote(&name),
+        };
+        Self { name, shown, role }
+    }
+
     /// Whether it makes features.
     pub(super) fn is_feature(&self) -> bool {
         matches!(self.role, Role::Number(_) | Role::Category(..))
@@ -230,7 +253,7 @@ fn role(name: &str, next: usize, settings: &Settings) -> Result<Role> {
         Some(categories) => Ok(Role::Category(next, categories.len())),
         None if settings.categoricals.iter().any(|column| column == name) => Err(Error::bad_input_at(
             "parameters.input.categoricals_mapping",
-            format!("the values of categorical column {name} are not known"),
+            format!("the values of categorical column {} are not known", quote(name)),
         )),
         None => Ok(Role::Number(next)),
     }

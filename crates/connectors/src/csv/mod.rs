@@ -7,6 +7,7 @@
 mod categories;
 mod example;
 mod fit;
+mod header;
 mod input;
 mod labels;
 mod layout;

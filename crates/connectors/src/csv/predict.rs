@@ -8,8 +8,10 @@ use std::borrow::Cow;
 use dede_core::connector::Kept;
 use dede_core::data::Batch;
 use dede_core::error::{Error, Fault, Result};
+use dede_core::quote::quote;
 
-use super::input::{self, Source};
+use super::header::Header;
+use super::input::Source;
 use super::layout::{Layout, Role, missing_bounds};
 use super::options::Settings;
 use super::records::{self, Record};
@@ -36,7 +38,7 @@ impl Trained {
     /// `None` when the settings contradict what was stored (another id or label column, say): then columns count by
     /// position, as they do for a repository that stores nothing.
     fn new(settings: &Settings) -> Option<Self> {
-        let all = Layout::of_header(settings.columns.as_ref()?, settings).ok()?;
+        let all = Layout::of_header(&Header::known(settings.columns.as_ref()?), settings).ok()?;
         if settings.network_columns.is_some_and(|columns| columns != all.width) {
             return None;
         }
@@ -120,7 +122,7 @@ impl Predictor {
                 let known = match &layout {
                     Some(known) => known,
                     None => {
-                        let (found, is_header) = self.first_line(record, is_line)?;
+                        let (found, is_header) = self.first_line(record, place)?;
                         let known = layout.insert(found);
                         if is_header {
                             return Ok(());
@@ -167,9 +169,9 @@ impl Predictor {
     }
 
     /// The layout that the first line of a source implies, and whether that line is a header. Files always have one.
-    fn first_line(&self, record: Record<'_>, is_line: bool) -> Result<(Cow<'_, Layout>, bool)> {
-        if !is_line || self.is_header(record.fields) {
-            return Ok((self.of_header(&input::header(record))?, true));
+    fn first_line(&self, record: Record<'_>, place: Place<'_>) -> Result<(Cow<'_, Layout>, bool)> {
+        if place.is_read() || self.is_header(record.fields) {
+            return Ok((self.of_header(&Header::of(record, place))?, true));
         }
         let layout = match &self.trained {
             Some(trained) => Cow::Borrowed(trained.form(record.fields).unwrap_or(&trained.forms[0])),
@@ -208,9 +210,9 @@ impl Predictor {
         }
     }
 
-    fn of_header(&self, header: &[String]) -> Result<Cow<'_, Layout>> {
+    fn of_header(&self, header: &Header) -> Result<Cow<'_, Layout>> {
         let layout = match &self.trained {
-            Some(trained) => match trained.forms.iter().find(|form| form.names().eq(header)) {
+            Some(trained) => match trained.forms.iter().find(|form| form.names().eq(&header.names)) {
                 Some(form) => Cow::Borrowed(form),
                 None => Cow::Owned(trained.all.reordered(header, &self.settings)?),
             },
@@ -224,7 +226,7 @@ impl Predictor {
         if let Some(expected) = self.settings.network_columns
             && expected != layout.width
         {
-            let names = layout.feature_names().join(",");
+            let names = layout.features_shown();
             let reason = format!("the network takes {expected} columns, found {}: {names}", layout.width);
             return Err(Error::bad_input(reason));
         }
@@ -244,7 +246,7 @@ fn hint_at_path(item: &str, error: Error) -> Error {
     if !looks_like_path {
         return Error::BadInput(fault);
     }
-    tracing::warn!(item, "taken as a csv line: there is no file of that name");
+    tracing::warn!(item = quote(item), "taken as a csv line: there is no file of that name");
     let reason = format!("{}; taken as a line, since there is no file of that name", fault.reason);
     Error::BadInput(Fault { at: fault.at, reason })
 }

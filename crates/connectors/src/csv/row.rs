@@ -1,6 +1,7 @@
 //! One line's fields into features, id and labels.
 
 use dede_core::error::{Error, Result};
+use dede_core::quote::{quote, quote_list};
 
 use super::layout::{Column, Layout, Role};
 use super::options::Settings;
@@ -17,16 +18,24 @@ pub(super) enum Place<'a> {
 }
 
 impl Place<'_> {
+    /// Whether the line was read from a file or URL, and is not repeated in errors: the client may be one that cannot read it.
+    pub(super) fn is_read(self) -> bool {
+        match self {
+            Self::File(_) => true,
+            Self::Item(_) => false,
+        }
+    }
+
     /// The line, and the column where there is one: `/data/iris.csv, line 3, column sw`.
     pub(super) fn line(self, line: u64, column: Option<&Column>) -> String {
         let mut place = match self {
-            Self::File(name) => format!("{name}, line {line}"),
+            Self::File(name) => format!("{}, line {line}", quote(name)),
             Self::Item(index) if line > 1 => format!("data[{index}], line {line}"),
             Self::Item(index) => format!("data[{index}]"),
         };
         if let Some(column) = column {
             place.push_str(", column ");
-            place.push_str(&column.name);
+            place.push_str(&column.shown);
         }
         place
     }
@@ -123,8 +132,8 @@ impl<'a> RowReader<'a> {
             fields if fields.len() == expected => Ok(fields),
             [fields @ .., b""] if fields.len() == expected => Ok(fields),
             fields => {
-                let names: Vec<&str> = self.layout.names().collect();
-                let reason = format!("expected {expected} columns ({}), found {}", names.join(","), fields.len());
+                let names = quote_list(self.layout.columns.iter().map(|column| column.shown.as_str()));
+                let reason = format!("expected {expected} columns ({names}), found {}", fields.len());
                 Err(Error::bad_input_at(self.place.line(record.line, None), reason))
             }
         }
@@ -134,7 +143,7 @@ impl<'a> RowReader<'a> {
         match parse_number(field) {
             Some(value) if value.is_finite() => Ok(value),
             Some(_) => {
-                let reason = format!("column {} is not a finite number: {}", column.name, shown(field));
+                let reason = format!("column {} is not a finite number{}", column.shown, self.found(field));
                 Err(Error::bad_input_at(self.place.line(line, Some(column)), reason))
             }
             None => Err(self.not_a_number(line, column, field)),
@@ -143,9 +152,9 @@ impl<'a> RowReader<'a> {
 
     fn not_a_number(&self, line: u64, column: &Column, field: &[u8]) -> Error {
         let reason = format!(
-            "column {} is not a number, use categoricals or ignore parameters instead: found {}",
-            column.name,
-            shown(field)
+            "column {} is not a number, use categoricals or ignore parameters instead{}",
+            column.shown,
+            self.found(field)
         );
         Error::bad_input_at(self.place.line(line, Some(column)), reason)
     }
@@ -154,8 +163,7 @@ impl<'a> RowReader<'a> {
         let number =
             std::str::from_utf8(field).ok().and_then(|value| self.settings.mappings.of(&column.name)?.number(value));
         number.ok_or_else(|| {
-            let value = String::from_utf8_lossy(field);
-            let reason = format!("unknown category {value} for variable {}", column.name);
+            let reason = format!("unknown category{} for variable {}", self.quoted(field), column.shown);
             Error::bad_input_at(self.place.line(line, Some(column)), reason)
         })
     }
@@ -171,8 +179,8 @@ impl<'a> RowReader<'a> {
         match named {
             Some(class) if !self.settings.regression => Ok(class as f64),
             Some(_) | None if parse_number(field).is_none() && !self.settings.class_names.is_empty() => {
-                let value = String::from_utf8_lossy(field);
-                let reason = format!("label {value} of column {} is none of the training data's", column.name);
+                let reason =
+                    format!("label{} of column {} is none of the training data's", self.quoted(field), column.shown);
                 Err(Error::bad_input_at(self.place.line(line, Some(column)), reason))
             }
             Some(_) | None => {
@@ -181,17 +189,23 @@ impl<'a> RowReader<'a> {
             }
         }
     }
+
+    /// What stands in a cell, as the end of a sentence.
+    fn found(&self, field: &[u8]) -> String {
+        match field {
+            b"" => ": found an empty cell".to_owned(),
+            _ if self.place.is_read() => String::new(),
+            field => format!(": found \"{}\"", quote(&String::from_utf8_lossy(field))),
+        }
+    }
+
+    /// A blank, and what stands in a cell that the client sent.
+    fn quoted(&self, field: &[u8]) -> String {
+        if self.place.is_read() { String::new() } else { format!(" {}", quote(&String::from_utf8_lossy(field))) }
+    }
 }
 
 /// A number, blanks around it removed.
 pub(super) fn parse_number(field: &[u8]) -> Option<f64> {
     std::str::from_utf8(field.trim_ascii()).ok()?.parse().ok()
-}
-
-fn shown(field: &[u8]) -> String {
-    if field.is_empty() {
-        return "an empty cell".to_owned();
-    }
-    let text: String = String::from_utf8_lossy(field).chars().take(80).collect();
-    format!("{text:?}")
 }

@@ -11,7 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use dede_core::connector::InputLimits;
 use dede_core::data::Image;
 use dede_core::error::{Error, Result};
+use dede_core::file_access::{FileAccess, Kind};
 use dede_core::priority;
+use dede_core::quote::quote;
 use rayon::prelude::*;
 
 use super::keeping::Keeper;
@@ -21,9 +23,6 @@ use crate::source::{Fetcher, Origin, read_file};
 
 /// URLs fetched at once. They wait more than they compute, so they have threads of their own.
 const FETCHES: usize = 8;
-
-/// Characters of an item that an error repeats.
-const SHOWN_CHARACTERS: usize = 200;
 
 /// Allowance for headers of files on disk, bytes.
 const HEADER_BYTES: u64 = 1 << 20;
@@ -67,7 +66,7 @@ pub(super) fn expand<'a>(data: &'a [String], limits: &InputLimits) -> Result<Vec
                 items.push(Item { uri: index.to_string(), place: Place::Inline(inline), class: None });
             }
             Origin::Directory(path) => {
-                let files = directory(&path, limits.items)?;
+                let files = directory(&limits.files, &path, limits.items)?;
                 items.extend(files.into_iter().map(|(path, class)| Item {
                     uri: path.display().to_string(),
                     place: Place::Path(path),
@@ -90,37 +89,33 @@ pub(super) fn expand<'a>(data: &'a [String], limits: &InputLimits) -> Result<Vec
 ///
 /// # Errors
 /// When a directory cannot be listed, or holds more than `most` entries.
-pub(super) fn directory(path: &Path, most: usize) -> Result<Vec<(PathBuf, Option<String>)>> {
-    let entries = entries(path, most)?;
-    let mut classes = entries.iter().filter(|entry| entry.is_dir()).peekable();
+pub(super) fn directory(files: &FileAccess, path: &Path, most: usize) -> Result<Vec<(PathBuf, Option<String>)>> {
+    let entries = entries(files, path, most)?;
+    let is_directory = |entry: &Path| files.kind(entry) == Some(Kind::Directory);
+    let mut classes = entries.iter().filter(|entry| is_directory(entry)).peekable();
     if classes.peek().is_none() {
         return Ok(entries.into_iter().map(|file| (file, None)).collect());
     }
     let mut images = Vec::new();
     for class in classes {
         let name = class.file_name().map(|name| name.to_string_lossy().into_owned());
-        let files = self::entries(class, most)?.into_iter().filter(|entry| !entry.is_dir());
-        images.extend(files.map(|file| (file, name.clone())));
+        let found = self::entries(files, class, most)?.into_iter().filter(|entry| !is_directory(entry));
+        images.extend(found.map(|file| (file, name.clone())));
         if images.len() > most {
-            return Err(Error::bad_input_at(path.display().to_string(), format!("expected at most {most} files")));
+            return Err(Error::bad_input_at(quote(&path.to_string_lossy()), format!("expected at most {most} files")));
         }
     }
     Ok(images)
 }
 
 /// Paths in a directory, sorted by name, without hidden ones.
-fn entries(path: &Path, most: usize) -> Result<Vec<PathBuf>> {
-    let listing = |error: std::io::Error| Error::bad_input_at(path.display().to_string(), error.to_string());
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(listing)? {
-        let name = entry.map_err(listing)?.file_name();
-        if !name.to_string_lossy().starts_with('.') {
-            names.push(name);
-        }
-        if names.len() > most {
-            return Err(Error::bad_input_at(path.display().to_string(), format!("expected at most {most} files")));
-        }
+fn entries(files: &FileAccess, path: &Path, most: usize) -> Result<Vec<PathBuf>> {
+    let refused = |reason: String| Error::bad_input_at(quote(&path.to_string_lossy()), reason);
+    let mut names = files.names(path, most).map_err(|error| refused(error.to_string()))?;
+    if names.len() > most {
+        return Err(refused(format!("expected at most {most} files")));
     }
+    names.retain(|name| !name.to_string_lossy().starts_with('.'));
     names.sort();
     Ok(names.into_iter().map(|name| path.join(name)).collect())
 }
@@ -180,7 +175,8 @@ pub(super) fn read_path(path: &Path, settings: &Settings) -> Result<Image> {
 fn content(path: &Path, settings: &Settings) -> Result<Vec<u8>> {
     let max_bytes = settings.max_pixels.saturating_mul(PIXEL_BYTES).saturating_add(HEADER_BYTES);
     let mut bytes = Vec::new();
-    read_file(path, max_bytes, &mut bytes).map_err(|cause| unreadable(&path.to_string_lossy(), &cause))?;
+    read_file(&settings.files, path, max_bytes, &mut bytes)
+        .map_err(|cause| unreadable(&path.to_string_lossy(), &cause))?;
     Ok(bytes)
 }
 
@@ -219,18 +215,10 @@ fn process(bytes: &[u8], settings: &Settings, shown: &str) -> Result<Image> {
 }
 
 fn unreadable(item: &str, cause: &str) -> Error {
-    let shown = shortened(item);
+    let shown = quote(item);
     Error::bad_input(format!("Could not read image(s): image could not be read or does not exist: {shown} ({cause})"))
 }
 
 fn unfit(item: &str, cause: &str) -> Error {
-    Error::bad_input(format!("failed resizing image {}: {cause}", shortened(item)))
-}
-
-/// The beginning of an item.
-fn shortened(item: &str) -> String {
-    match item.char_indices().nth(SHOWN_CHARACTERS) {
-        Some((end, _)) => format!("{}...", &item[..end]),
-        None => item.to_owned(),
-    }
+    Error::bad_input(format!("failed resizing image {}: {cause}", quote(item)))
 }

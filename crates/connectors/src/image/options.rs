@@ -5,6 +5,7 @@
 use dede_core::connector::ReaderContext;
 use dede_core::data::{Normalization, SampleShape};
 use dede_core::error::{Error, Result};
+use dede_core::file_access::FileAccess;
 use dede_core::parameters::{self, Section};
 use serde::Deserialize;
 use serde_json::Value;
@@ -77,6 +78,8 @@ pub(super) struct Settings {
     pub(super) timeout_s: Option<i64>,
     /// Largest `width × height`, both of what is read and of what is asked for.
     pub(super) max_pixels: u64,
+    /// Files that may be read.
+    pub(super) files: FileAccess,
 }
 
 /// Which channels come out, in which order.
@@ -131,6 +134,7 @@ pub(super) fn resolve(context: &ReaderContext<'_>) -> Result<(Settings, Vec<Stri
         root_folder: options.root_folder,
         timeout_s: options.timeout,
         max_pixels,
+        files: context.limits.files.clone(),
     };
     Ok((settings, unknown))
 }

@@ -11,15 +11,17 @@ use std::sync::Arc;
 use dede_core::connector::{Fitted, TestSet};
 use dede_core::data::{Dataset, SampleShape};
 use dede_core::error::{Error, Result};
+use dede_core::file_access::Kind;
 use dede_core::labels::Labels;
 use dede_core::parameters::Section;
+use dede_core::quote::quote;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::dataset::{Cache, ImageDataset, Sample, Target};
 use super::options::{Settings, Split};
 use super::{ImageReader, items};
-use crate::source::Origin;
+use crate::source::{Origin, open_file};
 
 /// Files that a training set may have.
 const MAX_FILES: usize = 20_000_000;
@@ -70,24 +72,29 @@ struct Listed {
 /// Lists one data item. Class names that `labels` has keep their ids.
 fn list(reader: &ImageReader, item: &str, labels: &Labels) -> Result<Listed> {
     let listed = match Origin::of(item, &reader.limits.files) {
-        Origin::Directory(path) => class_directory(&path, labels)?,
+        Origin::Directory(path) => class_directory(reader, &path, labels)?,
         Origin::File(path) => Listed { samples: list_file(reader, &path)?, labels: Labels::default() },
-        Origin::Url(_) => return Err(Error::bad_input_at(item, "expected a directory or a list file, found a URL")),
+        Origin::Url(_) => {
+            return Err(Error::bad_input_at(quote(item), "expected a directory or a list file, found a URL"));
+        }
         Origin::Inline(_) => {
-            return Err(Error::bad_input_at(item, "expected a directory or a list file, found no such path"));
+            return Err(Error::bad_input_at(quote(item), "expected a directory or a list file, found no such path"));
         }
     };
     if listed.samples.is_empty() {
-        return Err(Error::bad_input_at(item, "no image could be found"));
+        return Err(Error::bad_input_at(quote(item), "no image could be found"));
     }
     Ok(listed)
 }
 
-fn class_directory(path: &Path, labels: &Labels) -> Result<Listed> {
-    let files = items::directory(path, MAX_FILES)?;
+fn class_directory(reader: &ImageReader, path: &Path, labels: &Labels) -> Result<Listed> {
+    let files = items::directory(&reader.limits.files, path, MAX_FILES)?;
     let names: Option<Vec<&str>> = files.iter().map(|(_, class)| class.as_deref()).collect();
     let names = names.filter(|names| !names.is_empty()).ok_or_else(|| {
-        Error::bad_input_at(path.display().to_string(), "expected one sub-directory per class, found none with files")
+        Error::bad_input_at(
+            quote(&path.to_string_lossy()),
+            "expected one sub-directory per class, found none with files",
+        )
     })?;
     let (ids, labels) = class_ids(&names, labels);
     let samples =
@@ -109,14 +116,9 @@ pub(super) fn class_ids(names: &[&str], known: &Labels) -> (Vec<i64>, Labels) {
 
 /// Reads `path label` or `path f1 f2 …` lines. All lines have the same number of values.
 fn list_file(reader: &ImageReader, list: &Path) -> Result<Vec<Sample>> {
-    let shown = list.display().to_string();
-    let failed = |error: std::io::Error| Error::bad_input_at(shown.clone(), error.to_string());
-    let metadata = std::fs::metadata(list).map_err(failed)?;
-    if !metadata.is_file() || metadata.len() > reader.limits.table_bytes {
-        let most = reader.limits.table_bytes;
-        return Err(Error::bad_input_at(shown, format!("expected a regular file of at most {most} bytes")));
-    }
-    let file = std::fs::File::open(list).map_err(failed)?;
+    let shown = quote(&list.to_string_lossy());
+    let opened = open_file(&reader.limits.files, list, reader.limits.table_bytes);
+    let (file, _) = opened.map_err(|reason| Error::bad_input_at(shown.clone(), reason))?;
     let mut rows = Vec::new();
     for (index, line) in BufReader::new(file).lines().enumerate() {
         let at = || format!("{shown}, line {}", index + 1);
@@ -130,7 +132,7 @@ fn list_file(reader: &ImageReader, list: &Path) -> Result<Vec<Sample>> {
             return Err(Error::bad_input_at(at(), format!("expected {expected} values, found {}", values.len())));
         }
         let path = locate(name, reader, list);
-        let path = path.ok_or_else(|| Error::bad_input_at(at(), format!("no such file: {name}")))?;
+        let path = path.ok_or_else(|| Error::bad_input_at(at(), "there is no file where its path leads"))?;
         rows.push((path, values));
     }
     Ok(targets(rows, reader.regression))
@@ -149,7 +151,7 @@ fn row(line: &str) -> Result<(&str, Vec<String>), String> {
     }
     values.reverse();
     match values.is_empty() {
-        true => Err(format!("expected an image path and one or more numbers, found \"{}\"", line.trim())),
+        true => Err("expected an image path and one or more numbers".to_owned()),
         false => Ok((name, values)),
     }
 }
@@ -161,7 +163,7 @@ fn locate(name: &str, reader: &ImageReader, list: &Path) -> Option<PathBuf> {
         Some(root) => vec![Path::new(root).join(name.trim_start_matches('/')), PathBuf::from(name)],
         None => vec![PathBuf::from(name), list.parent().unwrap_or(Path::new("")).join(name)],
     };
-    candidates.into_iter().find(|path| reader.limits.files.allows(path) && path.is_file())
+    candidates.into_iter().find(|path| reader.limits.files.kind(path) == Some(Kind::File))
 }
 
 /// One column of whole numbers is classes, unless values are predicted.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use dede_core::connector::{FileAccess, InputLimits};
+use dede_core::connector::InputLimits;
 use dede_core::error::{Error, Result};
+use dede_core::file_access::FileAccess;
+use dede_core::quote::quote;
 
 use super::{not_allowed, outbound, read_file};
 
@@ -57,23 +59,25 @@ impl Fetcher {
         if url.starts_with("file://") {
             return self.read_local(url);
         }
-        let mut answer = self.agent.get(url).call().map_err(|error| format!("{url}: {error}"))?;
+        let shown = quote(url);
+        let mut answer = self.agent.get(url).call().map_err(|error| format!("{shown}: {error}"))?;
         let status = answer.status().as_u16();
         if status != 200 {
-            return Err(format!("{url}: expected HTTP status 200, found {status}"));
+            return Err(format!("{shown}: expected HTTP status 200, found {status}"));
         }
         let body = answer.body_mut().with_config().limit(self.max_bytes).read_to_vec();
-        body.map_err(|error| format!("{url}: {error}"))
+        body.map_err(|error| format!("{shown}: {error}"))
     }
 
     fn read_local(&self, url: &str) -> Result<Vec<u8>, String> {
-        let parsed = url::Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
-        let path = parsed.to_file_path().map_err(|()| format!("{url}: expected file:// and an absolute path"))?;
-        if !self.files.allows(&path) {
+        let shown = quote(url);
+        let parsed = url::Url::parse(url).map_err(|error| format!("{shown}: {error}"))?;
+        let path = parsed.to_file_path().map_err(|()| format!("{shown}: expected file:// and an absolute path"))?;
+        if self.files.kind(&path).is_none() && self.files != FileAccess::Anywhere {
             return Err(not_allowed(url));
         }
         let mut content = Vec::new();
-        read_file(&path, self.max_bytes, &mut content).map_err(|reason| format!("{url}: {reason}"))?;
+        read_file(&self.files, &path, self.max_bytes, &mut content).map_err(|reason| format!("{shown}: {reason}"))?;
         Ok(content)
     }
 }

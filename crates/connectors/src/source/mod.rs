@@ -5,17 +5,17 @@
 mod fetcher;
 pub mod outbound;
 
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use dede_core::connector::FileAccess;
+use dede_core::file_access::{FileAccess, Kind};
+use dede_core::quote::quote;
 
 pub(crate) use fetcher::Fetcher;
 
 /// Longer strings are no paths: Linux has no longer ones, and base64 images need not be looked up.
 const MAX_PATH_BYTES: usize = 4096;
-/// Characters of an item that an error repeats.
-const SHOWN: usize = 64;
 
 /// What one item of `data` is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,31 +39,28 @@ impl<'a> Origin<'a> {
         if item.is_empty() || item.len() > MAX_PATH_BYTES || item.contains('\0') {
             return Self::Inline(item);
         }
-        if !files.allows(Path::new(item)) {
-            return Self::Inline(item);
-        }
-        match std::fs::metadata(item) {
-            Ok(found) if found.is_dir() => Self::Directory(PathBuf::from(item)),
-            Ok(_) => Self::File(PathBuf::from(item)),
-            Err(_) => Self::Inline(item),
+        match files.kind(Path::new(item)) {
+            Some(Kind::Directory) => Self::Directory(PathBuf::from(item)),
+            Some(Kind::File) => Self::File(PathBuf::from(item)),
+            None => Self::Inline(item),
         }
     }
 }
 
 /// Why a `file://` URL is not read; the same whether it is there or not.
 pub(crate) fn not_allowed(url: &str) -> String {
-    let shown: String = url.chars().take(SHOWN).collect();
-    format!("{shown}: files of this server are read with its token only, or beneath --data-root")
+    format!("{}: files of this server are read with its token only, or beneath --data-root", quote(url))
 }
 
-/// Reads a regular file of at most `max_bytes` into `buffer`, replacing what it held. Pipes and devices are refused, and so
-/// is what says that it is empty: reading those may never end, `/proc/kmsg` for one.
+/// Opens a regular file of at most `max_bytes`, and says how long it is. Pipes and devices are refused, and so is what says that it is
+/// empty: reading those may never end, `/proc/kmsg` for one.
 ///
 /// # Errors
 /// What is wrong, without the path.
-pub(crate) fn read_file(path: &Path, max_bytes: u64, buffer: &mut Vec<u8>) -> Result<(), String> {
+pub(crate) fn open_file(files: &FileAccess, path: &Path, max_bytes: u64) -> Result<(File, u64), String> {
     let words = |error: std::io::Error| error.to_string();
-    let metadata = std::fs::metadata(path).map_err(words)?;
+    let file = files.open(path).map_err(words)?;
+    let metadata = file.metadata().map_err(words)?;
     if !metadata.is_file() {
         return Err("not a regular file".to_owned());
     }
@@ -73,10 +70,26 @@ pub(crate) fn read_file(path: &Path, max_bytes: u64, buffer: &mut Vec<u8>) -> Re
     if metadata.len() > max_bytes {
         return Err(format!("{} bytes, at most {max_bytes} are read", metadata.len()));
     }
+    Ok((file, metadata.len()))
+}
+
+/// Reads what [`open_file`] opens into `buffer`, replacing what it held.
+///
+/// # Errors
+/// As [`open_file`].
+pub(crate) fn read_file(files: &FileAccess, path: &Path, max_bytes: u64, buffer: &mut Vec<u8>) -> Result<(), String> {
+    let (mut file, length) = open_file(files, path, max_bytes)?;
     buffer.clear();
-    buffer.reserve(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-    let file = std::fs::File::open(path).map_err(words)?;
-    let read = file.take(max_bytes + 1).read_to_end(buffer).map_err(words)?;
+    buffer.reserve(usize::try_from(length).unwrap_or(0) + 1);
+    read_open(&mut file, max_bytes, buffer)
+}
+
+/// Reads the rest of a file, of at most `max_bytes`, into an empty `buffer`.
+///
+/// # Errors
+/// What is wrong, without the path.
+pub(crate) fn read_open(file: &mut File, max_bytes: u64, buffer: &mut Vec<u8>) -> Result<(), String> {
+    let read = file.take(max_bytes + 1).read_to_end(buffer).map_err(|error| error.to_string())?;
     if read as u64 > max_bytes {
         return Err(format!("more than {max_bytes} bytes"));
     }
@@ -103,7 +116,7 @@ mod tests {
     #[test]
     fn special_files_are_refused() {
         for endless in ["/dev/zero", "/proc/kmsg"] {
-            assert!(read_file(Path::new(endless), 10, &mut Vec::new()).is_err(), "{endless}");
+            assert!(read_file(&FileAccess::Anywhere, Path::new(endless), 10, &mut Vec::new()).is_err(), "{endless}");
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::sequence::{ConfidenceSequence, Position};
 use super::tolerance::Tolerance;
 use crate::error::{Error, Result};
+use crate::quote::quote;
 
 /// What the user expects of the new model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ impl FromStr for Expect {
             "same" => Ok(Self::Same),
             "better-latency" => Ok(Self::BetterLatency),
             "report" => Ok(Self::Report),
-            other => Err(format!("expected same, better-latency or report, found {other:?}")),
+            other => Err(format!("expected same, better-latency or report, found {:?}", quote(other))),
         }
     }
 }

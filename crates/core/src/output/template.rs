@@ -7,6 +7,8 @@
 
 use serde_json::Value;
 
+use crate::quote::quote;
+
 /// Longest text a template may produce, bytes.
 const LONGEST: usize = 64 << 20;
 /// Most sections inside each other.
@@ -64,14 +66,16 @@ fn parse(template: &str) -> Result<Vec<Node<'_>>, String> {
                     let inside = std::mem::replace(&mut nodes, outside);
                     nodes.push(Node::Section { name, inverted, inside });
                 }
-                Some((opened, ..)) => return Err(format!("{{{{/{name}}}}} closes section {opened:?}")),
-                None => return Err(format!("{{{{/{name}}}}} closes nothing")),
+                Some((opened, ..)) => {
+                    return Err(format!("{{{{/{}}}}} closes section {:?}", quote(name), quote(opened)));
+                }
+                None => return Err(format!("{{{{/{}}}}} closes nothing", quote(name))),
             },
         }
         rest = after;
     }
     if let Some((name, ..)) = open.last() {
-        return Err(format!("section {name:?} is not closed"));
+        return Err(format!("section {:?} is not closed", quote(name)));
     }
     if !rest.is_empty() {
         nodes.push(Node::Text(rest));
@@ -96,7 +100,9 @@ fn take_tag(text: &str, start: usize) -> Result<(&str, Tag<'_>, &str), String> {
         Some(b'^') => Tag::Open { name: rest, inverted: true },
         Some(b'/') => Tag::Close(rest),
         Some(b'&') => Tag::Variable(rest),
-        Some(b'>' | b'=') => return Err(format!("tag {content:?}: partials and other delimiters are not supported")),
+        Some(b'>' | b'=') => {
+            return Err(format!("tag {:?}: partials and other delimiters are not supported", quote(content)));
+        }
         Some(_) | None => Tag::Variable(content),
     };
     match tag {

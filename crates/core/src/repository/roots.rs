@@ -30,9 +30,25 @@ impl Roots {
         Ok(Self(roots))
     }
 
-    /// Whether a path is beneath one of them; never where there are none.
-    pub fn contain(&self, path: &Path) -> bool {
+    fn contain(&self, path: &Path) -> bool {
         self.0.iter().any(|root| is_beneath(root, path))
+    }
+
+    /// Opens what lies beneath one of them.
+    ///
+    /// # Errors
+    /// The system's; [`std::io::ErrorKind::NotFound`] for what lies elsewhere.
+    pub fn open(&self, path: &Path, flags: OFlags) -> std::io::Result<OwnedFd> {
+        let opened = self.0.iter().find_map(|root| {
+            let relative = path.strip_prefix(root).ok().filter(|relative| is_plain(relative))?;
+            let root = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+            Some(open_beneath(&root, relative, flags))
+        });
+        match opened {
+            // A link that leads out of it.
+            None | Some(Err(Errno::XDEV)) => Err(Errno::NOENT.into()),
+            Some(opened) => Ok(opened?),
+        }
     }
 
     /// Checks where a repository is, or would be made. No path at all is somebody else's complaint.
@@ -51,7 +67,7 @@ impl Roots {
 /// Whether `path` leads to something beneath `root`; what is missing of it must be plain names.
 fn is_beneath(root: &Path, path: &Path) -> bool {
     let Ok(relative) = path.strip_prefix(root) else { return false };
-    if relative.components().any(|part| !matches!(part, Component::Normal(_))) {
+    if !is_plain(relative) {
         return false;
     }
     let Ok(root) = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) else {
@@ -59,7 +75,7 @@ fn is_beneath(root: &Path, path: &Path) -> bool {
     };
     // The deepest part that is there decides: below it there are no links yet.
     for ancestor in relative.ancestors() {
-        match open_beneath(&root, ancestor) {
+        match open_beneath(&root, ancestor, OFlags::PATH | OFlags::CLOEXEC) {
             Ok(_) => return true,
             Err(Errno::NOENT) if !is_link(&root, ancestor) => {}
             Err(_) => return false,
@@ -68,10 +84,15 @@ fn is_beneath(root: &Path, path: &Path) -> bool {
     false
 }
 
-fn open_beneath(root: &OwnedFd, relative: &Path) -> rustix::io::Result<OwnedFd> {
+/// Whether a path consists of plain names.
+fn is_plain(relative: &Path) -> bool {
+    relative.components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+fn open_beneath(root: &OwnedFd, relative: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    openat2(root, relative, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+    openat2(root, relative, flags, Mode::empty(), resolve)
 }
 
 /// A link whose target is missing is there, although it cannot be opened.

@@ -10,6 +10,7 @@ use crate::connector::Connector;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::parameters::Parameters;
+use crate::quote::quote;
 use crate::repository::{Place, Repository, Run};
 
 /// Immutable for the life of a service.
@@ -65,7 +66,7 @@ impl Definition {
         let service_type = match request.service_type.as_str() {
             "supervised" => ServiceType::Supervised,
             "unsupervised" => ServiceType::Unsupervised,
-            other => return Err(Error::bad_parameter_at("type", format!("unknown type {other:?}"))),
+            other => return Err(Error::bad_parameter_at("type", format!("unknown type {:?}", quote(other)))),
         };
         let connector = environment.connector(&request.connector)?;
         if !backend.accepts(connector.kind(), service_type) {

@@ -29,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::job::{JobQueue, JobStore};
 use crate::memory;
 use crate::name::ServiceName;
+use crate::quote::quote;
 use crate::statistics::Statistics;
 
 /// Identity of a service within a server: it stays when the service is renamed.
@@ -180,7 +181,7 @@ impl Service {
     fn warn_unknown<'a>(&self, unknown: impl Iterator<Item = &'a String>) -> Result<()> {
         for path in unknown {
             if self.environment.strict {
-                return Err(Error::bad_parameter_at(path, "unknown parameter"));
+                return Err(Error::bad_parameter_at(quote(path), "unknown parameter"));
             }
             let path: String = path.chars().take(WARNED_LENGTH).collect();
             let shown = path.escape_debug().to_string();

@@ -10,6 +10,9 @@ use dede_core::error::Error;
 
 use super::reply;
 
+/// Characters of a text of an error that are sent: it may hold names of files, layers and columns of any length.
+const LONGEST: usize = 2048;
+
 /// A failure on its way to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -28,7 +31,11 @@ impl Failure {
 
     /// The `status` member.
     pub(crate) fn status(&self) -> Status {
-        self.kind.status(&self.detail)
+        let end = self.detail.char_indices().nth(LONGEST).map(|(end, _)| end);
+        match end {
+            Some(end) => self.kind.status(&format!("{}...", &self.detail[..end])),
+            None => self.kind.status(&self.detail),
+        }
     }
 
     /// Whether a token would help.

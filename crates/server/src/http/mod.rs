@@ -48,6 +48,7 @@ use dede_core::error::Error;
 use dede_core::migration::{HostDescription, Moves};
 use dede_core::name::ServiceName;
 use dede_core::parameters::Parameters;
+use dede_core::quote::quote;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -272,7 +273,7 @@ impl Server {
     fn check_unknown(&self, service: &str, unknown: Vec<String>) -> Result<(), Error> {
         for path in unknown {
             if self.settings.strict {
-                return Err(Error::bad_parameter_at(path, "unknown member"));
+                return Err(Error::bad_parameter_at(quote(&path), "unknown member"));
             }
             let path: String = path.chars().take(WARNED_LENGTH).collect();
             let is_new = {

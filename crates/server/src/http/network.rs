@@ -11,6 +11,7 @@ use dede_api::errors::ErrorKind;
 use dede_connectors::outbound;
 use dede_core::connector::InputLimits;
 use dede_core::error::Error;
+use dede_core::quote::{quote, quote_within};
 use serde::Deserialize;
 
 use super::error::{Failure, Outcome};
@@ -52,11 +53,12 @@ pub(crate) fn forward(network: &Object, text: String, limits: &InputLimits) -> O
 
 fn request(network: &Object, text: String) -> Outcome<ureq::http::Request<String>> {
     let wrong = |reason: String| Failure::from(Error::bad_parameter_at("parameters.output.network", reason));
-    let written: Written = serde_json::from_value(network.clone().into()).map_err(|error| wrong(error.to_string()))?;
+    let written: Written =
+        serde_json::from_value(network.clone().into()).map_err(|error| wrong(quote_within(&error.to_string())))?;
     let url = written.url.ok_or_else(|| wrong("missing member \"url\"".to_owned()))?;
     let method = written.http_method.unwrap_or_else(|| "POST".to_owned()).to_ascii_uppercase();
     if !["POST", "PUT", "PATCH"].contains(&method.as_str()) {
-        return Err(wrong(format!("http_method: expected POST, PUT or PATCH, found {method:?}")));
+        return Err(wrong(format!("http_method: expected POST, PUT or PATCH, found {:?}", quote(&method))));
     }
     // The original wants the whole header line; its value alone is understood too.
     let line = written.content_type.unwrap_or_else(|| "Content-Type: application/json".to_owned());

@@ -19,6 +19,7 @@ use dede_api::answer::{Answer, Status};
 use dede_api::errors::ErrorKind;
 use dede_api::query::decode_path;
 use dede_api::relays::{RelayFailure, RelayOffer, RelayOpened};
+use dede_core::quote::quote;
 use serde::de::DeserializeOwned;
 
 use super::error::{Failure, Outcome};
@@ -104,6 +105,7 @@ fn source_in(uri: &Uri) -> String {
 
 fn number_in(uri: &Uri) -> Outcome<u64> {
     let text = uri.path().rsplit('/').next().unwrap_or_default();
-    let wrong = |_| Failure::new(ErrorKind::Malformed, format!("the number of a question expected, found {text:?}"));
+    let wrong =
+        |_| Failure::new(ErrorKind::Malformed, format!("the number of a question expected, found {:?}", quote(text)));
     text.parse().map_err(wrong)
 }

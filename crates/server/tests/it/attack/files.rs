@@ -97,6 +97,93 @@ fn a_guest_reads_no_file_and_learns_of_none() {
     }
 }
 
+/// The owner may read it; what its errors say goes to logs and dashboards that others read.
+#[test]
+fn no_error_repeats_what_a_file_holds() {
+    let stage = Stage::new();
+    let known = "sepal_length,sepal_width,petal_length,petal_width";
+    let contents = [
+        format!("{SECRET}\n"),
+        format!("{SECRET},{SECRET}\n1,2\n"),
+        format!("{known}\n1,2,3,{SECRET}\n"),
+        format!("{known}\n1,2,3\n"),
+        format!("{known},{SECRET}\n1,2,3,4,5\n"),
+        format!("sepal_length,sepal_width,petal_length,{SECRET}\n1,2,3,4\n"),
+        format!("sepal_length,sepal_length,{SECRET}\n1,2,3\n"),
+        format!("a,b,c,{SECRET}\n{SECRET},1,2,3\n"),
+        format!("a,{SECRET},c,d\n1,{SECRET},2,3\n"),
+        format!("a,{SECRET},c,d\n1,\"\"\"{SECRET}\n"),
+    ];
+    let body = json!({
+        "mllib": "caffe", "description": "", "type": "supervised",
+        "model": {"repository": stage.path("trained"), "create_repository": true},
+        "parameters": {"input": {"connector": "csv"}, "mllib": {"template": "mlp", "nclasses": 3, "layers": [4]}}});
+    assert_eq!(send(&stage.server, "PUT", "/services/trained", &body, true).0, 201);
+    for content in contents {
+        std::fs::write(stage.path("private/table.csv"), &content).unwrap();
+        for input in [
+            json!({}),
+            json!({"id": "sepal_length"}),
+            json!({"label": "a", "ignore": ["b"]}),
+            json!({"quote": "s", "separator": "-"}),
+            json!({"categoricals": ["a"], "categoricals_mapping": {"a": {"x": 0}}}),
+        ] {
+            let (status, answer) = stage.ask(&json!([stage.path("private/table.csv")]), &input, true);
+            assert!(status == 200 || !answer.contains("9f2c"), "{content:?} {input}: {answer}");
+            let train = json!({"service": "trained", "async": false, "data": [stage.path("private/table.csv")],
+                "parameters": {"input": input, "mllib": {"solver": {"iterations": 1}}}});
+            let (_, answer) = send(&stage.server, "POST", "/train", &train, true);
+            assert!(!answer.contains("9f2c"), "{content:?} {input}: {answer}");
+        }
+    }
+    std::fs::write(stage.path("private/list.txt"), format!("{SECRET} one {SECRET}\n")).unwrap();
+    let body = json!({
+        "mllib": "caffe", "description": "", "type": "supervised",
+        "model": {"repository": stage.path("pictures"), "create_repository": true},
+        "parameters": {"input": {"connector": "image", "width": 8, "height": 8},
+            "mllib": {"template": "mlp", "nclasses": 2, "layers": [4]}}});
+    assert_eq!(send(&stage.server, "PUT", "/services/pictures", &body, true).0, 201);
+    for content in [format!("{SECRET} one {SECRET}\n"), format!("/{SECRET}.png 1\n")] {
+        std::fs::write(stage.path("private/list.txt"), &content).unwrap();
+        let train = json!({"service": "pictures", "async": false, "data": [stage.path("private/list.txt")]});
+        let (status, answer) = send(&stage.server, "POST", "/train", &train, true);
+        assert!(status == 400 && !answer.contains("9f2c"), "{content:?}: {answer}");
+    }
+}
+
+/// What a client sent is repeated only as far as it takes to know it again.
+#[test]
+fn errors_repeat_little_of_what_was_sent() {
+    let stage = Stage::new();
+    let long = "x".repeat(1 << 20);
+    let names = vec!["a-name"; 100_000].join(",");
+    for (data, input) in [
+        (json!([long]), json!({})),
+        (json!([format!("1,2,3,{long}")]), json!({})),
+        (json!([format!("{names}\n1")]), json!({"id": "a-name"})),
+        (json!([names, "1"]), json!({"id": "a-name"})),
+        (json!([format!("http://127.0.0.1:1/{long}")]), json!({})),
+        (json!([format!("file:///{long}")]), json!({})),
+        (json!(["1,2,3,4"]), json!({"separator": long})),
+        (json!(["1,2,3,4"]), json!({"scale": long})),
+        (json!(["1,2,3,4"]), json!({"id": long})),
+        (json!(["1,2,3,4"]), json!({long.clone(): {"a": "b"}, "test_split": long})),
+        (json!(["a,b,c,d", "1,2,3,4"]), json!({"categoricals": [long]})),
+    ] {
+        let (status, answer) = stage.ask(&data, &input, true);
+        assert!(answer.len() < 4096, "{status}, {} bytes: {}", answer.len(), &answer[..200]);
+        let repeated = answer.split(|c| c != 'x').map(str::len).max().unwrap();
+        assert!(repeated <= 64, "{repeated} characters: {}", &answer[..answer.len().min(300)]);
+    }
+    for output in [json!({"template": format!("{{{{#{long}}}}}")}), json!({"measure": [long]}), json!({"best": long})] {
+        let body = json!({"service": "iris", "data": ["1,2,3,4"], "parameters": {"output": output}});
+        let (status, answer) = send(&stage.server, "POST", "/predict", &body, true);
+        assert!(status == 400 && answer.len() < 4096, "{status}, {} bytes", answer.len());
+        let repeated = answer.split(|c| c != 'x').map(str::len).max().unwrap();
+        assert!(repeated <= 64, "{repeated} characters: {}", &answer[..answer.len().min(300)]);
+    }
+}
+
 #[test]
 fn the_owner_reads_what_it_names_and_a_guest_what_is_for_all() {
     let stage = Stage::new();
