@@ -14,6 +14,7 @@ use dede_core::backend::{Backend, EngineOptions, Model, OpenRequest, PredictOpti
 use dede_core::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
 use dede_core::parameters::Section;
 use dede_core::repository::Repository;
+use dede_core::request_memory::MemoryShare;
 use dede_core::tensor::Tensor;
 
 /// What to measure.
@@ -131,7 +132,7 @@ fn run(
     std::thread::scope(|scope| {
         let call = || {
             while !stop.load(Ordering::Relaxed) {
-                model.predict(samples, &PredictOptions::default())?;
+                model.predict(samples, &PredictOptions::default(), &MemoryShare::unbounded())?;
                 items.fetch_add(samples.len() as u64, Ordering::Relaxed);
             }
             Ok::<_, dede_core::error::Error>(())

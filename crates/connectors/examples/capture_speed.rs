@@ -5,6 +5,7 @@ use std::time::Instant;
 use dede_connectors::csv::CsvConnector;
 use dede_core::connector::Connector;
 use dede_core::parameters::Section;
+use dede_core::request_memory::MemoryShare;
 use dede_core::service::PredictCall;
 use dede_testing::services;
 use serde_json::json;
@@ -28,7 +29,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let start = Instant::now();
             for step in 0..CALLS {
                 let data = vec![format!("5.1,3.5,1.4,{step}")];
-                std::hint::black_box(service.predict(&PredictCall { data, ..PredictCall::default() })?);
+                std::hint::black_box(
+                    service.predict(&PredictCall { data, ..PredictCall::default() }, &MemoryShare::unbounded())?,
+                );
             }
             times_ns.push(start.elapsed().as_secs_f64() * 1e9 / CALLS as f64);
         }

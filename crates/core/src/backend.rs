@@ -18,6 +18,7 @@ use crate::outputs::Outputs;
 use crate::parameters::Section;
 use crate::progress::Progress;
 use crate::repository::Repository;
+use crate::request_memory::MemoryShare;
 
 /// `type` of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -159,11 +160,13 @@ pub trait Model: Send + Sync {
     /// What it is and takes.
     fn description(&self) -> &ModelDescription;
 
-    /// Answers all samples, in order. Results must not depend on how they are batched.
+    /// Answers all samples, in order. Results must not depend on how they are batched. What they take is counted in `memory`, before it
+    /// does.
     ///
     /// # Errors
-    /// [`crate::error::Error::BadParameter`] when the samples do not fit the network or the layer asked for does not exist.
-    fn predict(&self, samples: &Samples, options: &PredictOptions) -> Result<Outputs>;
+    /// [`crate::error::Error::BadParameter`] when the samples do not fit the network or the layer asked for does not exist;
+    /// [`crate::error::Error::TooLarge`] and [`crate::error::Error::Overloaded`] of the memory.
+    fn predict(&self, samples: &Samples, options: &PredictOptions, memory: &MemoryShare) -> Result<Outputs>;
 }
 
 /// Options of one predict, from `parameters.mllib` of the call.

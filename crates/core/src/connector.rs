@@ -13,6 +13,7 @@ use crate::file_access::FileAccess;
 use crate::labels::Labels;
 use crate::parameters::Section;
 use crate::reach::Reach;
+use crate::request_memory::{MemoryShare, RequestMemory};
 
 /// One per connector name.
 pub trait Connector: Send + Sync {
@@ -68,6 +69,8 @@ pub struct InputLimits {
     pub table_bytes: u64,
     /// Most items (files of a directory, rows of a file) that one predict may expand to.
     pub items: usize,
+    /// What all requests may take together.
+    pub memory: RequestMemory,
 }
 
 impl Default for InputLimits {
@@ -81,26 +84,28 @@ impl Default for InputLimits {
             image_pixels: 100_000_000,
             table_bytes: 4 << 30,
             items: 100_000,
+            memory: RequestMemory::default(),
         }
     }
 }
 
 /// Parameters resolved into settings, ready to read.
 pub trait Reader: Send + Sync {
-    /// Reads the items of a predict, in the order of `data`.
+    /// Reads the items of a predict that no client waits for, in the order of `data`.
     ///
     /// # Errors
     /// As [`Reader::read_keeping`].
     fn read(&self, data: &[String]) -> Result<Batch> {
-        self.read_keeping(data, 0).map(|(batch, _)| batch)
+        self.read_keeping(data, 0, &MemoryShare::unbounded()).map(|(batch, _)| batch)
     }
 
     /// Reads the items of a predict, in the order of `data`, and keeps what was read: the same items with content in place of
-    /// paths and URLs, at most `most_bytes` of them. With `most_bytes` 0 nobody wants them.
+    /// paths and URLs, at most `most_bytes` of them, none with 0. What it takes is counted in `memory`, before it does.
     ///
     /// # Errors
-    /// [`crate::error::Error::BadInput`] naming the item, line or column; `BadInput("missing data")` when there are none.
-    fn read_keeping(&self, data: &[String], most_bytes: usize) -> Result<(Batch, Kept)>;
+    /// [`crate::error::Error::BadInput`] naming the item, line or column; `BadInput("missing data")` when there are none;
+    /// [`crate::error::Error::TooLarge`] and [`crate::error::Error::Overloaded`] of the memory.
+    fn read_keeping(&self, data: &[String], most_bytes: usize, memory: &MemoryShare) -> Result<(Batch, Kept)>;
 
     /// An item that a predict accepts, made up: of the size that the network takes, within the bounds of the training data. The same
     /// `seed` gives the same item.

@@ -94,6 +94,9 @@ pub enum Error {
     /// The mllib refuses its parameters, the repository or the model files.
     #[error("{0}")]
     BadParameter(Fault),
+    /// A request that takes more memory than there is for all of them.
+    #[error("{0}")]
+    TooLarge(String),
     /// No such job.
     #[error("job not found")]
     JobNotFound,

@@ -32,6 +32,7 @@ pub mod progress;
 pub mod quote;
 pub mod reach;
 pub mod repository;
+pub mod request_memory;
 pub mod service;
 pub mod shadow;
 pub mod statistics;

@@ -19,6 +19,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::outputs::Outputs;
 use crate::repository::Roots;
+use crate::request_memory::MemoryShare;
 use crate::service::{PredictCall, Service, ServiceId};
 use crate::tensor::Tensor;
 
@@ -121,7 +122,7 @@ impl Connector for Numbers {
 }
 
 impl Reader for Numbers {
-    fn read_keeping(&self, data: &[String], _: usize) -> Result<(Batch, Kept)> {
+    fn read_keeping(&self, data: &[String], _: usize, _: &MemoryShare) -> Result<(Batch, Kept)> {
         let number = |item: &String| item.parse().map_err(|_| Error::bad_input(format!("no number: {item}")));
         let values: Vec<f32> = data.iter().map(number).collect::<Result<_>>()?;
         let samples = Samples::Table(Tensor::new(vec![values.len(), 1], values).unwrap());
@@ -195,7 +196,7 @@ impl Model for AddingModel {
         &self.description
     }
 
-    fn predict(&self, samples: &Samples, _: &PredictOptions) -> Result<Outputs> {
+    fn predict(&self, samples: &Samples, _: &PredictOptions, _: &MemoryShare) -> Result<Outputs> {
         match self.behaviour.as_str() {
             "fail" => return Err(Error::Internal("told to fail".into())),
             "panic" => panic!("told to panic"),

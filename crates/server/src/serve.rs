@@ -20,6 +20,7 @@ use dede_core::file_access::FileAccess;
 use dede_core::migration::{HostDescription, Moves, Surroundings, TransferRate};
 use dede_core::reach::Reach;
 use dede_core::repository::Roots;
+use dede_core::request_memory::RequestMemory;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -224,7 +225,7 @@ fn http_settings(
         allow_origin: allow_origin.map_err(|_| "--allow-origin cannot be sent in a header".to_owned())?,
         token,
         body_limit: options.limits.max_body << 20,
-        request_memory: options.limits.request_memory(),
+        request_memory: limits.memory.clone(),
         requests: options.limits.max_requests.get(),
         threads: options.threads(),
         strict: options.strict,
@@ -245,6 +246,7 @@ fn input_limits(options: &ServeOptions, address: SocketAddr) -> InputLimits {
         image_pixels: limits.max_image * 1_000_000,
         table_bytes: limits.max_table << 20,
         items: limits.max_items,
+        memory: RequestMemory::new(limits.request_memory()),
     }
 }
 

@@ -9,6 +9,7 @@ use dede_api::json;
 use dede_api::requests::{CreateRequest, PredictRequest};
 use dede_core::catalogue::Catalogue;
 use dede_core::name::ServiceName;
+use dede_core::request_memory::MemoryShare;
 use dede_core::service::PredictCall;
 
 use crate::http::sections;
@@ -77,7 +78,7 @@ fn predict(body: &str, catalogue: &Catalogue) -> Result<(), String> {
     let service = catalogue.resolve(&request.service).map_err(|error| error.to_string())?.service;
     let call =
         PredictCall { is_guest: false, parameters: sections(request.parameters), data: request.data, ids: request.ids };
-    service.predict(&call).map(drop).map_err(|error| error.to_string())
+    service.predict(&call, &MemoryShare::unbounded()).map(drop).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
 use dede_core::parameters::Section;
 use dede_core::repository::Roots;
+use dede_core::request_memory::MemoryShare;
 use dede_core::tensor::Tensor;
 
 /// Answers the sum of the numbers of a sample. `columns` in `parameters.mllib` says how many numbers a row has, and makes it take rows
@@ -74,7 +75,7 @@ impl Model for SumModel {
         &self.0
     }
 
-    fn predict(&self, samples: &Samples, _: &PredictOptions) -> Result<Outputs> {
+    fn predict(&self, samples: &Samples, _: &PredictOptions, _: &MemoryShare) -> Result<Outputs> {
         let sums: Vec<f32> = match samples {
             Samples::Table(table) => (0..table.rows()).map(|row| table.row(row).iter().sum()).collect(),
             Samples::Images { images, .. } => {

@@ -4,15 +4,17 @@
 //! network's files are read again through [`LayerSource`] when a request asks for values inside the network.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dede_core::backend::{Model, ModelDescription, PredictOptions, Task};
-use dede_core::data::{SampleShape, Samples};
+use dede_core::data::{Image, SampleShape, Samples};
 use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
 use dede_core::priority;
+use dede_core::request_memory::MemoryShare;
 use dede_core::tensor::Tensor;
 
 use super::engine::Array;
@@ -89,7 +91,13 @@ impl NeuralModel {
     }
 
     /// The output for all samples: `[samples, …]`, flattened to rows.
-    fn rows(&self, loaded: &Loaded, samples: &Samples, batch_size: Option<usize>) -> Result<Vec<Tensor>> {
+    fn rows(
+        &self,
+        loaded: &Loaded,
+        samples: &Samples,
+        batch_size: Option<usize>,
+        memory: &MemoryShare,
+    ) -> Result<Vec<Tensor>> {
         let plan = Cut::of(loaded, self.preparation.shape, samples.len(), batch_size);
         let next = AtomicUsize::new(0);
         let results: Vec<OnceLock<Result<Tensor>>> = (0..plan.batches()).map(|_| OnceLock::new()).collect();
@@ -98,7 +106,7 @@ impl NeuralModel {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(result) = results.get(index) else { break };
                 // Each index is handed out once, so the cell is empty.
-                let _ = result.set(self.batch(loaded, samples, &plan, index));
+                let _ = result.set(self.batch(loaded, samples, plan.range(index), memory));
             }
         };
         let threads = if priority::gives_way() { 1 } else { plan.threads };
@@ -110,9 +118,9 @@ impl NeuralModel {
         results.into_iter().map(|result| result.into_inner().unwrap_or_else(lost)).collect()
     }
 
-    fn batch(&self, loaded: &Loaded, samples: &Samples, plan: &Cut, index: usize) -> Result<Tensor> {
-        let range = plan.range(index);
+    fn batch(&self, loaded: &Loaded, samples: &Samples, range: Range<usize>, memory: &MemoryShare) -> Result<Tensor> {
         let count = range.len();
+        let _input = memory.borrow(input_values(samples, &range).saturating_mul(size_of::<f32>() as u64))?;
         let mut batch = self.preparation.batch(samples, range)?;
         if let Some(fixed) = loaded.fixed_batch {
             batch = padded(batch, fixed)?;
@@ -124,7 +132,9 @@ impl NeuralModel {
             true => output,
             false => rows_of(&output, 0, count, rows).map_err(|error| loaded.complaint(&error))?,
         };
-        Ok(output.into_tensor())
+        let output = output.into_tensor();
+        memory.grow(size_of_val(output.values()) as u64)?;
+        Ok(output)
     }
 }
 
@@ -133,16 +143,16 @@ impl Model for NeuralModel {
         &self.description
     }
 
-    fn predict(&self, samples: &Samples, options: &PredictOptions) -> Result<Outputs> {
+    fn predict(&self, samples: &Samples, options: &PredictOptions, memory: &MemoryShare) -> Result<Outputs> {
         self.preparation.check(samples)?;
         if let Some(name) = &options.extract_layer {
             let layer = self.layer(name)?;
             let Some(Ok(Some(loaded))) = layer.get() else {
                 return Err(Error::Internal(format!("layer {name} was not loaded")));
             };
-            return Ok(features(&self.rows(loaded, samples, options.batch_size)?));
+            return Ok(features(&self.rows(loaded, samples, options.batch_size, memory)?));
         }
-        let parts = self.rows(&self.loaded, samples, options.batch_size)?;
+        let parts = self.rows(&self.loaded, samples, options.batch_size, memory)?;
         match (self.meaning, self.description.task) {
             (Meaning::Features, _) | (_, Task::Features) => Ok(features(&parts)),
             (Meaning::Scores, Task::Classification { classes }) => {
@@ -152,6 +162,17 @@ impl Model for NeuralModel {
             }
             (_, Task::Classification { classes }) => Ok(Outputs::Classification(stacked(parts, classes)?)),
             (_, Task::Regression { targets }) => Ok(Outputs::Regression(stacked(parts, targets)?)),
+        }
+    }
+}
+
+/// Values that samples have, as numbers of the network's input.
+fn input_values(samples: &Samples, range: &Range<usize>) -> u64 {
+    match samples {
+        Samples::Table(table) => (range.len() * table.row_len()) as u64,
+        Samples::Images { images, .. } => {
+            let values = |image: &Image| (image.width * image.height * image.channels) as u64;
+            images.get(range.clone()).unwrap_or_default().iter().map(values).sum()
         }
     }
 }
@@ -186,7 +207,7 @@ impl Cut {
         self.rows.div_ceil(self.batch)
     }
 
-    fn range(&self, index: usize) -> std::ops::Range<usize> {
+    fn range(&self, index: usize) -> Range<usize> {
         let start = index * self.batch;
         start..(start + self.batch).min(self.rows)
     }

@@ -8,6 +8,7 @@ use dede_core::backend::{Backend, PredictOptions, ServiceType, Task};
 use dede_core::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
 use dede_core::error::Error;
 use dede_core::repository::Repository;
+use dede_core::request_memory::MemoryShare;
 use dede_testing::conformance::backend::{BackendCase, backend_suite};
 use dede_testing::fixtures;
 use dede_testing::networks::{Generation, Network};
@@ -227,15 +228,17 @@ fn layers_are_extracted_by_the_names_of_the_original() {
         let request = Request { engine, ..Request::default() };
         let model = open(&Caffe, &fixtures::model("iris"), &request).expect("opens").model.expect("a network");
         let layer = |name: &str| PredictOptions { extract_layer: Some(name.into()), ..PredictOptions::default() };
-        let hidden = rows_of(&model.predict(&flowers(), &layer("fc_data")).expect("features"));
+        let hidden =
+            rows_of(&model.predict(&flowers(), &layer("fc_data"), &MemoryShare::unbounded()).expect("features"));
         assert_eq!(hidden.iter().map(Vec::len).collect::<Vec<_>>(), [16, 16]);
-        let rectified = rows_of(&model.predict(&flowers(), &layer("act_ReLU_ip0")).expect("features"));
+        let rectified =
+            rows_of(&model.predict(&flowers(), &layer("act_ReLU_ip0"), &MemoryShare::unbounded()).expect("features"));
         assert!(hidden.iter().flatten().any(|&value| value < 0.0), "the ReLU in place comes later");
         for (hidden, rectified) in hidden.iter().flatten().zip(rectified.iter().flatten()) {
             assert!((hidden.max(0.0) - rectified).abs() < 1e-6, "{engine}: {hidden} and {rectified}");
         }
         for name in ["last", "nolayer"] {
-            match model.predict(&flowers(), &layer(name)) {
+            match model.predict(&flowers(), &layer(name), &MemoryShare::unbounded()) {
                 Err(Error::BadParameter(fault)) => assert_eq!(fault.reason, format!("unknown extract layer {name}")),
                 other => panic!("refused expected, found {other:?}"),
             }

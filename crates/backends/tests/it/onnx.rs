@@ -8,6 +8,7 @@ use crate::requests::{Request, open, refusal, rows, rows_of, table, usable_engin
 use dede_backends::neural::onnx::Onnx as Backend;
 use dede_core::backend::{PredictOptions, ServiceType, Task};
 use dede_core::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
+use dede_core::request_memory::MemoryShare;
 use serde_json::json;
 
 /// `y = x W`, with classes in `outputs` columns; softmax after it when asked.
@@ -154,11 +155,16 @@ fn layers_are_nodes_or_values() {
         let request = Request { engine, ..Request::default() };
         let model = open(&Backend, directory.path(), &request).expect("opens").model.expect("a network");
         let layer = |name: &str| PredictOptions { extract_layer: Some(name.into()), ..PredictOptions::default() };
-        let by_value = rows_of(&model.predict(&points(), &layer("scores")).expect("features"));
-        let by_node = rows_of(&model.predict(&points(), &layer("MatMul_0")).expect("features"));
+        let by_value =
+            rows_of(&model.predict(&points(), &layer("scores"), &MemoryShare::unbounded()).expect("features"));
+        let by_node =
+            rows_of(&model.predict(&points(), &layer("MatMul_0"), &MemoryShare::unbounded()).expect("features"));
         assert_eq!(by_value, by_node);
         assert_eq!(by_value.len(), 3);
-        let error = model.predict(&points(), &layer("nowhere")).expect_err("no such layer").to_string();
+        let error = model
+            .predict(&points(), &layer("nowhere"), &MemoryShare::unbounded())
+            .expect_err("no such layer")
+            .to_string();
         assert_eq!(error, "unknown extract layer nowhere");
         let features =
             Request { service_type: ServiceType::Unsupervised, mllib: json!({"extract_layer": "scores"}), ..request };

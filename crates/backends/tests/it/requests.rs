@@ -9,6 +9,7 @@ use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
 use dede_core::parameters::Section;
 use dede_core::repository::Repository;
+use dede_core::request_memory::MemoryShare;
 use dede_core::tensor::Tensor;
 use serde_json::{Value, json};
 
@@ -82,7 +83,7 @@ pub(crate) fn table(rows: &[&[f32]]) -> Samples {
 }
 
 pub(crate) fn rows(model: &dyn Model, samples: &Samples) -> Vec<Vec<f32>> {
-    rows_of(&model.predict(samples, &PredictOptions::default()).expect("answers"))
+    rows_of(&model.predict(samples, &PredictOptions::default(), &MemoryShare::unbounded()).expect("answers"))
 }
 
 pub(crate) fn rows_of(outputs: &Outputs) -> Vec<Vec<f32>> {

@@ -7,6 +7,7 @@ use dede_core::data::{Batch, SampleShape};
 use dede_core::error::{Error, Result};
 use dede_core::labels::Labels;
 use dede_core::quote::{quote, quote_list};
+use dede_core::request_memory::MemoryShare;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 
@@ -111,7 +112,7 @@ fn label_names(settings: &Settings) -> Labels {
 /// What `data` names. Lines are told from a mistyped path by the separator that any header has.
 fn sources<'a>(settings: &Settings, data: &'a [String]) -> Result<(Source<'a>, Option<Source<'a>>)> {
     let Some(first) = data.first() else { return Err(Error::bad_input("missing data")) };
-    let train = Source::of_item(data, 0, settings)?;
+    let train = Source::of_item(data, 0, settings, &MemoryShare::unbounded())?;
     if matches!(train, Source::Lines(..)) {
         let is_header = first.contains(char::from(settings.dialect.separator)) || first.contains('\n');
         if !is_header || first.starts_with('/') {
@@ -121,7 +122,7 @@ fn sources<'a>(settings: &Settings, data: &'a [String]) -> Result<(Source<'a>, O
     }
     match data.len() {
         1 => Ok((train, None)),
-        2 => match Source::of_item(data, 1, settings)? {
+        2 => match Source::of_item(data, 1, settings, &MemoryShare::unbounded())? {
             Source::Lines(..) => {
                 Err(Error::bad_input(format!("cannot open test file {}: it does not exist", quote(&data[1]))))
             }
@@ -138,17 +139,14 @@ fn for_each_row(
     mut take: impl FnMut(Place<'_>, Record<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut header = true;
-    source.for_each(
-        settings.dialect,
-        |place, record| {
-            if std::mem::take(&mut header) { Ok(()) } else { take(place, record) }
-        },
-    )
+    source.for_each(settings.dialect, &MemoryShare::unbounded(), |place, record| {
+        if std::mem::take(&mut header) { Ok(()) } else { take(place, record) }
+    })
 }
 
 fn read_header(source: &Source<'_>, settings: &Settings) -> Result<Header> {
     let mut names = None;
-    let read = source.for_each(settings.dialect, |place, record| {
+    let read = source.for_each(settings.dialect, &MemoryShare::unbounded(), |place, record| {
         names = Some(Header::of(record, place));
         Err(Error::Internal("the header is read".to_owned()))
     });

@@ -7,6 +7,7 @@ use std::path::Path;
 use dede_core::error::{Error, Result};
 use dede_core::file_access::FileAccess;
 use dede_core::quote::quote;
+use dede_core::request_memory::MemoryShare;
 
 use super::options::Settings;
 use super::records::{self, Dialect, Record};
@@ -29,7 +30,7 @@ impl<'a> Source<'a> {
     ///
     /// # Errors
     /// [`Error::BadInput`] for directories, files and answers that are too large, and URLs that cannot be fetched.
-    pub(super) fn of_item(data: &'a [String], index: usize, settings: &Settings) -> Result<Self> {
+    pub(super) fn of_item(data: &'a [String], index: usize, settings: &Settings, memory: &MemoryShare) -> Result<Self> {
         let item = data[index].as_str();
         if is_row_of_numbers(item, settings.dialect) {
             return Ok(Self::Lines(index, &data[index..=index]));
@@ -53,8 +54,8 @@ impl<'a> Source<'a> {
                     Self::of_file(item, &path, settings)
                 }
                 Ok(_) | Err(_) => {
-                    let bytes = Fetcher::new(&settings.limits, settings.timeout_s)?.fetch(url);
-                    bytes.map(|bytes| Self::Fetched(url, bytes)).map_err(Error::bad_input)
+                    let bytes = Fetcher::new(&settings.limits, settings.timeout_s)?.fetch(url, memory);
+                    bytes.map(|bytes| Self::Fetched(url, bytes)).map_err(|failure| failure.or(Error::bad_input))
                 }
             },
         }
@@ -91,6 +92,7 @@ impl<'a> Source<'a> {
     pub(super) fn for_each(
         &self,
         dialect: Dialect,
+        memory: &MemoryShare,
         mut take: impl FnMut(Place<'_>, Record<'_>) -> Result<()>,
     ) -> Result<()> {
         match self {
@@ -98,13 +100,13 @@ impl<'a> Source<'a> {
                 let mut file = file;
                 file.seek(SeekFrom::Start(0))
                     .map_err(|error| Error::bad_input(format!("cannot read file {}: {error}", quote(name))))?;
-                records::of_reader(file, dialect, |record| take(Place::File(name), record))
+                records::of_reader(file, dialect, memory, |record| take(Place::File(name), record))
             }
             Self::Fetched(name, bytes) => {
-                records::of_reader(bytes.as_slice(), dialect, |record| take(Place::File(name), record))
+                records::of_reader(bytes.as_slice(), dialect, memory, |record| take(Place::File(name), record))
             }
             Self::Lines(first, lines) => lines.iter().enumerate().try_for_each(|(index, line)| {
-                records::of_text(line, dialect, |record| take(Place::Item(first + index), record))
+                records::of_text(line, dialect, memory, |record| take(Place::Item(first + index), record))
             }),
         }
     }

@@ -24,6 +24,7 @@ mod tests;
 use dede_core::connector::{Connector, Fitted, Kept, Reader, ReaderContext};
 use dede_core::data::{Batch, DataKind, SampleShape};
 use dede_core::error::Result;
+use dede_core::request_memory::MemoryShare;
 
 use self::options::Settings;
 use self::predict::Predictor;
@@ -57,8 +58,8 @@ struct CsvReader {
 }
 
 impl Reader for CsvReader {
-    fn read_keeping(&self, data: &[String], most_bytes: usize) -> Result<(Batch, Kept)> {
-        self.predictor.read_keeping(data, most_bytes)
+    fn read_keeping(&self, data: &[String], most_bytes: usize, memory: &MemoryShare) -> Result<(Batch, Kept)> {
+        self.predictor.read_keeping(data, most_bytes, memory)
     }
 
     fn example(&self, seed: u64) -> Result<String> {

@@ -9,6 +9,7 @@ use dede_core::connector::Kept;
 use dede_core::data::Batch;
 use dede_core::error::{Error, Fault, Result};
 use dede_core::quote::quote;
+use dede_core::request_memory::MemoryShare;
 
 use super::header::Header;
 use super::input::Source;
@@ -17,6 +18,13 @@ use super::options::Settings;
 use super::records::{self, Record};
 use super::row::{Place, parse_number};
 use super::table::Rows;
+
+/// Layouts of so many columns are not counted.
+const FEW_COLUMNS: usize = 1000;
+/// What a column takes: in the header, in its layout, and in the one that is made of it, bytes.
+const COLUMN_BYTES: u64 = 512;
+/// What rows take is counted in steps of this size, bytes.
+const COUNTED_BYTES: u64 = 256 << 10;
 
 /// Settings, and the layouts that follow from the header of the training data.
 #[derive(Debug)]
@@ -104,24 +112,33 @@ impl Predictor {
     ///
     /// # Errors
     /// [`Error::BadInput`] naming the item, line and column.
-    pub(super) fn read_keeping(&self, data: &[String], most_bytes: usize) -> Result<(Batch, Kept)> {
+    pub(super) fn read_keeping(
+        &self,
+        data: &[String],
+        most_bytes: usize,
+        memory: &MemoryShare,
+    ) -> Result<(Batch, Kept)> {
         if data.is_empty() {
             return Err(Error::bad_input("missing data"));
         }
         let mut kept = Kept::AsSent;
+        let mut counted = 0;
         let mut collected: Option<Rows> = None;
         let mut lines: Option<Cow<'_, Layout>> = None;
         for index in 0..data.len() {
-            let mut source = Source::of_item(data, index, &self.settings)?;
+            let mut source = Source::of_item(data, index, &self.settings, memory)?;
             let is_line = matches!(source, Source::Lines(..));
             if !is_line {
                 kept = if data.len() == 1 { self.kept(&mut source, most_bytes) } else { Kept::Nothing };
             }
             let mut layout = if is_line { lines.take() } else { None };
-            let read = source.for_each(self.settings.dialect, |place, record| {
+            let read = source.for_each(self.settings.dialect, memory, |place, record| {
                 let known = match &layout {
                     Some(known) => known,
                     None => {
+                        if record.fields.len() > FEW_COLUMNS {
+                            memory.grow(record.fields.len() as u64 * COLUMN_BYTES)?;
+                        }
                         let (found, is_header) = self.first_line(record, place)?;
                         let known = layout.insert(found);
                         if is_header {
@@ -130,7 +147,12 @@ impl Predictor {
                         known
                     }
                 };
-                self.push(&mut collected, known, place, record)
+                let bytes = self.push(&mut collected, known, place, record)?;
+                if bytes > counted {
+                    memory.grow(COUNTED_BYTES)?;
+                    counted += COUNTED_BYTES;
+                }
+                Ok(())
             });
             read.map_err(|error| if is_line { hint_at_path(&data[index], error) } else { error })?;
             if is_line {
@@ -152,20 +174,22 @@ impl Predictor {
         let Some(text) = source.load(most_bytes) else { return Kept::Nothing };
         let mut is_header = false;
         let first = text.lines().next().unwrap_or_default();
-        let looked = records::of_text(first, self.settings.dialect, |record| {
+        let looked = records::of_text(first, self.settings.dialect, &MemoryShare::unbounded(), |record| {
             is_header = self.is_header(record.fields);
             Ok(())
         });
         if looked.is_ok() && is_header { Kept::Rewritten(vec![text.to_owned()]) } else { Kept::Nothing }
     }
 
-    fn push(&self, rows: &mut Option<Rows>, layout: &Layout, place: Place<'_>, record: Record<'_>) -> Result<()> {
+    /// Reads one more row, and says what all of them take, bytes.
+    fn push(&self, rows: &mut Option<Rows>, layout: &Layout, place: Place<'_>, record: Record<'_>) -> Result<u64> {
         let rows = rows.get_or_insert_with(|| Rows::new(layout.width, layout.label_columns(&self.settings), false));
         if rows.len() >= self.settings.limits.items {
             let reason = format!("more than {} rows in one request", self.settings.limits.items);
             return Err(Error::bad_input_at(place.line(record.line, None), reason));
         }
-        rows.push(layout, &self.settings, place, record)
+        rows.push(layout, &self.settings, place, record)?;
+        Ok(rows.bytes())
     }
 
     /// The layout that the first line of a source implies, and whether that line is a header. Files always have one.

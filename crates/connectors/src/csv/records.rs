@@ -6,8 +6,15 @@
 use std::io::Read;
 
 use dede_core::error::{Error, Result};
+use dede_core::request_memory::MemoryShare;
 
 use super::SECTION;
+
+/// Lines up to this length are not counted: there is one of each request, bytes.
+const SHORT_LINE: usize = 128 << 10;
+/// What a byte of a line takes at most while it is split: a field has two bytes at least, a place in two lists that grow, and the bytes
+/// themselves are copied.
+const LINE_BYTES: u64 = 18;
 
 /// `separator` and `quote`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,31 +73,39 @@ pub(super) struct Record<'a> {
     pub(super) fields: &'a [&'a [u8]],
 }
 
-/// Calls `take` with every line of `text`. Blank lines are left out.
+/// Calls `take` with every line of `text`. Blank lines are left out. A long line counts in `memory` until it was taken.
 ///
 /// # Errors
-/// What `take` answers.
-pub(super) fn of_text(text: &str, dialect: Dialect, mut take: impl FnMut(Record<'_>) -> Result<()>) -> Result<()> {
+/// What `take` answers; [`Error::TooLarge`], [`Error::Overloaded`] of the memory.
+pub(super) fn of_text(
+    text: &str,
+    dialect: Dialect,
+    memory: &MemoryShare,
+    mut take: impl FnMut(Record<'_>) -> Result<()>,
+) -> Result<()> {
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line).as_bytes();
     if !dialect.is_plain(line) {
-        return of_reader(text.as_bytes(), dialect, take);
+        return of_reader(text.as_bytes(), dialect, memory, take);
     }
     if line.is_empty() {
         return Ok(());
     }
+    let bytes = if line.len() > SHORT_LINE { line.len() as u64 * LINE_BYTES } else { 0 };
+    let _counted = memory.borrow(bytes)?;
     let mut fields = Vec::with_capacity(32);
     fields.extend(line.split(|&byte| byte == dialect.separator));
     take(Record { line: 1, fields: &fields })
 }
 
-/// Calls `take` with every line that `reader` yields. Blank lines are left out.
+/// Calls `take` with every line that `reader` yields. Blank lines are left out. A long line counts in `memory` as it comes.
 ///
 /// # Errors
-/// What `take` answers, and [`Error::BadInput`] when reading fails.
+/// What `take` answers, and [`Error::BadInput`] when reading fails; [`Error::TooLarge`], [`Error::Overloaded`] of the memory.
 pub(super) fn of_reader(
     reader: impl Read,
     dialect: Dialect,
+    memory: &MemoryShare,
     mut take: impl FnMut(Record<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut lines = csv::ReaderBuilder::new()
@@ -99,14 +114,56 @@ pub(super) fn of_reader(
         .delimiter(dialect.separator)
         .quote(dialect.quote.unwrap_or(b'"'))
         .quoting(dialect.quote.is_some())
-        .from_reader(reader);
+        .from_reader(Counting { reader, memory, line: 0, counted: 0, refused: None });
     let mut record = csv::ByteRecord::new();
-    while lines.read_byte_record(&mut record).map_err(|error| Error::bad_input(error.to_string()))? {
+    loop {
+        let is_there = lines.read_byte_record(&mut record);
+        if let Some(refused) = lines.get_mut().refused.take() {
+            return Err(refused);
+        }
+        if !is_there.map_err(|error| Error::bad_input(error.to_string()))? {
+            return Ok(());
+        }
         let fields: Vec<&[u8]> = record.iter().collect();
         let line = record.position().map_or(0, csv::Position::line);
         take(Record { line, fields: &fields })?;
+        lines.get_mut().line = 0;
     }
-    Ok(())
+}
+
+/// Counts the bytes of a line as they come.
+struct Counting<'a, R> {
+    reader: R,
+    memory: &'a MemoryShare,
+    /// Bytes since the last line was taken.
+    line: u64,
+    counted: u64,
+    refused: Option<Error>,
+}
+
+impl<R: Read> Read for Counting<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.line += read as u64;
+        let wanted = if self.line > SHORT_LINE as u64 { self.line * LINE_BYTES } else { 0 };
+        if wanted > self.counted {
+            // Twice as much as before, as vectors grow.
+            let wanted = wanted.max(2 * self.counted);
+            if let Err(refused) = self.memory.grow(wanted - self.counted) {
+                let text = refused.to_string();
+                self.refused = Some(refused);
+                return Err(std::io::Error::other(text));
+            }
+            self.counted = wanted;
+        }
+        Ok(read)
+    }
+}
+
+impl<R> Drop for Counting<'_, R> {
+    fn drop(&mut self) {
+        self.memory.shrink(self.counted);
+    }
 }
 
 #[cfg(test)]
@@ -117,7 +174,7 @@ mod tests {
 
     fn split(text: &str, dialect: Dialect) -> Vec<Vec<String>> {
         let mut rows = Vec::new();
-        of_text(text, dialect, |record| {
+        of_text(text, dialect, &MemoryShare::unbounded(), |record| {
             rows.push(record.fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect());
             Ok(())
         })
@@ -144,6 +201,19 @@ mod tests {
         for (text, separator, quote, expected) in cases {
             assert_eq!(split(text, dialect(separator, quote)), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn long_lines_count() {
+        let memory = dede_core::request_memory::RequestMemory::new(16 << 20);
+        let plain = "1,".repeat(1 << 20);
+        for text in [plain.clone(), plain.replace("1,1", "\"1\",1"), format!("a\n{plain}")] {
+            let split = of_text(&text, dialect(",", "\""), &memory.share(), |_| Ok(()));
+            assert!(matches!(split, Err(Error::TooLarge(_))), "{split:?}");
+        }
+        let many = "1,2\n".repeat(1 << 20);
+        of_text(&many, dialect(",", "\""), &memory.share(), |_| Ok(())).expect("short lines");
+        memory.share().grow(16 << 20).expect("all of it was given back");
     }
 
     #[test]
@@ -177,7 +247,7 @@ mod tests {
         fn plain_lines_split_like_the_csv_crate(text in "[a-c,;\"'\r\n0-9.é ]{0,24}", quote in "[\"']") {
             let dialect = dialect(",", &quote);
             let mut rows: Vec<Vec<String>> = Vec::new();
-            of_reader(text.as_bytes(), dialect, |record| {
+            of_reader(text.as_bytes(), dialect, &MemoryShare::unbounded(), |record| {
                 rows.push(record.fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect());
                 Ok(())
             })

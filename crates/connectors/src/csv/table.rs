@@ -12,12 +12,17 @@ use super::options::Settings;
 use super::records::Record;
 use super::row::{Place, RowReader};
 
+/// Smallest piece of memory that an allocator gives, bytes.
+const SHORT_NAME: usize = 32;
+
 /// Rows as they are being read.
 #[derive(Debug)]
 pub(super) struct Rows {
     width: usize,
     features: Vec<f32>,
     uris: Vec<String>,
+    /// Of the ids beyond short ones.
+    name_bytes: usize,
     labels: LabelValues,
     label_row: Vec<f64>,
     labelled: bool,
@@ -31,6 +36,7 @@ impl Rows {
             labelled,
             features: Vec::new(),
             uris: Vec::new(),
+            name_bytes: 0,
             labels: LabelValues::new(label_columns),
             label_row: vec![0.0; label_columns],
         }
@@ -56,10 +62,21 @@ impl Rows {
         let id = reader.read(record, &mut self.features, &mut self.label_row)?;
         self.labels.extend(&self.label_row);
         self.uris.push(match id {
-            Some(id) => String::from_utf8_lossy(id).into_owned(),
+            Some(id) => {
+                self.name_bytes += id.len();
+                String::from_utf8_lossy(id).into_owned()
+            }
             None => (self.uris.len() + 1).to_string(),
         });
         Ok(())
+    }
+
+    /// What they take at most, bytes: vectors that grow have room for as much again.
+    pub(super) fn bytes(&self) -> u64 {
+        let of_uris = self.uris.len() * (size_of::<String>() + SHORT_NAME);
+        let of_values =
+            self.features.len() * size_of::<f32>() + self.uris.len() * self.label_row.len() * size_of::<f64>();
+        2 * (of_uris + of_values + self.name_bytes) as u64
     }
 
     /// Number of rows.

@@ -2,6 +2,7 @@
 //!
 //! It owns URIs, error texts and parallelism. It must not know training.
 
+use std::borrow::Cow;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +15,7 @@ use dede_core::error::{Error, Result};
 use dede_core::file_access::{FileAccess, Kind};
 use dede_core::priority;
 use dede_core::quote::quote;
+use dede_core::request_memory::MemoryShare;
 use rayon::prelude::*;
 
 use super::keeping::Keeper;
@@ -129,8 +131,15 @@ pub(super) fn read(
     settings: &Settings,
     fetcher: &Fetcher,
     keeper: &Keeper<'_>,
+    memory: &MemoryShare,
 ) -> Result<Vec<Image>> {
-    let work = |index: usize| read_one(&items[index], settings, fetcher, |bytes| keeper.keep(index, bytes));
+    let work = |index: usize| {
+        let bytes = bytes_of(&items[index], settings, fetcher, memory)?;
+        if !matches!(items[index].place, Place::Inline(_)) {
+            keeper.keep(index, &bytes);
+        }
+        process(&bytes, settings, &items[index].place, memory)
+    };
     let results: Vec<Result<Image>> = if items.iter().any(|item| matches!(item.place, Place::Url(_))) {
         on_threads(items.len(), work)
     } else if items.len() == 1 || priority::gives_way() {
@@ -169,49 +178,70 @@ fn on_threads<R: Send>(items: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R>
 /// # Errors
 /// As [`read`].
 pub(super) fn read_path(path: &Path, settings: &Settings) -> Result<Image> {
-    process(&content(path, settings)?, settings, &path.to_string_lossy())
+    let memory = MemoryShare::unbounded();
+    let place = Place::Path(path.to_owned());
+    process(&content(path, settings, &memory)?, settings, &place, &memory)
 }
 
-fn content(path: &Path, settings: &Settings) -> Result<Vec<u8>> {
+fn content(path: &Path, settings: &Settings, memory: &MemoryShare) -> Result<Vec<u8>> {
     let max_bytes = settings.max_pixels.saturating_mul(PIXEL_BYTES).saturating_add(HEADER_BYTES);
     let mut bytes = Vec::new();
-    read_file(&settings.files, path, max_bytes, &mut bytes)
-        .map_err(|cause| unreadable(&path.to_string_lossy(), &cause))?;
+    let read = read_file(&settings.files, path, max_bytes, &mut bytes, memory);
+    read.map_err(|failure| failure.or(|cause| unreadable(&path.to_string_lossy(), &cause)))?;
     Ok(bytes)
 }
 
-/// Reads one item; `keep` is shown the content of what is not content already.
-fn read_one(item: &Item<'_>, settings: &Settings, fetcher: &Fetcher, keep: impl Fn(&[u8])) -> Result<Image> {
+/// The bytes of one item.
+fn bytes_of<'a>(
+    item: &'a Item<'_>,
+    settings: &Settings,
+    fetcher: &Fetcher,
+    memory: &MemoryShare,
+) -> Result<Cow<'a, [u8]>> {
     match &item.place {
-        Place::Path(path) => {
-            let bytes = content(path, settings)?;
-            keep(&bytes);
-            process(&bytes, settings, &path.to_string_lossy())
-        }
+        Place::Path(path) => content(path, settings, memory).map(Cow::Owned),
         Place::Url(url) => {
-            let fetched = fetcher.fetch(url);
-            let bytes = fetched.map_err(|reason| Error::bad_input(format!("Could not read image(s): {reason}")))?;
-            keep(&bytes);
-            process(&bytes, settings, url)
+            let unread = |reason| Error::bad_input(format!("Could not read image(s): {reason}"));
+            fetcher.fetch(url, memory).map(Cow::Owned).map_err(|failure| failure.or(unread))
         }
-        Place::Inline(text) => match STANDARD.decode(text) {
-            Ok(bytes) if !bytes.is_empty() => process(&bytes, settings, text),
-            Ok(_) | Err(_) if text.starts_with("data:") => {
-                Err(unreadable(text, "data: URIs are not read, send the base64 text alone"))
+        Place::Inline(text) => {
+            memory.grow(text.len() as u64)?;
+            match STANDARD.decode(text) {
+                Ok(bytes) if !bytes.is_empty() => Ok(Cow::Owned(bytes)),
+                Ok(_) | Err(_) if text.starts_with("data:") => {
+                    Err(unreadable(text, "data: URIs are not read, send the base64 text alone"))
+                }
+                Ok(_) | Err(_) => Ok(Cow::Borrowed(text.as_bytes())),
             }
-            Ok(_) | Err(_) => pipeline::process(text.as_bytes(), settings).map_err(|failure| match failure {
-                Failure::Unreadable(_) => unreadable(text, "neither a path that exists nor the content of an image"),
-                Failure::Unfit(cause) => unfit(text, &cause),
-            }),
-        },
+        }
     }
 }
 
-fn process(bytes: &[u8], settings: &Settings, shown: &str) -> Result<Image> {
-    pipeline::process(bytes, settings).map_err(|failure| match failure {
-        Failure::Unreadable(cause) => unreadable(shown, &cause),
-        Failure::Unfit(cause) => unfit(shown, &cause),
+/// Makes an image of bytes; they count no longer.
+fn process(bytes: &[u8], settings: &Settings, place: &Place<'_>, memory: &MemoryShare) -> Result<Image> {
+    let (shown, is_text) = match place {
+        Place::Path(path) => (path.to_string_lossy(), false),
+        Place::Url(url) => (Cow::Borrowed(*url), false),
+        Place::Inline(text) => (Cow::Borrowed(*text), std::ptr::eq(text.as_bytes(), bytes)),
+    };
+    let processed = pipeline::process(bytes, settings, memory);
+    memory.shrink(counted(place, bytes));
+    processed.map_err(|failure| match failure {
+        Failure::Unreadable(_) if is_text => {
+            unreadable(&shown, "neither a path that exists nor the content of an image")
+        }
+        Failure::Unreadable(cause) => unreadable(&shown, &cause),
+        Failure::Unfit(cause) => unfit(&shown, &cause),
+        Failure::Memory(error) => error,
     })
+}
+
+/// What [`bytes_of`] counted at least.
+fn counted(place: &Place<'_>, bytes: &[u8]) -> u64 {
+    match place {
+        Place::Path(_) | Place::Url(_) => bytes.len() as u64,
+        Place::Inline(text) => text.len() as u64,
+    }
 }
 
 fn unreadable(item: &str, cause: &str) -> Error {

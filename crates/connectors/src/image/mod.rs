@@ -24,6 +24,7 @@ use dede_core::connector::{Connector, Fitted, InputLimits, Kept, Reader, ReaderC
 use dede_core::data::{Batch, DataKind, SampleShape, Samples, Targets};
 use dede_core::error::Result;
 use dede_core::labels::Labels;
+use dede_core::request_memory::MemoryShare;
 
 use self::keeping::Keeper;
 use self::options::Settings;
@@ -70,10 +71,10 @@ struct ImageReader {
 }
 
 impl Reader for ImageReader {
-    fn read_keeping(&self, data: &[String], most_bytes: usize) -> Result<(Batch, Kept)> {
+    fn read_keeping(&self, data: &[String], most_bytes: usize, memory: &MemoryShare) -> Result<(Batch, Kept)> {
         let items = items::expand(data, &self.limits)?;
         let keeper = Keeper::new(&items, most_bytes);
-        let images = items::read(&items, &self.settings, &self.fetcher, &keeper)?;
+        let images = items::read(&items, &self.settings, &self.fetcher, &keeper, memory)?;
         let kept = keeper.finish();
         let classes: Option<Vec<&str>> = items.iter().map(|item| item.class.as_deref()).collect();
         let targets = classes.map(|names| Targets::Classes(training::class_ids(&names, &self.labels).0));

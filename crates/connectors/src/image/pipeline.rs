@@ -5,9 +5,11 @@
 use std::cell::Cell;
 
 use dede_core::data::{Image, Pixels as OutPixels};
+use dede_core::error::Error;
+use dede_core::request_memory::MemoryShare;
 
 use super::colour::{self, GreyRule, Order};
-use super::decode::{self, Decoded, Mode, Pixels};
+use super::decode::{self, Decoded, Mode, Pixels, Room, Undecoded};
 use super::options::{Colours, Settings};
 use super::raster::Raster;
 use super::resize::{self, Sample};
@@ -21,30 +23,41 @@ thread_local! {
 const KEPT_BYTES: usize = 4 << 20;
 
 /// Why an image could not be made ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Failure {
     /// The bytes are no image that can be read.
     Unreadable(String),
     /// The size asked for cannot be reached from this image, or its colours cannot be changed as asked.
     Unfit(String),
+    /// There is no memory for it.
+    Memory(Error),
 }
 
-/// Makes one image ready.
+impl From<Undecoded> for Failure {
+    fn from(undecoded: Undecoded) -> Self {
+        match undecoded {
+            Undecoded::Unreadable(reason) => Self::Unreadable(reason),
+            Undecoded::Memory(error) => Self::Memory(error),
+        }
+    }
+}
+
+/// Makes one image ready. The image counts in `memory`, and until it is ready what it takes to make it.
 ///
 /// # Errors
 /// [`Failure`], with the cause in words.
-pub(super) fn process(bytes: &[u8], settings: &Settings) -> Result<Image, Failure> {
+pub(super) fn process(bytes: &[u8], settings: &Settings, memory: &MemoryShare) -> Result<Image, Failure> {
     let mode = match settings.colours {
         Colours { unchanged: true, .. } => Mode::Unchanged,
         Colours { grey: true, .. } => Mode::Grey,
         Colours { .. } => Mode::Colour,
     };
-    let Decoded { pixels, order } =
-        decode::decode(bytes, mode, settings.max_pixels, DECODED.take()).map_err(Failure::Unreadable)?;
+    let mut room = Room::new(settings.max_pixels, memory);
+    let Decoded { pixels, order } = decode::decode(bytes, mode, &mut room, DECODED.take())?;
     match pixels {
         Pixels::U8(source) => {
             let original = (source.width, source.height);
-            let (mut raster, spent) = fit(source, settings)?;
+            let (mut raster, spent) = fit(source, settings, memory)?;
             DECODED.set(spent.filter(|memory| memory.capacity() <= KEPT_BYTES).unwrap_or_default());
             raster = grey(raster, order, settings.colours);
             if settings.equalize {
@@ -54,7 +67,7 @@ pub(super) fn process(bytes: &[u8], settings: &Settings) -> Result<Image, Failur
         }
         Pixels::U16(source) => {
             let original = (source.width, source.height);
-            let raster = grey(fit(source, settings)?.0, order, settings.colours);
+            let raster = grey(fit(source, settings, memory)?.0, order, settings.colours);
             if settings.equalize {
                 return Err(Failure::Unfit("histogram_equalization needs 8 bits per channel, found 16".to_owned()));
             }
@@ -64,13 +77,21 @@ pub(super) fn process(bytes: &[u8], settings: &Settings) -> Result<Image, Failur
 }
 
 /// Resizes and pads; also gives the memory of the source back when it is no longer used.
-fn fit<T: Sample>(source: Raster<T>, settings: &Settings) -> Result<(Raster<T>, Option<Vec<T>>), Failure> {
+fn fit<T: Sample>(
+    source: Raster<T>,
+    settings: &Settings,
+    memory: &MemoryShare,
+) -> Result<(Raster<T>, Option<Vec<T>>), Failure> {
     let scaling = settings.target.scaling((source.width, source.height));
     let pixels = scaling.width as u64 * scaling.height as u64;
     if !(1..=settings.max_pixels).contains(&pixels) {
         let (from, to) = ((source.width, source.height), (scaling.width, scaling.height));
         return Err(Failure::Unfit(format!("{}x{} would become {}x{}", from.0, from.1, to.0, to.1)));
     }
+    let square = settings.target.square().map_or(0, |side| side as u64 * side as u64);
+    // One of three channels may be made of one.
+    let values = pixels.max(square) * source.channels.max(3) as u64;
+    memory.grow(values.saturating_mul(size_of::<T>() as u64)).map_err(Failure::Memory)?;
     let (raster, spent) = match resize::resize(&source, &scaling, settings.interpolation) {
         Some(resized) => (resized, Some(source.values)),
         None => (source, None),

@@ -6,6 +6,7 @@ use dede_core::connector::InputLimits;
 use dede_core::error::{Error, Result};
 use dede_core::file_access::FileAccess;
 use dede_core::quote::quote;
+use dede_core::request_memory::MemoryShare;
 
 use super::{not_allowed, outbound, read_file};
 
@@ -14,6 +15,45 @@ const DEFAULT_TIMEOUT_S: u64 = 600;
 
 /// Largest `timeout` accepted, seconds.
 const MAX_TIMEOUT_S: i64 = 36_000;
+
+/// Why there are no bytes.
+#[derive(Debug)]
+pub(crate) enum Unfetched {
+    /// What is wrong with the place or with what is there.
+    Wrong(String),
+    /// There is no memory for it.
+    Memory(Error),
+}
+
+impl From<Error> for Unfetched {
+    fn from(error: Error) -> Self {
+        Self::Memory(error)
+    }
+}
+
+impl From<String> for Unfetched {
+    fn from(reason: String) -> Self {
+        Self::Wrong(reason)
+    }
+}
+
+impl Unfetched {
+    /// As an error of the request.
+    pub(crate) fn or(self, complaint: impl FnOnce(String) -> Error) -> Error {
+        match self {
+            Self::Wrong(reason) => complaint(reason),
+            Self::Memory(error) => error,
+        }
+    }
+
+    /// With the place before the reason.
+    pub(crate) fn at(self, place: &str) -> Self {
+        match self {
+            Self::Wrong(reason) => Self::Wrong(format!("{place}: {reason}")),
+            Self::Memory(error) => Self::Memory(error),
+        }
+    }
+}
 
 /// Fetches URLs within the bounds of the server and of the request.
 #[derive(Debug)]
@@ -51,33 +91,33 @@ impl Fetcher {
         })
     }
 
-    /// The body behind a URL; a local file for `file://`.
+    /// The body behind a URL; a local file for `file://`. It counts in `memory`.
     ///
     /// # Errors
-    /// What went wrong, naming the URL.
-    pub(crate) fn fetch(&self, url: &str) -> Result<Vec<u8>, String> {
+    /// What went wrong, naming the URL, or that there is no memory for it.
+    pub(crate) fn fetch(&self, url: &str, memory: &MemoryShare) -> Result<Vec<u8>, Unfetched> {
         if url.starts_with("file://") {
-            return self.read_local(url);
+            return self.read_local(url, memory);
         }
         let shown = quote(url);
-        let mut answer = self.agent.get(url).call().map_err(|error| format!("{shown}: {error}"))?;
+        let wrong = |reason: String| Unfetched::Wrong(format!("{shown}: {reason}"));
+        let answer = self.agent.get(url).call().map_err(|error| wrong(error.to_string()))?;
         let status = answer.status().as_u16();
         if status != 200 {
-            return Err(format!("{shown}: expected HTTP status 200, found {status}"));
+            return Err(wrong(format!("expected HTTP status 200, found {status}")));
         }
-        let body = answer.body_mut().with_config().limit(self.max_bytes).read_to_vec();
-        body.map_err(|error| format!("{shown}: {error}"))
+        memory.read(answer.into_body().into_reader(), self.max_bytes).map_err(|unread| unread.or(wrong))
     }
 
-    fn read_local(&self, url: &str) -> Result<Vec<u8>, String> {
+    fn read_local(&self, url: &str, memory: &MemoryShare) -> Result<Vec<u8>, Unfetched> {
         let shown = quote(url);
         let parsed = url::Url::parse(url).map_err(|error| format!("{shown}: {error}"))?;
         let path = parsed.to_file_path().map_err(|()| format!("{shown}: expected file:// and an absolute path"))?;
         if self.files.kind(&path).is_none() && self.files != FileAccess::Anywhere {
-            return Err(not_allowed(url));
+            return Err(Unfetched::Wrong(not_allowed(url)));
         }
         let mut content = Vec::new();
-        read_file(&self.files, &path, self.max_bytes, &mut content).map_err(|reason| format!("{shown}: {reason}"))?;
+        read_file(&self.files, &path, self.max_bytes, &mut content, memory).map_err(|failure| failure.at(&shown))?;
         Ok(content)
     }
 }
@@ -119,6 +159,12 @@ mod tests {
         format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     }
 
+    impl Fetcher {
+        fn fetched(&self, url: &str) -> Result<Vec<u8>, String> {
+            self.fetch(url, &MemoryShare::unbounded()).map_err(|failure| failure.or(Error::bad_input).to_string())
+        }
+    }
+
     fn fetcher(limits: InputLimits) -> Fetcher {
         Fetcher::new(&limits, Some(5)).expect("a timeout in range")
     }
@@ -126,22 +172,22 @@ mod tests {
     #[test]
     fn bodies_are_fetched_through_redirects() {
         let base = serve(vec![redirect("{here}/moved"), ok("pixels")]);
-        assert_eq!(fetcher(InputLimits::default()).fetch(&base), Ok(b"pixels".to_vec()));
+        assert_eq!(fetcher(InputLimits::default()).fetched(&base), Ok(b"pixels".to_vec()));
     }
 
     #[test]
     fn other_statuses_long_bodies_and_long_redirects_are_refused() {
         let base = serve(vec!["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()]);
-        let refused = fetcher(InputLimits::default()).fetch(&base).expect_err("404");
+        let refused = fetcher(InputLimits::default()).fetched(&base).expect_err("404");
         assert!(refused.contains("found 404"), "{refused}");
 
         let base = serve(vec![ok("0123456789")]);
         let limits = InputLimits { fetch_bytes: 9, ..InputLimits::default() };
-        assert!(fetcher(limits).fetch(&base).is_err());
+        assert!(fetcher(limits).fetched(&base).is_err());
 
         let base = serve(vec![redirect("{here}/1"), redirect("{here}/2"), ok("never reached")]);
         let limits = InputLimits { redirects: 1, ..InputLimits::default() };
-        assert!(fetcher(limits).fetch(&base).is_err());
+        assert!(fetcher(limits).fetched(&base).is_err());
     }
 
     #[test]
@@ -149,19 +195,19 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", silent.local_addr().expect("bound"));
         let fetcher = Fetcher::new(&InputLimits::default(), Some(1)).expect("a timeout in range");
-        let refused = fetcher.fetch(&url).expect_err("silence");
+        let refused = fetcher.fetched(&url).expect_err("silence");
         assert!(refused.contains("timeout"), "{refused}");
     }
 
     #[test]
     fn addresses_are_checked_on_every_hop() {
-        let direct = fetcher(InputLimits::default()).fetch("http://169.254.169.254/latest").expect_err("refused");
+        let direct = fetcher(InputLimits::default()).fetched("http://169.254.169.254/latest").expect_err("refused");
         assert!(direct.contains(outbound::REFUSED), "{direct}");
         for to in
             ["http://169.254.169.254/", "http://[fe80::1]/", "http://[::ffff:169.254.169.254]/", "http://2852039166/"]
         {
             let base = serve(vec![redirect(to)]);
-            let refused = fetcher(InputLimits::default()).fetch(&base).expect_err(to);
+            let refused = fetcher(InputLimits::default()).fetched(&base).expect_err(to);
             assert!(refused.contains(outbound::REFUSED), "{refused}");
         }
     }
@@ -172,7 +218,7 @@ mod tests {
         let port = listener.local_addr().expect("bound").port();
         let closed = InputLimits { reach: Reach::new(false, Vec::new()), ..InputLimits::default() };
         for host in ["127.0.0.1", "localhost", "127.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"] {
-            let refused = fetcher(closed.clone()).fetch(&format!("http://{host}:{port}/")).expect_err(host);
+            let refused = fetcher(closed.clone()).fetched(&format!("http://{host}:{port}/")).expect_err(host);
             assert!(refused.contains(outbound::REFUSED), "{refused}");
         }
         listener.set_nonblocking(true).expect("set");
@@ -185,8 +231,8 @@ mod tests {
         let file = directory.path().join("a.jpg");
         std::fs::write(&file, b"content").expect("written");
         let url = format!("file://{}", file.display());
-        assert_eq!(fetcher(InputLimits::default()).fetch(&url), Ok(b"content".to_vec()));
-        assert!(fetcher(InputLimits::default()).fetch("file:///nonexistent").is_err());
+        assert_eq!(fetcher(InputLimits::default()).fetched(&url), Ok(b"content".to_vec()));
+        assert!(fetcher(InputLimits::default()).fetched("file:///nonexistent").is_err());
         let error = Fetcher::new(&InputLimits::default(), Some(36_001)).expect_err("too long");
         assert!(error.to_string().contains("parameters.input.timeout"), "{error}");
     }

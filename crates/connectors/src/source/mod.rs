@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use dede_core::file_access::{FileAccess, Kind};
 use dede_core::quote::quote;
+use dede_core::request_memory::MemoryShare;
 
-pub(crate) use fetcher::Fetcher;
+pub(crate) use fetcher::{Fetcher, Unfetched};
 
 /// Longer strings are no paths: Linux has no longer ones, and base64 images need not be looked up.
 const MAX_PATH_BYTES: usize = 4096;
@@ -73,15 +74,22 @@ pub(crate) fn open_file(files: &FileAccess, path: &Path, max_bytes: u64) -> Resu
     Ok((file, metadata.len()))
 }
 
-/// Reads what [`open_file`] opens into `buffer`, replacing what it held.
+/// Reads what [`open_file`] opens into `buffer`, replacing what it held. It counts in `memory`.
 ///
 /// # Errors
-/// As [`open_file`].
-pub(crate) fn read_file(files: &FileAccess, path: &Path, max_bytes: u64, buffer: &mut Vec<u8>) -> Result<(), String> {
+/// As [`open_file`], or that there is no memory for it.
+pub(crate) fn read_file(
+    files: &FileAccess,
+    path: &Path,
+    max_bytes: u64,
+    buffer: &mut Vec<u8>,
+    memory: &MemoryShare,
+) -> Result<(), Unfetched> {
     let (mut file, length) = open_file(files, path, max_bytes)?;
+    memory.grow(length)?;
     buffer.clear();
     buffer.reserve(usize::try_from(length).unwrap_or(0) + 1);
-    read_open(&mut file, max_bytes, buffer)
+    Ok(read_open(&mut file, max_bytes, buffer)?)
 }
 
 /// Reads the rest of a file, of at most `max_bytes`, into an empty `buffer`.
@@ -116,7 +124,9 @@ mod tests {
     #[test]
     fn special_files_are_refused() {
         for endless in ["/dev/zero", "/proc/kmsg"] {
-            assert!(read_file(&FileAccess::Anywhere, Path::new(endless), 10, &mut Vec::new()).is_err(), "{endless}");
+            let read =
+                read_file(&FileAccess::Anywhere, Path::new(endless), 10, &mut Vec::new(), &MemoryShare::unbounded());
+            assert!(read.is_err(), "{endless}");
         }
     }
 }

@@ -7,6 +7,7 @@ use dede_connectors::image::ImageConnector;
 use dede_core::connector::Connector;
 use dede_core::outputs::Outputs;
 use dede_core::parameters::{Parameters, Section};
+use dede_core::request_memory::MemoryShare;
 use dede_core::service::{PredictCall, Service};
 use dede_testing::{fixtures, services};
 use serde_json::{Value, json};
@@ -36,9 +37,9 @@ fn rows_are_remembered_as_they_came_and_refused_ones_are_not() {
     let directory = tempfile::tempdir().expect("a directory");
     let service = service(directory.path(), "csv", json!({}), json!({"columns": 2}), 1 << 20);
     for items in [["1,2", "3,4"], ["5,6", "7,8"]] {
-        service.predict(&call(&items)).expect("answered");
+        service.predict(&call(&items), &MemoryShare::unbounded()).expect("answered");
     }
-    service.predict(&call(&["1,2,3"])).expect_err("three columns");
+    service.predict(&call(&["1,2,3"]), &MemoryShare::unbounded()).expect_err("three columns");
     service.rehearse(&call(&["9,9"])).expect("answered");
     let captured = service.captured();
     let data: Vec<Vec<String>> = captured.iter().map(|captured| captured.call.data.clone()).collect();
@@ -58,7 +59,7 @@ fn images_are_remembered_as_content() {
     parameters.output.insert("best".to_owned(), 1.into());
     let sent = PredictCall { is_guest: false, parameters, data: vec![path.clone()], ids: vec!["somebody".to_owned()] };
     let expected = answer(&service, &sent);
-    service.predict(&sent).expect("answered");
+    service.predict(&sent, &MemoryShare::unbounded()).expect("answered");
     std::fs::remove_file(&image).expect("removed");
 
     let captured = service.captured();
@@ -74,7 +75,7 @@ fn images_are_remembered_as_content() {
 fn a_service_told_not_to_remembers_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let service = service(directory.path(), "csv", json!({}), json!({"columns": 2}), 0);
-    service.predict(&call(&["1,2"])).expect("answered");
+    service.predict(&call(&["1,2"]), &MemoryShare::unbounded()).expect("answered");
     assert!(service.captured().is_empty());
 }
 

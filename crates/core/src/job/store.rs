@@ -66,6 +66,7 @@ impl Failure {
             | Error::JobNotFound
             | Error::NotTrainedYet(_)
             | Error::Overloaded(_)
+            | Error::TooLarge(_)
             | Error::NotLoaded(_)
             | Error::Cancelled(_)
             | Error::Io { .. }

@@ -8,8 +8,9 @@ use dede_api::answer::{Answer, Status};
 use dede_api::predictions::{PredictBody, PredictHead};
 use serde_json::Value;
 
-use super::template::render;
+use super::template::{Unrendered, render};
 use crate::error::{Error, Result};
+use crate::request_memory::MemoryShare;
 
 /// Head and body under the name that was asked for. With measures the time stands in the body (contract.md 5.8).
 pub fn whole(asked: &str, mut body: PredictBody, took: Duration) -> Answer<PredictHead, PredictBody> {
@@ -19,13 +20,20 @@ pub fn whole(asked: &str, mut body: PredictBody, took: Duration) -> Answer<Predi
     Answer::whole(Status::ok(), PredictHead { method: "/predict", service: asked.to_owned(), time }, body)
 }
 
-/// What a template makes of an answer.
+/// What a template makes of an answer. It counts in `memory`.
 ///
 /// # Errors
-/// [`Error::BadParameter`] with the tag at fault.
-pub fn through_template(template: &str, answer: &Answer<PredictHead, PredictBody>) -> Result<String> {
+/// [`Error::BadParameter`] with the tag at fault; [`Error::TooLarge`], [`Error::Overloaded`] of the memory.
+pub fn through_template(
+    template: &str,
+    answer: &Answer<PredictHead, PredictBody>,
+    memory: &MemoryShare,
+) -> Result<String> {
     let context: Value = serde_json::to_value(answer).map_err(|error| Error::Internal(error.to_string()))?;
-    render(template, &context).map_err(|reason| Error::bad_parameter_at("parameters.output.template", reason))
+    render(template, &context, memory).map_err(|unrendered| match unrendered {
+        Unrendered::Template(reason) => Error::bad_parameter_at("parameters.output.template", reason),
+        Unrendered::Memory(error) => error,
+    })
 }
 
 /// Milliseconds with three decimals.

@@ -9,4 +9,4 @@ mod template;
 
 pub use answer::{through_template, whole};
 pub use options::{Binarized, OutputOptions};
-pub use render::render;
+pub use render::{render, rendered_bytes};

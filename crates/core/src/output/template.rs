@@ -7,23 +7,42 @@
 
 use serde_json::Value;
 
+use crate::error::Error;
 use crate::quote::quote;
+use crate::request_memory::MemoryShare;
 
 /// Longest text a template may produce, bytes.
 const LONGEST: usize = 64 << 20;
+/// The text is counted in steps of this size, bytes.
+const PIECE: u64 = 64 << 10;
 /// Most sections inside each other.
 const DEEPEST: usize = 64;
 /// Most steps of one rendering: a part of the template that is looked at once, or a name that is looked for in one place. A thousand rows of
 /// a thousand classes take about five million; this many take a second.
 const STEPS: u64 = 20_000_000;
 
-/// Renders `template` over `context`.
+/// Why there is no text.
+#[derive(Debug)]
+pub(super) enum Unrendered {
+    /// What is wrong with the template, with the tag at fault.
+    Template(String),
+    /// There is no memory for the text.
+    Memory(Error),
+}
+
+impl From<String> for Unrendered {
+    fn from(reason: String) -> Self {
+        Self::Template(reason)
+    }
+}
+
+/// Renders `template` over `context`. The text counts in `memory`.
 ///
 /// # Errors
-/// What is wrong with the template, with the tag at fault.
-pub(super) fn render(template: &str, context: &Value) -> Result<String, String> {
+/// [`Unrendered`].
+pub(super) fn render(template: &str, context: &Value, memory: &MemoryShare) -> Result<String, Unrendered> {
     let nodes = parse(template)?;
-    let mut rendering = Rendering { contexts: vec![context], text: String::new(), steps: 0 };
+    let mut rendering = Rendering { contexts: vec![context], text: String::new(), counted: 0, steps: 0, memory };
     rendering.write(&nodes)?;
     Ok(rendering.text)
 }
@@ -128,11 +147,14 @@ struct Rendering<'v> {
     /// The innermost last.
     contexts: Vec<&'v Value>,
     text: String,
+    /// Of what it takes, bytes.
+    counted: u64,
     steps: u64,
+    memory: &'v MemoryShare,
 }
 
 impl<'v> Rendering<'v> {
-    fn write(&mut self, nodes: &[Node<'_>]) -> Result<(), String> {
+    fn write(&mut self, nodes: &[Node<'_>]) -> Result<(), Unrendered> {
         for node in nodes {
             self.step()?;
             match node {
@@ -160,7 +182,7 @@ impl<'v> Rendering<'v> {
         Ok(())
     }
 
-    fn write_inside(&mut self, nodes: &[Node<'_>], context: &'v Value) -> Result<(), String> {
+    fn write_inside(&mut self, nodes: &[Node<'_>], context: &'v Value) -> Result<(), Unrendered> {
         self.step()?;
         self.contexts.push(context);
         let written = self.write(nodes);
@@ -190,9 +212,16 @@ impl<'v> Rendering<'v> {
         Ok(found)
     }
 
-    fn push(&mut self, text: &str) -> Result<(), String> {
-        if self.text.len() + text.len() > LONGEST {
-            return Err(format!("the template produces more than {LONGEST} bytes"));
+    fn push(&mut self, text: &str) -> Result<(), Unrendered> {
+        let length = self.text.len() + text.len();
+        if length > LONGEST {
+            return Err(format!("the template produces more than {LONGEST} bytes").into());
+        }
+        // What a text that grows takes is twice as much at most.
+        if 2 * length as u64 > self.counted {
+            let more = PIECE.max(2 * text.len() as u64);
+            self.memory.grow(more).map_err(Unrendered::Memory)?;
+            self.counted += more;
         }
         self.text.push_str(text);
         Ok(())
@@ -251,6 +280,13 @@ mod tests {
 
     use super::*;
 
+    fn rendered(template: &str, context: &Value) -> Result<String, String> {
+        render(template, context, &MemoryShare::unbounded()).map_err(|unrendered| match unrendered {
+            Unrendered::Template(reason) => reason,
+            Unrendered::Memory(error) => error.to_string(),
+        })
+    }
+
     #[test]
     fn the_recorded_template_gives_the_recorded_text() {
         let template = "status={{#status}}{{code}}{{/status}}\n{{#body}}{{#predictions}}*{{uri}}:\n{{#classes}}{{cat}}->{{prob}}\n{{/classes}}{{/predictions}}{{/body}}";
@@ -259,7 +295,7 @@ mod tests {
             {"uri": "902", "classes": [{"cat": "2", "prob": 0.999_998_331_069_946_3}, {"cat": "1", "prob": 1.632_155_544_939_451e-6}]},
         ]}});
         assert_eq!(
-            render(template, &context).expect("a good template"),
+            rendered(template, &context).expect("a good template"),
             "status=200\n*901:\n0->0.997304\n1->0.00258938\n*902:\n2->0.999998\n1->1.63216e-06\n"
         );
     }
@@ -275,7 +311,7 @@ mod tests {
             ("x\n  {{#list}}\n- {{.}}\n{{/list}}\ny", "x\n- x\n- y\ny"),
             ("{{#a}}{{b}}{{/a}}\nend", "1.5\nend"),
         ] {
-            assert_eq!(render(template, &context).expect(template), expected, "{template}");
+            assert_eq!(rendered(template, &context).expect(template), expected, "{template}");
         }
     }
 
@@ -289,10 +325,10 @@ mod tests {
             ("{{}}", "has no name"),
             ("{{> part}}", "not supported"),
         ] {
-            let error = render(template, &Value::Null).expect_err(template);
+            let error = rendered(template, &Value::Null).expect_err(template);
             assert!(error.contains(part), "{template}: {error}");
         }
-        assert!(render(&"{{#a}}".repeat(100_000), &Value::Null).is_err());
+        assert!(rendered(&"{{#a}}".repeat(100_000), &Value::Null).is_err());
     }
 
     #[test]
@@ -308,7 +344,7 @@ mod tests {
             ("{{long}}", "bytes"),
         ] {
             let began = std::time::Instant::now();
-            let error = render(&nested(inside), &rows).expect_err(inside);
+            let error = rendered(&nested(inside), &rows).expect_err(inside);
             assert!(error.contains(complaint), "{inside}: {error}");
             assert!(began.elapsed().as_secs() < 20, "{inside}: {:?}", began.elapsed());
         }
@@ -336,7 +372,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_template_panics(template in "[{}#/^!&a.\n ]{0,40}") {
-            let _ = render(&template, &json!({"a": [{"a": 1}, 2]}));
+            let _ = rendered(&template, &json!({"a": [{"a": 1}, 2]}));
         }
     }
 }

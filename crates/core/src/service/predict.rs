@@ -16,9 +16,10 @@ use crate::connector::{Reader, ReaderContext};
 use crate::data::{Batch, Targets};
 use crate::error::{Error, Result};
 use crate::measure::{MeasureSpec, evaluate};
-use crate::output::{OutputOptions, render, through_template, whole};
+use crate::output::{OutputOptions, render, rendered_bytes, through_template, whole};
 use crate::outputs::Outputs;
 use crate::parameters::{Parameters, Section, over};
+use crate::request_memory::MemoryShare;
 
 /// A predict request, whoever it was addressed to.
 #[derive(Debug, Clone, Default)]
@@ -80,15 +81,16 @@ pub(super) struct RecentReader {
 }
 
 impl Service {
-    /// Answers one request. Blocks while it computes.
+    /// Answers one request. Blocks while it computes. What it takes is counted in `memory`, which is to be kept until the answer is gone.
     ///
     /// # Errors
-    /// [`Error::NotTrainedYet`], [`Error::BadInput`], [`Error::BadParameter`], [`Error::Internal`].
-    pub fn predict(&self, call: &PredictCall) -> Result<Predicted> {
+    /// [`Error::NotTrainedYet`], [`Error::BadInput`], [`Error::BadParameter`], [`Error::Internal`], [`Error::TooLarge`],
+    /// [`Error::Overloaded`].
+    pub fn predict(&self, call: &PredictCall, memory: &MemoryShare) -> Result<Predicted> {
         let started = Instant::now();
         let serving = self.ready()?;
         // A bug in a model is a failure of this service: counted, and compared with what another service answers.
-        let result = catch_unwind(AssertUnwindSafe(|| self.predict_on(&serving, call, started)))
+        let result = catch_unwind(AssertUnwindSafe(|| self.predict_on(&serving, call, started, memory)))
             .unwrap_or_else(|_| Err(Error::Internal("the server made a mistake, see its log".into())));
         self.statistics.predicted(result.is_ok(), started.elapsed());
         if result.as_ref().is_err_and(Error::is_fault) {
@@ -112,12 +114,12 @@ impl Service {
         self.warn_unknown(reader.unknown_parameters().iter().chain(&output.unknown))?;
         let batch = reader.read(&call.data)?;
         let transform = started.elapsed();
-        let outputs = compute(&**model, &batch, &options)?;
+        let outputs = compute(&**model, &batch, &options, &MemoryShare::unbounded())?;
         let took = Took { transform, total: started.elapsed() };
         if !output.measures.names.is_empty() || output.template.is_some() {
             let body = answer(&outputs, batch, &call.ids, &serving, &output)?;
             if let Some(template) = &output.template {
-                through_template(template, &whole(self.name().as_str(), body, took.total))?;
+                through_template(template, &whole(self.name().as_str(), body, took.total), &MemoryShare::unbounded())?;
             }
         }
         Ok(Rehearsed { outputs, version: serving.version(), took })
@@ -132,18 +134,25 @@ impl Service {
         Ok(serving)
     }
 
-    fn predict_on(&self, serving: &Arc<Serving>, call: &PredictCall, started: Instant) -> Result<Predicted> {
+    fn predict_on(
+        &self,
+        serving: &Arc<Serving>,
+        call: &PredictCall,
+        started: Instant,
+        memory: &MemoryShare,
+    ) -> Result<Predicted> {
         let model = self.model(serving)?;
         let output = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
         let options = options(serving, &call.parameters.mllib)?;
         let capture = self.ring.begin(started, &call.parameters);
         let reader = self.reader(serving, call)?;
         self.warn_unknown(reader.unknown_parameters().iter().chain(&output.unknown))?;
-        let (batch, kept) = reader.read_keeping(&call.data, capture.as_ref().map_or(0, Capture::most_bytes))?;
+        let (batch, kept) = reader.read_keeping(&call.data, capture.as_ref().map_or(0, Capture::most_bytes), memory)?;
         let transform = started.elapsed();
         let items = batch.samples.len();
         self.statistics.transformed(items, transform);
-        let outputs = compute(&**model, &batch, &options)?;
+        let outputs = compute(&**model, &batch, &options, memory)?;
+        memory.grow(rendered_bytes(&outputs, &output))?;
         let mut body = answer(&outputs, batch, &call.ids, serving, &output)?;
         let took = Took { transform, total: started.elapsed() };
         body.time = body.measure.as_ref().map(|_| took.total.as_secs_f64() * 1000.0);
@@ -214,8 +223,8 @@ fn options<'a>(serving: &'a Serving, mllib: &Section) -> Result<Cow<'a, PredictO
     predict_options(&over(mllib, &serving.parameters.mllib)).map(Cow::Owned)
 }
 
-fn compute(model: &dyn Model, batch: &Batch, options: &PredictOptions) -> Result<Outputs> {
-    let outputs = model.predict(&batch.samples, options)?;
+fn compute(model: &dyn Model, batch: &Batch, options: &PredictOptions, memory: &MemoryShare) -> Result<Outputs> {
+    let outputs = model.predict(&batch.samples, options, memory)?;
     // Numbers of an item that are finite, and beyond what the network can compute with, are no fault of the service.
     match outputs.first_nan() {
         None => Ok(outputs),

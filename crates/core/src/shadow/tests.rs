@@ -7,6 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::catalogue::{Catalogue, Expected, Routed, Share, SwitchRequest};
 use crate::repository::Clear;
+use crate::request_memory::MemoryShare;
 use crate::stage::{Gate, call, catalogue, create, id};
 
 /// Longest wait for a thread of ours.
@@ -31,7 +32,7 @@ fn answer(catalogue: &Catalogue, number: f32) -> f32 {
     let Routed::Here(resolved) = catalogue.route("stable").unwrap() else { panic!("it is here") };
     let permit = resolved.service.admission.admit().unwrap();
     let call = call(number);
-    let predicted = resolved.service.predict(&call).unwrap();
+    let predicted = resolved.service.predict(&call, &MemoryShare::unbounded()).unwrap();
     let Outputs::Regression(tensor) = &predicted.outputs else { panic!("values are predicted") };
     let value = tensor.values()[0];
     if let Some(shadow) = resolved.shadow() {
@@ -143,7 +144,7 @@ fn refused_requests_are_asked_and_go_first() {
         }
         catalogue.observe_shadow("stable", Some(Arc::clone(&listener) as _)).unwrap();
         let Routed::Here(resolved) = catalogue.route("stable").unwrap() else { panic!("it is here") };
-        let error = resolved.service.predict(&call(10.0)).unwrap_err();
+        let error = resolved.service.predict(&call(10.0), &MemoryShare::unbounded()).unwrap_err();
         assert_eq!(resolved.service.statistics.faults(), 1, "{behaviour}");
         let refusal = Refusal { reason: error.to_string(), is_fault: error.is_fault() };
         let primary = Primary {

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dede_api::Object;
 use dede_api::errors::ErrorKind;
 use dede_api::json;
+use dede_core::request_memory::{MemoryShare, RequestMemory};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt as _;
 
 use super::error::{Failure, Outcome};
-use super::memory::{RequestMemory, Share, parsed_size};
+use super::memory::parsed_size;
 use super::reply::Encoding;
 
 /// Longest pause between two pieces of a body.
@@ -39,7 +40,7 @@ pub(crate) struct Received {
     /// What its values take, once they were read, bytes.
     parsed: u64,
     /// Its part of the memory that all requests share, given back with it.
-    share: Share,
+    share: MemoryShare,
 }
 
 /// Bounds on bodies: of each, and of all large ones together.
@@ -97,10 +98,10 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
         return Err(too_large(limit));
     }
     let mut first: Option<Bytes> = None;
-    let mut more = BytesMut::new();
+    let mut more: Vec<u8> = Vec::new();
     let mut received: u64 = 0;
     let mut pieces: u64 = 0;
-    let mut share = bodies.memory.share();
+    let share = bodies.memory.share();
     loop {
         let frame = tokio::time::timeout(PAUSE, body.frame())
             .await
@@ -119,18 +120,22 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
         if pieces > MANY_PIECES && received < pieces * SMALL_PIECE {
             return Err(not_json("it comes in too small pieces"));
         }
-        share.grow(piece.len() as u64)?;
+        // Where the length is known there is room for all of it at once, which takes memory as it is filled; elsewhere it doubles.
+        share.grow(piece.len() as u64 * if announced.is_some() { 1 } else { 2 })?;
         match &first {
             None => first = Some(piece),
             Some(start) => {
                 if more.is_empty() {
+                    let length = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+                    let full = |_| Failure::new(ErrorKind::Overloaded, "there is no memory for a body of this length");
+                    more.try_reserve_exact(length).map_err(full)?;
                     more.extend_from_slice(start);
                 }
                 more.extend_from_slice(&piece);
             }
         }
     }
-    let bytes = if more.is_empty() { first.unwrap_or_default() } else { more.freeze() };
+    let bytes = if more.is_empty() { first.unwrap_or_default() } else { more.into() };
     Ok(Received { bytes, encoding, limit, parsed: 0, share })
 }
 
@@ -172,10 +177,10 @@ impl Received {
     }
 
     /// Its part of the memory, for what was read from it; the body itself goes.
-    pub(crate) fn into_share(self) -> Share {
-        let Self { bytes, mut share, parsed, .. } = self;
+    pub(crate) fn into_share(self) -> MemoryShare {
+        let Self { bytes, share, parsed, .. } = self;
         drop(bytes);
-        share.shrink(parsed);
+        share.shrink_to(parsed);
         share
     }
 

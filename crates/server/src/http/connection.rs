@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use super::authority::ClientAddress;
+use super::patience::{PATIENCE, Patient};
 use crate::tls::Certificates;
 
 /// Largest head of a request, bytes (contract.md 1.0).
@@ -116,7 +117,7 @@ async fn serve_http(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
         .max_header_size(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(Patient::new(stream, PATIENCE)), TowerToHyperService::new(service));
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(target: "api", "connection ended: {error}");
     }

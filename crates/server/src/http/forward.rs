@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::Response;
 use dede_api::errors::ErrorKind;
 use dede_core::error::Error;
 use dede_core::name::{PeerName, ServiceName};
+use dede_core::request_memory::MemoryShare;
 use serde_json::Value;
 use ureq::http::Method;
 
@@ -19,9 +19,10 @@ use super::access::LogName;
 use super::authority::GUEST;
 use super::body::Received;
 use super::error::{Failure, Outcome};
+use super::memory::parsed_size;
 use super::predict::SERVED_BY;
 use super::{Server, metrics, reply};
-use crate::peer::{PeerAnswer, path_part};
+use crate::peer::{PeerAnswer, PeerRequest, path_part};
 
 /// How often a request was sent on.
 const HOP: &str = "x-dede-hop";
@@ -95,7 +96,12 @@ pub(crate) async fn predict(
     let body = move |to: &Elsewhere| {
         let mut object = received.object()?;
         object.insert("service".to_owned(), to.service.as_str().into());
-        serde_json::to_vec(&object).map_err(|error| Error::Internal(error.to_string()).into())
+        let body = serde_json::to_vec(&object).map_err(|error| Error::Internal(error.to_string()))?;
+        drop(object);
+        // The text that came is as long.
+        let share = received.into_share();
+        share.shrink_to(body.len() as u64);
+        Ok((body, share))
     };
     let outcome = send(server, to, trail, Method::POST, "/predict".to_owned(), body).await;
     let failed = |failure: &Failure| failure.status().code;
@@ -112,7 +118,8 @@ pub(crate) async fn predict(
 pub(crate) async fn describe(server: &Arc<Server>, to: Elsewhere, trail: Trail, query: Option<&str>) -> Outcome {
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     let path = format!("/services/{}{query}", path_part(to.service.as_str()));
-    send(server, to, trail, Method::GET, path, |_| Ok(Vec::new())).await
+    let share = server.settings.request_memory.share();
+    send(server, to, trail, Method::GET, path, |_| Ok((Vec::new(), share))).await
 }
 
 async fn send(
@@ -121,7 +128,7 @@ async fn send(
     trail: Trail,
     method: Method,
     path: String,
-    body: impl FnOnce(&Elsewhere) -> Outcome<Vec<u8>> + Send + 'static,
+    body: impl FnOnce(&Elsewhere) -> Outcome<(Vec<u8>, MemoryShare)> + Send + 'static,
 ) -> Outcome {
     let trail = trail.onward(server.mark(&to.asked), &to.asked)?;
     let everywhere = server.admit()?;
@@ -130,34 +137,34 @@ async fn send(
         .map_err(|_| Error::Overloaded("too many requests are being forwarded by this server".into()))?;
     let shared = Arc::clone(server);
     let work = move || {
-        let body = body(&to)?;
+        let (body, share) = body(&to)?;
         let (peer, settings) = (&to.peer, &shared.settings);
         let unreachable = |reason: String| Failure::new(ErrorKind::PeerUnreachable, reason);
         settings.peers.check(peer).map_err(unreachable)?;
         let headers = trail.headers();
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let answer = settings
-            .peers
-            .send(peer, &method, &path, &headers, &body, settings.body_limit)
-            .map_err(|error| unreachable(format!("peer {peer} did not answer: {error}")))?;
+        let request = PeerRequest { method, path: &path, headers: &headers, body: &body };
+        let answer = settings.peers.send(peer, &request, settings.body_limit, &share)?;
         drop((everywhere, forwarding));
-        Ok(passed_back(answer, &to.asked))
+        passed_back(answer, &to.asked, share)
     };
     server.blocking(work).await
 }
 
 /// The peer's answer, under the name that this client asked for.
-fn passed_back(answer: PeerAnswer, asked: &ServiceName) -> Response {
+fn passed_back(answer: PeerAnswer, asked: &ServiceName, share: MemoryShare) -> Outcome {
     let PeerAnswer { status, headers, body } = answer;
     let code = StatusCode::from_u16(status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
-    let mut response = reply::with_bytes(code, renamed(&body, asked).unwrap_or(body));
+    // Its tree, and the text that is made of it.
+    share.grow(parsed_size(&body).saturating_add(body.len() as u64))?;
+    let mut response = reply::counted_bytes(code, renamed(&body, asked).unwrap_or(body), share);
     for name in [SERVED_BY, RETRY_AFTER] {
         if let Some(value) = header(&headers, &name) {
             response.headers_mut().insert(name, value);
         }
     }
     response.extensions_mut().insert(LogName(asked.as_str().into()));
-    response
+    Ok(response)
 }
 
 fn header(headers: &ureq::http::HeaderMap, name: &HeaderName) -> Option<HeaderValue> {

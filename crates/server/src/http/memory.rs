@@ -1,84 +1,28 @@
-//! Memory that all requests take together: their bodies as they come, inflated, and parsed. Counted where it grows, before it does.
+//! What requests take: how much the values of a JSON text need, an answer that counts until it was sent, and what there is.
 //!
-//! It must not know what a request is for. What is small is not counted: it is bounded by the number of connections.
+//! The counting itself is `dede_core::request_memory`'s.
 
 use std::sync::Arc;
 
-use dede_api::errors::ErrorKind;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use bytes::Bytes;
+use dede_core::request_memory::MemoryShare;
 
-use super::error::{Failure, Outcome};
-
-/// Memory is counted in steps of this size, bytes; the first one of each request is not.
-const STEP: u64 = 16 << 10;
 /// What a value of JSON takes in memory at most, beside its text: 72 bytes, and lists that grow have room for as much again.
 const VALUE: u64 = 144;
 
-/// What there is for all requests.
-#[derive(Debug, Clone)]
-pub(crate) struct RequestMemory {
-    total: u64,
-    steps: Arc<Semaphore>,
+/// Bytes that count for as long as they are there: until the last of them was sent, or the connection is gone.
+pub(super) fn counted(bytes: Vec<u8>, share: Arc<MemoryShare>) -> Bytes {
+    Bytes::from_owner(Counted { bytes, _share: share })
 }
 
-impl RequestMemory {
-    pub(crate) fn new(total: u64) -> Self {
-        let steps = usize::try_from(total / STEP).unwrap_or(usize::MAX);
-        Self { total, steps: Arc::new(Semaphore::new(steps.clamp(1, Semaphore::MAX_PERMITS))) }
-    }
-
-    /// The share of one request, nothing at first.
-    pub(super) fn share(&self) -> Share {
-        Share { memory: self.clone(), permits: None, bytes: 0 }
-    }
+struct Counted {
+    bytes: Vec<u8>,
+    _share: Arc<MemoryShare>,
 }
 
-/// What one request takes; given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Share {
-    memory: RequestMemory,
-    permits: Option<OwnedSemaphorePermit>,
-    bytes: u64,
-}
-
-impl Share {
-    /// Takes more.
-    ///
-    /// # Errors
-    /// 413 where it is more than there is for all requests; 503 where others have it now.
-    pub(super) fn grow(&mut self, more: u64) -> Outcome<()> {
-        let bytes = self.bytes.saturating_add(more);
-        if bytes > self.memory.total {
-            let text = format!(
-                "it takes more than {} bytes of memory, all that there is for requests (--request-memory)",
-                self.memory.total
-            );
-            return Err(Failure::new(ErrorKind::BodyTooLarge, text));
-        }
-        let had = self.permits.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let wanted = usize::try_from(bytes / STEP).unwrap_or(usize::MAX);
-        let missing = u32::try_from(wanted.saturating_sub(had)).unwrap_or(u32::MAX);
-        if missing > 0 {
-            let taken = Arc::clone(&self.memory.steps).try_acquire_many_owned(missing).map_err(|_| {
-                Failure::new(ErrorKind::Overloaded, "too many large requests at once (--request-memory)")
-            })?;
-            match &mut self.permits {
-                Some(permits) => permits.merge(taken),
-                None => self.permits = Some(taken),
-            }
-        }
-        self.bytes = bytes;
-        Ok(())
-    }
-
-    /// Gives back what is beyond this.
-    pub(super) fn shrink(&mut self, bytes: u64) {
-        self.bytes = self.bytes.min(bytes);
-        let wanted = usize::try_from(self.bytes / STEP).unwrap_or(usize::MAX);
-        if let Some(permits) = &mut self.permits {
-            let beyond = permits.num_permits().saturating_sub(wanted);
-            drop(permits.split(beyond));
-        }
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -94,7 +38,9 @@ pub(super) fn parsed_size(text: &[u8]) -> u64 {
         is_copied |= matches!(byte, b'N' | b'I');
         if byte == b'"' {
             let end = end_of_string(rest);
-            strings += end as u64;
+            // What is escaped is put together beside the text first, in memory that doubles.
+            let is_escaped = memchr::memchr(b'\\', &rest[..end]).is_some();
+            strings += end as u64 * if is_escaped { 3 } else { 1 };
             rest = rest.get(end + 1..).unwrap_or_default();
         }
     }
@@ -130,20 +76,6 @@ pub(crate) fn of_machine() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_are_taken_and_given_back() {
-        let memory = RequestMemory::new(10 * STEP);
-        let (mut one, mut other) = (memory.share(), memory.share());
-        one.grow(6 * STEP).expect("there is as much");
-        assert_eq!(other.grow(6 * STEP).expect_err("not twice").status().code, 503);
-        assert_eq!(other.grow(11 * STEP).expect_err("never").status().code, 413);
-        one.shrink(STEP);
-        other.grow(6 * STEP).expect("given back");
-        drop(other);
-        one.grow(9 * STEP).expect("all of it");
-        assert_eq!(one.grow(STEP).expect_err("no more").status().code, 413);
-    }
 
     #[test]
     fn what_is_parsed_takes_no_more_than_was_counted() {

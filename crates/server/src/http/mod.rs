@@ -19,6 +19,7 @@ mod metrics;
 mod moves;
 mod network;
 mod origin;
+mod patience;
 mod predict;
 mod relays;
 mod reply;
@@ -49,6 +50,7 @@ use dede_core::migration::{HostDescription, Moves};
 use dede_core::name::ServiceName;
 use dede_core::parameters::Parameters;
 use dede_core::quote::quote;
+use dede_core::request_memory::RequestMemory;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -56,7 +58,6 @@ use crate::token::Token;
 use body::Bodies;
 use distribution::Distribution;
 use error::{Failure, Outcome};
-use memory::RequestMemory;
 pub(crate) use memory::of_machine as memory_of_machine;
 pub(crate) use routes::router;
 use source::Bundles;
@@ -86,7 +87,7 @@ pub(crate) struct HttpSettings {
     /// Largest request body after inflating, bytes.
     pub(crate) body_limit: u64,
     /// Memory that the bodies of all requests may take together, inflated and parsed, bytes.
-    pub(crate) request_memory: u64,
+    pub(crate) request_memory: RequestMemory,
     /// Predicts and trains of all services that may wait or run at once.
     pub(crate) requests: usize,
     /// Threads that compute.
@@ -161,7 +162,7 @@ impl Server {
             waiters: Arc::new(Semaphore::new(WAITERS)),
             forwarding: Arc::new(Semaphore::new(FORWARDING)),
             marks: RandomState::new(),
-            bodies: Bodies::new(settings.body_limit, RequestMemory::new(settings.request_memory)),
+            bodies: Bodies::new(settings.body_limit, settings.request_memory.clone()),
             turns: Turns::new(settings.threads),
             prometheus,
             warned: Mutex::default(),

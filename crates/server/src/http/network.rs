@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::Response;
+use axum::http::StatusCode;
 use dede_api::Object;
 use dede_api::errors::ErrorKind;
 use dede_connectors::outbound;
 use dede_core::connector::InputLimits;
 use dede_core::error::Error;
 use dede_core::quote::{quote, quote_within};
+use dede_core::request_memory::MemoryShare;
 use serde::Deserialize;
 
 use super::error::{Failure, Outcome};
+use super::reply;
 
 /// Most seconds for the whole exchange.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,7 +30,7 @@ struct Written {
 ///
 /// # Errors
 /// Row 1006 for a missing or unusable url, row 1009 when the place cannot be reached.
-pub(crate) fn forward(network: &Object, text: String, limits: &InputLimits) -> Outcome {
+pub(crate) fn forward(network: &Object, text: String, limits: &InputLimits, share: MemoryShare) -> Outcome {
     let request = request(network, text)?;
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -43,12 +42,11 @@ pub(crate) fn forward(network: &Object, text: String, limits: &InputLimits) -> O
         tracing::warn!(target: "api", "output.network: {error}");
         Failure::new(ErrorKind::OutputNetwork, error.to_string())
     };
-    let mut answer = agent.run(request).map_err(unreachable)?;
-    let bytes = answer.body_mut().with_config().limit(limits.fetch_bytes).read_to_vec().map_err(unreachable)?;
-    let mut response = Response::new(Body::from(bytes));
-    *response.status_mut() = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    let answer = agent.run(request).map_err(unreachable)?;
+    let code = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let failed = |reason: String| Failure::new(ErrorKind::OutputNetwork, reason);
+    let bytes = share.read(answer.into_body().into_reader(), limits.fetch_bytes).map_err(|unread| unread.or(failed))?;
+    Ok(reply::counted_bytes(code, bytes, share))
 }
 
 fn request(network: &Object, text: String) -> Outcome<ureq::http::Request<String>> {

@@ -16,6 +16,7 @@ use dede_core::connector::InputLimits;
 use dede_core::error::Error;
 use dede_core::name::ServiceName;
 use dede_core::output::{OutputOptions, through_template, whole};
+use dede_core::request_memory::MemoryShare;
 use dede_core::service::{PredictCall, Predicted, Service, Took};
 use dede_core::shadow::{Primary, Refusal};
 use tokio::sync::OwnedSemaphorePermit;
@@ -79,8 +80,8 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     let limits = Arc::clone(&server.settings.limits);
     let here = line.is_quick() && !may_wait(&resolved.service, &request);
     let work = move || {
-        let response = compute(&resolved, call_of(request, is_guest), &limits, started, &line);
-        drop((everywhere, admitted, turn, share));
+        let response = compute(&resolved, call_of(request, is_guest), &limits, started, &line, share);
+        drop((everywhere, admitted, turn));
         response
     };
     if here { work() } else { server.blocking(work).await }
@@ -150,17 +151,27 @@ fn may_wait(service: &Service, request: &PredictRequest) -> bool {
         || request.data.iter().any(|item| !item.contains(',') || item.contains("://"))
 }
 
-fn compute(resolved: &Resolved, call: PredictCall, limits: &InputLimits, started: Instant, line: &Line) -> Outcome {
+fn compute(
+    resolved: &Resolved,
+    call: PredictCall,
+    limits: &InputLimits,
+    started: Instant,
+    line: &Line,
+    share: MemoryShare,
+) -> Outcome {
     let (service, asked) = (&resolved.service, &resolved.asked);
-    let Predicted { outputs, body, output, version, items, took } = match service.predict(&call) {
+    let Predicted { outputs, body, output, version, items, took } = match service.predict(&call, &share) {
         Ok(predicted) => predicted,
         Err(error) => {
-            offer_refused(resolved, call, Refusal { reason: error.to_string(), is_fault: error.is_fault() });
+            // Where memory ran short, the service said nothing.
+            if !matches!(error, Error::Overloaded(_) | Error::TooLarge(_)) {
+                offer_refused(resolved, call, Refusal { reason: error.to_string(), is_fault: error.is_fault() });
+            }
             return Err(error.into());
         }
     };
     line.took(took.total);
-    let mut response = match rendered(asked, body, &output, took, limits) {
+    let mut response = match rendered(asked, body, &output, took, limits, share) {
         Ok(response) => response,
         Err(failure) => {
             // Where the client asked for the answer to be sent on, what fails there is not the service's.
@@ -205,18 +216,19 @@ fn rendered(
     output: &OutputOptions,
     took: Took,
     limits: &InputLimits,
+    share: MemoryShare,
 ) -> Outcome {
     let answer = whole(asked.as_str(), body, took.total);
     if output.template.is_none() && output.network.is_none() {
-        return Ok(reply::json(&answer));
+        return Ok(reply::counted(&answer, share));
     }
     let text = match &output.template {
-        Some(template) => through_template(template, &answer)?,
+        Some(template) => through_template(template, &answer, &share)?,
         None => serde_json::to_string(&answer).map_err(|error| Error::Internal(error.to_string()))?,
     };
     match &output.network {
-        Some(place) => network::forward(place, text, limits),
-        None => Ok(reply::with_bytes(StatusCode::OK, text)),
+        Some(place) => network::forward(place, text, limits, share),
+        None => Ok(reply::counted_bytes(StatusCode::OK, text.into_bytes(), share)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Answers as HTTP responses: JSON bytes, the status from the envelope, compression where the client asked for it.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
@@ -8,23 +9,47 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use dede_api::answer::Answer;
+use dede_core::request_memory::MemoryShare;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde::Serialize;
 
 use super::error::{Failure, Outcome};
+use super::memory;
 
 /// Smallest body worth compressing, bytes: below one network packet there is nothing to gain.
 const WORTH_COMPRESSING: usize = 1400;
 
 /// An answer whose HTTP status is the code in its envelope.
 pub(crate) fn json<H: Serialize, B: Serialize>(answer: &Answer<H, B>) -> Response {
-    let code = StatusCode::from_u16(answer.status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let (code, bytes) = written(answer);
+    with_bytes(code, bytes)
+}
+
+/// The same; it counts in `share` until the last byte was sent, or the connection is gone.
+pub(crate) fn counted<H: Serialize, B: Serialize>(answer: &Answer<H, B>, share: MemoryShare) -> Response {
+    let (code, bytes) = written(answer);
+    counted_bytes(code, bytes, share)
+}
+
+/// As [`with_bytes`]; they count in `share` until the last of them was sent, or the connection is gone.
+pub(crate) fn counted_bytes(code: StatusCode, bytes: Vec<u8>, share: MemoryShare) -> Response {
+    share.shrink_to(bytes.capacity() as u64);
+    let share = Arc::new(share);
+    let mut response = with_bytes(code, memory::counted(bytes, Arc::clone(&share)));
+    response.extensions_mut().insert(share);
+    response
+}
+
+fn written<H: Serialize, B: Serialize>(answer: &Answer<H, B>) -> (StatusCode, Vec<u8>) {
     match serde_json::to_vec(answer) {
-        Ok(bytes) => with_bytes(code, bytes),
+        Ok(bytes) => {
+            let code = StatusCode::from_u16(answer.status.code);
+            (code.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), bytes)
+        }
         Err(error) => {
             tracing::error!(target: "api", "cannot write an answer: {error}");
-            with_bytes(StatusCode::INTERNAL_SERVER_ERROR, Vec::new())
+            (StatusCode::INTERNAL_SERVER_ERROR, Vec::new())
         }
     }
 }
@@ -105,6 +130,10 @@ pub(crate) async fn compressed(response: Response, encoding: Encoding) -> Respon
     };
     parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
     parts.headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    let packed = match parts.extensions.get::<Arc<MemoryShare>>() {
+        Some(share) => memory::counted(packed, Arc::clone(share)),
+        None => packed.into(),
+    };
     Response::from_parts(parts, Body::from(packed))
 }
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 pub(crate) use dede_core::name::PeerName;
 
-pub(crate) use self::pool::{PeerAnswer, Peers};
+pub(crate) use self::pool::{PeerAnswer, PeerRequest, Peers};
 pub(crate) use self::url::PeerUrl;
 
 /// A server of the configuration file.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dede_core::error::Error;
+use dede_core::request_memory::MemoryShare;
 use ureq::http::{HeaderMap, Method, StatusCode};
 
 use super::PeerName;
@@ -14,6 +16,15 @@ use crate::config::Configuration;
 pub(crate) struct Peers {
     configuration: Arc<Configuration>,
     clients: Arc<Mutex<BTreeMap<PeerName, PeerClient>>>,
+}
+
+/// What a peer is asked.
+pub(crate) struct PeerRequest<'a> {
+    pub(crate) method: Method,
+    /// Percent-encoded.
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) body: &'a [u8],
 }
 
 /// What a peer said.
@@ -40,32 +51,34 @@ impl Peers {
         self.configuration.peer(name.as_str()).map(drop)
     }
 
-    /// Sends a request and waits for the whole answer, at most `limit` bytes. A connection that broke is tried once more, so the
-    /// request must be one that may be made twice. Blocks.
+    /// Sends a request and waits for the whole answer, at most `limit` bytes, which count in `memory`. A connection that broke is tried
+    /// once more, so the request must be one that may be made twice. Blocks.
     ///
     /// # Errors
-    /// A sentence, when there was no answer.
+    /// [`Error::PeerAway`] when there was no answer; [`Error::TooLarge`], [`Error::Overloaded`] when there is no memory for it.
     pub(crate) fn send(
         &self,
         peer: &PeerName,
-        method: &Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
+        request: &PeerRequest<'_>,
         limit: u64,
-    ) -> Result<PeerAnswer, String> {
-        let client = self.client(peer)?;
+        memory: &MemoryShare,
+    ) -> Result<PeerAnswer, Error> {
+        let client = self.client(peer).map_err(Error::PeerAway)?;
+        let PeerRequest { method, path, headers, body } = request;
         let attempt = || {
-            if method == Method::GET {
+            if *method == Method::GET {
                 client.send(method.clone(), path, headers, ())
             } else {
-                client.send(method.clone(), path, headers, body)
+                client.send(method.clone(), path, headers, *body)
             }
         };
+        let unanswered = |reason: String| Error::PeerAway(format!("peer {peer} did not answer: {reason}"));
         // A kept connection may have been closed by the other side just now.
-        let answer = attempt().or_else(|_| attempt())?;
+        let answer = attempt().or_else(|_| attempt()).map_err(unanswered)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        Ok(PeerAnswer { status, headers, body: client.bytes(answer, limit)? })
+        let broken = |reason: String| unanswered(format!("its answer broke off: {reason}"));
+        let body = memory.read(answer.into_body().into_reader(), limit).map_err(|unread| unread.or(broken))?;
+        Ok(PeerAnswer { status, headers, body })
     }
 
     fn client(&self, name: &PeerName) -> Result<PeerClient, String> {

@@ -6,6 +6,7 @@ use dede_core::error::Error;
 use dede_core::outputs::Outputs;
 use dede_core::parameters::Section;
 use dede_core::repository::Repository;
+use dede_core::request_memory::MemoryShare;
 use dede_core::tensor::Tensor;
 use serde_json::json;
 
@@ -78,7 +79,7 @@ fn opens(case: &BackendCase<'_>) -> Opened {
 
 fn answer(model: &dyn Model, samples: &Samples, batch_size: Option<usize>) -> Vec<Vec<f32>> {
     let options = PredictOptions { batch_size, ..PredictOptions::default() };
-    let rows = rows(&model.predict(samples, &options).expect("answers"));
+    let rows = rows(&model.predict(samples, &options, &MemoryShare::unbounded()).expect("answers"));
     assert_eq!(rows.len(), samples.len(), "one answer per sample");
     rows
 }
@@ -162,13 +163,13 @@ fn refuses_what_does_not_fit(case: &BackendCase<'_>, model: &dyn Model) {
         }
     };
     for misfit in misfits {
-        match model.predict(&misfit, &PredictOptions::default()) {
+        match model.predict(&misfit, &PredictOptions::default(), &MemoryShare::unbounded()) {
             Err(Error::BadParameter(_)) => {}
             other => panic!("samples that do not fit are a bad parameter, found {other:?}"),
         }
     }
     let unknown_layer = PredictOptions { extract_layer: Some("no such layer".to_owned()), ..PredictOptions::default() };
-    match model.predict(&case.samples, &unknown_layer) {
+    match model.predict(&case.samples, &unknown_layer, &MemoryShare::unbounded()) {
         Err(Error::BadParameter(fault)) => assert!(fault.to_string().contains("no such layer"), "{fault}"),
         other => panic!("an unknown layer is a bad parameter, found {other:?}"),
     }

@@ -7,6 +7,7 @@ use dede_core::data::{Batch, Image, SampleShape, Samples, Targets};
 use dede_core::error::Error;
 use dede_core::labels::Labels;
 use dede_core::parameters::Section;
+use dede_core::request_memory::MemoryShare;
 use serde_json::{Value, json};
 
 /// A connector with data it can read.
@@ -175,7 +176,8 @@ fn keeps_what_it_reads(case: &ConnectorCase<'_>) {
     let reader = reader(case);
     let expected = reader.read(&case.items).expect("read");
     for data in case.items.chunks(1).chain([case.items.as_slice()]) {
-        let (batch, kept) = reader.read_keeping(data, ENOUGH).expect("read as without keeping");
+        let (batch, kept) =
+            reader.read_keeping(data, ENOUGH, &MemoryShare::unbounded()).expect("read as without keeping");
         let again = match kept {
             Kept::AsSent => data.to_vec(),
             Kept::Rewritten(items) => {
@@ -188,11 +190,13 @@ fn keeps_what_it_reads(case: &ConnectorCase<'_>) {
         assert!(again.iter().all(|item| !std::path::Path::new(item).exists()), "a path is kept");
         let read = reader.read(&again).expect("what was kept is read");
         assert_eq!(read.samples, batch.samples, "what was kept is what was read");
-        if let (_, Kept::Rewritten(_)) = reader.read_keeping(data, 1).expect("read as without keeping") {
+        if let (_, Kept::Rewritten(_)) =
+            reader.read_keeping(data, 1, &MemoryShare::unbounded()).expect("read as without keeping")
+        {
             panic!("more is kept than asked for");
         }
     }
-    let (batch, _) = reader.read_keeping(&case.items, ENOUGH).expect("read");
+    let (batch, _) = reader.read_keeping(&case.items, ENOUGH, &MemoryShare::unbounded()).expect("read");
     assert_eq!(batch, expected, "keeping changes nothing");
 }
 

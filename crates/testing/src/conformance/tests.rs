@@ -13,6 +13,7 @@ use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
 use dede_core::parameters::{Section, parse};
 use dede_core::repository::Repository;
+use dede_core::request_memory::MemoryShare;
 use dede_core::tensor::Tensor;
 use serde_json::json;
 
@@ -75,7 +76,7 @@ struct PairReader {
 }
 
 impl Reader for PairReader {
-    fn read_keeping(&self, data: &[String], _: usize) -> Result<(Batch, Kept)> {
+    fn read_keeping(&self, data: &[String], _: usize, _: &MemoryShare) -> Result<(Batch, Kept)> {
         if data.is_empty() && self.broken != Broken::EmptyData {
             return Err(Error::bad_input("missing data"));
         }
@@ -198,7 +199,7 @@ impl Model for SumModel {
         &self.description
     }
 
-    fn predict(&self, samples: &Samples, options: &PredictOptions) -> Result<Outputs> {
+    fn predict(&self, samples: &Samples, options: &PredictOptions, _: &MemoryShare) -> Result<Outputs> {
         if let (Some(layer), false) = (&options.extract_layer, self.broken == Broken::Layer) {
             return Err(Error::bad_parameter(format!("no layer {layer}")));
         }

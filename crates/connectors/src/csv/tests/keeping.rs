@@ -2,6 +2,7 @@
 
 use dede_core::connector::Kept;
 use dede_core::parameters::Section;
+use dede_core::request_memory::MemoryShare;
 use serde_json::json;
 
 use super::predict::iris_state;
@@ -12,10 +13,11 @@ const ENOUGH: usize = 1 << 20;
 #[test]
 fn a_file_is_kept_as_its_text_and_read_as_the_same() {
     let reader = stored(iris_state()).open();
-    let (batch, kept) = reader.read_keeping(&[fixture("iris_test.csv")], ENOUGH).expect("read");
+    let (batch, kept) =
+        reader.read_keeping(&[fixture("iris_test.csv")], ENOUGH, &MemoryShare::unbounded()).expect("read");
     let Kept::Rewritten(items) = kept else { panic!("{kept:?}") };
     assert_eq!(reader.read(&items).expect("the same table"), batch);
-    assert_eq!(reader.read_keeping(&items, ENOUGH).expect("read").1, Kept::AsSent);
+    assert_eq!(reader.read_keeping(&items, ENOUGH, &MemoryShare::unbounded()).expect("read").1, Kept::AsSent);
 }
 
 #[test]
@@ -31,7 +33,8 @@ fn what_items_cannot_say_is_not_kept() {
         (&trained, vec![file.clone()], 0),
         (&untrained, vec![file], ENOUGH),
     ] {
-        let (_, kept) = setup.open().read_keeping(&data, most_bytes).expect("read all the same");
+        let (_, kept) =
+            setup.open().read_keeping(&data, most_bytes, &MemoryShare::unbounded()).expect("read all the same");
         assert_eq!(kept, Kept::Nothing, "{data:?}");
     }
 }

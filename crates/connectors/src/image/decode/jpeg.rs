@@ -5,7 +5,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::{Decoded, Mode, Pixels, check_size, sized};
+use super::{Decoded, Mode, Pixels, Room, Undecoded, jpeg_pixel_bytes, sized};
 use crate::image::colour::{GreyRule, Order, to_grey};
 use crate::image::raster::Raster;
 
@@ -13,7 +13,7 @@ use crate::image::raster::Raster;
 const MAX_SIDE: usize = 65_535;
 
 /// See [`super::decode`].
-pub(super) fn decode(bytes: &[u8], mode: Mode, max_pixels: u64, buffer: Vec<u8>) -> Result<Decoded, String> {
+pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>, buffer: Vec<u8>) -> Result<Decoded, Undecoded> {
     let options = DecoderOptions::default()
         .set_strict_mode(true)
         .set_max_width(MAX_SIDE)
@@ -24,7 +24,7 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, max_pixels: u64, buffer: Vec<u8>)
     decoder.decode_headers().map_err(words)?;
     let info = decoder.info().ok_or("JPEG: no header")?;
     let (width, height) = (usize::from(info.width), usize::from(info.height));
-    check_size(width, height, max_pixels)?;
+    room.take(width, height, jpeg_pixel_bytes(bytes))?;
     let stored = decoder.input_colorspace();
     let direct = match mode {
         Mode::Colour => false,

@@ -2,7 +2,7 @@
 
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
 
-use super::{Decoded, Mode, Pixels, check_size, sized};
+use super::{Decoded, Mode, Pixels, Room, Undecoded, jpeg_pixel_bytes, sized};
 use crate::image::colour::{GreyRule, Order, to_grey};
 use crate::image::raster::Raster;
 
@@ -10,13 +10,13 @@ use crate::image::raster::Raster;
 const MAX_SCANS: u32 = 500;
 
 /// See [`super::decode`].
-pub(super) fn decode(bytes: &[u8], mode: Mode, max_pixels: u64, buffer: Vec<u8>) -> Result<Decoded, String> {
+pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>, buffer: Vec<u8>) -> Result<Decoded, Undecoded> {
     let words = |error: turbojpeg::Error| format!("JPEG: {error}");
     let mut decompressor = Decompressor::new().map_err(words)?;
     decompressor.set_scan_limit(MAX_SCANS).map_err(words)?;
     let header = decompressor.read_header(bytes).map_err(words)?;
     let (width, height) = (header.width, header.height);
-    check_size(width, height, max_pixels)?;
+    room.take(width, height, jpeg_pixel_bytes(bytes))?;
     let inks = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
     let grey = mode == Mode::Grey || (mode == Mode::Unchanged && header.colorspace == Colorspace::Gray);
     let (format, channels) = match (inks, grey) {

@@ -10,13 +10,17 @@ mod jpeg;
 mod jpeg;
 mod orientation;
 mod others;
+mod room;
 #[cfg(test)]
 mod tests;
 
 use std::panic::AssertUnwindSafe;
 
+use image::metadata::Orientation;
+
 use super::colour::Order;
 use super::raster::Raster;
+pub(super) use room::{Room, Undecoded};
 
 /// Which pixels are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,18 +51,18 @@ pub(super) struct Decoded {
 ///
 /// # Errors
 /// Why these bytes are no image, in words.
-pub(super) fn decode(bytes: &[u8], mode: Mode, max_pixels: u64, buffer: Vec<u8>) -> Result<Decoded, String> {
+pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>, buffer: Vec<u8>) -> Result<Decoded, Undecoded> {
     // Bytes of strangers meet decoders of others: should one give up, this image is refused and nothing else happens.
     // Everything that the closure changes is its own.
-    std::panic::catch_unwind(AssertUnwindSafe(|| decode_upright(bytes, mode, max_pixels, buffer)))
-        .unwrap_or_else(|_| Err("the decoder gave up on it".to_owned()))
+    std::panic::catch_unwind(AssertUnwindSafe(|| decode_upright(bytes, mode, room, buffer)))
+        .unwrap_or_else(|_| Err("the decoder gave up on it".into()))
 }
 
-fn decode_upright(bytes: &[u8], mode: Mode, max_pixels: u64, buffer: Vec<u8>) -> Result<Decoded, String> {
+fn decode_upright(bytes: &[u8], mode: Mode, room: &mut Room<'_>, buffer: Vec<u8>) -> Result<Decoded, Undecoded> {
     let (decoded, orientation) = if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
-        (jpeg::decode(bytes, mode, max_pixels, buffer)?, orientation::of_jpeg(bytes))
+        (jpeg::decode(bytes, mode, room, buffer)?, orientation::of_jpeg(bytes))
     } else {
-        others::decode(bytes, mode, max_pixels)?
+        others::decode(bytes, mode, room)?
     };
     if mode == Mode::Unchanged {
         return Ok(decoded);
@@ -70,13 +74,12 @@ fn decode_upright(bytes: &[u8], mode: Mode, max_pixels: u64, buffer: Vec<u8>) ->
     Ok(Decoded { pixels, order: decoded.order })
 }
 
-/// Refuses what is empty or larger than allowed.
-fn check_size(width: usize, height: usize, max_pixels: u64) -> Result<(), String> {
-    let pixels = width as u64 * height as u64;
-    if (1..=max_pixels).contains(&pixels) {
-        return Ok(());
-    }
-    Err(format!("it declares {width}x{height} pixels, expected from 1 to {max_pixels} in all"))
+/// What a JPEG takes for each of its pixels: three bytes, as many for a copy that stands upright, and twice as many for the
+/// coefficients of a progressive one.
+fn jpeg_pixel_bytes(bytes: &[u8]) -> u64 {
+    let turned = orientation::of_jpeg(bytes) != Orientation::NoTransforms;
+    let copies = 1 + u64::from(turned) + 2 * u64::from(orientation::is_progressive(bytes));
+    3 * copies
 }
 
 /// `buffer` with exactly `length` values, which the caller overwrites.

@@ -8,12 +8,15 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::{Decoded, Mode, Pixels, check_size};
+use super::{Decoded, Mode, Pixels, Room, Undecoded};
 use crate::image::colour::{GreyRule, Order, replicate, to_grey};
 use crate::image::raster::Raster;
 
 /// Memory that a decoder may use beside the pixels, bytes.
 const WORKING_BYTES: u64 = 64 << 20;
+
+/// A pixel as it is wanted, and a copy that stands upright, bytes.
+const CONVERTED_BYTES: u64 = 8;
 
 /// Widest pixel: four channels of 32 bits.
 const MAX_PIXEL_BYTES: u64 = 16;
@@ -39,18 +42,19 @@ impl Format {
 }
 
 /// See [`super::decode`].
-pub(super) fn decode(bytes: &[u8], mode: Mode, max_pixels: u64) -> Result<(Decoded, Orientation), String> {
+pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>) -> Result<(Decoded, Orientation), Undecoded> {
     let guessed = image::guess_format(bytes).ok();
     let known = Format::ALL.into_iter().find(|(known, _)| guessed == Some(*known));
     let (container, format) = known.ok_or("not a JPEG, PNG, BMP, GIF, WebP or TIFF")?;
     let words = |error: image::ImageError| format!("{format:?}: {error}");
     let mut reader = ImageReader::with_format(Cursor::new(bytes), container);
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(max_pixels.saturating_mul(MAX_PIXEL_BYTES).saturating_add(WORKING_BYTES));
+    limits.max_alloc = Some(room.most_pixels().saturating_mul(MAX_PIXEL_BYTES).saturating_add(WORKING_BYTES));
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(words)?;
     let (width, height) = decoder.dimensions();
-    check_size(width as usize, height as usize, max_pixels)?;
+    let pixel_bytes = u64::from(decoder.color_type().bytes_per_pixel()) + CONVERTED_BYTES;
+    room.take(width as usize, height as usize, pixel_bytes)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(words)?;
     let stored = stored(image).ok_or_else(|| format!("{format:?}: expected 8 or 16 bits per channel"))?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use dede_core::request_memory::MemoryShare;
 use proptest::prelude::*;
 
 use super::*;
@@ -12,6 +13,14 @@ const LIMIT: u64 = 1_000_000;
 fn file(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images").join(name);
     std::fs::read(&path).expect("a fixture")
+}
+
+fn decoded(bytes: &[u8], mode: Mode, most_pixels: u64) -> Result<Decoded, String> {
+    let memory = MemoryShare::unbounded();
+    decode(bytes, mode, &mut Room::new(most_pixels, &memory), Vec::new()).map_err(|undecoded| match undecoded {
+        Undecoded::Unreadable(reason) => reason,
+        Undecoded::Memory(error) => error.to_string(),
+    })
 }
 
 /// Width, height, channels, and values with blue first.
@@ -53,7 +62,7 @@ fn pixels_equal_those_of_opencv() {
             "grey" => Mode::Grey,
             _ => Mode::Unchanged,
         };
-        let decoded = decode(&file(fields[0]), mode, LIMIT, Vec::new()).expect(line);
+        let decoded = decoded(&file(fields[0]), mode, LIMIT).expect(line);
         let deep = matches!(decoded.pixels, Pixels::U16(_));
         let (found_width, found_height, found_channels, values) = blue_first(decoded);
         if (found_width, found_height, found_channels, deep) != (width, height, channels, depth == 16) {
@@ -75,7 +84,7 @@ fn pixels_equal_those_of_opencv() {
 
 #[test]
 fn the_first_frame_of_a_gif_is_read() {
-    let decoded = decode(&file("two_frames.gif"), Mode::Colour, LIMIT, Vec::new()).expect("a GIF");
+    let decoded = decoded(&file("two_frames.gif"), Mode::Colour, LIMIT).expect("a GIF");
     let (width, height, channels, values) = blue_first(decoded);
     assert_eq!((width, height, channels), (5, 4, 3));
     assert!(values.chunks(3).all(|pixel| pixel[2] > 150 && pixel[0] < 50), "{values:?}");
@@ -88,11 +97,11 @@ fn declared_sizes_are_checked_before_anything_is_allocated() {
     png[16..24].copy_from_slice(&[0, 1, 0x86, 0xa0, 0, 1, 0x86, 0xa0]);
     let crc = png_crc(&png[12..29]);
     png[29..33].copy_from_slice(&crc.to_be_bytes());
-    let refused = decode(&png, Mode::Colour, 100_000_000, Vec::new()).expect_err("10 gigapixels");
+    let refused = decoded(&png, Mode::Colour, 100_000_000).expect_err("10 gigapixels");
     assert!(refused.contains("100000x100000"), "{refused}");
 
     for name in ["rgb.png", "rgb.bmp", "two_frames.gif", "rgb.webp", "rgb.tiff", "rgb444.jpg"] {
-        let refused = decode(&file(name), Mode::Colour, 19, Vec::new()).expect_err(name);
+        let refused = decoded(&file(name), Mode::Colour, 19).expect_err(name);
         assert!(refused.contains("expected from 1 to 19"), "{name}: {refused}");
     }
 }
@@ -114,7 +123,7 @@ fn truncated_files_are_refused() {
         let whole = file(name);
         for share in shares {
             let cut = &whole[..whole.len() - whole.len() / share];
-            assert!(decode(cut, Mode::Colour, LIMIT, Vec::new()).is_err(), "{name} cut to {} bytes", cut.len());
+            assert!(decoded(cut, Mode::Colour, LIMIT).is_err(), "{name} cut to {} bytes", cut.len());
         }
     }
 }
@@ -122,7 +131,7 @@ fn truncated_files_are_refused() {
 #[test]
 fn other_content_is_refused_by_name() {
     for bytes in [&b""[..], b"GIF", b"<svg/>", b"\xff\xd8\xff", b"%PDF-1.7", b"BM"] {
-        assert!(decode(bytes, Mode::Colour, LIMIT, Vec::new()).is_err(), "{bytes:?}");
+        assert!(decoded(bytes, Mode::Colour, LIMIT).is_err(), "{bytes:?}");
     }
 }
 
@@ -134,7 +143,7 @@ proptest! {
         let magics: [&[u8]; 8] =
             [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF89a", b"RIFF\0\x01\0\0WEBP", b"II*\0", b"MM\0*", b""];
         let bytes = [magics[magic], &bytes].concat();
-        let _ = decode_upright(&bytes, Mode::Colour, LIMIT, Vec::new());
+        let _ = decode_upright(&bytes, Mode::Colour, &mut Room::new(LIMIT, &MemoryShare::unbounded()), Vec::new());
     }
 
     #[test]
@@ -147,6 +156,6 @@ proptest! {
         bytes[at] = byte;
         let cut = cut.index(2 * bytes.len()).max(1);
         bytes.truncate(cut);
-        let _ = decode_upright(&bytes, [Mode::Colour, Mode::Grey, Mode::Unchanged][mode], LIMIT, Vec::new());
+        let _ = decode_upright(&bytes, [Mode::Colour, Mode::Grey, Mode::Unchanged][mode], &mut Room::new(LIMIT, &MemoryShare::unbounded()), Vec::new());
     }
 }

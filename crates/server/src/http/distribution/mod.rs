@@ -31,6 +31,7 @@ use dede_bundle::oci::{MANIFEST_LIMIT, RepositoryName};
 use dede_bundle::store::BlobStore;
 use dede_core::migration::HostDescription;
 use dede_core::name::ServiceName;
+use dede_core::request_memory::RequestMemory;
 use dede_core::service::Service;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -38,7 +39,6 @@ use self::path::{Target, What};
 use self::refusal::{Answer, Code, Refusal};
 use super::body::{self, Bodies};
 use super::error::Failure;
-use super::memory::RequestMemory;
 use super::{Server, access, query_of, reply};
 
 /// Blobs that may be on their way at once: each takes a thread, and there must be some left for everything else.

@@ -83,7 +83,7 @@ fn server(token: Option<&str>) -> Arc<Server> {
         allow_origin: None,
         token,
         body_limit: 1 << 20,
-        request_memory: 16 << 20,
+        request_memory: dede_core::request_memory::RequestMemory::new(16 << 20),
         is_strict: false,
         requests: 1,
         threads: 1,

@@ -1,12 +1,17 @@
-//! Bodies that grow when they are read: what all of them take together stays below `--request-memory`.
+//! Requests that grow while they are worked on, bodies, items, answers: what all of them take together stays below `--request-memory`.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 
-use dede_testing::http::Connection;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dede_testing::fixtures;
+use dede_testing::http::{Connection, request};
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, eventually};
 
 /// For all requests, MiB.
 const MEMORY_MB: u64 = 128;
@@ -69,4 +74,161 @@ fn bodies_that_inflate_or_parse_to_more_are_refused_before_they_do() {
         assert!(taken < MEMORY_MB * 6 / 5 + BESIDES_MB, "{what}: {taken} MB of {MEMORY_MB}");
         assert_eq!(server.get("/info").0, 200, "{what}");
     }
+}
+
+/// A PNG of one colour.
+fn png(side: u32) -> Vec<u8> {
+    let chunk = |kind: &[u8; 4], content: &[u8]| {
+        let mut crc = flate2::Crc::new();
+        crc.update(kind);
+        crc.update(content);
+        let length = u32::try_from(content.len()).unwrap();
+        [&length.to_be_bytes(), &kind[..], content, &crc.sum().to_be_bytes()].concat()
+    };
+    let size = side.to_be_bytes();
+    let header = [&size[..], &size[..], &[8, 2, 0, 0, 0]].concat();
+    let mut pixels = ZlibEncoder::new(Vec::new(), Compression::best());
+    let row = vec![0; side as usize * 3 + 1];
+    (0..side).for_each(|_| pixels.write_all(&row).unwrap());
+    let signature = b"\x89PNG\r\n\x1a\n";
+    let pixels = chunk(b"IDAT", &pixels.finish().unwrap());
+    [&signature[..], &chunk(b"IHDR", &header), &pixels, &chunk(b"IEND", &[])].concat()
+}
+
+/// A server with `wide`, which answers rows of four numbers and has a layer of 3,000 values, and `images`, which takes images of 8 by 8.
+fn stage() -> Server {
+    let server = Server::start(&["--request-memory", &MEMORY_MB.to_string()]);
+    let put = |name: &str, input: Value, layers: Value| {
+        let body = json!({
+            "mllib": "caffe", "description": "", "type": "supervised",
+            "model": {"repository": server.path().join(name), "create_repository": true},
+            "parameters": {"input": input, "mllib": {"template": "mlp", "layers": layers, "nclasses": 3}}});
+        assert_eq!(server.put(&format!("/services/{name}"), &body).0, 201);
+    };
+    let train = |name: &str, data: Value, input: Value| {
+        let body = json!({"service": name, "async": false, "data": data, "parameters": {
+            "input": input, "mllib": {"solver": {"iterations": 1}, "net": {"batch_size": 3}}}});
+        let (status, answer) = server.post("/train", &body);
+        assert_eq!(status, 201, "{answer}");
+    };
+    put("wide", json!({"connector": "csv"}), json!([3000]));
+    train("wide", json!([fixtures::data("iris_train.csv")]), json!({"id": "id", "label": "target"}));
+    put("images", json!({"connector": "image", "width": 8, "height": 8}), json!([4]));
+    for class in ["a", "b", "c"] {
+        std::fs::create_dir_all(server.path().join("pictures").join(class)).unwrap();
+        std::fs::write(server.path().join("pictures").join(class).join("one.png"), png(8)).unwrap();
+    }
+    train("images", json!([server.path().join("pictures")]), json!({}));
+    server
+}
+
+fn predict(service: &str, data: Value, parameters: Value) -> Vec<u8> {
+    let body = json!({"service": service, "data": data, "parameters": parameters});
+    request("POST", "/predict", body.to_string().as_bytes())
+}
+
+/// Sends bodies of so many bytes to whoever asks.
+fn serve_bodies(bytes: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n");
+                let _ = stream.write_all(head.as_bytes());
+                let piece = vec![b'x'; 1 << 16];
+                for _ in 0..bytes / piece.len() {
+                    if stream.write_all(&piece).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn items_and_answers_that_grow_are_counted_before_they_do() {
+    let server = stage();
+    let rows = "5.1,3.5,1.4,0.2";
+    let table = format!("sepal_length,sepal_width,petal_length,petal_width\n{}", format!("{rows}\n").repeat(200_000));
+    std::fs::write(server.path().join("table.csv"), &table).unwrap();
+    let (small, large) = (STANDARD.encode(png(1)), STANDARD.encode(png(5000)));
+    let layer = json!({"mllib": {"extract_layer": "fc_data"}});
+    let url = serve_bodies(32 << 20);
+    let cases = [
+        ("tiny images made large", predict("images", json!(vec![&small; 20]), json!({"input": {"width": 10_000}}))),
+        ("images of both sides", predict("images", json!([small]), json!({"input": {"width": 9000, "height": 9000}}))),
+        ("images that declare much", predict("images", json!(vec![&large; 8]), json!({}))),
+        (
+            "images kept as they are",
+            predict("images", json!(vec![&large; 8]), json!({"input": {"unchanged_data": true}})),
+        ),
+        ("images that are fetched", predict("images", json!(vec![&url; 8]), json!({}))),
+        ("a table that is fetched", predict("wide", json!([url]), json!({}))),
+        ("values of a layer", predict("wide", json!(vec![rows; 4000]), layer)),
+        ("classes of rows", predict("wide", json!(vec![rows; 90_000]), json!({}))),
+        ("rows of one item", predict("wide", json!([format!("{rows}\n").repeat(90_000)]), json!({}))),
+        ("one long row", predict("wide", json!(["1,".repeat(20 << 20)]), json!({}))),
+        (
+            "a long header",
+            predict("wide", json!([format!("{}\n1", "a,".repeat(10 << 20))]), json!({"input": {"id": "a"}})),
+        ),
+        ("a long row of quotes", predict("wide", json!(["'1',".repeat(10 << 20)]), json!({"input": {"quote": "'"}}))),
+        ("rows of a file", predict("wide", json!([server.path().join("table.csv")]), json!({}))),
+        (
+            "a template that repeats",
+            predict(
+                "wide",
+                json!(vec![rows; 2000]),
+                json!({"output": {"template": "{{#body.predictions}}{{#body.predictions}}0123456789{{/body.predictions}}                    {{/body.predictions}}"}}),
+            ),
+        ),
+    ];
+    for (what, request) in cases {
+        let idle = reset_high_water_mark_mb(&server);
+        std::thread::scope(|scope| {
+            for _ in 0..CONNECTIONS {
+                scope.spawn(|| {
+                    let answer = Connection::open(server.address).unwrap().exchange(&request).unwrap();
+                    assert!([200, 400, 413, 503].contains(&answer.status), "{what}: {}", answer.status);
+                });
+            }
+        });
+        let taken = high_water_mark_mb(&server).saturating_sub(idle);
+        assert!(taken < MEMORY_MB * 6 / 5 + BESIDES_MB, "{what}: {taken} MB of {MEMORY_MB}");
+    }
+}
+
+/// The high-water mark begins anew, at what is resident now; MiB.
+fn reset_high_water_mark_mb(server: &Server) -> u64 {
+    std::fs::write(format!("/proc/{}/clear_refs", server.pid()), "5").unwrap();
+    high_water_mark_mb(server)
+}
+
+#[test]
+fn answers_that_are_not_read_count_until_they_are_gone() {
+    let server = stage();
+    let rows = "5.1,3.5,1.4,0.2";
+    let request = predict("wide", json!(vec![rows; 500]), json!({"mllib": {"extract_layer": "fc_data"}}));
+    let idle = reset_high_water_mark_mb(&server);
+    let unread: Vec<TcpStream> = (0..CONNECTIONS)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.address).unwrap();
+            stream.write_all(&request).unwrap();
+            // It has begun to come.
+            stream.peek(&mut [0]).unwrap();
+            stream
+        })
+        .collect();
+    let taken = high_water_mark_mb(&server).saturating_sub(idle);
+    assert!(taken < MEMORY_MB * 6 / 5 + BESIDES_MB, "{taken} MB of {MEMORY_MB}");
+    let ask = |request: &[u8]| Connection::open(server.address).unwrap().exchange(request).unwrap().status;
+    assert_eq!(ask(&request), 503, "all of it is taken");
+    assert_eq!(ask(&predict("wide", json!([rows]), json!({}))), 200, "small requests are answered");
+    drop(unread);
+    eventually("it is given back", || ask(&request) == 200);
 }
