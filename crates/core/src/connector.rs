@@ -4,6 +4,7 @@
 //! class names) is returned as a [`Section`] of the connector's own parameters and stored in the repository, where it has
 //! the lowest precedence of all: a reader never has hidden state.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -59,6 +60,8 @@ pub struct InputLimits {
     pub fetch_bytes: u64,
     /// Time to connect to a URL's host, milliseconds.
     pub connect_timeout_ms: u64,
+    /// Time to fetch all that one request names, milliseconds.
+    pub fetch_timeout_ms: u64,
     /// Redirects followed.
     pub redirects: u32,
     /// Addresses that URLs in requests may lead to.
@@ -79,6 +82,7 @@ impl Default for InputLimits {
             files: FileAccess::default(),
             fetch_bytes: 64 << 20,
             connect_timeout_ms: 10_000,
+            fetch_timeout_ms: 30_000,
             redirects: 5,
             reach: Reach::default(),
             image_pixels: 100_000_000,
@@ -99,13 +103,36 @@ pub trait Reader: Send + Sync {
         self.read_keeping(data, 0, &MemoryShare::unbounded()).map(|(batch, _)| batch)
     }
 
+    /// Fetches and reads the items of a predict, as [`Reader::read_fetched`].
+    ///
+    /// # Errors
+    /// As [`Reader::fetch`] and [`Reader::read_fetched`].
+    fn read_keeping(&self, data: &[String], most_bytes: usize, memory: &MemoryShare) -> Result<(Batch, Kept)> {
+        let fetched = self.fetch(data, memory)?;
+        self.read_fetched(data, &fetched, most_bytes, memory)
+    }
+
+    /// Fetches what items name by URL: it waits for other machines, and computes nothing. What comes is counted in `memory`.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::BadInput`] naming the item; [`crate::error::Error::TooLarge`] and [`crate::error::Error::Overloaded`] of
+    /// the memory.
+    fn fetch(&self, data: &[String], memory: &MemoryShare) -> Result<Fetched>;
+
     /// Reads the items of a predict, in the order of `data`, and keeps what was read: the same items with content in place of
-    /// paths and URLs, at most `most_bytes` of them, none with 0. What it takes is counted in `memory`, before it does.
+    /// paths and URLs, at most `most_bytes` of them, none with 0. What it takes is counted in `memory`, before it does. It waits for no
+    /// other machine: what items name by URL is in `fetched`.
     ///
     /// # Errors
     /// [`crate::error::Error::BadInput`] naming the item, line or column; `BadInput("missing data")` when there are none;
     /// [`crate::error::Error::TooLarge`] and [`crate::error::Error::Overloaded`] of the memory.
-    fn read_keeping(&self, data: &[String], most_bytes: usize, memory: &MemoryShare) -> Result<(Batch, Kept)>;
+    fn read_fetched(
+        &self,
+        data: &[String],
+        fetched: &Fetched,
+        most_bytes: usize,
+        memory: &MemoryShare,
+    ) -> Result<(Batch, Kept)>;
 
     /// An item that a predict accepts, made up: of the size that the network takes, within the bounds of the training data. The same
     /// `seed` gives the same item.
@@ -125,6 +152,30 @@ pub trait Reader: Send + Sync {
 
     /// Keys of the parameters that this connector does not know, as dotted paths.
     fn unknown_parameters(&self) -> &[String];
+}
+
+/// What items named by URL, by their index.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Fetched(BTreeMap<usize, Vec<u8>>);
+
+impl Fetched {
+    /// What item `index` named.
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        self.0.get(&index).map(Vec::as_slice)
+    }
+}
+
+impl FromIterator<(usize, Vec<u8>)> for Fetched {
+    fn from_iter<I: IntoIterator<Item = (usize, Vec<u8>)>>(items: I) -> Self {
+        Self(items.into_iter().collect())
+    }
+}
+
+/// Without the content, which may be private.
+impl fmt::Debug for Fetched {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Fetched({} items)", self.0.len())
+    }
 }
 
 /// What reading keeps of the items of a predict.

@@ -107,7 +107,9 @@ pub enum Error {
     #[error("{0}")]
     Overloaded(String),
     /// A service whose network is not in memory, because another took its place there.
-    #[error("service {0} is not loaded: another took its place in memory; rolling back its alias loads it again")]
+    #[error(
+        "service {0} is not loaded: another took its place in memory; rolling back its alias loads it again, or delete it and create it anew"
+    )]
     NotLoaded(String),
     /// The request's client left, or the server is stopping.
     #[error("cancelled: {0}")]

@@ -13,7 +13,7 @@ use crate::backend::{
     TrainRequest, TrainingPlan,
 };
 use crate::catalogue::Catalogue;
-use crate::connector::{Connector, Fitted, InputLimits, Kept, Reader, ReaderContext};
+use crate::connector::{Connector, Fetched, Fitted, InputLimits, Kept, Reader, ReaderContext};
 use crate::data::{Batch, DataKind, SampleShape, Samples};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
@@ -122,7 +122,11 @@ impl Connector for Numbers {
 }
 
 impl Reader for Numbers {
-    fn read_keeping(&self, data: &[String], _: usize, _: &MemoryShare) -> Result<(Batch, Kept)> {
+    fn fetch(&self, _: &[String], _: &MemoryShare) -> Result<Fetched> {
+        Ok(Fetched::default())
+    }
+
+    fn read_fetched(&self, data: &[String], _: &Fetched, _: usize, _: &MemoryShare) -> Result<(Batch, Kept)> {
         let number = |item: &String| item.parse().map_err(|_| Error::bad_input(format!("no number: {item}")));
         let values: Vec<f32> = data.iter().map(number).collect::<Result<_>>()?;
         let samples = Samples::Table(Tensor::new(vec![values.len(), 1], values).unwrap());

@@ -241,6 +241,7 @@ fn input_limits(options: &ServeOptions, address: SocketAddr) -> InputLimits {
         files: FileAccess::Anywhere,
         fetch_bytes: limits.max_fetch << 20,
         connect_timeout_ms: limits.connect_timeout * 1000,
+        fetch_timeout_ms: limits.fetch_timeout * 1000,
         redirects: limits.max_redirects,
         reach: Reach::new(address.ip().is_loopback(), options.access.allow_fetch.clone()),
         image_pixels: limits.max_image * 1_000_000,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dede_core::connector::{Fitted, TestSet};
+use dede_core::connector::{Fetched, Fitted, TestSet};
 use dede_core::data::{Batch, SampleShape};
 use dede_core::error::{Error, Result};
 use dede_core::labels::Labels;
@@ -29,7 +29,8 @@ use super::table::{Rows, TableView};
 /// # Errors
 /// [`Error::BadInput`] naming the path, line or column.
 pub(super) fn fit(settings: &Settings, data: &[String]) -> Result<Fitted> {
-    let (train, test) = sources(settings, data)?;
+    let fetched = settings.fetch(data, &MemoryShare::unbounded())?;
+    let (train, test) = sources(settings, data, &fetched)?;
     if settings.labels.is_empty() && !settings.autoencoder {
         return Err(Error::bad_input("missing label column parameter"));
     }
@@ -110,9 +111,13 @@ fn label_names(settings: &Settings) -> Labels {
 }
 
 /// What `data` names. Lines are told from a mistyped path by the separator that any header has.
-fn sources<'a>(settings: &Settings, data: &'a [String]) -> Result<(Source<'a>, Option<Source<'a>>)> {
+fn sources<'a>(
+    settings: &Settings,
+    data: &'a [String],
+    fetched: &'a Fetched,
+) -> Result<(Source<'a>, Option<Source<'a>>)> {
     let Some(first) = data.first() else { return Err(Error::bad_input("missing data")) };
-    let train = Source::of_item(data, 0, settings, &MemoryShare::unbounded())?;
+    let train = Source::of_item(data, 0, settings, fetched)?;
     if matches!(train, Source::Lines(..)) {
         let is_header = first.contains(char::from(settings.dialect.separator)) || first.contains('\n');
         if !is_header || first.starts_with('/') {
@@ -122,7 +127,7 @@ fn sources<'a>(settings: &Settings, data: &'a [String]) -> Result<(Source<'a>, O
     }
     match data.len() {
         1 => Ok((train, None)),
-        2 => match Source::of_item(data, 1, settings, &MemoryShare::unbounded())? {
+        2 => match Source::of_item(data, 1, settings, fetched)? {
             Source::Lines(..) => {
                 Err(Error::bad_input(format!("cannot open test file {}: it does not exist", quote(&data[1]))))
             }

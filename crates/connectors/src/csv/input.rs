@@ -1,18 +1,19 @@
 //! Items of `data`: which are files, which are fetched, which are lines (contract.md 3.1).
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
 
+use dede_core::connector::Fetched;
 use dede_core::error::{Error, Result};
-use dede_core::file_access::FileAccess;
 use dede_core::quote::quote;
 use dede_core::request_memory::MemoryShare;
 
 use super::options::Settings;
 use super::records::{self, Dialect, Record};
 use super::row::Place;
-use crate::source::{Fetcher, Origin, not_allowed, open_file, read_open};
+use crate::source::{Origin, is_remote, local_path, open_file, read_open};
 
 /// A table as it was named in the request.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) enum Source<'a> {
     /// A file of this machine.
     File(&'a str, File),
     /// In memory: fetched from a URL, or loaded.
-    Fetched(&'a str, Vec<u8>),
+    Fetched(&'a str, Cow<'a, [u8]>),
     /// Strings of the request, from this 0-based item on.
     Lines(usize, &'a [String]),
 }
@@ -29,8 +30,8 @@ impl<'a> Source<'a> {
     /// Finds out what `data[index]` is. A string that is no URL and no existing path is a line.
     ///
     /// # Errors
-    /// [`Error::BadInput`] for directories, files and answers that are too large, and URLs that cannot be fetched.
-    pub(super) fn of_item(data: &'a [String], index: usize, settings: &Settings, memory: &MemoryShare) -> Result<Self> {
+    /// [`Error::BadInput`] for directories, files that are too large, and files that may not be read.
+    pub(super) fn of_item(data: &'a [String], index: usize, settings: &Settings, fetched: &'a Fetched) -> Result<Self> {
         let item = data[index].as_str();
         if is_row_of_numbers(item, settings.dialect) {
             return Ok(Self::Lines(index, &data[index..=index]));
@@ -42,22 +43,14 @@ impl<'a> Source<'a> {
                 Err(Error::bad_input(reason))
             }
             Origin::File(path) => Self::of_file(item, &path, settings),
-            Origin::Url(url) => match url::Url::parse(url) {
-                Ok(parsed) if parsed.scheme() == "file" => {
-                    let path = parsed.to_file_path().map_err(|()| {
-                        Error::bad_input(format!("{}: expected file:// and an absolute path", quote(url)))
-                    })?;
-                    let files = &settings.limits.files;
-                    if *files != FileAccess::Anywhere && files.kind(&path).is_none() {
-                        return Err(Error::bad_input(not_allowed(url)));
-                    }
-                    Self::of_file(item, &path, settings)
-                }
-                Ok(_) | Err(_) => {
-                    let bytes = Fetcher::new(&settings.limits, settings.timeout_s)?.fetch(url, memory);
-                    bytes.map(|bytes| Self::Fetched(url, bytes)).map_err(|failure| failure.or(Error::bad_input))
-                }
+            Origin::Url(url) if is_remote(url) => match fetched.get(index) {
+                Some(bytes) => Ok(Self::Fetched(url, Cow::Borrowed(bytes))),
+                None => Err(Error::Internal("an item was not fetched".to_owned())),
             },
+            Origin::Url(url) => {
+                let path = local_path(url, &settings.limits.files).map_err(Error::bad_input)?;
+                Self::of_file(item, &path, settings)
+            }
         }
     }
 
@@ -77,7 +70,7 @@ impl<'a> Source<'a> {
             let mut bytes = Vec::new();
             file.seek(SeekFrom::Start(0)).ok()?;
             read_open(file, most_bytes as u64, &mut bytes).ok()?;
-            *self = Self::Fetched(name, bytes);
+            *self = Self::Fetched(name, Cow::Owned(bytes));
         }
         match self {
             Self::Fetched(_, bytes) if bytes.len() <= most_bytes => std::str::from_utf8(bytes).ok(),
@@ -103,7 +96,7 @@ impl<'a> Source<'a> {
                 records::of_reader(file, dialect, memory, |record| take(Place::File(name), record))
             }
             Self::Fetched(name, bytes) => {
-                records::of_reader(bytes.as_slice(), dialect, memory, |record| take(Place::File(name), record))
+                records::of_reader(bytes.as_ref(), dialect, memory, |record| take(Place::File(name), record))
             }
             Self::Lines(first, lines) => lines.iter().enumerate().try_for_each(|(index, line)| {
                 records::of_text(line, dialect, memory, |record| take(Place::Item(first + index), record))

@@ -21,7 +21,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use dede_core::connector::{Connector, Fitted, Kept, Reader, ReaderContext};
+use dede_core::connector::{Connector, Fetched, Fitted, Kept, Reader, ReaderContext};
 use dede_core::data::{Batch, DataKind, SampleShape};
 use dede_core::error::Result;
 use dede_core::request_memory::MemoryShare;
@@ -58,8 +58,18 @@ struct CsvReader {
 }
 
 impl Reader for CsvReader {
-    fn read_keeping(&self, data: &[String], most_bytes: usize, memory: &MemoryShare) -> Result<(Batch, Kept)> {
-        self.predictor.read_keeping(data, most_bytes, memory)
+    fn fetch(&self, data: &[String], memory: &MemoryShare) -> Result<Fetched> {
+        self.predictor.settings().fetch(data, memory)
+    }
+
+    fn read_fetched(
+        &self,
+        data: &[String],
+        fetched: &Fetched,
+        most_bytes: usize,
+        memory: &MemoryShare,
+    ) -> Result<(Batch, Kept)> {
+        self.predictor.read(data, fetched, most_bytes, memory)
     }
 
     fn example(&self, seed: u64) -> Result<String> {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use dede_core::connector::{InputLimits, ReaderContext};
+use dede_core::connector::{Fetched, InputLimits, ReaderContext};
 use dede_core::data::SampleShape;
 use dede_core::error::{Error, Result};
 use dede_core::parameters;
+use dede_core::request_memory::MemoryShare;
 use serde::Deserialize;
 
 use super::SECTION;
@@ -14,7 +15,7 @@ use super::categories::Mappings;
 use super::labels::ClassNames;
 use super::records::Dialect;
 use super::scaling::{Bounds, ScaleType};
-use crate::source::Fetcher;
+use crate::source::{Fetcher, is_remote};
 
 /// One value or a list of them.
 #[derive(Debug, Clone, Deserialize)]
@@ -109,6 +110,17 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Fetches what items name by URL.
+    ///
+    /// # Errors
+    /// As [`dede_core::connector::Reader::fetch`].
+    pub(super) fn fetch(&self, data: &[String], memory: &MemoryShare) -> Result<Fetched> {
+        if !data.iter().any(|item| is_remote(item)) {
+            return Ok(Fetched::default());
+        }
+        Fetcher::new(&self.limits, self.timeout_s)?.fetch_all(data, memory, Error::bad_input)
+    }
+
     /// Resolves the parameters; the second part are the keys nobody knows.
     ///
     /// # Errors

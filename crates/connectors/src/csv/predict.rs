@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use dede_core::connector::Kept;
+use dede_core::connector::{Fetched, Kept};
 use dede_core::data::Batch;
 use dede_core::error::{Error, Fault, Result};
 use dede_core::quote::quote;
@@ -112,9 +112,10 @@ impl Predictor {
     ///
     /// # Errors
     /// [`Error::BadInput`] naming the item, line and column.
-    pub(super) fn read_keeping(
+    pub(super) fn read(
         &self,
         data: &[String],
+        fetched: &Fetched,
         most_bytes: usize,
         memory: &MemoryShare,
     ) -> Result<(Batch, Kept)> {
@@ -126,7 +127,7 @@ impl Predictor {
         let mut collected: Option<Rows> = None;
         let mut lines: Option<Cow<'_, Layout>> = None;
         for index in 0..data.len() {
-            let mut source = Source::of_item(data, index, &self.settings, memory)?;
+            let mut source = Source::of_item(data, index, &self.settings, fetched)?;
             let is_line = matches!(source, Source::Lines(..));
             if !is_line {
                 kept = if data.len() == 1 { self.kept(&mut source, most_bytes) } else { Kept::Nothing };

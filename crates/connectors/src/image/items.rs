@@ -3,13 +3,11 @@
 //! It owns URIs, error texts and parallelism. It must not know training.
 
 use std::borrow::Cow;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dede_core::connector::InputLimits;
+use dede_core::connector::{Fetched, InputLimits};
 use dede_core::data::Image;
 use dede_core::error::{Error, Result};
 use dede_core::file_access::{FileAccess, Kind};
@@ -21,10 +19,7 @@ use rayon::prelude::*;
 use super::keeping::Keeper;
 use super::options::Settings;
 use super::pipeline::{self, Failure};
-use crate::source::{Fetcher, Origin, read_file};
-
-/// URLs fetched at once. They wait more than they compute, so they have threads of their own.
-const FETCHES: usize = 8;
+use crate::source::{Fetcher, Origin, is_remote, read_file};
 
 /// Allowance for headers of files on disk, bytes.
 const HEADER_BYTES: u64 = 1 << 20;
@@ -47,7 +42,8 @@ pub(super) struct Item<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place<'a> {
     Path(PathBuf),
-    Url(&'a str),
+    /// A URL, and the number of the item that names it.
+    Url(&'a str, usize),
     Inline(&'a str),
 }
 
@@ -62,7 +58,7 @@ pub(super) fn expand<'a>(data: &'a [String], limits: &InputLimits) -> Result<Vec
     let mut items = Vec::with_capacity(data.len());
     for (index, text) in data.iter().enumerate() {
         match Origin::of(text, &limits.files) {
-            Origin::Url(url) => items.push(Item { uri: text.clone(), place: Place::Url(url), class: None }),
+            Origin::Url(url) => items.push(Item { uri: text.clone(), place: Place::Url(url, index), class: None }),
             Origin::File(path) => items.push(Item { uri: text.clone(), place: Place::Path(path), class: None }),
             Origin::Inline(inline) => {
                 items.push(Item { uri: index.to_string(), place: Place::Inline(inline), class: None });
@@ -129,48 +125,23 @@ fn entries(files: &FileAccess, path: &Path, most: usize) -> Result<Vec<PathBuf>>
 pub(super) fn read(
     items: &[Item<'_>],
     settings: &Settings,
-    fetcher: &Fetcher,
+    (fetcher, fetched): (&Fetcher, &Fetched),
     keeper: &Keeper<'_>,
     memory: &MemoryShare,
 ) -> Result<Vec<Image>> {
     let work = |index: usize| {
-        let bytes = bytes_of(&items[index], settings, fetcher, memory)?;
+        let bytes = bytes_of(&items[index], settings, (fetcher, fetched), memory)?;
         if !matches!(items[index].place, Place::Inline(_)) {
             keeper.keep(index, &bytes);
         }
         process(&bytes, settings, &items[index].place, memory)
     };
-    let results: Vec<Result<Image>> = if items.iter().any(|item| matches!(item.place, Place::Url(_))) {
-        on_threads(items.len(), work)
-    } else if items.len() == 1 || priority::gives_way() {
+    let results: Vec<Result<Image>> = if items.len() == 1 || priority::gives_way() {
         (0..items.len()).map(work).collect()
     } else {
         (0..items.len()).into_par_iter().with_max_len(1).map(work).collect()
     };
     results.into_iter().collect()
-}
-
-/// Works on so many items on a few threads of their own, in order.
-fn on_threads<R: Send>(items: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let run = || {
-            let mut done = Vec::new();
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                if at >= items {
-                    return done;
-                }
-                done.push((at, work(at)));
-            }
-        };
-        let threads: Vec<_> = (0..FETCHES.min(items)).map(|_| scope.spawn(run)).collect();
-        let joined =
-            |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
-        threads.into_iter().flat_map(joined).collect()
-    });
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Reads one image file.
@@ -195,14 +166,17 @@ fn content(path: &Path, settings: &Settings, memory: &MemoryShare) -> Result<Vec
 fn bytes_of<'a>(
     item: &'a Item<'_>,
     settings: &Settings,
-    fetcher: &Fetcher,
+    (fetcher, fetched): (&Fetcher, &'a Fetched),
     memory: &MemoryShare,
 ) -> Result<Cow<'a, [u8]>> {
     match &item.place {
         Place::Path(path) => content(path, settings, memory).map(Cow::Owned),
-        Place::Url(url) => {
-            let unread = |reason| Error::bad_input(format!("Could not read image(s): {reason}"));
-            fetcher.fetch(url, memory).map(Cow::Owned).map_err(|failure| failure.or(unread))
+        Place::Url(url, _) if !is_remote(url) => {
+            fetcher.read_local(url, memory).map(Cow::Owned).map_err(|failure| failure.or(unread))
+        }
+        Place::Url(_, index) => {
+            let fetched = fetched.get(*index).map(Cow::Borrowed);
+            fetched.ok_or_else(|| Error::Internal("an item was not fetched".to_owned()))
         }
         Place::Inline(text) => {
             memory.grow(text.len() as u64)?;
@@ -221,7 +195,7 @@ fn bytes_of<'a>(
 fn process(bytes: &[u8], settings: &Settings, place: &Place<'_>, memory: &MemoryShare) -> Result<Image> {
     let (shown, is_text) = match place {
         Place::Path(path) => (path.to_string_lossy(), false),
-        Place::Url(url) => (Cow::Borrowed(*url), false),
+        Place::Url(url, _) => (Cow::Borrowed(*url), false),
         Place::Inline(text) => (Cow::Borrowed(*text), std::ptr::eq(text.as_bytes(), bytes)),
     };
     let processed = pipeline::process(bytes, settings, memory);
@@ -239,9 +213,22 @@ fn process(bytes: &[u8], settings: &Settings, place: &Place<'_>, memory: &Memory
 /// What [`bytes_of`] counted at least.
 fn counted(place: &Place<'_>, bytes: &[u8]) -> u64 {
     match place {
-        Place::Path(_) | Place::Url(_) => bytes.len() as u64,
+        Place::Path(_) => bytes.len() as u64,
+        // What was fetched stays until the request is over.
+        Place::Url(url, _) => {
+            if is_remote(url) {
+                0
+            } else {
+                bytes.len() as u64
+            }
+        }
         Place::Inline(text) => text.len() as u64,
     }
+}
+
+/// A complaint about a place that bytes should come from.
+pub(super) fn unread(reason: String) -> Error {
+    Error::bad_input(format!("Could not read image(s): {reason}"))
 }
 
 fn unreadable(item: &str, cause: &str) -> Error {

@@ -47,8 +47,8 @@ impl<'a> Keeper<'a> {
         for (item, text) in self.items.iter().zip(&self.texts) {
             match (&item.place, text.get()) {
                 (Place::Inline(text), _) if self.reserve(text.len()) => items.push((*text).to_owned()),
-                (Place::Path(_) | Place::Url(_), Some(text)) => items.push(text.clone()),
-                (Place::Inline(_) | Place::Path(_) | Place::Url(_), _) => return Kept::Nothing,
+                (Place::Path(_) | Place::Url(..), Some(text)) => items.push(text.clone()),
+                (Place::Inline(_) | Place::Path(_) | Place::Url(..), _) => return Kept::Nothing,
             }
         }
         if items.is_empty() { Kept::Nothing } else { Kept::Rewritten(items) }

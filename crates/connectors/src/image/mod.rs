@@ -20,7 +20,7 @@ mod training;
 
 use std::sync::Arc;
 
-use dede_core::connector::{Connector, Fitted, InputLimits, Kept, Reader, ReaderContext};
+use dede_core::connector::{Connector, Fetched, Fitted, InputLimits, Kept, Reader, ReaderContext};
 use dede_core::data::{Batch, DataKind, SampleShape, Samples, Targets};
 use dede_core::error::Result;
 use dede_core::labels::Labels;
@@ -71,10 +71,20 @@ struct ImageReader {
 }
 
 impl Reader for ImageReader {
-    fn read_keeping(&self, data: &[String], most_bytes: usize, memory: &MemoryShare) -> Result<(Batch, Kept)> {
+    fn fetch(&self, data: &[String], memory: &MemoryShare) -> Result<Fetched> {
+        self.fetcher.fetch_all(data, memory, items::unread)
+    }
+
+    fn read_fetched(
+        &self,
+        data: &[String],
+        fetched: &Fetched,
+        most_bytes: usize,
+        memory: &MemoryShare,
+    ) -> Result<(Batch, Kept)> {
         let items = items::expand(data, &self.limits)?;
         let keeper = Keeper::new(&items, most_bytes);
-        let images = items::read(&items, &self.settings, &self.fetcher, &keeper, memory)?;
+        let images = items::read(&items, &self.settings, (&self.fetcher, fetched), &keeper, memory)?;
         let kept = keeper.finish();
         let classes: Option<Vec<&str>> = items.iter().map(|item| item.class.as_deref()).collect();
         let targets = classes.map(|names| Targets::Classes(training::class_ids(&names, &self.labels).0));

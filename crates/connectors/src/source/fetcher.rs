@@ -1,14 +1,19 @@
 //! Fetching URLs within the bounds of the server and of the request.
 
-use std::time::Duration;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use dede_core::connector::InputLimits;
+use dede_core::connector::{Fetched, InputLimits};
 use dede_core::error::{Error, Result};
 use dede_core::file_access::FileAccess;
 use dede_core::quote::quote;
 use dede_core::request_memory::MemoryShare;
 
-use super::{not_allowed, outbound, read_file};
+use super::{is_remote, local_path, outbound, read_file};
+
+/// URLs of one request fetched at once.
+const FETCHES: usize = 8;
 
 /// `timeout` when the request gives none, seconds.
 const DEFAULT_TIMEOUT_S: u64 = 600;
@@ -59,6 +64,8 @@ impl Unfetched {
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     agent: ureq::Agent,
+    /// For all that one request names.
+    total: Duration,
     max_bytes: u64,
     files: FileAccess,
 }
@@ -77,8 +84,8 @@ impl Fetcher {
             Some(seconds) if seconds > 0 => Duration::from_secs(seconds.unsigned_abs()),
             _ => Duration::from_secs(DEFAULT_TIMEOUT_S),
         };
+        let total = total.min(Duration::from_millis(limits.fetch_timeout_ms));
         let config = ureq::Agent::config_builder()
-            .timeout_global(Some(total))
             .timeout_connect(Some(total.min(Duration::from_millis(limits.connect_timeout_ms))))
             .max_redirects(limits.redirects)
             .max_redirects_will_error(true)
@@ -86,22 +93,41 @@ impl Fetcher {
             .user_agent(concat!("dede/", env!("CARGO_PKG_VERSION")));
         Ok(Self {
             agent: outbound::agent(config, limits.reach.clone()),
+            total,
             max_bytes: limits.fetch_bytes,
             files: limits.files.clone(),
         })
     }
 
-    /// The body behind a URL; a local file for `file://`. It counts in `memory`.
+    /// The bodies behind the items of a request that are URLs of other machines, a few at once. They count in `memory`.
     ///
     /// # Errors
-    /// What went wrong, naming the URL, or that there is no memory for it.
-    pub(crate) fn fetch(&self, url: &str, memory: &MemoryShare) -> Result<Vec<u8>, Unfetched> {
-        if url.starts_with("file://") {
-            return self.read_local(url, memory);
+    /// What went wrong with the first of them, in order, as `complaint` says it; that there is no memory for them.
+    pub(crate) fn fetch_all(
+        &self,
+        data: &[String],
+        memory: &MemoryShare,
+        complaint: impl Fn(String) -> Error,
+    ) -> Result<Fetched> {
+        let remote: Vec<usize> = (0..data.len()).filter(|&index| is_remote(&data[index])).collect();
+        if remote.is_empty() {
+            return Ok(Fetched::default());
         }
+        let deadline = Instant::now() + self.total;
+        let bodies = on_threads(remote.len(), |at| self.fetch(&data[remote[at]], deadline, memory));
+        let pairs = remote.into_iter().zip(bodies);
+        pairs.map(|(index, body)| Ok((index, body.map_err(|failure| failure.or(&complaint))?))).collect()
+    }
+
+    fn fetch(&self, url: &str, deadline: Instant, memory: &MemoryShare) -> Result<Vec<u8>, Unfetched> {
         let shown = quote(url);
         let wrong = |reason: String| Unfetched::Wrong(format!("{shown}: {reason}"));
-        let answer = self.agent.get(url).call().map_err(|error| wrong(error.to_string()))?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(wrong("no time is left to fetch it (--fetch-timeout)".to_owned()));
+        }
+        let request = self.agent.get(url).config().timeout_global(Some(left)).build();
+        let answer = request.call().map_err(|error| wrong(error.to_string()))?;
         let status = answer.status().as_u16();
         if status != 200 {
             return Err(wrong(format!("expected HTTP status 200, found {status}")));
@@ -109,17 +135,42 @@ impl Fetcher {
         memory.read(answer.into_body().into_reader(), self.max_bytes).map_err(|unread| unread.or(wrong))
     }
 
-    fn read_local(&self, url: &str, memory: &MemoryShare) -> Result<Vec<u8>, Unfetched> {
-        let shown = quote(url);
-        let parsed = url::Url::parse(url).map_err(|error| format!("{shown}: {error}"))?;
-        let path = parsed.to_file_path().map_err(|()| format!("{shown}: expected file:// and an absolute path"))?;
-        if self.files.kind(&path).is_none() && self.files != FileAccess::Anywhere {
-            return Err(Unfetched::Wrong(not_allowed(url)));
-        }
+    /// The content of a file that a `file://` URL names. It counts in `memory`.
+    ///
+    /// # Errors
+    /// What went wrong, naming the URL, or that there is no memory for it.
+    pub(crate) fn read_local(&self, url: &str, memory: &MemoryShare) -> Result<Vec<u8>, Unfetched> {
+        let path = local_path(url, &self.files)?;
         let mut content = Vec::new();
-        read_file(&self.files, &path, self.max_bytes, &mut content, memory).map_err(|failure| failure.at(&shown))?;
+        read_file(&self.files, &path, self.max_bytes, &mut content, memory)
+            .map_err(|failure| failure.at(&quote(url)))?;
         Ok(content)
     }
+}
+
+/// Works on so many items on a few threads of their own, in order.
+fn on_threads<R: Send>(items: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let run = || {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= items {
+                    return done;
+                }
+                done.push((at, work(at)));
+            }
+        };
+        let threads: Vec<_> = (1..FETCHES.min(items)).map(|_| scope.spawn(run)).collect();
+        let mut done = run();
+        let joined =
+            |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        done.extend(threads.into_iter().flat_map(joined));
+        done
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 #[cfg(test)]
@@ -161,7 +212,12 @@ mod tests {
 
     impl Fetcher {
         fn fetched(&self, url: &str) -> Result<Vec<u8>, String> {
-            self.fetch(url, &MemoryShare::unbounded()).map_err(|failure| failure.or(Error::bad_input).to_string())
+            let memory = MemoryShare::unbounded();
+            if !is_remote(url) {
+                return self.read_local(url, &memory).map_err(|failure| failure.or(Error::bad_input).to_string());
+            }
+            let fetched = self.fetch_all(&[url.to_owned()], &memory, Error::bad_input);
+            fetched.map(|fetched| fetched.get(0).expect("fetched").to_vec()).map_err(|error| error.to_string())
         }
     }
 

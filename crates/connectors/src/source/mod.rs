@@ -34,7 +34,7 @@ pub(crate) enum Origin<'a> {
 impl<'a> Origin<'a> {
     /// Resolves an item. What may not be looked at is no path.
     pub(crate) fn of(item: &'a str, files: &FileAccess) -> Self {
-        if ["http://", "https://", "file://"].iter().any(|scheme| item.starts_with(scheme)) {
+        if is_remote(item) || item.starts_with("file://") {
             return Self::Url(item);
         }
         if item.is_empty() || item.len() > MAX_PATH_BYTES || item.contains('\0') {
@@ -48,9 +48,23 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// Why a `file://` URL is not read; the same whether it is there or not.
-pub(crate) fn not_allowed(url: &str) -> String {
-    format!("{}: files of this server are read with its token only, or beneath --data-root", quote(url))
+/// Whether an item is a URL that another machine answers.
+pub(crate) fn is_remote(item: &str) -> bool {
+    item.starts_with("http://") || item.starts_with("https://")
+}
+
+/// The path in a `file://` URL.
+///
+/// # Errors
+/// What is wrong with it, or that the file may not be read; the same whether it is there or not.
+pub(crate) fn local_path(url: &str, files: &FileAccess) -> Result<PathBuf, String> {
+    let shown = quote(url);
+    let parsed = url::Url::parse(url).map_err(|error| format!("{shown}: {error}"))?;
+    let path = parsed.to_file_path().map_err(|()| format!("{shown}: expected file:// and an absolute path"))?;
+    if *files != FileAccess::Anywhere && files.kind(&path).is_none() {
+        return Err(format!("{shown}: files of this server are read with its token only, or beneath --data-root"));
+    }
+    Ok(path)
 }
 
 /// Opens a regular file of at most `max_bytes`, and says how long it is. Pipes and devices are refused, and so is what says that it is

@@ -13,7 +13,7 @@ use super::Peer;
 use super::recorded::Recorded;
 use crate::backend::Task;
 use crate::comparison::{Exactness, Golden, GoldenCheck, Tolerance, compare};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::output::{OutputOptions, render};
 use crate::parameters::{Parameters, over};
 use crate::service::{PredictCall, Service, Serving};
@@ -48,13 +48,25 @@ impl Origin {
     }
 }
 
+/// Whether as many cases are looked at as a request brings.
+///
+/// # Errors
+/// [`Error::Malformed`] with their number.
+pub(super) fn check_count(given: &[GoldenCase]) -> Result<()> {
+    if given.len() <= CASES {
+        return Ok(());
+    }
+    let text = format!("at most {CASES} cases expected, found {}", given.len());
+    Err(Error::Malformed(Fault::at("golden", text)))
+}
+
 /// The cases of a move, with the source's answers.
 ///
 /// # Errors
 /// [`Error::Peer`]; [`Error::BadInput`] when inputs cannot be made.
 pub(super) fn cases(request: &MoveRequest, service: &Service, peer: &dyn Peer) -> Result<(Origin, Vec<GoldenCase>)> {
     if !request.golden.is_empty() {
-        return Ok((Origin::Given, request.golden.iter().take(CASES).cloned().collect()));
+        return Ok((Origin::Given, request.golden.clone()));
     }
     if request.with_requests {
         let mut captured = peer.captured(&request.service)?;

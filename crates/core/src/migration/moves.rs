@@ -17,7 +17,7 @@ use super::sources::Sources;
 use super::standing::{former_service, own_service};
 use super::state::Move;
 use super::upload::Uploads;
-use super::{Surroundings, certificate, golden_file, keeping, mover, plan, undo};
+use super::{Surroundings, certificate, golden, golden_file, keeping, mover, plan, undo};
 use crate::catalogue::Catalogue;
 use crate::error::{Error, Fault, Result};
 use crate::name::ServiceName;
@@ -103,6 +103,7 @@ impl Moves {
         }
         mover::policy(&request)?;
         check_numbers(&request)?;
+        golden::check_count(&request.golden)?;
         golden_file::check_size(&request.golden)?;
         check_replace_first(&request)?;
         if let Some(directory) = &request.repository {
@@ -189,7 +190,7 @@ impl Moves {
     /// Lets a move switch without waiting for more.
     ///
     /// # Errors
-    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it has switched or is over.
+    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it has switched, is over, or was interrupted and waits for a resume.
     pub fn promote(&self, id: &str) -> Result<MoveInfo> {
         let found = self.find(id)?;
         certificate::check_key(&self.surroundings.directory)?;
@@ -240,7 +241,8 @@ impl Moves {
     pub fn roll_back(&self, id: &str) -> Result<MoveInfo> {
         let found = self.find(id)?;
         if found.phase() != MovePhase::Done {
-            return self.abort(id, "rolled back on request");
+            let reason = if found.phase().is_after_switch() { "rolled back on request" } else { "aborted on request" };
+            return self.abort(id, reason);
         }
         // Its thread may not have ended yet.
         if !found.wait_until(Some(Instant::now() + PATIENCE), || found.claim()) {

@@ -46,14 +46,15 @@ impl<'a> Mover<'a> {
         let shadow_for = seconds(request.shadow_for_s);
         let compares_later = !request.auto || !request.canary.is_empty();
         self.learn_noise(&shadowing, &former, if compares_later { LEARNING } else { LEARNING.min(shadow_for) })?;
-        // Where a person has decided already there is nothing to find out before the switch.
-        if !self.this.is_promoted() {
+        // Where a person has decided already there is nothing to find out before the switch, unless shares of the requests come first.
+        let shares = || request.canary.iter().filter(|percent| **percent < 100);
+        if !self.this.is_promoted() || shares().next().is_some() {
             shadowing.copy_to(service)?;
         }
         let compared = self.compare_live(&shadowing, shadow_for);
         self.note_shadow(&shadowing)?;
         self.judge(&request, &compared?)?;
-        for percent in request.canary.iter().filter(|percent| **percent < 100) {
+        for percent in shares() {
             self.canary(&shadowing, *percent)?;
         }
         if !request.auto && !self.this.is_promoted() {

@@ -285,6 +285,12 @@ impl Move {
         if state.record.phase.is_over() || state.record.phase.is_after_switch() {
             return Err(self.over(&state));
         }
+        if state.waits_for == Some("resume") && !self.running.load(Ordering::Acquire) {
+            return Err(Error::MoveConflict(format!(
+                "move {} was interrupted: resume it first, then promote",
+                self.id
+            )));
+        }
         state.record.promoted = true;
         drop(state);
         self.change(|_| ());

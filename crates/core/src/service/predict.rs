@@ -12,7 +12,7 @@ use super::Service;
 use super::serving::{Serving, predict_options};
 use crate::backend::{Model, PredictOptions};
 use crate::capture::Capture;
-use crate::connector::{Reader, ReaderContext};
+use crate::connector::{Fetched, Reader, ReaderContext};
 use crate::data::{Batch, Targets};
 use crate::error::{Error, Result};
 use crate::measure::{MeasureSpec, evaluate};
@@ -87,10 +87,32 @@ impl Service {
     /// [`Error::NotTrainedYet`], [`Error::BadInput`], [`Error::BadParameter`], [`Error::Internal`], [`Error::TooLarge`],
     /// [`Error::Overloaded`].
     pub fn predict(&self, call: &PredictCall, memory: &MemoryShare) -> Result<Predicted> {
+        let fetched = self.fetch(call, memory)?;
+        self.predict_fetched(call, &fetched, memory)
+    }
+
+    /// Fetches what the items of a request name by URL: it waits for other machines, and computes nothing.
+    ///
+    /// # Errors
+    /// As [`Service::predict`].
+    pub fn fetch(&self, call: &PredictCall, memory: &MemoryShare) -> Result<Fetched> {
+        let serving = self.ready()?;
+        let fetched = self.reader(&serving, call).and_then(|reader| reader.fetch(&call.data, memory));
+        if fetched.is_err() {
+            self.statistics.predicted(false, Duration::ZERO);
+        }
+        fetched
+    }
+
+    /// As [`Service::predict`], with what was fetched before.
+    ///
+    /// # Errors
+    /// As [`Service::predict`].
+    pub fn predict_fetched(&self, call: &PredictCall, fetched: &Fetched, memory: &MemoryShare) -> Result<Predicted> {
         let started = Instant::now();
         let serving = self.ready()?;
         // A bug in a model is a failure of this service: counted, and compared with what another service answers.
-        let result = catch_unwind(AssertUnwindSafe(|| self.predict_on(&serving, call, started, memory)))
+        let result = catch_unwind(AssertUnwindSafe(|| self.predict_on(&serving, (call, fetched), started, memory)))
             .unwrap_or_else(|_| Err(Error::Internal("the server made a mistake, see its log".into())));
         self.statistics.predicted(result.is_ok(), started.elapsed());
         if result.as_ref().is_err_and(Error::is_fault) {
@@ -137,7 +159,7 @@ impl Service {
     fn predict_on(
         &self,
         serving: &Arc<Serving>,
-        call: &PredictCall,
+        (call, fetched): (&PredictCall, &Fetched),
         started: Instant,
         memory: &MemoryShare,
     ) -> Result<Predicted> {
@@ -147,7 +169,8 @@ impl Service {
         let capture = self.ring.begin(started, &call.parameters);
         let reader = self.reader(serving, call)?;
         self.warn_unknown(reader.unknown_parameters().iter().chain(&output.unknown))?;
-        let (batch, kept) = reader.read_keeping(&call.data, capture.as_ref().map_or(0, Capture::most_bytes), memory)?;
+        let most_bytes = capture.as_ref().map_or(0, Capture::most_bytes);
+        let (batch, kept) = reader.read_fetched(&call.data, fetched, most_bytes, memory)?;
         let transform = started.elapsed();
         let items = batch.samples.len();
         self.statistics.transformed(items, transform);

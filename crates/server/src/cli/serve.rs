@@ -136,6 +136,10 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "S", default_value_t = 10)]
     pub(crate) connect_timeout: u64,
 
+    /// Seconds to fetch all URLs of one request.
+    #[arg(long, value_name = "S", default_value_t = 30)]
+    pub(crate) fetch_timeout: u64,
+
     /// Redirects followed when fetching.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) max_redirects: u32,

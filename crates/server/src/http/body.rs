@@ -135,7 +135,9 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
             }
         }
     }
+    more.shrink_to_fit();
     let bytes = if more.is_empty() { first.unwrap_or_default() } else { more.into() };
+    share.shrink_to(bytes.len() as u64);
     Ok(Received { bytes, encoding, limit, parsed: 0, share })
 }
 
@@ -307,7 +309,8 @@ mod tests {
 
     #[tokio::test]
     async fn large_bodies_share_a_bounded_memory() {
-        let (bodies, headers) = (Bodies::new(2 << 20, RequestMemory::new(8 << 20)), HeaderMap::new());
+        let bodies = Bodies::new(2 << 20, RequestMemory::new(8 << 20));
+        let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(2 << 20))]);
         let body = || Body::from(vec![b' '; 2 << 20]);
         let mut held = Vec::new();
         for _ in 0..4 {

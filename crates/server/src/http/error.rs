@@ -141,7 +141,7 @@ mod tests {
             (Error::Overloaded("why".into()), "503 - why"),
             (
                 Error::NotLoaded("a".into()),
-                "503 - service a is not loaded: another took its place in memory; rolling back its alias loads it again",
+                "503 - service a is not loaded: another took its place in memory; rolling back its alias loads it again, or delete it and create it anew",
             ),
             (Error::Cancelled("why".into()), "503 - cancelled: why"),
             (io, "500 1007 read x: gone"),

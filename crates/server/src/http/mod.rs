@@ -70,6 +70,8 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Requests that may wait for trainings at once: a fraction of the threads that may block.
 const WAITERS: usize = 128;
+/// Requests that wait for other machines at once, each with a thread.
+const OUTBOUND: usize = 64;
 /// Requests that may be at peers at once: a fraction of the threads that may block.
 const FORWARDING: usize = 128;
 /// Most unknown members remembered, so that clients cannot fill the memory with them.
@@ -131,6 +133,7 @@ pub(crate) struct Server {
     admitted: Arc<Semaphore>,
     waiters: Arc<Semaphore>,
     forwarding: Arc<Semaphore>,
+    outbound: Arc<Semaphore>,
     /// Makes marks that no other server makes.
     marks: RandomState,
     bodies: Bodies,
@@ -161,6 +164,7 @@ impl Server {
             admitted: Arc::new(Semaphore::new(settings.requests)),
             waiters: Arc::new(Semaphore::new(WAITERS)),
             forwarding: Arc::new(Semaphore::new(FORWARDING)),
+            outbound: Arc::new(Semaphore::new(OUTBOUND)),
             marks: RandomState::new(),
             bodies: Bodies::new(settings.body_limit, settings.request_memory.clone()),
             turns: Turns::new(settings.threads),
@@ -182,6 +186,15 @@ impl Server {
     /// What a request is marked with that this server sends on for an alias.
     fn mark(&self, alias: &ServiceName) -> String {
         format!("{:016x}", self.marks.hash_one(alias))
+    }
+
+    /// Lets one request wait for other machines: for what a URL names, or for the place that its answer goes to.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`].
+    fn outbound(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let full = |_| Error::Overloaded(format!("{OUTBOUND} requests are waiting for other machines already"));
+        Arc::clone(&self.outbound).try_acquire_owned().map_err(full)
     }
 
     /// Lets one request wait for a training. Each takes a thread, and there must be some left for everything else.

@@ -15,9 +15,6 @@ use serde::Deserialize;
 use super::error::{Failure, Outcome};
 use super::reply;
 
-/// Most seconds for the whole exchange.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// `parameters.output.network`, as written.
 #[derive(Debug, Deserialize)]
 struct Written {
@@ -36,7 +33,7 @@ pub(crate) fn forward(network: &Object, text: String, limits: &InputLimits, shar
         .http_status_as_error(false)
         .max_redirects(0)
         .timeout_connect(Some(Duration::from_millis(limits.connect_timeout_ms)))
-        .timeout_global(Some(TOTAL_TIMEOUT));
+        .timeout_global(Some(Duration::from_millis(limits.fetch_timeout_ms)));
     let agent = outbound::agent(config, limits.reach.clone());
     let unreachable = |error: ureq::Error| {
         tracing::warn!(target: "api", "output.network: {error}");

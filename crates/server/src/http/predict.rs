@@ -7,17 +7,18 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use dede_api::Object;
+use dede_api::answer::Answer;
 use dede_api::errors::ErrorKind;
-use dede_api::predictions::PredictBody;
+use dede_api::predictions::{PredictBody, PredictHead};
 use dede_api::requests::PredictRequest;
 use dede_core::admission::{Permit, Refused};
 use dede_core::catalogue::{Resolved, Routed};
-use dede_core::connector::InputLimits;
+use dede_core::connector::{Fetched, InputLimits};
 use dede_core::error::Error;
 use dede_core::name::ServiceName;
 use dede_core::output::{OutputOptions, through_template, whole};
 use dede_core::request_memory::MemoryShare;
-use dede_core::service::{PredictCall, Predicted, Service, Took};
+use dede_core::service::{PredictCall, Predicted, Service};
 use dede_core::shadow::{Primary, Refusal};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -75,16 +76,53 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     }
     server.check_unknown(resolved.asked.as_str(), std::mem::take(&mut request.unknown))?;
     let line = server.turns.line(resolved.service.id);
+    let here = line.is_quick() && !may_wait(&resolved.service, &request);
+    let outbound = if waits_for_others(&resolved.service, &request) { Some(server.outbound()?) } else { None };
+    let call = call_of(request, is_guest);
+    let (call, fetched, share) = fetched(server, &resolved, call, share).await?;
     let turn = line.wait().await;
     metrics::queued(started.elapsed());
     let limits = Arc::clone(&server.settings.limits);
-    let here = line.is_quick() && !may_wait(&resolved.service, &request);
     let work = move || {
-        let response = compute(&resolved, call_of(request, is_guest), &limits, started, &line, share);
-        drop((everywhere, admitted, turn));
+        let asked = Asked { resolved: &resolved, limits: &limits, started, line: &line };
+        let response = compute(&asked, call, &fetched, share, turn);
+        drop((everywhere, admitted, outbound));
         response
     };
     if here { work() } else { server.blocking(work).await }
+}
+
+/// Brings what items name by URL, before the request has its turn: it waits for other machines.
+async fn fetched(
+    server: &Server,
+    resolved: &Resolved,
+    call: PredictCall,
+    share: MemoryShare,
+) -> Outcome<(PredictCall, Fetched, MemoryShare)> {
+    if !call.data.iter().any(|item| item.starts_with("http")) {
+        return Ok((call, Fetched::default(), share));
+    }
+    let service = Arc::clone(&resolved.service);
+    let work = move || {
+        let fetched = service.fetch(&call, &share)?;
+        Ok((call, fetched, share))
+    };
+    server.blocking(work).await
+}
+
+/// A request on its way to its answer.
+struct Asked<'a> {
+    resolved: &'a Resolved,
+    limits: &'a InputLimits,
+    started: Instant,
+    line: &'a Line,
+}
+
+/// Whether a request waits for other machines: an item is a URL, or its answer is sent on.
+fn waits_for_others(service: &Service, request: &PredictRequest) -> bool {
+    request.parameters.output.contains_key("network")
+        || service.definition.parameters.output.contains_key("network")
+        || request.data.iter().any(|item| item.starts_with("http"))
 }
 
 /// Where a request goes, with its places in the queues there.
@@ -152,26 +190,27 @@ fn may_wait(service: &Service, request: &PredictRequest) -> bool {
 }
 
 fn compute(
-    resolved: &Resolved,
+    asked_of: &Asked<'_>,
     call: PredictCall,
-    limits: &InputLimits,
-    started: Instant,
-    line: &Line,
+    fetched: &Fetched,
     share: MemoryShare,
+    turn: Option<OwnedSemaphorePermit>,
 ) -> Outcome {
+    let Asked { resolved, limits, started, line } = asked_of;
     let (service, asked) = (&resolved.service, &resolved.asked);
-    let Predicted { outputs, body, output, version, items, took } = match service.predict(&call, &share) {
-        Ok(predicted) => predicted,
-        Err(error) => {
-            // Where memory ran short, the service said nothing.
-            if !matches!(error, Error::Overloaded(_) | Error::TooLarge(_)) {
-                offer_refused(resolved, call, Refusal { reason: error.to_string(), is_fault: error.is_fault() });
+    let Predicted { outputs, body, output, version, items, took } =
+        match service.predict_fetched(&call, fetched, &share) {
+            Ok(predicted) => predicted,
+            Err(error) => {
+                // Where memory ran short, the service said nothing.
+                if !matches!(error, Error::Overloaded(_) | Error::TooLarge(_)) {
+                    offer_refused(resolved, call, Refusal { reason: error.to_string(), is_fault: error.is_fault() });
+                }
+                return Err(error.into());
             }
-            return Err(error.into());
-        }
-    };
+        };
     line.took(took.total);
-    let mut response = match rendered(asked, body, &output, took, limits, share) {
+    let mut response = match rendered(whole(asked.as_str(), body, took.total), &output, limits, share, turn) {
         Ok(response) => response,
         Err(failure) => {
             // Where the client asked for the answer to be sent on, what fails there is not the service's.
@@ -211,14 +250,12 @@ fn offer_refused(resolved: &Resolved, call: PredictCall, refusal: Refusal) {
 
 /// The answer as JSON, through a template, or as the server answers that it is sent on to.
 fn rendered(
-    asked: &ServiceName,
-    body: PredictBody,
+    answer: Answer<PredictHead, PredictBody>,
     output: &OutputOptions,
-    took: Took,
     limits: &InputLimits,
     share: MemoryShare,
+    turn: Option<OwnedSemaphorePermit>,
 ) -> Outcome {
-    let answer = whole(asked.as_str(), body, took.total);
     if output.template.is_none() && output.network.is_none() {
         return Ok(reply::counted(&answer, share));
     }
@@ -227,7 +264,11 @@ fn rendered(
         None => serde_json::to_string(&answer).map_err(|error| Error::Internal(error.to_string()))?,
     };
     match &output.network {
-        Some(place) => network::forward(place, text, limits, share),
+        Some(place) => {
+            // Others may compute while this one waits for another machine.
+            drop(turn);
+            network::forward(place, text, limits, share)
+        }
         None => Ok(reply::counted_bytes(StatusCode::OK, text.into_bytes(), share)),
     }
 }

@@ -7,7 +7,7 @@ use dede_core::backend::{
     Backend, DecidingFile, EngineOptions, Model, ModelDescription, OpenRequest, Opened, PredictOptions, ServiceType,
     Task, TrainRequest, TrainingPlan,
 };
-use dede_core::connector::{Connector, Fitted, Kept, Reader, ReaderContext};
+use dede_core::connector::{Connector, Fetched, Fitted, Kept, Reader, ReaderContext};
 use dede_core::data::{Batch, DataKind, SampleShape, Samples};
 use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
@@ -76,7 +76,11 @@ struct PairReader {
 }
 
 impl Reader for PairReader {
-    fn read_keeping(&self, data: &[String], _: usize, _: &MemoryShare) -> Result<(Batch, Kept)> {
+    fn fetch(&self, _: &[String], _: &MemoryShare) -> Result<Fetched> {
+        Ok(Fetched::default())
+    }
+
+    fn read_fetched(&self, data: &[String], _: &Fetched, _: usize, _: &MemoryShare) -> Result<(Batch, Kept)> {
         if data.is_empty() && self.broken != Broken::EmptyData {
             return Err(Error::bad_input("missing data"));
         }

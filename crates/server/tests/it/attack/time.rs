@@ -1,17 +1,21 @@
 //! Requests that would compute for ever: answered within their bound, and nothing else waits for them.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::models::{Models, predict_body, put_service};
-use crate::server::Server;
+use crate::server::{Server, eventually};
 
 /// Longest time of an answer, on a machine with other work.
 const LONGEST: Duration = Duration::from_secs(30);
 
-fn serving() -> (Server, Vec<String>) {
-    let (server, models) = (Server::start(&[]), Models::get());
+fn serving(arguments: &[&str]) -> (Server, Vec<String>) {
+    let (server, models) = (Server::start(arguments), Models::get());
     let repository = server.path().join("model");
     models.versions[0].write(&repository);
     put_service(&server, "iris", &repository);
@@ -28,7 +32,7 @@ fn with_template(inputs: &[String], template: String) -> Value {
 
 #[test]
 fn templates_that_multiply_end_and_stop_no_other_request() {
-    let (server, inputs) = serving();
+    let (server, inputs) = serving(&[]);
     let nested = |open: &str, inside: &str, close: &str| format!("{}{inside}{}", open.repeat(40), close.repeat(40));
     let list = "{{#body}}{{#predictions}}";
     let end = "{{/predictions}}{{/body}}";
@@ -69,4 +73,78 @@ fn templates_that_multiply_end_and_stop_no_other_request() {
         }
     });
     assert_eq!(server.post("/predict", &predict_body("iris", &inputs[0])).0, 200);
+}
+
+/// A machine that takes connections and says little or nothing.
+fn silent(says: &'static [u8]) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, counted) = (stream.unwrap(), Arc::clone(&counted));
+            counted.fetch_add(1, Ordering::SeqCst);
+            std::thread::spawn(move || {
+                let _ = stream.write_all(says);
+                // Until the server gives up.
+                while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
+                counted.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    (url, connections)
+}
+
+#[test]
+fn other_machines_that_do_not_answer_stop_no_other_request() {
+    const FETCH_TIMEOUT_S: u64 = 3;
+    let (server, inputs) = serving(&["--fetch-timeout", &FETCH_TIMEOUT_S.to_string()]);
+    let slow_body = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+    let honest = predict_body("iris", &inputs[0]);
+    let alone = slowest_of(&server, &honest, 200);
+    for says in [&b""[..], slow_body] {
+        let (url, connections) = silent(says);
+        let by_url = json!({"service": "iris", "data": [url], "parameters": {"input": {"timeout": 36_000}}});
+        let several = json!({"service": "iris", "data": vec![&url; 20], "parameters": {}});
+        let mut sent_on = honest.clone();
+        sent_on["parameters"]["output"]["network"] = json!({"url": url});
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = [by_url, several, sent_on]
+                .iter()
+                .cycle()
+                .take(24)
+                .map(|body| {
+                    let (server, body) = (&server, body.clone());
+                    scope.spawn(move || {
+                        let began = Instant::now();
+                        (server.post("/predict", &body), began.elapsed())
+                    })
+                })
+                .collect();
+            eventually("they wait", || connections.load(Ordering::SeqCst) >= 24);
+            let beside = slowest_of(&server, &honest, 200);
+            assert!(beside <= (3 * alone).max(Duration::from_millis(100)), "{beside:?}, alone {alone:?}");
+            assert!(waiting.iter().all(|one| !one.is_finished()), "they still wait");
+            for one in waiting {
+                let ((status, answer), took) = one.join().unwrap();
+                assert!([400, 404].contains(&status), "{status}: {answer}");
+                assert!(took < Duration::from_secs(FETCH_TIMEOUT_S + 3), "{took:?}: {answer}");
+            }
+        });
+        eventually("nothing is left of them", || connections.load(Ordering::SeqCst) == 0);
+    }
+}
+
+/// The 99th part in 100 of the times that so many requests take, one after the other.
+fn slowest_of(server: &Server, body: &Value, requests: usize) -> Duration {
+    let mut times: Vec<Duration> = (0..requests)
+        .map(|_| {
+            let began = Instant::now();
+            assert_eq!(server.post("/predict", body).0, 200);
+            began.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[requests * 99 / 100]
 }

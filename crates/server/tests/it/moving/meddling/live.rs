@@ -122,6 +122,21 @@ fn a_canary_that_refuses_is_taken_away() {
     assert!(info["report"]["shadow"]["errors"]["new_only"].as_u64() > Some(0), "{info}");
 }
 
+/// A person who promotes early skips the wait, not the comparison during the shares.
+#[test]
+fn shares_are_compared_whenever_a_person_promotes() {
+    let world = World::new(Under::Alias);
+    let traffic = Traffic::start(&world, &world.models.inputs[0]);
+    traffic.wait_for(200, 1);
+    let id = world.begin(json!({"shadow_for_s": 60, "canary": [1, 50], "policy": {"expect": "same"}}));
+    assert_eq!(world.act(&id, "promote").0, 200);
+    let info = world.outcome(&id);
+    let (error, compared) = (info["error"].as_str().unwrap_or_default(), &info["report"]["shadow"]["requests"]);
+    assert!(info["phase"] == "aborted" && error.contains("worse at 1 %"), "{info}");
+    assert!(compared.as_u64() > Some(0), "{info}");
+    assert_eq!(traffic.stop().keys().copied().collect::<Vec<_>>(), [200]);
+}
+
 /// Some requests are all that came while it was watched.
 #[test]
 fn one_that_refuses_the_few_requests_that_come_in_place_of_the_former_is_rolled_back() {

@@ -110,6 +110,8 @@ fn golden_cases_of_a_request_survive_a_restart_and_are_in_no_record() {
     let id = world.begin(json!({"golden": golden, "shadow_for_s": 0}));
     world.until_it_waits(&id);
     let mut world = world.restart(&[]);
+    let (status, answer) = world.act(&id, "promote");
+    assert!(status == 409 && answer.contains("resume it first"), "{answer}");
     assert_eq!(world.act(&id, "resume").0, 200);
     world.until_it_waits(&id);
     assert_eq!(world.act(&id, "promote").0, 200);

@@ -92,6 +92,8 @@ fn golden_cases_are_compared_under_their_own_options() {
         json!({"output": {"confidence_threshold": 0.3}}),
     ];
     let golden: Vec<_> = cases.into_iter().map(case).collect();
+    let (status, answer) = world.refused(json!({"golden": vec![&golden[0]; 1001]}));
+    assert!(status == 400 && answer.contains("at most 1000 cases expected, found 1001"), "{answer}");
     let info = world.outcome(&world.begin(json!({"as": null, "golden": golden})));
     assert_eq!(info["phase"], "done", "{info}");
     let result = &info["report"]["golden"]["result"];
