@@ -4,7 +4,7 @@
 //! connects asks about every address a name resolves to, and connects to one of those.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// A range of addresses, `10.0.0.0/8` or `fd00::/8`; one address alone is a range of its own.
@@ -146,6 +146,8 @@ fn tunnelled(address: Ipv6Addr) -> Option<Ipv4Addr> {
 pub struct Reach {
     private: bool,
     networks: Vec<Network>,
+    /// Where this server itself listens.
+    own: Option<SocketAddr>,
 }
 
 impl Default for Reach {
@@ -158,7 +160,20 @@ impl Default for Reach {
 impl Reach {
     /// Public addresses, with `private` those of this machine and its networks, and those of `networks`.
     pub fn new(private: bool, networks: Vec<Network>) -> Self {
-        Self { private, networks }
+        Self { private, networks, own: None }
+    }
+
+    /// The same, except for the place where this server itself listens: its own routes are for its clients, not for what they name.
+    pub fn besides(self, own: SocketAddr) -> Self {
+        Self { own: Some(own), ..self }
+    }
+
+    /// Whether `address`, which is one of this machine if `is_of_this_machine` says so, is where this server listens.
+    pub fn is_own(&self, address: SocketAddr, is_of_this_machine: impl FnOnce(IpAddr) -> bool) -> bool {
+        let Some(own) = self.own.filter(|own| own.port() == address.port()) else { return false };
+        let (own, asked) = (own.ip().to_canonical(), address.ip().to_canonical());
+        // To connect to no address is to connect to this machine.
+        own == asked || asked.is_unspecified() || (own.is_unspecified() && is_of_this_machine(asked))
     }
 
     /// Whether it may be connected to. Link-local and metadata addresses never are.
@@ -233,6 +248,27 @@ mod tests {
         ] {
             assert_eq!([&some, &none, &all].map(|reach| reach.permits(address(text))), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn its_own_place_is_known_under_all_its_addresses() {
+        let loopback = Reach::default().besides("127.0.0.1:8080".parse().expect("an address"));
+        let everywhere = Reach::default().besides("0.0.0.0:8080".parse().expect("an address"));
+        for (address, expected) in [
+            ("127.0.0.1:8080", [true, true]),
+            ("127.0.0.1:8081", [false, false]),
+            ("[::ffff:127.0.0.1]:8080", [true, true]),
+            ("0.0.0.0:8080", [true, true]),
+            ("[::]:8080", [true, true]),
+            ("127.0.0.2:8080", [false, true]),
+            ("10.0.0.1:8080", [false, true]),
+            ("10.0.0.2:8080", [false, false]),
+        ] {
+            let here = |ip: IpAddr| ip.is_loopback() || ip == self::address("10.0.0.1");
+            let asked = address.parse().expect(address);
+            assert_eq!([&loopback, &everywhere].map(|reach| reach.is_own(asked, here)), expected, "{address}");
+        }
+        assert!(!Reach::default().is_own("127.0.0.1:8080".parse().expect("an address"), |_| true));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod serve;
 mod start_list;
 mod tls;
 mod token;
+mod tokens;
 
 use std::process::ExitCode;
 

@@ -29,13 +29,14 @@ use crate::catalog::{BACKENDS, CONNECTORS};
 use crate::cli::ServeOptions;
 use crate::config::Configuration;
 use crate::host;
+use crate::http::connections::ConnectionLimits;
 use crate::http::{HttpSettings, Server, router};
 use crate::http::{connection, distribution};
 use crate::peer::Peers;
 use crate::peer::source::ConfiguredPeers;
 use crate::start_list;
 use crate::tls::Certificates;
-use crate::token::Token;
+use crate::tokens::Tokens;
 
 /// How often samples of histograms are collected.
 const METRICS_INTERVAL: Duration = Duration::from_secs(5);
@@ -77,17 +78,19 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
 async fn serve(options: &ServeOptions) -> Result<(), String> {
     let mut signals = Signals::listen()?;
     let configuration = Arc::new(Configuration::load(options.config.config.as_deref())?);
-    let token = access::token(&options.access)?;
+    let tokens = access::tokens(&options.access)?;
     let certificates = access::certificates(&options.access)?;
+    access::reload_on_hangup(&tokens, certificates.as_ref())?;
     let listener = connection::listen(&options.host, options.port)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    access::tell(address, token.is_some(), &configuration);
+    access::tell(address, tokens.has_owner(), &configuration);
     let limits = Arc::new(input_limits(options, address));
     // Clients that are not the server's owner can reach it.
-    let is_strict = token.is_some() || !address.ip().is_loopback();
-    let server = Server::new(HttpSettings { is_strict, ..http_settings(options, token, &configuration, &limits)? })?;
+    let is_strict = tokens.has_owner() || !address.ip().is_loopback();
+    let server = Server::new(HttpSettings { is_strict, ..http_settings(options, tokens, &configuration, &limits)? })?;
     let (stop, stopped) = watch::channel(false);
-    let connections = tokio::spawn(accept(listener, certificates, Arc::clone(&server), stopped));
+    let bounds = options.limits.connections();
+    let connections = tokio::spawn(accept(listener, certificates, Arc::clone(&server), bounds, stopped));
     tokio::spawn(collect_metrics(Arc::clone(&server)));
 
     let environment = environment(options, limits, address)?;
@@ -111,12 +114,13 @@ async fn accept(
     listener: TcpListener,
     certificates: Option<Arc<Certificates>>,
     server: Arc<Server>,
+    limits: ConnectionLimits,
     mut stopped: watch::Receiver<bool>,
 ) {
     let stop = async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    connection::serve(listener, certificates, router(&server), stop).await;
+    connection::serve(listener, certificates, router(&server), limits, stop).await;
 }
 
 async fn collect_metrics(server: Arc<Server>) {
@@ -215,7 +219,7 @@ impl Signals {
 
 fn http_settings(
     options: &ServeOptions,
-    token: Option<Token>,
+    tokens: Arc<Tokens>,
     configuration: &Arc<Configuration>,
     limits: &Arc<InputLimits>,
 ) -> Result<HttpSettings, String> {
@@ -223,7 +227,8 @@ fn http_settings(
     let allow_origin = allow_origin.map(HeaderValue::from_str).transpose();
     Ok(HttpSettings {
         allow_origin: allow_origin.map_err(|_| "--allow-origin cannot be sent in a header".to_owned())?,
-        token,
+        tokens,
+        hosts: options.access.allow_host.clone(),
         body_limit: options.limits.max_body << 20,
         request_memory: limits.memory.clone(),
         requests: options.limits.max_requests.get(),
@@ -243,7 +248,7 @@ fn input_limits(options: &ServeOptions, address: SocketAddr) -> InputLimits {
         connect_timeout_ms: limits.connect_timeout * 1000,
         fetch_timeout_ms: limits.fetch_timeout * 1000,
         redirects: limits.max_redirects,
-        reach: Reach::new(address.ip().is_loopback(), options.access.allow_fetch.clone()),
+        reach: Reach::new(address.ip().is_loopback(), options.access.allow_fetch.clone()).besides(address),
         image_pixels: limits.max_image * 1_000_000,
         table_bytes: limits.max_table << 20,
         items: limits.max_items,

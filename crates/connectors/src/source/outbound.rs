@@ -3,6 +3,8 @@
 //! A host is resolved once per hop, every address is checked, and one of those is connected to: a name cannot change its address
 //! in between.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
 use dede_core::reach::Reach;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::http::Uri;
@@ -33,17 +35,29 @@ struct CheckedResolver<R> {
 impl<R: Resolver> Resolver for CheckedResolver<R> {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let found = self.resolver.resolve(uri, config, timeout)?;
-        if found.iter().all(|address| self.reach.permits(address.ip())) {
+        let is_fine =
+            |address: &SocketAddr| self.reach.permits(address.ip()) && !self.reach.is_own(*address, is_of_this_machine);
+        if found.iter().all(is_fine) {
             return Ok(found);
         }
         Err(ureq::Error::Io(std::io::Error::new(std::io::ErrorKind::PermissionDenied, REFUSED)))
     }
 }
 
+/// Whether an address is one of this machine: what it would be reached from is then itself. Nothing is sent.
+fn is_of_this_machine(address: IpAddr) -> bool {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let reached_from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((address, 1))?;
+        socket.local_addr()
+    });
+    address.is_loopback() || reached_from.is_ok_and(|own| own.ip() == address)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::net::{SocketAddr, TcpListener};
+    use std::net::TcpListener;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -100,6 +114,13 @@ mod tests {
         let (error, asked, connections) = fetch(|good| vec![vec![good], vec![metadata()], vec![good]]);
         assert!(error.contains(REFUSED) && !error.contains("169.254"), "{error}");
         assert_eq!((asked, connections), (2, 1), "one look-up per hop, one connection for the good one");
+    }
+
+    #[test]
+    fn addresses_of_this_machine_are_known() {
+        for (address, expected) in [("127.0.0.1", true), ("127.9.9.9", true), ("::1", true), ("192.0.2.1", false)] {
+            assert_eq!(is_of_this_machine(address.parse().expect(address)), expected, "{address}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use dede_core::reach::Network;
 
 use super::peers::ConfigOption;
 use crate::http;
+use crate::http::connections::ConnectionLimits;
 
 /// Memory for the bodies of requests where nothing is said, bytes, as far as the machine has four times as much.
 const MOST_REQUEST_MEMORY: u64 = 1 << 30;
@@ -78,13 +79,26 @@ pub(crate) struct ServeOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Access")]
 pub(crate) struct AccessOptions {
-    /// File with the token that everything but predicts, info and health wants.
+    /// File with the token that everything but predicts, info and health wants. Read again on SIGHUP.
     #[arg(long, value_name = "FILE", env = "DEDE_TOKEN_FILE", hide_env_values = true)]
     pub(crate) token_file: Option<PathBuf>,
 
     /// Refuse to start without a token.
     #[arg(long)]
     pub(crate) require_token: bool,
+
+    /// Answer predicts with a token only: the server's own, or that of --predict-token-file.
+    #[arg(long)]
+    pub(crate) predict_wants_token: bool,
+
+    /// File with a second token, which may only predict; predicts then want one. Read again on SIGHUP.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predict_token_file: Option<PathBuf>,
+
+    /// Name under which a server that listens on loopback without a token is read, besides localhost and IP addresses: that of a proxy;
+    /// may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_host: Vec<String>,
 
     /// Certificate chain (PEM): speak https. Read again on SIGHUP.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -119,6 +133,14 @@ pub(crate) struct LimitOptions {
     /// Memory that the bodies of all requests may take together, inflated and parsed, MiB [default: a quarter of the memory, 1024 at most].
     #[arg(long, value_name = "MIB")]
     pub(crate) request_memory: Option<u64>,
+
+    /// Open connections; more wait to be accepted, and idle ones are closed.
+    #[arg(long, value_name = "N", default_value = "4096")]
+    pub(crate) max_connections: NonZeroUsize,
+
+    /// Open connections of one address; more are closed [default: an eighth of --max-connections].
+    #[arg(long, value_name = "N")]
+    pub(crate) connections_per_address: Option<NonZeroUsize>,
 
     /// Requests of one service that may wait or run at once; more are answered 503.
     #[arg(long, value_name = "N", default_value = "256")]
@@ -158,6 +180,13 @@ pub(crate) struct LimitOptions {
 }
 
 impl LimitOptions {
+    /// Bounds on open connections.
+    pub(crate) fn connections(&self) -> ConnectionLimits {
+        let all = self.max_connections.get();
+        let per_address = self.connections_per_address.map_or((all / 8).max(1), NonZeroUsize::get);
+        ConnectionLimits { all, per_address }
+    }
+
     /// Memory for the bodies of all requests, bytes.
     pub(crate) fn request_memory(&self) -> u64 {
         let default = || http::memory_of_machine().map_or(MOST_REQUEST_MEMORY, |memory| memory / 4);

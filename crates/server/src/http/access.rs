@@ -40,7 +40,9 @@ pub(crate) async fn observe(State(server): State<Arc<Server>>, request: Request,
     let allowed = server.settings.allow_origin.as_ref();
     let mut response = if allowed.is_some() && method == Method::OPTIONS {
         reply::with_bytes(StatusCode::OK, "")
-    } else if let Err(failure) = origin::check(&request, allowed) {
+    } else if let Err(failure) =
+        origin::check(&request, allowed).and_then(|()| authority::check_host(&server, &request))
+    {
         authority::refused(failure, request).await
     } else {
         caught(next.run(request)).await

@@ -3,17 +3,15 @@
 //! It must not know what the body means. One that breaks off is an error to its reader, and never looks whole.
 
 use std::io::{self, Read};
-use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
+
+use super::pace::Pace;
 
 /// Pieces of a body that wait for their reader.
 const PIECES: usize = 8;
-/// Longest pause between two pieces.
-const PAUSE: Duration = Duration::from_secs(30);
 
 /// Where pieces go; `None` is the end of the body.
 pub(super) type Sender = mpsc::Sender<io::Result<Option<Bytes>>>;
@@ -33,16 +31,9 @@ pub(super) fn channel() -> (Sender, Arriving) {
 
 /// Hands pieces over until there are no more; gives the body back when nobody takes them any more.
 pub(super) async fn pass_on(mut content: Body, sender: Sender) -> Option<Body> {
+    let mut pace = Pace::default();
     loop {
-        let piece = match tokio::time::timeout(PAUSE, content.frame()).await {
-            Ok(None) => Ok(None),
-            Ok(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => Ok(Some(data)),
-                Err(_) => continue,
-            },
-            Ok(Some(Err(error))) => Err(io::Error::other(error)),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the body stopped coming")),
-        };
+        let piece = pace.next(&mut content).await;
         let is_last = !matches!(piece, Ok(Some(_)));
         if sender.send(piece).await.is_err() {
             return (!is_last).then_some(content);

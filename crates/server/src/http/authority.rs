@@ -1,26 +1,29 @@
 //! Who may: the rule of a route, and whether a request satisfies it.
 //!
 //! Without a token DeepDetect's own routes are as open as the original's; what it does not have answers this machine only. With a
-//! token everything wants it but predicts, [`Access::Anybody`].
+//! token everything wants it but health and, where nothing else is said, predicts.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use dede_api::errors::ErrorKind;
 
 use super::error::Failure;
 use super::{Server, body, distribution};
+use crate::tokens::Bearer;
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Anybody, always: predicts, and whether the server is well.
+    /// Anybody, always: whether the server is well.
     Anybody,
+    /// Anybody, unless predicts want a token.
+    Predicts,
     /// Anybody, until a token is set: what the original has.
     Clients,
     /// This machine, until a token is set: what moves services and names.
@@ -51,10 +54,13 @@ pub(super) fn is_guest(server: &Server, headers: &HeaderMap) -> bool {
     if headers.contains_key(GUEST) {
         return true;
     }
-    let presented = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let is_owner =
-        server.settings.token.as_ref().zip(presented).is_some_and(|(token, value)| token.is_presented_by(value));
-    server.settings.is_strict && !is_owner
+    server.settings.is_strict && bearer(server, headers) != Bearer::Owner
+}
+
+fn bearer(server: &Server, headers: &HeaderMap) -> Bearer {
+    // What cannot be read is a token, too.
+    let presented = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+    server.settings.tokens.bearer(presented)
 }
 
 /// Whether a request satisfies a rule.
@@ -62,18 +68,42 @@ pub(super) fn is_guest(server: &Server, headers: &HeaderMap) -> bool {
 /// # Errors
 /// 401 without the token, 403 from another machine.
 pub(super) fn check(server: &Server, access: Access, request: &Request) -> Result<(), Failure> {
-    match (&server.settings.token, access) {
-        (_, Access::Anybody) | (None, Access::Clients) => Ok(()),
-        (Some(token), Access::Clients | Access::Operators) => {
-            let presented = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-            match presented {
-                Some(value) if token.is_presented_by(value) => Ok(()),
-                Some(_) => Err(Failure::new(ErrorKind::Unauthorized, "this is not the token of this server")),
-                None => Err(Failure::new(ErrorKind::Unauthorized, "this server wants a token here")),
-            }
-        }
-        (None, Access::Operators) => check_local(request),
+    let tokens = &server.settings.tokens;
+    let wants_token = match access {
+        Access::Anybody => false,
+        Access::Predicts => tokens.predict_wants_token(),
+        Access::Clients | Access::Operators => tokens.has_owner(),
+    };
+    if wants_token {
+        return match (bearer(server, request.headers()), access) {
+            (Bearer::Owner, _) | (Bearer::Predicting, Access::Predicts) => Ok(()),
+            (Bearer::Predicting, _) => Err(Failure::new(ErrorKind::Forbidden, "this token may only predict")),
+            (Bearer::Unknown, _) => Err(Failure::new(ErrorKind::Unauthorized, "this is not the token of this server")),
+            (Bearer::Nameless, _) => Err(Failure::new(ErrorKind::Unauthorized, "this server wants a token here")),
+        };
     }
+    match access {
+        Access::Operators => check_local(request),
+        Access::Anybody | Access::Predicts | Access::Clients => Ok(()),
+    }
+}
+
+/// Refuses to be read under a name that a web page can point here: where no token protects a server, its address does.
+///
+/// # Errors
+/// 403.
+pub(super) fn check_host(server: &Server, request: &Request) -> Result<(), Failure> {
+    let is_read = [Method::GET, Method::HEAD].contains(request.method());
+    let Some(host) = host(request.headers(), request.uri()).filter(|_| is_read && !server.settings.is_strict) else {
+        return Ok(());
+    };
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let is_known = || server.settings.hosts.iter().any(|known| known.eq_ignore_ascii_case(name));
+    if is_unspoofable(host) || is_known() {
+        return Ok(());
+    }
+    let text = "without a token this server is read as localhost or under an IP address only (--allow-host)";
+    Err(Failure::new(ErrorKind::Forbidden, text))
 }
 
 fn check_local(request: &Request) -> Result<(), Failure> {
@@ -83,7 +113,7 @@ fn check_local(request: &Request) -> Result<(), Failure> {
         return forbidden("without a token this server answers this to its own machine only (--token-file)");
     }
     // A web page whose name was pointed here comes from this machine too, but under its own name.
-    if !host(request.headers(), request.uri()).is_none_or(is_unspoofable) {
+    if !host(request.headers(), request.uri()).is_some_and(is_unspoofable) {
         return forbidden("without a token this server answers this as localhost or under an IP address only");
     }
     Ok(())

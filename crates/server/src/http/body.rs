@@ -1,7 +1,7 @@
 //! Request bodies: received within bounds of size and time, inflated, and read as JSON whatever their content type says.
 
 use std::io::Read as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -16,13 +16,9 @@ use http_body_util::BodyExt as _;
 
 use super::error::{Failure, Outcome};
 use super::memory::parsed_size;
+use super::pace::Pace;
 use super::reply::Encoding;
 
-/// Longest pause between two pieces of a body.
-const PAUSE: Duration = Duration::from_secs(30);
-/// Time that any body may take, and bytes per second that a longer one must bring.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LEAST_BYTES_S: u64 = 16 << 10;
 /// More pieces than this must be longer than a few bytes on average: each costs about the same.
 const MANY_PIECES: u64 = 65_536;
 const SMALL_PIECE: u64 = 16;
@@ -92,7 +88,7 @@ async fn drain(body: &mut Body) {
 }
 
 async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outcome<Received> {
-    let (encoding, limit, started) = (encoding(headers)?, bodies.limit, Instant::now());
+    let (encoding, limit, mut pace) = (encoding(headers)?, bodies.limit, Pace::default());
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
@@ -103,18 +99,11 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
     let mut pieces: u64 = 0;
     let share = bodies.memory.share();
     loop {
-        let frame = tokio::time::timeout(PAUSE, body.frame())
-            .await
-            .map_err(|_| Failure::new(ErrorKind::NotJson, "the body stopped coming"))?;
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(|error| Failure::new(ErrorKind::NotJson, error.to_string()))?;
-        let Ok(piece) = frame.into_data() else { continue };
+        let piece = pace.next(body).await.map_err(|error| Failure::new(ErrorKind::NotJson, error.to_string()))?;
+        let Some(piece) = piece else { break };
         received = received.saturating_add(piece.len() as u64);
         if received > limit {
             return Err(too_large(limit));
-        }
-        if started.elapsed() > PATIENCE + Duration::from_secs(received / LEAST_BYTES_S) {
-            return Err(Failure::new(ErrorKind::NotJson, "the body comes too slowly"));
         }
         pieces += 1;
         if pieces > MANY_PIECES && received < pieces * SMALL_PIECE {

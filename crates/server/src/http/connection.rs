@@ -13,10 +13,10 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use super::authority::ClientAddress;
+use super::connections::{Activity, ConnectionLimits, Connections, Passing};
 use super::patience::{PATIENCE, Patient};
 use crate::tls::Certificates;
 
@@ -26,8 +26,9 @@ const HEAD_LIMIT: usize = 16_384;
 const HEAD_PATIENCE: Duration = Duration::from_secs(75);
 /// Connections waiting to be accepted.
 const BACKLOG: u32 = 1024;
-/// Open connections; more wait to be accepted.
-const CONNECTIONS: usize = 4096;
+/// What a client is told that has too many connections open.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
 /// Pause after a failed accept, when files are exhausted say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -52,23 +53,34 @@ pub(crate) async fn serve(
     listener: TcpListener,
     certificates: Option<Arc<Certificates>>,
     router: Router,
+    limits: ConnectionLimits,
     stop: impl Future<Output = ()>,
 ) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let connections = Connections::new(limits);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let place = tokio::select! {
+        let permit = tokio::select! {
             () = &mut stop => break,
-            place = Arc::clone(&places).acquire_owned() => place,
+            permit = connections.place() => permit,
         };
+        let Some(permit) = permit else { break };
         let accepted = tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, client)) => {
-                let connection = serve_client(stream, client, certificates.clone(), router.clone(), graceful.watcher());
+                let Some(place) = connections.take(client.ip(), permit) else {
+                    if certificates.is_none() {
+                        // Where it cannot be written at once the connection just ends.
+                        let _ = stream.try_write(TOO_MANY);
+                    }
+                    continue;
+                };
+                let activity = Arc::clone(place.activity());
+                let server = Serving { certificates: certificates.clone(), router: router.clone(), activity };
+                let connection = server.serve(stream, client, graceful.watcher());
                 tokio::spawn(async move {
                     connection.await;
                     drop(place);
@@ -84,41 +96,66 @@ pub(crate) async fn serve(
     graceful.shutdown().await;
 }
 
-async fn serve_client(
-    stream: TcpStream,
-    client: SocketAddr,
+/// What one connection is served with.
+struct Serving {
     certificates: Option<Arc<Certificates>>,
     router: Router,
-    watcher: Watcher,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(target: "api", "TCP_NODELAY: {error}");
+    activity: Arc<Activity>,
+}
+
+impl Serving {
+    async fn serve(self, stream: TcpStream, client: SocketAddr, watcher: Watcher) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(target: "api", "TCP_NODELAY: {error}");
+        }
+        match self.certificates.clone() {
+            None => self.serve_http(stream, client, watcher).await,
+            Some(certificates) => match certificates.accept(stream).await {
+                Ok(stream) => self.serve_http(stream, client, watcher).await,
+                Err(error) => tracing::debug!(target: "api", "no TLS with {client}: {error}"),
+            },
+        }
     }
-    match certificates {
-        None => serve_http(stream, client, router, watcher).await,
-        Some(certificates) => match certificates.accept(stream).await {
-            Ok(stream) => serve_http(stream, client, router, watcher).await,
-            Err(error) => tracing::debug!(target: "api", "no TLS with {client}: {error}"),
-        },
+
+    async fn serve_http(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        client: SocketAddr,
+        watcher: Watcher,
+    ) {
+        let (router, activity) = (self.router, Arc::clone(&self.activity));
+        let service = tower::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ClientAddress(client.ip()));
+            let (answer, busy) = (router.clone().oneshot(request), activity.request());
+            async move { answer.await.map(|response| Passing::of(response, busy)) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_PATIENCE)
+            .max_header_size(HEAD_LIMIT)
+            .serve_connection(
+                TokioIo::new(Patient::new(stream, PATIENCE, self.activity.clone())),
+                TowerToHyperService::new(service),
+            );
+        let mut connection = std::pin::pin!(watcher.watch(connection));
+        let ended = tokio::select! {
+            // What is ready to be written was written before its connection may end.
+            biased;
+            ended = &mut connection => ended,
+            () = idle_and_wanted_back(&self.activity) => return,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(target: "api", "connection ended: {error}");
+        }
     }
 }
 
-async fn serve_http(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    client: SocketAddr,
-    router: Router,
-    watcher: Watcher,
-) {
-    let service = router.map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ClientAddress(client.ip()));
-        request
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        .max_header_size(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(Patient::new(stream, PATIENCE)), TowerToHyperService::new(service));
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(target: "api", "connection ended: {error}");
+/// Waits until an idle connection is wanted back. One on which a request began meanwhile stays.
+async fn idle_and_wanted_back(activity: &Activity) {
+    loop {
+        activity.wanted_back().await;
+        if activity.is_idle() {
+            return;
+        }
     }
 }

@@ -9,6 +9,7 @@ mod arriving;
 pub(crate) mod authority;
 mod body;
 pub(crate) mod connection;
+pub(crate) mod connections;
 pub(crate) mod distribution;
 mod error;
 mod forward;
@@ -19,6 +20,7 @@ mod metrics;
 mod moves;
 mod network;
 mod origin;
+mod pace;
 mod patience;
 mod predict;
 mod relays;
@@ -54,7 +56,7 @@ use dede_core::request_memory::RequestMemory;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::token::Token;
+use crate::tokens::Tokens;
 use body::Bodies;
 use distribution::Distribution;
 use error::{Failure, Outcome};
@@ -84,8 +86,10 @@ const WARNED_LENGTH: usize = 200;
 pub(crate) struct HttpSettings {
     /// Value of `Access-Control-Allow-Origin`, when pages may call the server.
     pub(crate) allow_origin: Option<HeaderValue>,
-    /// What everything but predicts wants, if it is set.
-    pub(crate) token: Option<Token>,
+    /// What everything but predicts wants, if it is set, and predicts where that is said.
+    pub(crate) tokens: Arc<Tokens>,
+    /// Names under which this server may be called where it listens on loopback without a token.
+    pub(crate) hosts: Vec<String>,
     /// Largest request body after inflating, bytes.
     pub(crate) body_limit: u64,
     /// Memory that the bodies of all requests may take together, inflated and parsed, bytes.

@@ -4,11 +4,14 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+use super::connections::Activity;
 
 /// How long a client may keep a server waiting.
 #[derive(Debug, Clone, Copy)]
@@ -28,14 +31,15 @@ pub(super) const PATIENCE: Patience =
 pub(super) struct Patient<S> {
     stream: S,
     patience: Patience,
+    activity: Arc<Activity>,
     written: u64,
     waited: Duration,
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, patience: Patience) -> Self {
-        Self { stream, patience, written: 0, waited: Duration::ZERO, waiting: None }
+    pub(super) fn new(stream: S, patience: Patience, activity: Arc<Activity>) -> Self {
+        Self { stream, patience, activity, written: 0, waited: Duration::ZERO, waiting: None }
     }
 
     /// Passes on what writing came to, unless it is pending for too long.
@@ -43,12 +47,14 @@ impl<S> Patient<S> {
         if outcome.is_ready() {
             if let Some((since, _)) = self.waiting.take() {
                 self.waited += since.elapsed();
+                self.activity.set_stalled(false);
             }
             return outcome;
         }
         let (patience, written) = (self.patience, self.written);
         let left = patience.total + Duration::from_secs(written / patience.bytes_s.max(1));
         let left = left.saturating_sub(self.waited).min(patience.pause);
+        self.activity.set_stalled(true);
         let (_, timer) = self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(left))));
         match timer.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read"))),
@@ -117,7 +123,7 @@ mod tests {
     async fn a_client_that_does_not_read_is_given_up() {
         let patience = Patience { pause: Duration::from_millis(20), ..PATIENCE };
         let (client, server) = duplex(100);
-        let mut server = Patient::new(server, patience);
+        let mut server = Patient::new(server, patience, Arc::default());
         let error = server.write_all(&[0; 1000]).await.expect_err("no one reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(client);
@@ -129,7 +135,7 @@ mod tests {
         let patience =
             Patience { pause: Duration::from_secs(60), total: Duration::from_millis(100), bytes_s: u64::MAX };
         let (mut client, server) = duplex(10);
-        let mut server = Patient::new(server, patience);
+        let mut server = Patient::new(server, patience, Arc::default());
         let reading = tokio::spawn(async move {
             let mut byte = [0];
             while client.read_exact(&mut byte).await.is_ok() {
@@ -146,7 +152,7 @@ mod tests {
     async fn a_client_that_reads_gets_everything() {
         let patience = Patience { pause: Duration::from_secs(60), total: Duration::from_millis(1), bytes_s: 1000 };
         let (mut client, server) = duplex(1000);
-        let mut server = Patient::new(server, patience);
+        let mut server = Patient::new(server, patience, Arc::default());
         let reading = tokio::spawn(async move {
             let mut all = Vec::new();
             client.read_to_end(&mut all).await.map(|_| all.len())

@@ -41,7 +41,7 @@ impl Route {
 
 /// All of them.
 fn routes() -> Vec<Route> {
-    use Access::{Anybody, Clients, Operators};
+    use Access::{Anybody, Clients, Operators, Predicts};
     const GET: MethodFilter = MethodFilter::GET;
     const PUT: MethodFilter = MethodFilter::PUT;
     const POST: MethodFilter = MethodFilter::POST;
@@ -49,7 +49,7 @@ fn routes() -> Vec<Route> {
     const DELETE: MethodFilter = MethodFilter::DELETE;
     vec![
         Route::new(Anybody, GET, "/info", info::get),
-        Route::new(Anybody, POST, "/predict", predict::predict),
+        Route::new(Predicts, POST, "/predict", predict::predict),
         Route::new(Anybody, GET, "/healthz", health::healthz),
         Route::new(Anybody, GET, "/readyz", health::readyz),
         Route::new(Clients, GET, "/metrics", health::metrics),
@@ -101,7 +101,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
     for Route { access, path, answers } in routes() {
         let answers = match access {
             Access::Anybody => answers,
-            Access::Clients | Access::Operators => {
+            Access::Predicts | Access::Clients | Access::Operators => {
                 answers.layer(from_fn_with_state((Arc::clone(server), access), authority::admit))
             }
         };

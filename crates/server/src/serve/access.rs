@@ -8,40 +8,54 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::serve::AccessOptions;
 use crate::config::Configuration;
 use crate::tls::Certificates;
-use crate::token::Token;
+use crate::tokens::Tokens;
 
-/// The token that clients must present, if there is one.
+/// The tokens that clients must present, if there are any.
 ///
 /// # Errors
-/// A sentence: the file holds none, or there must be one and is not.
-pub(super) fn token(options: &AccessOptions) -> Result<Option<Token>, String> {
-    let token = options.token_file.as_deref().map(Token::read).transpose()?;
-    if token.is_none() && options.require_token {
+/// A sentence: a file holds none, or there must be one and is not.
+pub(super) fn tokens(options: &AccessOptions) -> Result<Arc<Tokens>, String> {
+    if options.token_file.is_none() && options.require_token {
         return Err("--require-token: expected --token-file or DEDE_TOKEN_FILE".to_owned());
     }
-    Ok(token)
+    let predict = options.predict_token_file.as_deref();
+    Tokens::load(options.token_file.as_deref(), predict, options.predict_wants_token).map(Arc::new)
 }
 
-/// The certificates, read again on every SIGHUP from now on.
+/// The certificates, if there are any.
 ///
 /// # Errors
 /// A sentence naming the file.
 pub(super) fn certificates(options: &AccessOptions) -> Result<Option<Arc<Certificates>>, String> {
     let (Some(chain), Some(key)) = (&options.tls_cert, &options.tls_key) else { return Ok(None) };
-    let certificates = Arc::new(Certificates::load(chain, key)?);
+    Certificates::load(chain, key).map(|certificates| Some(Arc::new(certificates)))
+}
+
+/// Reads tokens and certificates again on every SIGHUP from now on.
+///
+/// # Errors
+/// A sentence: signals cannot be listened to.
+pub(super) fn reload_on_hangup(tokens: &Arc<Tokens>, certificates: Option<&Arc<Certificates>>) -> Result<(), String> {
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| format!("cannot listen to signals: {error}"))?;
-    let reloaded = Arc::clone(&certificates);
+    let (tokens, certificates) = (Arc::clone(tokens), certificates.map(Arc::clone));
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            let reloaded = Arc::clone(&reloaded);
-            match tokio::task::spawn_blocking(move || reloaded.reload()).await {
-                Ok(Ok(())) => tracing::info!(target: "api", "certificates read again"),
-                Ok(Err(reason)) => tracing::error!(target: "api", "the former certificates stay in use: {reason}"),
-                Err(_) => tracing::error!(target: "api", "the former certificates stay in use: a bug, see above"),
+            let tokens = Arc::clone(&tokens);
+            reload("tokens", move || tokens.reload()).await;
+            if let Some(certificates) = certificates.clone() {
+                reload("certificates", move || certificates.reload()).await;
             }
         }
     });
-    Ok(Some(certificates))
+    Ok(())
+}
+
+async fn reload(what: &str, read: impl FnOnce() -> Result<(), String> + Send + 'static) {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(())) => tracing::info!(target: "api", "{what} read again"),
+        Ok(Err(reason)) => tracing::error!(target: "api", "the former {what} stay in use: {reason}"),
+        Err(_) => tracing::error!(target: "api", "the former {what} stay in use: a bug, see above"),
+    }
 }
 
 /// Says what is open to whom, where that is more than an operator may think, and which peers there are.

@@ -2,23 +2,17 @@
 //! that stalls, or is slower than anybody's network, is given up.
 
 use std::io::{self, Read};
-use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 
 use super::blocking;
 use super::refusal::Answer;
 use crate::http::body;
+use crate::http::pace::Pace;
 
-/// Longest pause between two pieces.
-const PAUSE: Duration = Duration::from_secs(30);
-/// Time that may be spent waiting for any body, and bytes per second that a longer one must bring.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LEAST_BYTES_S: u64 = 16 << 10;
 /// Pieces that wait for a slow disk; the connection makes none above half a megabyte.
 const PIECES: usize = 4;
 
@@ -41,35 +35,20 @@ pub(super) async fn with_body<T: Send + 'static>(
 ) -> Answer<T> {
     let (sender, pieces) = mpsc::channel(PIECES);
     let incoming = Incoming { pieces, current: Bytes::new(), expected, is_over: false };
-    let (outcome, ()) = tokio::join!(blocking(move || work(incoming)), pump(&mut body, sender, PAUSE));
+    let (outcome, ()) = tokio::join!(blocking(move || work(incoming)), pump(&mut body, sender, Pace::default()));
     if outcome.is_err() {
         body::discard(headers, body).await;
     }
     outcome
 }
 
-/// Passes pieces on until the body ends, fails, or nobody wants it. An empty piece is the end.
-async fn pump(body: &mut Body, sender: mpsc::Sender<io::Result<Bytes>>, pause: Duration) {
-    let (mut received, mut waited) = (0u64, Duration::ZERO);
+/// Passes pieces on until the body ends, fails, or no one wants it. An empty piece is the end.
+async fn pump(body: &mut Body, sender: mpsc::Sender<io::Result<Bytes>>, mut pace: Pace) {
     loop {
-        let began = Instant::now();
-        let frame = tokio::select! {
+        let piece = tokio::select! {
             () = sender.closed() => return,
-            frame = tokio::time::timeout(pause, body.frame()) => frame,
+            piece = pace.next(body) => piece.map(Option::unwrap_or_default),
         };
-        waited += began.elapsed();
-        let piece = match frame {
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no more came in time")),
-            Ok(None) => Ok(Bytes::new()),
-            Ok(Some(Err(error))) => Err(io::Error::other(error)),
-            Ok(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) if !data.is_empty() => Ok(data),
-                Ok(_) | Err(_) => continue,
-            },
-        };
-        received += piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        let is_slow = waited > PATIENCE + Duration::from_secs(received / LEAST_BYTES_S);
-        let piece = if is_slow { Err(io::Error::new(io::ErrorKind::TimedOut, "it comes too slowly")) } else { piece };
         let is_last = piece.as_ref().map_or(true, Bytes::is_empty);
         if sender.send(piece).await.is_err() || is_last {
             return;
@@ -108,6 +87,7 @@ impl Read for Incoming {
 mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll};
+    use std::time::Duration;
 
     use hyper::body::Frame;
 
@@ -156,7 +136,7 @@ mod tests {
     #[tokio::test]
     async fn a_sender_that_stalls_is_given_up() {
         let (sender, mut pieces) = mpsc::channel(PIECES);
-        pump(&mut Body::new(Never), sender, Duration::from_millis(1)).await;
+        pump(&mut Body::new(Never), sender, Pace::new(Duration::from_millis(1), Duration::MAX)).await;
         let last = pieces.recv().await.expect("a reason");
         assert_eq!(last.expect_err("stalled").kind(), io::ErrorKind::TimedOut);
     }
@@ -165,6 +145,6 @@ mod tests {
     async fn nobody_listens_to_a_stalled_sender_for_longer_than_needed() {
         let (sender, pieces) = mpsc::channel(PIECES);
         drop(pieces);
-        pump(&mut Body::new(Never), sender, Duration::MAX).await;
+        pump(&mut Body::new(Never), sender, Pace::new(Duration::MAX, Duration::MAX)).await;
     }
 }

@@ -14,7 +14,7 @@ use super::super::HttpSettings;
 use super::super::authority::ClientAddress;
 use super::*;
 use crate::peer::Peers;
-use crate::token::Token;
+use crate::tokens::Tokens;
 
 const METHODS: &[&str] =
     &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get"];
@@ -22,7 +22,7 @@ const METHODS: &[&str] =
 /// Who may call what. A route or a method that is not here is one that nobody answers.
 const WHO_MAY: &str = "
 anybody   GET HEAD                     /info
-anybody   POST                         /predict
+predicts  POST                         /predict
 anybody   GET HEAD                     /healthz
 anybody   GET HEAD                     /readyz
 clients   GET HEAD                     /metrics
@@ -72,19 +72,26 @@ enum Answer {
 
 /// A server that stops before it began: whoever is admitted is answered at once, and nothing is changed.
 fn server(token: Option<&str>) -> Arc<Server> {
+    server_with(token, None, true)
+}
+
+/// With a token for predicts, and within or beyond loopback.
+fn server_with(token: Option<&str>, predict: Option<&str>, is_strict: bool) -> Arc<Server> {
     let directory = tempfile::tempdir().expect("a directory");
-    let token = token.map(|token| {
-        let file = directory.path().join("token");
-        std::fs::write(&file, token).expect("written");
-        Token::read(&file).expect("a token")
-    });
+    let file = directory.path().join("token");
+    std::fs::write(&file, token.unwrap_or_default()).expect("written");
+    let predict_file = directory.path().join("predict");
+    std::fs::write(&predict_file, predict.unwrap_or_default()).expect("written");
+    let predict_file = predict.map(|_| predict_file.as_path());
+    let tokens = Tokens::load(token.map(|_| file.as_path()), predict_file, false).expect("tokens");
     let settings = HttpSettings {
         peers: Peers::default(),
         allow_origin: None,
-        token,
+        tokens: Arc::new(tokens),
+        hosts: vec!["proxy.example".to_owned()],
         body_limit: 1 << 20,
         request_memory: dede_core::request_memory::RequestMemory::new(16 << 20),
-        is_strict: false,
+        is_strict,
         requests: 1,
         threads: 1,
         strict: false,
@@ -123,6 +130,7 @@ fn rule(method: &str, path: &str) -> Option<Access> {
     })?;
     match line.split_whitespace().next() {
         Some("anybody") => Some(Access::Anybody),
+        Some("predicts") => Some(Access::Predicts),
         Some("clients") => Some(Access::Clients),
         Some("operators") => Some(Access::Operators),
         other => panic!("no rule is called {other:?}"),
@@ -146,7 +154,7 @@ async fn without_a_token_strangers_get_what_the_original_gives() {
     for path in routes().iter().map(|route| route.path).chain(["/", "/nosuch", "/v2", "/moves"]) {
         for method in METHODS {
             let (near, far) = match rule(method, path) {
-                Some(Access::Anybody | Access::Clients) => (Answer::Admitted, Answer::Admitted),
+                Some(Access::Anybody | Access::Predicts | Access::Clients) => (Answer::Admitted, Answer::Admitted),
                 Some(Access::Operators) => (Answer::Admitted, Answer::Forbidden),
                 None => (Answer::Unknown, Answer::Unknown),
             };
@@ -178,7 +186,8 @@ async fn with_a_token_everything_wants_it_but_predicts_info_and_health() {
         for method in METHODS {
             let rule = rule(method, path);
             let known = if rule.is_some() { Answer::Admitted } else { Answer::Unknown };
-            let without = if rule == Some(Access::Anybody) { Answer::Admitted } else { Answer::Unauthorized };
+            let is_open = matches!(rule, Some(Access::Anybody | Access::Predicts));
+            let without = if is_open { Answer::Admitted } else { Answer::Unauthorized };
             for client in ["127.0.0.1", "192.0.2.1"] {
                 assert_eq!(ask(&router, method, path, client, &[]).await, without, "{method} {path} from {client}");
                 for value in &wrong {
@@ -216,6 +225,58 @@ async fn paths_written_otherwise_are_no_way_around() {
         for method in METHODS {
             let answer = ask(&router, method, path, "127.0.0.1", &[]).await;
             assert_eq!(answer, Answer::Unauthorized, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_predicts_predicts_and_does_nothing_else() {
+    let router = router(&server_with(Some("a-token-of-this-test"), Some("another-for-predicts"), true));
+    let bearer = |token: &str| format!("Bearer {token}");
+    for path in routes().iter().map(|route| route.path).chain(["/", "/nosuch"]) {
+        for method in METHODS {
+            let rule = rule(method, path);
+            let known = if rule.is_some() { Answer::Admitted } else { Answer::Unknown };
+            let (nameless, predicting) = match rule {
+                Some(Access::Anybody) => (Answer::Admitted, Answer::Admitted),
+                Some(Access::Predicts) => (Answer::Unauthorized, Answer::Admitted),
+                Some(Access::Clients | Access::Operators) | None => (Answer::Unauthorized, Answer::Forbidden),
+            };
+            for (token, expected) in
+                [("", nameless), ("another-for-predicts", predicting), ("a-token-of-this-test", known)]
+            {
+                let value = bearer(token);
+                let headers = [(AUTHORIZATION.as_str(), value.as_str())];
+                let headers = if token.is_empty() { &[][..] } else { &headers };
+                assert_eq!(ask(&router, method, path, "127.0.0.1", headers).await, expected, "{method} {path} {token}");
+            }
+        }
+    }
+}
+
+/// A web page whose name is pointed to this machine sends its own name, whatever it reads.
+#[tokio::test]
+async fn on_loopback_without_a_token_nothing_is_read_under_a_name_that_is_not_its_own() {
+    let router = router(&server_with(None, None, false));
+    for path in routes().iter().map(|route| route.path).chain(["/nosuch"]) {
+        for method in ["GET", "HEAD"] {
+            let known = if rule(method, path).is_some() { Answer::Admitted } else { Answer::Unknown };
+            let is_operators = rule(method, path) == Some(Access::Operators);
+            let named = if is_operators { Answer::Forbidden } else { known };
+            for (host, expected) in [
+                (Some("localhost:8080"), known),
+                (Some("127.0.0.1:8080"), known),
+                (Some("[::1]:8080"), known),
+                (Some("evil.example:8080"), Answer::Forbidden),
+                (Some("localhost.evil.example"), Answer::Forbidden),
+                // That of a proxy.
+                (Some("Proxy.example:8080"), named),
+                (None, named),
+            ] {
+                let headers: Vec<(&str, &str)> = host.map(|host| (HOST.as_str(), host)).into_iter().collect();
+                let answer = ask(&router, method, path, "127.0.0.1", &headers).await;
+                assert_eq!(answer, expected, "{method} {path} to {host:?}");
+            }
         }
     }
 }

@@ -239,6 +239,25 @@ fn a_guest_has_no_answer_sent_anywhere() {
     assert!(status == 403 && answer.contains("without its token"), "{status} {answer}");
 }
 
+/// Under any of its addresses, with any method: its routes are not for what a request names.
+#[test]
+fn a_server_never_calls_itself() {
+    let (server, models) = (Server::start(&[]), Models::get());
+    models.versions[0].write(&server.path().join("model"));
+    put_service(&server, "iris", &server.path().join("model"));
+    let port = server.address.port();
+    for host in ["127.0.0.1", "localhost", "0.0.0.0", "127.1", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1"] {
+        let url = format!("http://{host}:{port}/aliases/mine");
+        let mut body = predict_body("iris", &models.inputs[0]);
+        body["parameters"]["output"]["network"] = json!({"url": url, "http_method": "PUT"});
+        let (status, answer) = server.post("/predict", &body);
+        assert!(status == 404 && answer["status"]["dd_code"] == 1009, "{host}: {status} {answer}");
+        let (status, answer) = server.post("/predict", &predict_body("iris", &format!("http://{host}:{port}/info")));
+        assert!(status == 400 && answer.to_string().contains("--allow-fetch"), "{host}: {status} {answer}");
+    }
+    assert_eq!(server.get("/aliases/mine").0, 404);
+}
+
 /// A BMP of two by two pixels.
 fn picture() -> Vec<u8> {
     let number = |value: u32| value.to_le_bytes();

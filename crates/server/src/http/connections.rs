@@ -1,0 +1,258 @@
+//! Which connections are open: how many in all and of one address, and which of them stand idle when places run short.
+//!
+//! It must not know what is said over them.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::body::{Body, HttpBody};
+use axum::response::Response;
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// Bounds on open connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionLimits {
+    /// In all; more wait to be accepted.
+    pub(crate) all: usize,
+    /// Of one address; more are closed at once.
+    pub(crate) per_address: usize,
+}
+
+/// All open connections.
+#[derive(Debug)]
+pub(super) struct Connections {
+    limits: ConnectionLimits,
+    places: Arc<Semaphore>,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    /// Numbers in the order in which they came.
+    next: u64,
+    connections: HashMap<Origin, HashMap<u64, Arc<Activity>>>,
+}
+
+/// Where connections come from, as far as one client can choose: an IPv4 address, or the first half of an IPv6 address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Origin(IpAddr);
+
+impl Origin {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(v6) => Self(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into()),
+            v4 @ IpAddr::V4(_) => Self(v4),
+        }
+    }
+}
+
+/// What goes on on one connection.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    requests: AtomicUsize,
+    /// An answer waits for the client to read.
+    is_stalled: AtomicBool,
+    close: Notify,
+}
+
+impl Activity {
+    /// A request begins; it is over when what is returned is dropped.
+    pub(super) fn request(self: &Arc<Self>) -> Busy {
+        self.requests.fetch_add(1, Ordering::AcqRel);
+        Busy(Arc::clone(self))
+    }
+
+    /// Whether no request goes on, and no answer is on its way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.requests.load(Ordering::Acquire) == 0 && !self.is_stalled.load(Ordering::Acquire)
+    }
+
+    /// An answer waits for the client to read, or does no more.
+    pub(super) fn set_stalled(&self, is_stalled: bool) {
+        self.is_stalled.store(is_stalled, Ordering::Release);
+    }
+
+    /// Waits until the connection is wanted back.
+    pub(super) async fn wanted_back(&self) {
+        self.close.notified().await;
+    }
+}
+
+/// A request that goes on.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Activity>);
+
+/// A body whose request goes on until it was passed on.
+pub(super) struct Passing {
+    body: Body,
+    _busy: Busy,
+}
+
+impl Passing {
+    /// The same answer, which keeps its connection busy.
+    pub(super) fn of(response: Response, busy: Busy) -> Response {
+        response.map(|body| Body::new(Self { body, _busy: busy }))
+    }
+}
+
+impl HttpBody for Passing {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// An open connection; it is over when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    connections: Arc<Connections>,
+    origin: Origin,
+    number: u64,
+    activity: Arc<Activity>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    pub(super) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.connections.locked();
+        if let Some(of_origin) = open.connections.get_mut(&self.origin) {
+            of_origin.remove(&self.number);
+            if of_origin.is_empty() {
+                open.connections.remove(&self.origin);
+            }
+        }
+    }
+}
+
+impl Connections {
+    pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
+        Arc::new(Self { limits, places: Arc::new(Semaphore::new(limits.all)), open: Mutex::default() })
+    }
+
+    /// Waits for a place. Where there is none an idle connection is wanted back.
+    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            return Some(permit);
+        }
+        self.want_back(None);
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+
+    /// Takes the place for a connection of this address; nothing where the address has as many as it may. An idle one of its own is wanted
+    /// back then, so that the next attempt succeeds.
+    pub(super) fn take(self: &Arc<Self>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
+        let origin = Origin::of(address);
+        let mut open = self.locked();
+        let number = open.next;
+        let of_origin = open.connections.entry(origin).or_default();
+        if of_origin.len() >= self.limits.per_address {
+            drop(open);
+            self.want_back(Some(origin));
+            return None;
+        }
+        let activity = Arc::<Activity>::default();
+        of_origin.insert(number, Arc::clone(&activity));
+        open.next += 1;
+        drop(open);
+        Some(Place { connections: Arc::clone(self), origin, number, activity, _permit: permit })
+    }
+
+    /// Closes the oldest idle connection: of one address, or of those that have most of them.
+    fn want_back(&self, origin: Option<Origin>) {
+        let open = self.locked();
+        let asked = open.connections.iter().filter(|(of, _)| origin.is_none_or(|origin| **of == origin));
+        let idle = asked.map(|(_, connections)| {
+            let idle = connections.iter().filter(|(_, activity)| activity.is_idle());
+            let oldest = idle.clone().min_by_key(|(number, _)| **number);
+            (idle.count(), oldest)
+        });
+        let chosen = idle.filter_map(|(count, oldest)| oldest.map(|(number, activity)| (count, number, activity)));
+        if let Some((_, _, activity)) = chosen.max_by_key(|(count, number, _)| (*count, std::cmp::Reverse(*number))) {
+            activity.close.notify_one();
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect(text)
+    }
+
+    #[tokio::test]
+    async fn one_address_has_its_part_and_idle_ones_are_wanted_back() {
+        let connections = Connections::new(ConnectionLimits { all: 4, per_address: 2 });
+        let take = async |from: &str| {
+            let permit = connections.place().await.expect("never closed");
+            connections.take(address(from), permit)
+        };
+        let first = take("10.0.0.1").await.expect("the first");
+        let second = take("::ffff:10.0.0.1").await.expect("the second");
+        let busy = first.activity().request();
+        assert!(take("10.0.0.1").await.is_none(), "as many as it may");
+        tokio::time::timeout(std::time::Duration::from_secs(60), second.activity().wanted_back())
+            .await
+            .expect("the idle one goes");
+        let other = take("2001:db8::1").await.expect("another address");
+        let same = take("2001:db8::2").await.expect("the same network");
+        assert!(connections.places.try_acquire().is_err());
+        drop(second);
+        assert!(take("2001:db8:0:0:ffff::1").await.is_none(), "two of one network are open");
+        let third = take("10.0.0.1").await.expect("there is room again");
+        drop((busy, first, other, same, third));
+        assert!(connections.locked().connections.is_empty());
+    }
+
+    #[tokio::test]
+    async fn where_all_places_are_taken_idle_ones_go() {
+        let connections = Connections::new(ConnectionLimits { all: 2, per_address: 2 });
+        let permit = connections.place().await.expect("never closed");
+        let idle = connections.take(address("10.0.0.1"), permit).expect("a place");
+        let permit = connections.place().await.expect("never closed");
+        let other = connections.take(address("10.0.0.2"), permit).expect("a place");
+        let _busy = other.activity().request();
+        let closing = tokio::spawn(async move {
+            idle.activity().wanted_back().await;
+            drop(idle);
+        });
+        assert!(connections.place().await.is_some());
+        closing.await.expect("no panic");
+    }
+}
