@@ -7,6 +7,7 @@ use crate::backend::{Backend, EngineOptions};
 use crate::connector::{Connector, InputLimits};
 use crate::error::{Error, Result};
 use crate::repository::Roots;
+use crate::trial::Trial;
 
 /// Set once, when the server starts.
 #[derive(Clone)]
@@ -31,6 +32,8 @@ pub struct Environment {
     pub repository_roots: Roots,
     /// Where services and aliases are recorded.
     pub state_directory: PathBuf,
+    /// Tries networks before they are loaded here, where that is wanted.
+    pub trial: Option<Arc<dyn Trial>>,
 }
 
 impl Environment {

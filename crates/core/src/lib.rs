@@ -37,6 +37,7 @@ pub mod service;
 pub mod shadow;
 pub mod statistics;
 pub mod tensor;
+pub mod trial;
 pub mod warming;
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub(crate) fn catalogue(directory: &Path) -> Arc<Catalogue> {
         capture_bytes: 0,
         repository_roots: Roots::default(),
         state_directory: directory.to_owned(),
+        trial: None,
     };
     Catalogue::start(environment).unwrap()
 }

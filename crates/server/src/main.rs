@@ -16,6 +16,7 @@ mod start_list;
 mod tls;
 mod token;
 mod tokens;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
             logging::start();
             exit_code("peers", cli::peers::run(&options))
         }
+        Command::TryService => exit_code("try-service", trial::run()),
         Command::Engine { command } => exit_code("engine", cli::engine::run(&command)),
     }
 }

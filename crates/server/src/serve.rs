@@ -276,6 +276,7 @@ fn environment(options: &ServeOptions, limits: Arc<InputLimits>, address: Socket
         strict: options.strict,
         repository_roots: repository_roots(&options.access.repository_root, &state_directory)?,
         state_directory,
+        trial: Some(Arc::new(options.limits.trials(options.engine.clone()))),
     })
 }
 

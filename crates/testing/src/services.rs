@@ -111,6 +111,7 @@ pub fn catalogue(
         strict: false,
         repository_roots: Roots::default(),
         state_directory: directory.join("state"),
+        trial: None,
     })
     .expect("a catalogue starts in an empty directory")
 }

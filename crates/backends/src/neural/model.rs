@@ -3,10 +3,9 @@
 //! It owns how a request is cut into batches and what the numbers that come back mean. It must not know file formats; the
 //! network's files are read again through [`LayerSource`] when a request asks for values inside the network.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
 use dede_core::backend::{Model, ModelDescription, PredictOptions, Task};
@@ -14,6 +13,7 @@ use dede_core::data::{Image, SampleShape, Samples};
 use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
 use dede_core::priority;
+use dede_core::quote::quote;
 use dede_core::request_memory::MemoryShare;
 use dede_core::tensor::Tensor;
 
@@ -23,7 +23,7 @@ use super::preparation::Preparation;
 use super::runner::rows_of;
 
 /// Layers other than the output that stay loaded; each costs about as much memory as the network.
-const LAYERS_KEPT: usize = 4;
+const LAYERS_KEPT: usize = 2;
 /// Most images of one run: bounds the memory of a request.
 const MOST_IMAGES: usize = 4;
 /// Most rows of a table in one run.
@@ -53,11 +53,12 @@ pub(super) struct NeuralModel {
     meaning: Meaning,
     preparation: Preparation,
     loaded: Loaded,
-    layers: Mutex<BTreeMap<String, Layer>>,
+    /// Layers other than the output, the one used last at the end.
+    layers: Mutex<Vec<(String, Arc<Loaded>)>>,
+    /// Held while one is loaded.
+    loading: Mutex<()>,
     source: LayerSource,
 }
-
-type Layer = Arc<OnceLock<Result<Option<Loaded>>>>;
 
 impl NeuralModel {
     pub(super) fn new(
@@ -67,27 +68,50 @@ impl NeuralModel {
         loaded: Loaded,
         source: LayerSource,
     ) -> Self {
-        Self { description, meaning, preparation, loaded, layers: Mutex::new(BTreeMap::new()), source }
+        Self { description, meaning, preparation, loaded, layers: Mutex::default(), loading: Mutex::default(), source }
     }
 
-    /// The network with the values of `name` as output, loaded at the first request for it.
-    fn layer(&self, name: &str) -> Result<Layer> {
-        let layer = {
-            let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
-            if layers.len() >= LAYERS_KEPT && !layers.contains_key(name) {
-                layers.pop_first();
-            }
-            Arc::clone(layers.entry(name.to_owned()).or_default())
-        };
-        match layer.get_or_init(|| (self.source)(name)) {
-            Ok(Some(_)) => Ok(layer),
-            failed => {
-                let failed = failed.as_ref().err().cloned();
-                // Names that clients invent must not push out layers that are used.
-                self.layers.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-                Err(failed.unwrap_or_else(|| Error::bad_parameter(format!("unknown extract layer {name}"))))
-            }
+    /// The network with the values of `name` as output, loaded at the first request for it. One is loaded at a time: each takes as much
+    /// memory as the network, and more while it is loaded.
+    fn layer(&self, name: &str) -> Result<Arc<Loaded>> {
+        if let Some(kept) = self.kept(name) {
+            return Ok(kept);
         }
+        let busy = || Error::Overloaded("another layer of this network is being loaded".into());
+        let _loading = match self.loading.try_lock() {
+            Ok(loading) => loading,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(busy()),
+        };
+        // Another request may have loaded it meanwhile.
+        if let Some(kept) = self.kept(name) {
+            return Ok(kept);
+        }
+        // Names that clients invent push out no layer that is used.
+        let unknown = || Error::bad_parameter(format!("unknown extract layer {}", quote(name)));
+        let loaded = Arc::new((self.source)(name)?.ok_or_else(unknown)?);
+        let gone: Vec<_> = {
+            let mut layers = self.layers();
+            layers.push((name.to_owned(), Arc::clone(&loaded)));
+            let beyond = layers.len().saturating_sub(LAYERS_KEPT);
+            layers.drain(..beyond).collect()
+        };
+        drop(gone);
+        Ok(loaded)
+    }
+
+    /// A layer that is loaded, which is then the one that was used last.
+    fn kept(&self, name: &str) -> Option<Arc<Loaded>> {
+        let mut layers = self.layers();
+        let place = layers.iter().position(|(known, _)| known == name)?;
+        let layer = layers.remove(place);
+        let loaded = Arc::clone(&layer.1);
+        layers.push(layer);
+        Some(loaded)
+    }
+
+    fn layers(&self) -> MutexGuard<'_, Vec<(String, Arc<Loaded>)>> {
+        self.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The output for all samples: `[samples, …]`, flattened to rows.
@@ -146,11 +170,8 @@ impl Model for NeuralModel {
     fn predict(&self, samples: &Samples, options: &PredictOptions, memory: &MemoryShare) -> Result<Outputs> {
         self.preparation.check(samples)?;
         if let Some(name) = &options.extract_layer {
-            let layer = self.layer(name)?;
-            let Some(Ok(Some(loaded))) = layer.get() else {
-                return Err(Error::Internal(format!("layer {name} was not loaded")));
-            };
-            return Ok(features(&self.rows(loaded, samples, options.batch_size, memory)?));
+            let loaded = self.layer(name)?;
+            return Ok(features(&self.rows(&loaded, samples, options.batch_size, memory)?));
         }
         let parts = self.rows(&self.loaded, samples, options.batch_size, memory)?;
         match (self.meaning, self.description.task) {

@@ -140,6 +140,11 @@ impl Catalogue {
         let definition = Definition::check(request, &self.environment, is_free)?;
         let place = Place::of(definition.repository.root());
         self.snapshot().check_directory(&place, how.by)?;
+        // Where a network takes the place of another in memory there is no room for both, and its source has answered with it.
+        if let Some(trial) = self.environment.trial.as_ref().filter(|_| !how.dormant && definition.may_hold_a_network())
+        {
+            trial.attempt(&definition.request)?;
+        }
         let serving = Serving::open(&definition, &self.environment)?;
         let environment = Arc::clone(&self.environment);
         let repository = definition.repository.clone();

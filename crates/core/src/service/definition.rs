@@ -61,6 +61,11 @@ impl Definition {
         Self::with_repository(request, repository, environment)
     }
 
+    /// Whether there is anything in its repository, or below it, that a network could be read from.
+    pub(crate) fn may_hold_a_network(&self) -> bool {
+        self.names_weights() || self.repository.files().map_or(true, |files| !files.is_empty())
+    }
+
     fn with_repository(request: CreateRequest, repository: Repository, environment: &Environment) -> Result<Self> {
         let backend = environment.backend(&request.mllib)?;
         let service_type = match request.service_type.as_str() {

@@ -50,6 +50,7 @@ pub(super) fn hand_over(root: &Path, parameters: Option<&Path>, name: &str, targ
         strict: false,
         repository_roots: Roots::default(),
         state_directory: scratch.path().to_owned(),
+        trial: None,
     };
     let packed = package_directory(name, request, environment).map_err(|error| failed(&error))?;
     upload(&packed, target)

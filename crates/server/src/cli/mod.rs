@@ -70,6 +70,9 @@ pub(crate) enum Command {
     Aliases(moving::OnOptions),
     /// List the servers of the configuration file, and whether they can be used.
     Peers(peers::PeersOptions),
+    /// Load what a server was asked to create, within its bounds; a server starts it.
+    #[command(hide = true)]
+    TryService,
     /// Show or install inference engines.
     Engine {
         #[command(subcommand)]

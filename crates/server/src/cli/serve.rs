@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use dede_core::reach::Network;
@@ -9,6 +10,7 @@ use dede_core::reach::Network;
 use super::peers::ConfigOption;
 use crate::http;
 use crate::http::connections::ConnectionLimits;
+use crate::trial::Trials;
 
 /// Memory for the bodies of requests where nothing is said, bytes, as far as the machine has four times as much.
 const MOST_REQUEST_MEMORY: u64 = 1 << 30;
@@ -134,6 +136,14 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "MIB")]
     pub(crate) request_memory: Option<u64>,
 
+    /// Memory that a network may take when it is tried before a service is created with it, MiB [default: half of the memory].
+    #[arg(long, value_name = "MIB")]
+    pub(crate) max_network_memory: Option<u64>,
+
+    /// Seconds in which it has to be loaded and to answer once.
+    #[arg(long, value_name = "S", default_value_t = 120)]
+    pub(crate) network_timeout: u64,
+
     /// Open connections; more wait to be accepted, and idle ones are closed.
     #[arg(long, value_name = "N", default_value = "4096")]
     pub(crate) max_connections: NonZeroUsize,
@@ -180,6 +190,13 @@ pub(crate) struct LimitOptions {
 }
 
 impl LimitOptions {
+    /// Bounds on the first look at a network.
+    pub(crate) fn trials(&self, engine: Option<String>) -> Trials {
+        let half = || http::memory_of_machine().map_or(u64::MAX / 2, |memory| memory / 2);
+        let memory_bytes = self.max_network_memory.map_or_else(half, |mebibytes| mebibytes.saturating_mul(1 << 20));
+        Trials { memory_bytes, timeout: Duration::from_secs(self.network_timeout), engine }
+    }
+
     /// Bounds on open connections.
     pub(crate) fn connections(&self) -> ConnectionLimits {
         let all = self.max_connections.get();

@@ -4,29 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::protobuf::{bytes, number};
 use crate::server::Server;
 
 /// Columns of the input, and rows and columns of each matrix.
 const WIDTH: usize = 2048;
-
-/// `number` as protobuf writes it.
-fn varint(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
-}
-
-fn number(field: usize, value: usize) -> Vec<u8> {
-    [varint(field << 3), varint(value)].concat()
-}
-
-fn bytes(field: usize, body: &[u8]) -> Vec<u8> {
-    [&varint(field << 3 | 2), &varint(body.len()), body].concat()
-}
 
 /// Where the weights of a network are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +24,8 @@ fn write_network(path: &Path, layers: usize, place: Weights) {
     let mut weight = |name: &str, columns: usize, seed: usize| {
         let value = |index: usize| ((index * 7919 + seed * 104_729) % 1999) as f32 / 25_000.0 - 0.04;
         let values: Vec<u8> = (0..WIDTH * columns).flat_map(|index| value(index).to_le_bytes()).collect();
-        let head = [number(1, WIDTH), number(1, columns), number(2, 1), bytes(8, name.as_bytes())].concat();
+        let head =
+            [number(1, WIDTH as u64), number(1, columns as u64), number(2, 1), bytes(8, name.as_bytes())].concat();
         if place == Weights::Inside {
             return bytes(5, &[head, bytes(9, &values)].concat());
         }
@@ -57,8 +40,8 @@ fn write_network(path: &Path, layers: usize, place: Weights) {
         let names = [bytes(1, left.as_bytes()), bytes(1, right.as_bytes()), bytes(2, output.as_bytes())].concat();
         bytes(1, &[names, bytes(4, b"MatMul")].concat())
     };
-    let value = |field: usize, name: &str, columns: usize| {
-        let shape = [bytes(1, &bytes(2, b"n")), bytes(1, &number(1, columns))].concat();
+    let value = |field: u64, name: &str, columns: usize| {
+        let shape = [bytes(1, &bytes(2, b"n")), bytes(1, &number(1, columns as u64))].concat();
         let kind = bytes(1, &[number(1, 1), bytes(2, &shape)].concat());
         bytes(field, &[bytes(1, name.as_bytes()), bytes(2, &kind)].concat())
     };

@@ -24,6 +24,7 @@ mod lifecycle;
 mod models;
 mod moving;
 mod predict;
+mod protobuf;
 mod proxy;
 mod relay;
 mod replay;

@@ -3,5 +3,6 @@
 mod connections;
 mod files;
 mod memory;
+mod networks;
 mod time;
 mod veto;

@@ -1,0 +1,265 @@
+//! Networks that take all memory, crash an engine or never answer: refused, and no service notices.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::models::{Models, predict_body, put_service};
+use crate::protobuf::{bytes, number};
+use crate::server::Server;
+
+/// For one network, MiB.
+const MEMORY_MB: u64 = 1024;
+const TIMEOUT_S: u64 = 10;
+/// What a server may take besides, for its own look at a file, MiB.
+const BESIDES_MB: u64 = 100;
+
+const FLOAT: u64 = 1;
+const INT64: u64 = 7;
+const BOOL: u64 = 9;
+
+/// An attribute of a node.
+enum Attribute {
+    Ints(Vec<u64>),
+    Int(u64),
+    Text(&'static str),
+    Graph(Vec<u8>),
+}
+
+fn attribute(name: &str, value: &Attribute) -> Vec<u8> {
+    let (kind, value) = match value {
+        Attribute::Int(value) => (2, number(3, *value)),
+        Attribute::Text(text) => (3, bytes(4, text.as_bytes())),
+        Attribute::Graph(graph) => (5, bytes(6, graph)),
+        Attribute::Ints(values) => (7, values.iter().flat_map(|value| number(8, *value)).collect()),
+    };
+    bytes(5, &[bytes(1, name.as_bytes()), value, number(20, kind)].concat())
+}
+
+fn node(kind: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, Attribute)]) -> Vec<u8> {
+    let inputs = inputs.iter().flat_map(|name| bytes(1, name.as_bytes()));
+    let outputs = outputs.iter().flat_map(|name| bytes(2, name.as_bytes()));
+    let attributes = attributes.iter().flat_map(|(name, value)| attribute(name, value));
+    let content: Vec<u8> = inputs.chain(outputs).chain(bytes(4, kind.as_bytes())).chain(attributes).collect();
+    bytes(1, &content)
+}
+
+/// A constant of 64-bit numbers.
+fn numbers(name: &str, values: &[i64], is_scalar: bool) -> Vec<u8> {
+    let dims = if is_scalar { Vec::new() } else { number(1, values.len() as u64) };
+    let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    bytes(5, &[dims, number(2, INT64), bytes(8, name.as_bytes()), bytes(9, &raw)].concat())
+}
+
+/// A constant of floats, with any dimensions.
+fn floats(name: &str, dims: &[u64], values: &[f32]) -> Vec<u8> {
+    let dims: Vec<u8> = dims.iter().flat_map(|dim| number(1, *dim)).collect();
+    let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    bytes(5, &[dims, number(2, FLOAT), bytes(8, name.as_bytes()), bytes(9, &raw)].concat())
+}
+
+/// An input (11) or output (12); an extent of 0 is any.
+fn value(field: u64, name: &str, kind: u64, dims: &[u64]) -> Vec<u8> {
+    let dim = |extent: &u64| bytes(1, &if *extent == 0 { bytes(2, b"n") } else { number(1, *extent) });
+    let shape: Vec<u8> = dims.iter().flat_map(dim).collect();
+    let tensor = bytes(1, &[number(1, kind), bytes(2, &shape)].concat());
+    bytes(field, &[bytes(1, name.as_bytes()), bytes(2, &tensor)].concat())
+}
+
+/// A model with `x` of these dimensions as input and `y` of as many classes as output.
+fn model(input: &[u64], parts: &[Vec<u8>]) -> Vec<u8> {
+    let ends = [value(11, "x", FLOAT, input), value(12, "y", FLOAT, &[0, 4])];
+    let graph = [bytes(2, b"graph"), parts.concat(), ends.concat()].concat();
+    [number(1, 8), bytes(8, &number(2, 17)), bytes(7, &graph)].concat()
+}
+
+/// What is computed of constants, reduced to one number and added to the input.
+fn beside(parts: &[Vec<u8>], computed: &str) -> Vec<u8> {
+    let sum = node("ReduceMax", &[computed], &["sum"], &[("keepdims", Attribute::Int(0))]);
+    let add = node("Add", &["x", "sum"], &["y"], &[]);
+    model(&[0, 4], &[parts, &[sum, add]].concat())
+}
+
+fn endless_loop() -> Vec<u8> {
+    let body = [
+        bytes(2, b"body"),
+        node("Identity", &["c"], &["c2"], &[]),
+        node("Add", &["v", "v"], &["v2"], &[]),
+        value(11, "i", INT64, &[]),
+        value(11, "c", BOOL, &[]),
+        value(11, "v", FLOAT, &[0, 4]),
+        value(12, "c2", BOOL, &[]),
+        value(12, "v2", FLOAT, &[0, 4]),
+    ]
+    .concat();
+    let looping = node("Loop", &["count", "", "x"], &["y"], &[("body", Attribute::Graph(body))]);
+    model(&[0, 4], &[numbers("count", &[1 << 62], true), looping])
+}
+
+fn networks() -> Vec<(&'static str, Vec<u8>)> {
+    let identity = || node("Identity", &["x"], &["y"], &[]);
+    let flat = |of: &str| node("Reshape", &[of, "four"], &["y"], &[]);
+    let four = || numbers("four", &[-1, 4], false);
+    vec![
+        (
+            "weights of 2^40 rows",
+            model(&[0, 4], &[floats("w", &[1 << 40, 4], &[]), node("MatMul", &["x", "w"], &["y"], &[])]),
+        ),
+        (
+            "weights whose size overflows",
+            model(&[0, 4], &[floats("w", &[1 << 33, 1 << 33], &[]), node("MatMul", &["x", "w"], &["y"], &[])]),
+        ),
+        ("an input of 2^33 columns", model(&[1, 1 << 33], &[identity()])),
+        ("an input of 10^9 columns", model(&[0, 1_000_000_000], &[identity()])),
+        ("an image of 10^5 by 10^5", model(&[0, 3, 100_000, 100_000], &[identity()])),
+        (
+            "a constant of 40 GB",
+            beside(
+                &[numbers("shape", &[10_000_000_000], false), node("ConstantOfShape", &["shape"], &["big"], &[])],
+                "big",
+            ),
+        ),
+        (
+            "a range to 2^60",
+            beside(
+                &[
+                    numbers("from", &[0], true),
+                    numbers("to", &[1 << 60], true),
+                    numbers("step", &[1], true),
+                    node("Range", &["from", "to", "step"], &["range"], &[]),
+                    node("Cast", &["range"], &["big"], &[("to", Attribute::Int(1))]),
+                ],
+                "big",
+            ),
+        ),
+        (
+            "rows expanded to 10^9",
+            beside(
+                &[
+                    floats("row", &[1, 4], &[1.0; 4]),
+                    numbers("shape", &[1_000_000_000, 4], false),
+                    node("Expand", &["row", "shape"], &["big"], &[]),
+                ],
+                "big",
+            ),
+        ),
+        (
+            "tiles of tiles",
+            beside(
+                &[
+                    floats("row", &[1, 4], &[1.0; 4]),
+                    numbers("times", &[1 << 20, 1 << 20], false),
+                    node("Tile", &["row", "times"], &["big"], &[]),
+                ],
+                "big",
+            ),
+        ),
+        (
+            "padding of 10^10",
+            beside(
+                &[
+                    floats("row", &[1, 4], &[1.0; 4]),
+                    numbers("pads", &[0, 0, 10_000_000_000, 0], false),
+                    node("Pad", &["row", "pads"], &["big"], &[]),
+                ],
+                "big",
+            ),
+        ),
+        (
+            "an image enlarged by 10^5",
+            model(
+                &[0, 4],
+                &[
+                    numbers("square", &[-1, 1, 2, 2], false),
+                    node("Reshape", &["x", "square"], &["image"], &[]),
+                    floats("scales", &[4], &[1.0, 1.0, 100_000.0, 100_000.0]),
+                    node("Resize", &["image", "", "scales"], &["large"], &[("mode", Attribute::Text("nearest"))]),
+                    four(),
+                    flat("large"),
+                ],
+            ),
+        ),
+        (
+            "a kernel of 10^9",
+            model(
+                &[0, 4],
+                &[
+                    numbers("square", &[-1, 1, 2, 2], false),
+                    node("Reshape", &["x", "square"], &["image"], &[]),
+                    node(
+                        "MaxPool",
+                        &["image"],
+                        &["pooled"],
+                        &[
+                            ("kernel_shape", Attribute::Ints(vec![1_000_000_000, 1_000_000_000])),
+                            ("pads", Attribute::Ints(vec![999_999_999, 999_999_999, 999_999_999, 999_999_999])),
+                        ],
+                    ),
+                    four(),
+                    flat("pooled"),
+                ],
+            ),
+        ),
+        ("a loop of 2^62 turns", endless_loop()),
+    ]
+}
+
+fn high_water_mark_mb(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
+}
+
+fn creation(mllib: &str, connector: &str, repository: &Path) -> Value {
+    json!({
+        "mllib": mllib, "description": "", "type": "supervised", "model": {"repository": repository},
+        "parameters": {"input": {"connector": connector}, "mllib": {"nclasses": 4}}})
+}
+
+/// Both ways to be refused in time, beside a client that goes on.
+fn refuse(server: &Server, honest: &Value, what: &str, put: &Value) {
+    let before_mb = high_water_mark_mb(server);
+    let began = Instant::now();
+    let (status, answer) = std::thread::scope(|scope| {
+        let creating = scope.spawn(|| server.put("/services/tried", put));
+        while !creating.is_finished() {
+            let asked = Instant::now();
+            assert_eq!(server.post("/predict", honest).0, 200, "{what}");
+            assert!(asked.elapsed() < Duration::from_secs(5), "{what}: {:?}", asked.elapsed());
+            std::thread::yield_now();
+        }
+        creating.join().unwrap()
+    });
+    assert_eq!(status, 400, "{what}: {answer}");
+    assert!(began.elapsed() < Duration::from_secs(TIMEOUT_S + 20), "{what}: {:?}", began.elapsed());
+    let taken_mb = high_water_mark_mb(server) - before_mb;
+    assert!(taken_mb < BESIDES_MB, "{what}: {taken_mb} MB");
+}
+
+#[test]
+fn no_network_takes_the_server_down() {
+    let models = Models::get();
+    for engine in [&["--engine", "rten"][..], &[]] {
+        let bounds = ["--max-network-memory", &MEMORY_MB.to_string(), "--network-timeout", &TIMEOUT_S.to_string()];
+        let server = Server::start(&[&bounds[..], engine].concat());
+        models.versions[0].write(&server.path().join("iris"));
+        put_service(&server, "iris", &server.path().join("iris"));
+        let honest = predict_body("iris", &models.inputs[0]);
+        for (number, (what, network)) in networks().into_iter().enumerate() {
+            let repository = server.path().join(format!("network-{number}"));
+            std::fs::create_dir(&repository).unwrap();
+            std::fs::write(repository.join("model.onnx"), network).unwrap();
+            let connector = if what.starts_with("an image of") { "image" } else { "csv" };
+            refuse(&server, &honest, what, &creation("onnx", connector, &repository));
+        }
+        let good = server.path().join("good");
+        std::fs::create_dir(&good).unwrap();
+        std::fs::write(good.join("model.onnx"), model(&[0, 4], &[node("Softmax", &["x"], &["y"], &[])])).unwrap();
+        let (status, answer) = server.put("/services/tried", &creation("onnx", "csv", &good));
+        assert_eq!(status, 201, "the name is free: {answer}");
+        assert_eq!(server.post("/predict", &predict_body("tried", &models.inputs[0])).0, 200);
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.pid())).unwrap();
+        assert_eq!(children.trim(), "", "no process is left");
+    }
+}
