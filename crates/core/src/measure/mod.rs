@@ -130,10 +130,8 @@ impl<'a> Classified<'a> {
     fn new(scores: &'a Tensor, targets: &Targets) -> Result<Self> {
         let count = scores.row_len();
         let checked = |class: i64| match usize::try_from(class) {
-            Err(_) => {
-                Err(Error::Internal("negative supervised discrete target (e.g. wrong use of label_offset ?".to_owned()))
-            }
-            Ok(class) if class >= count => Err(Error::Internal(format!(
+            Err(_) => Err(Error::bad_input("negative supervised discrete target (e.g. wrong use of label_offset ?")),
+            Ok(class) if class >= count => Err(Error::bad_input(format!(
                 "target class has id {class} is higher than the number of classes {count} (e.g. wrong number of classes \
                  specified with nclasses"
             ))),

@@ -18,6 +18,7 @@ mod roots;
 mod run;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub use clear::Clear;
@@ -83,7 +84,7 @@ impl Repository {
         let reason = match fs::metadata(&self.root) {
             Ok(found) if found.is_dir() => return Ok(()),
             Ok(_) => format!("{root} is no directory any more"),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => format!("the directory {root} is not there"),
+            Err(error) if error.kind() == ErrorKind::NotFound => format!("the directory {root} is not there"),
             Err(error) => format!("the directory {root} cannot be read: {error}"),
         };
         Err(Error::bad_parameter_at("model.repository", reason))
@@ -128,6 +129,13 @@ impl Repository {
             return Ok(None);
         };
         let path = self.root.join(name);
-        Ok(read_text(&path, TEXT_LIMIT)?.map(|text| (path, Labels::parse(&text))))
+        let text = read_text(&path, TEXT_LIMIT).map_err(|error| match error {
+            // What is in a repository is its owner's.
+            Error::Io { context, source } if !matches!(source.kind(), ErrorKind::PermissionDenied) => {
+                Error::bad_parameter_at(context, format!("expected lines of a number and a name in UTF-8: {source}"))
+            }
+            error => error,
+        })?;
+        Ok(text.map(|text| (path, Labels::parse(&text))))
     }
 }

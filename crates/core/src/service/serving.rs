@@ -1,5 +1,6 @@
 //! What a service answers with at one moment: model, reader, names, digest. Replaced whole, never changed.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -241,6 +242,14 @@ fn identity(opened: &Opened, label_file: Option<DecidingFile>) -> Result<(Option
         return Ok((None, Vec::new()));
     }
     let deciding: Vec<&DecidingFile> = opened.files.iter().chain(&label_file).collect();
+    let mut names = HashSet::new();
+    if let Some(twice) = deciding.iter().find(|file| !names.insert(file.name.as_str())) {
+        let text = format!(
+            "expected one purpose for each file, found two for {} (weights in the network's own file?)",
+            twice.name
+        );
+        return Err(Error::bad_parameter_at(twice.path.display().to_string(), text));
+    }
     let manifest = Manifest::of_files(deciding.iter().map(|file| (file.name.as_str(), file.path.as_path())))
         .map_err(Error::io("hash the model's files"))?;
     let served = manifest.entries().iter().filter_map(|entry| {

@@ -33,6 +33,9 @@ pub struct Block {
     pub filters: usize,
 }
 
+/// Most convolutions of one block.
+const MOST_CONVOLUTIONS: usize = 100;
+
 impl FromStr for ConvnetLayer {
     type Err = Error;
 
@@ -40,7 +43,8 @@ impl FromStr for ConvnetLayer {
         let number = |text: &str| text.parse::<usize>().ok().filter(|&number| number > 0);
         let block = || {
             let (convolutions, filters) = text.split_once("CR")?;
-            Some(Self::Block(Block { convolutions: number(convolutions)?, filters: number(filters)? }))
+            let convolutions = number(convolutions).filter(|&count| count <= MOST_CONVOLUTIONS)?;
+            Some(Self::Block(Block { convolutions, filters: number(filters)? }))
         };
         let layer = block().or_else(|| Some(Self::InnerProduct { units: number(text)? }));
         layer.ok_or_else(|| {

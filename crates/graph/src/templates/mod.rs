@@ -25,6 +25,11 @@ use crate::initializer::Initializer;
 use crate::layer::Layer;
 use crate::shape::Shape;
 
+/// Most layers of a template: deeper chains are no architecture of these, and cannot be trained.
+const MOST_LAYERS: usize = 1000;
+/// Most weights of a template: 1 GiB of single precision, and four times as much while it is trained.
+const MOST_WEIGHTS: usize = 1 << 28;
+
 /// A template with its `layers`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Template {
@@ -127,6 +132,9 @@ impl Template {
     /// # Errors
     /// Says that there is no such template, or which layer cannot be read.
     pub fn parse(name: &str, layers: &[String]) -> Result<Self> {
+        if layers.len() > MOST_LAYERS {
+            return Err(Error::Network(format!("expected at most {MOST_LAYERS} layers, found {}", layers.len())));
+        }
         match name {
             "lregression" => Ok(Self::Lregression),
             "mlp" if layers.is_empty() => Ok(Self::Mlp(vec![50])),
@@ -157,7 +165,12 @@ impl Template {
             Self::Mlp(layers) => mlp::build(options, layers),
             Self::Convnet(layers) => convnet::build(options, layers)?,
         };
-        graph.parameter_count()?;
+        let weights = graph.parameter_count()?;
+        if weights > MOST_WEIGHTS {
+            return Err(Error::Network(format!(
+                "expected at most {MOST_WEIGHTS} weights in a template, found {weights}"
+            )));
+        }
         Ok(graph)
     }
 }

@@ -3,6 +3,7 @@
 mod connections;
 mod files;
 mod memory;
+mod mistakes;
 mod networks;
 mod time;
 mod veto;
