@@ -147,6 +147,7 @@ async fn bring_back(
     let list = options.service_start_list.clone();
     let go_on = options.service_start_list_no_exit_on_failure;
     let keep_moves = options.keep_moves.get();
+    let limits = options.limits.clone();
     let work = move || {
         let directory = environment.state_directory.clone();
         let engine = environment.engine.engine.clone();
@@ -157,6 +158,8 @@ async fn bring_back(
             start_list::run(&list, &catalogue, go_on)?;
         }
         let store = Arc::new(BlobStore::open(&directory.join("blobs")).map_err(|error| failed(&error))?);
+        let free = store.free_on_disk().map_err(|error| failed(&error))?;
+        store.set_quota(limits.registry_quota(store.taken(), free));
         let host = host::describe(engine.as_deref());
         let surroundings = Surroundings {
             catalogue: Arc::clone(&catalogue),

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::digest::Digest;
 use crate::oci::descriptor::{annotations, artifact_type};
 use crate::oci::{Descriptor, MediaType};
 
@@ -136,22 +135,20 @@ impl Manifest {
     }
 
     /// Everything it needs: configuration and layers, or manifests. Not its subject, which may be absent.
-    pub fn references(&self) -> Vec<Digest> {
-        match self {
-            Self::Image(manifest) => {
-                std::iter::once(&manifest.config).chain(&manifest.layers).map(|entry| entry.digest).collect()
-            }
-            Self::Index(index) => index.manifests.iter().map(|entry| entry.digest).collect(),
-        }
+    pub fn contents(&self) -> impl Iterator<Item = &Descriptor> {
+        let (config, rest) = match self {
+            Self::Image(manifest) => (Some(&manifest.config), &manifest.layers),
+            Self::Index(index) => (None, &index.manifests),
+        };
+        config.into_iter().chain(rest)
     }
 
     /// The manifest it says something about.
-    pub fn subject(&self) -> Option<Digest> {
+    pub fn subject(&self) -> Option<&Descriptor> {
         match self {
             Self::Image(manifest) => manifest.subject.as_ref(),
             Self::Index(index) => index.subject.as_ref(),
         }
-        .map(|subject| subject.digest)
     }
 
     /// The artifact type that lists of referrers show: its own, else, for an image manifest, its configuration's media type.

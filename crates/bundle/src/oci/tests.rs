@@ -109,7 +109,7 @@ fn manifests_are_told_apart_and_unknown_members_ignored() {
     let unknown = with(with(image(), "future", json!({"x": [1]})), "annotations", json!({"k": "v"}));
     let (media_type, manifest) = parse(&unknown).unwrap();
     assert_eq!(media_type.as_str(), MediaType::IMAGE_MANIFEST);
-    assert_eq!(manifest.references(), [Digest::of(b"c"), Digest::of(b"l")]);
+    assert_eq!(contents(&manifest), [Digest::of(b"c"), Digest::of(b"l")]);
     assert_eq!(manifest.annotations()["k"], "v");
     assert_eq!(manifest.subject(), None);
     assert_eq!(
@@ -123,7 +123,8 @@ fn manifests_are_told_apart_and_unknown_members_ignored() {
         json!({"schemaVersion": 2, "manifests": [descriptor(MediaType::IMAGE_MANIFEST, b"m")], "subject": subject});
     let (media_type, manifest) = parse(&index).unwrap();
     assert_eq!(media_type.as_str(), MediaType::IMAGE_INDEX);
-    assert_eq!((manifest.references(), manifest.subject()), (vec![Digest::of(b"m")], Some(Digest::of(b"s"))));
+    let subject = manifest.subject().map(|subject| subject.digest);
+    assert_eq!((contents(&manifest), subject), (vec![Digest::of(b"m")], Some(Digest::of(b"s"))));
     assert_eq!(manifest.effective_artifact_type(), None);
 
     let docker = with(image(), "mediaType", json!(MediaType::DOCKER_MANIFEST));
@@ -179,4 +180,42 @@ fn an_artifact_prints_the_same_bytes_and_parses_back() {
     let (_, parsed) = Manifest::parse(None, &bytes).unwrap();
     assert_eq!(parsed.effective_artifact_type(), Some(&kind));
     assert_eq!(parsed, Manifest::Image(Box::new(artifact)));
+}
+
+fn contents(manifest: &Manifest) -> Vec<Digest> {
+    manifest.contents().map(|content| content.digest).collect()
+}
+
+#[test]
+fn embedded_content_is_the_content_or_refused() {
+    let parse = |data: Value| {
+        let descriptor = json!({"mediaType": "application/x", "digest": Digest::of(b"abc"), "size": 3, "data": data});
+        let config = json!({"mediaType": "application/x", "digest": Digest::of(b"abc"), "size": 3});
+        let documents = [
+            json!({"schemaVersion": 2, "config": descriptor, "layers": []}),
+            json!({"schemaVersion": 2, "config": config, "layers": [descriptor]}),
+            json!({"schemaVersion": 2, "config": config, "layers": [], "subject": descriptor}),
+            json!({"schemaVersion": 2, "manifests": [descriptor]}),
+        ];
+        documents.map(|document| Manifest::parse(None, document.to_string().as_bytes()).map_err(|e| e.to_string()))
+    };
+    for good in [json!("YWJj"), Value::Null] {
+        assert!(parse(good.clone()).iter().all(Result::is_ok), "{good}");
+    }
+    for (bad, expected) in [
+        (json!("!!!"), "base64 expected"),
+        (json!("YWJj\n"), "base64 expected"),
+        (json!("YWJ"), "base64 expected"),
+        (json!("YWJj===="), "base64 expected"),
+        (json!("YW_-"), "base64 expected"),
+        (json!("YWJk"), "content of that digest expected"),
+        (json!("YWI="), "3 bytes expected, found 2"),
+        (json!(""), "3 bytes expected, found 0"),
+        (json!(3), "expected a string"),
+    ] {
+        for parsed in parse(bad.clone()) {
+            let error = parsed.expect_err("bad data");
+            assert!(error.contains(expected), "{bad}: {error}");
+        }
+    }
 }

@@ -4,11 +4,12 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::durable::{lock, remove, sync_parent};
 use super::error::{Result, StoreError};
 use super::lease::Lease;
+use super::room::{Charge, Room, cost};
 use crate::digest::{BLOCK, Digest, Hasher};
 use crate::draft::{Draft, unique};
 use crate::failpoint;
@@ -22,18 +23,24 @@ pub(super) struct Blobs {
     temporary: PathBuf,
     /// Held while a blob gets a second name in the directory of a service.
     linking: Mutex<()>,
+    /// Held while a blob gets or loses its name, so that each is counted once.
+    naming: Mutex<()>,
+    room: Arc<Room>,
 }
 
 impl Blobs {
-    /// Opens the directories; half-written files of an earlier process are removed.
-    pub(super) fn open(root: &Path) -> Result<Self> {
-        let blobs =
-            Self { directory: root.join("sha256"), temporary: root.join("temporary"), linking: Mutex::default() };
+    /// Opens the directories and counts what is in them; half-written files of an earlier process are removed.
+    pub(super) fn open(root: &Path, room: Arc<Room>) -> Result<Self> {
+        let (directory, temporary) = (root.join("sha256"), root.join("temporary"));
+        let blobs = Self { directory, temporary, linking: Mutex::default(), naming: Mutex::default(), room };
         let context = || StoreError::io("open the blob store");
         fs::create_dir_all(&blobs.directory).map_err(context())?;
         match fs::remove_dir_all(&blobs.temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(context()(error)),
             _ => fs::create_dir_all(&blobs.temporary).map_err(context())?,
+        }
+        for digest in blobs.list()? {
+            blobs.room.charge(cost(blobs.size(&digest)?.unwrap_or(0))).keep();
         }
         Ok(blobs)
     }
@@ -67,7 +74,7 @@ impl Blobs {
         }
         let mut draft = self.draft(expected)?;
         let mut hasher = Hasher::new();
-        copy(reader, &mut draft.file, &mut hasher, &format!("write blob {expected}"))?;
+        copy(reader, &mut draft.file, &mut hasher, &format!("write blob {expected}"), |_| Ok(()))?;
         self.finish(draft, hasher)?;
         lease.note_verified(expected);
         Ok(())
@@ -100,18 +107,27 @@ impl Blobs {
         if found != draft.expected {
             return Err(StoreError::DigestMismatch { expected: draft.expected, found });
         }
-        self.adopt(draft.expected, &draft.file, &draft.path)
+        self.adopt(draft.expected, &draft.file, &draft.path, self.room.charge(0))
     }
 
-    /// Makes a blob of a file whose content has been verified; the file is gone from its place. A lease must hold it.
-    pub(super) fn adopt(&self, digest: Digest, file: &File, path: &Path) -> Result<()> {
+    /// Makes a blob of a file whose content has been verified; the file is gone from its place. A lease must hold it. `charge` is what
+    /// was counted for it so far.
+    pub(super) fn adopt(&self, digest: Digest, file: &File, path: &Path, mut charge: Charge) -> Result<()> {
         let context = || StoreError::io(format!("store blob {digest}"));
         let target = self.path(&digest);
         file.set_permissions(Permissions::from_mode(READ_ONLY)).map_err(context())?;
         file.sync_all().map_err(context())?;
-        // Where somebody else was first, the same content takes its place; a directory that has that file's second name keeps it.
+        charge.set(cost(file.metadata().map_err(context())?.len()));
         failpoint("blob-written");
-        fs::rename(path, &target).map_err(context())?;
+        {
+            let _turn = lock(&self.naming);
+            // Where another request was first, the same content takes its place; a directory that has that file's second name keeps it.
+            let is_new = self.size(&digest)?.is_none();
+            fs::rename(path, &target).map_err(context())?;
+            if is_new {
+                charge.keep();
+            }
+        }
         failpoint("blob-stored");
         sync_parent(&target).map_err(context())
     }
@@ -127,7 +143,10 @@ impl Blobs {
     /// Takes a blob out of sight with one rename; the rest of its removal is the result's.
     pub(super) fn bury(&self, digest: &Digest) -> io::Result<Buried> {
         let grave = self.temporary.join(unique());
+        let _turn = lock(&self.naming);
+        let size = fs::metadata(self.path(digest))?.len();
         fs::rename(self.path(digest), &grave)?;
+        self.room.free(cost(size));
         Ok(Buried(grave))
     }
 
@@ -174,8 +193,15 @@ impl Drop for BlobDraft {
     }
 }
 
-/// Copies and hashes what is left of a reader. Errors of the reader and of the writer are told apart: the first are the sender's.
-pub(super) fn copy(mut reader: impl Read, writer: &mut impl Write, hasher: &mut Hasher, context: &str) -> Result<()> {
+/// Copies and hashes what is left of a reader; `admit` is asked before so many bytes are written. Errors of the reader and of the writer
+/// are told apart: the first are the sender's.
+pub(super) fn copy(
+    mut reader: impl Read,
+    writer: &mut impl Write,
+    hasher: &mut Hasher,
+    context: &str,
+    mut admit: impl FnMut(usize) -> Result<()>,
+) -> Result<()> {
     let mut block = vec![0; BLOCK];
     loop {
         let read = match reader.read(&mut block) {
@@ -184,6 +210,7 @@ pub(super) fn copy(mut reader: impl Read, writer: &mut impl Write, hasher: &mut 
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(StoreError::Source(error)),
         };
+        admit(read)?;
         writer.write_all(&block[..read]).map_err(StoreError::io(context))?;
         hasher.update(&block[..read]);
     }

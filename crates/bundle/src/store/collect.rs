@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::BlobStore;
 use super::durable::lock;
 use super::error::{Result, StoreError};
+use super::index::{Change, Index};
 use super::lease::Holds;
 use super::repositories::now;
 use crate::digest::Digest;
@@ -38,10 +39,7 @@ impl BlobStore {
     /// # Errors
     /// What the system says; what was removed until then is gone.
     pub fn collect(&self, grace: Duration) -> Result<Collected> {
-        let mut unfinished = self.expire_partials(grace)?;
-        for repository in self.all_repositories() {
-            unfinished += self.expire_uploads(repository.name(), grace)?;
-        }
+        let unfinished = self.expire_partials(grace)? + self.unfinished.expire(None, grace)?;
         Ok(Collected { unfinished, ..self.collect_blobs(grace)? })
     }
 
@@ -56,7 +54,7 @@ impl BlobStore {
         let _running = Running(&self.holds);
         let mut needed = HashSet::new();
         for repository in self.all_repositories() {
-            needed.extend(repository.snapshot().iter().flat_map(|index| index.keeps()));
+            let _ = repository.look(|index| needed.extend(index.keeps()));
         }
         let mut collected = Collected::default();
         for digest in digests {
@@ -80,7 +78,13 @@ impl BlobStore {
         let mut needed = HashSet::new();
         for repository in self.all_repositories() {
             self.forget_unneeded(&repository, grace)?;
-            needed.extend(repository.snapshot().iter().flat_map(|index| index.keeps()));
+            if repository.look(Index::is_empty) == Some(true) {
+                let name = repository.name().clone();
+                drop(repository);
+                self.clear(&name, Index::is_empty)?;
+                continue;
+            }
+            let _ = repository.look(|index| needed.extend(index.keeps()));
         }
         for digest in self.blobs.list()?.into_iter().filter(|digest| !needed.contains(digest)) {
             if let Some(bytes) = self.sweep(&digest, grace)? {
@@ -94,18 +98,11 @@ impl BlobStore {
     /// Blobs that were put long ago and that no manifest of their repository needs are not shown any longer.
     fn forget_unneeded(&self, repository: &super::Repository, grace: Duration) -> Result<()> {
         let limit = now().saturating_sub(grace.as_secs());
-        let Some(index) = repository.snapshot() else { return Ok(()) };
-        let needed = index.references();
-        let old = |digest: &Digest, since: u64| since <= limit && !needed.contains(digest);
-        if !index.blobs.iter().any(|(digest, &since)| old(digest, since)) {
-            return Ok(());
-        }
         repository.change(|index| {
             let needed = index.references();
-            index.blobs.retain(|digest, since| {
-                *since > limit || needed.contains(digest) || self.holds.unless_held(digest, || ()).is_none()
-            });
-            Ok(())
+            let old = index.blobs.iter().filter(|(digest, since)| **since <= limit && !needed.contains(*digest));
+            let free = old.filter(|(digest, _)| self.holds.unless_held(digest, || ()).is_some());
+            Ok(free.map(|(digest, _)| Change::DropBlob(*digest)).collect())
         })
     }
 

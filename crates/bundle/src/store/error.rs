@@ -47,6 +47,29 @@ pub enum StoreError {
     /// Never begun, finished, aborted or expired.
     #[error("upload {0} is not known")]
     UnknownUpload(UploadId),
+    /// There is no room for what a client wants to put.
+    #[error("{what} takes at most {limit} bytes, and has no room for {wanted} more")]
+    QuotaExceeded {
+        /// What is full.
+        what: &'static str,
+        /// Its bytes.
+        limit: u64,
+        /// What was to come.
+        wanted: u64,
+    },
+    /// Too many of something that is bounded in number.
+    #[error("{0}; finish or abort some")]
+    Crowded(String),
+    /// A descriptor that says another size than its content has.
+    #[error("content {digest} has {found} bytes, its descriptor says {expected}")]
+    SizeMismatch {
+        /// Of the content.
+        digest: Digest,
+        /// As the descriptor says.
+        expected: u64,
+        /// As it is.
+        found: u64,
+    },
     /// Two requests at once for one upload or one partial file.
     #[error("{0} is being written by another request")]
     Busy(String),
@@ -92,6 +115,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether there is no more room, by the quota or on the disk.
+    pub(super) fn is_for_lack_of_room(&self) -> bool {
+        matches!(self, Self::QuotaExceeded { .. })
+            || matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+    }
+
     pub(super) fn io(context: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let context = context.into();
         move |source| Self::Io { context, source }

@@ -1,21 +1,20 @@
-//! What one repository shows: manifests, tags, blobs. One JSON file, replaced as a whole; readers have a snapshot and never wait.
+//! What one repository shows: manifests, tags, blobs; and the changes that are made to it, each of which can be said in one line.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::durable::{lock, remove, replace, sync_parent};
-use super::error::{Result, StoreError};
+use super::durable::lock;
+use super::error::Result;
+use super::journal::Journal;
+use super::room::Room;
 use crate::digest::Digest;
 use crate::oci::{Descriptor, Manifest, MediaType, RepositoryName, Tag};
 
-/// Version of the file's format.
-const FORMAT: u32 = 1;
-/// No component of a repository name begins with an underscore, so the file meets no other repository's directory.
-pub(super) const FILE: &str = "_index.json";
+/// Version of an index that is written.
+const FORMAT: u32 = 2;
 
 /// What is known of a manifest without reading it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,9 +33,9 @@ impl ManifestRecord {
             media_type,
             size,
             artifact_type: manifest.effective_artifact_type().cloned(),
-            subject: manifest.subject(),
+            subject: manifest.subject().map(|subject| subject.digest),
             annotations: manifest.annotations().clone(),
-            references: manifest.references(),
+            references: manifest.contents().map(|content| content.digest).collect(),
         }
     }
 
@@ -50,7 +49,7 @@ impl ManifestRecord {
     }
 }
 
-/// The content of the file.
+/// What a repository shows at one time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Index {
     format: u32,
@@ -61,9 +60,71 @@ pub(super) struct Index {
     pub(super) blobs: BTreeMap<Digest, u64>,
 }
 
+/// One change of an index. Made again, it changes nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Change {
+    /// A manifest is there.
+    PutManifest(Digest, Box<ManifestRecord>),
+    /// A manifest is gone.
+    DropManifest(Digest),
+    /// A tag means a manifest.
+    PutTag(Tag, Digest),
+    /// A tag is gone.
+    DropTag(Tag),
+    /// A blob is shown since a time.
+    PutBlob(Digest, u64),
+    /// A blob is shown no more.
+    DropBlob(Digest),
+}
+
+impl Change {
+    /// Whether it brings something, which a limit may forbid.
+    fn adds(&self) -> bool {
+        matches!(self, Self::PutManifest(..) | Self::PutTag(..) | Self::PutBlob(..))
+    }
+}
+
 impl Index {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { format: FORMAT, manifests: BTreeMap::new(), tags: BTreeMap::new(), blobs: BTreeMap::new() }
+    }
+
+    /// Takes an index of this format, or of the first one, which had no lines after it.
+    pub(super) fn parse(json: &[u8]) -> std::result::Result<Self, String> {
+        let mut index: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        if !(1..=FORMAT).contains(&index.format) {
+            return Err(format!("format {FORMAT} expected, found {}", index.format));
+        }
+        index.format = FORMAT;
+        Ok(index)
+    }
+
+    pub(super) fn apply(&mut self, change: Change) {
+        match change {
+            Change::PutManifest(digest, record) => drop(self.manifests.insert(digest, *record)),
+            Change::DropManifest(digest) => drop(self.manifests.remove(&digest)),
+            Change::PutTag(tag, digest) => drop(self.tags.insert(tag, digest)),
+            Change::DropTag(tag) => drop(self.tags.remove(&tag)),
+            Change::PutBlob(digest, since) => drop(self.blobs.insert(digest, since)),
+            Change::DropBlob(digest) => drop(self.blobs.remove(&digest)),
+        }
+    }
+
+    /// Whether a change would change nothing.
+    fn has(&self, change: &Change) -> bool {
+        match change {
+            Change::PutManifest(digest, record) => self.manifests.get(digest) == Some(record),
+            Change::DropManifest(digest) => !self.manifests.contains_key(digest),
+            Change::PutTag(tag, digest) => self.tags.get(tag) == Some(digest),
+            Change::DropTag(tag) => !self.tags.contains_key(tag),
+            Change::PutBlob(digest, since) => self.blobs.get(digest) == Some(since),
+            Change::DropBlob(digest) => !self.blobs.contains_key(digest),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.manifests.is_empty() && self.tags.is_empty() && self.blobs.is_empty()
     }
 
     /// Everything some manifest needs.
@@ -82,80 +143,63 @@ impl Index {
 #[derive(Debug)]
 pub(super) struct Repository {
     name: RepositoryName,
-    path: PathBuf,
-    /// Held across the write of the file: changes of one repository come one after the other, in the order of their files.
-    writer: Mutex<()>,
-    current: RwLock<Option<Arc<Index>>>,
+    /// Held across the write of the file: changes of one repository come one after the other, in the order of their lines.
+    journal: Mutex<Journal>,
+    /// Locked for writing only while a change is made in memory, so that readers never wait for the disk.
+    current: RwLock<Option<Index>>,
 }
 
 impl Repository {
-    /// Reads what there is.
-    pub(super) fn open(root: &Path, name: RepositoryName) -> Result<Self> {
-        let path = root.join(name.as_str()).join(FILE);
-        let damaged = |reason: String| StoreError::Damaged { what: format!("the index of repository {name}"), reason };
-        let current = match fs::read(&path) {
-            Ok(bytes) => {
-                let index: Index = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-                if index.format != FORMAT {
-                    return Err(damaged(format!("format {FORMAT} expected, found {}", index.format)));
-                }
-                Some(Arc::new(index))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(StoreError::io(format!("read the index of repository {name}"))(error)),
-        };
-        Ok(Self { name, path, writer: Mutex::new(()), current: RwLock::new(current) })
+    /// Reads what there is. `rooms` are those that the file is counted in.
+    pub(super) fn open(root: &Path, name: RepositoryName, rooms: &[Arc<Room>]) -> Result<Self> {
+        let (journal, current) = Journal::open(root, &name, rooms)?;
+        Ok(Self { name, journal: Mutex::new(journal), current: RwLock::new(current) })
     }
 
     pub(super) fn name(&self) -> &RepositoryName {
         &self.name
     }
 
-    /// The present state; `None` where nothing was ever put.
-    pub(super) fn snapshot(&self) -> Option<Arc<Index>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Looks at the present state; `None` where nothing was ever put.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Index) -> T) -> Option<T> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(look)
     }
 
-    /// Changes the index; the change is on disk before anybody sees it, and nothing changes where `change` fails.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Index) -> Result<T>) -> Result<T> {
-        let _turn = lock(&self.writer);
-        let before = self.snapshot();
-        let mut index = before.as_deref().cloned().unwrap_or_else(Index::new);
-        let result = change(&mut index)?;
-        if before.as_deref() != Some(&index) {
-            self.write(&index).map_err(StoreError::io(format!("write the index of repository {}", self.name)))?;
-            self.publish(Some(Arc::new(index)));
-        }
-        Ok(result)
+    /// Whether something was ever put.
+    pub(super) fn is_there(&self) -> bool {
+        self.look(|_| ()).is_some()
     }
 
-    /// Forgets everything; whether there was anything.
-    pub(super) fn clear(&self) -> Result<bool> {
-        let _turn = lock(&self.writer);
-        let removed = remove(&self.path).and_then(|was_there| {
-            if was_there {
-                sync_parent(&self.path)?;
+    /// Makes the changes that `decide` answers; they are on disk before anything shows them, and nothing changes where it fails.
+    pub(super) fn change(&self, decide: impl FnOnce(&Index) -> Result<Vec<Change>>) -> Result<()> {
+        let mut journal = lock(&self.journal);
+        let missing = Index::new();
+        let changes = {
+            // Only the holder of the journal writes, so that reading here keeps nothing waiting.
+            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+            let index = current.as_ref().unwrap_or(&missing);
+            let mut changes = decide(index)?;
+            changes.retain(|change| !index.has(change));
+            if changes.is_empty() {
+                return Ok(());
             }
-            Ok(was_there)
-        });
-        let was_there = removed.map_err(StoreError::io(format!("remove the index of repository {}", self.name)))?;
-        self.publish(None);
-        Ok(was_there)
+            journal.append(index, &changes, changes.iter().any(Change::adds))?;
+            changes
+        };
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let index = current.get_or_insert(missing);
+        changes.into_iter().for_each(|change| index.apply(change));
+        Ok(())
     }
 
-    fn write(&self, index: &Index) -> std::io::Result<()> {
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        if !directory.is_dir() {
-            fs::create_dir_all(directory)?;
-            for above in directory.ancestors().take(1 + self.name.as_str().split('/').count()) {
-                sync_parent(above)?;
-            }
+    /// Forgets everything, where `wanted` says so of what is there; whether it did.
+    pub(super) fn clear(&self, wanted: impl FnOnce(&Index) -> bool) -> Result<bool> {
+        let mut journal = lock(&self.journal);
+        if !self.look(wanted).unwrap_or(false) {
+            return Ok(false);
         }
-        let bytes = serde_json::to_vec(index).expect("plain data with string keys always prints");
-        replace(&self.path, &bytes)
-    }
-
-    fn publish(&self, index: Option<Arc<Index>>) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = index;
+        journal.remove()?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(true)
     }
 }

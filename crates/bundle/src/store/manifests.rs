@@ -4,9 +4,10 @@ use std::io::Read;
 
 use super::BlobStore;
 use super::error::{Result, StoreError};
-use super::index::ManifestRecord;
+use super::index::{Change, Index, ManifestRecord};
+use super::room::cost;
 use crate::digest::Digest;
-use crate::oci::{ImageIndex, MANIFEST_LIMIT, Manifest, MediaType, Reference, RepositoryName, Tag};
+use crate::oci::{Descriptor, ImageIndex, MANIFEST_LIMIT, Manifest, MediaType, Reference, RepositoryName, Tag};
 
 /// What became of a pushed manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +45,8 @@ impl BlobStore {
     ///
     /// # Errors
     /// [`StoreError::Manifest`], [`StoreError::DigestMismatch`], [`StoreError::MissingReferences`] when the repository does not show
-    /// what the manifest needs. Its subject may be missing.
+    /// what the manifest needs, [`StoreError::SizeMismatch`] when that has another size than the manifest says,
+    /// [`StoreError::QuotaExceeded`]. Its subject may be missing.
     pub fn push_manifest(
         &self,
         repository: &RepositoryName,
@@ -62,24 +64,35 @@ impl BlobStore {
         let lease = self.lease();
         // Held before they are looked for, so that nothing can take them away between the look and the index.
         lease.hold_all(record.references.iter().copied());
+        // Looked at before anything is written: what is refused takes no room.
+        let check = |index: &Index| self.check_contents(index, &manifest);
+        self.look(repository, check).unwrap_or_else(|_| check(&Index::new()))?;
+        let claimed = self.with_room(|| self.room.claim(cost(bytes.len() as u64)))?;
         let digest = self.put_bytes(bytes, &lease)?;
+        drop(claimed);
         let subject = record.subject;
-        self.repository(repository)?.change(|index| {
-            let mut missing = Vec::new();
-            for reference in &record.references {
-                let shown = index.blobs.contains_key(reference) || index.manifests.contains_key(reference);
-                if !shown || !self.contains(reference)? {
-                    missing.push(*reference);
-                }
-            }
-            if !missing.is_empty() {
-                return Err(StoreError::MissingReferences(missing));
-            }
-            index.manifests.insert(digest, record);
-            index.tags.extend(tags.iter().map(|tag| (tag.clone(), digest)));
-            Ok(())
+        self.change(repository, |index| {
+            check(index)?;
+            let tags = tags.iter().map(|tag| Change::PutTag(tag.clone(), digest));
+            Ok(std::iter::once(Change::PutManifest(digest, Box::new(record))).chain(tags).collect())
         })?;
         Ok(PushedManifest { digest, media_type, subject })
+    }
+
+    /// Whether a repository shows what a manifest needs, in the sizes that the manifest says.
+    fn check_contents(&self, index: &Index, manifest: &Manifest) -> Result<()> {
+        let mut missing = Vec::new();
+        for descriptor in manifest.contents() {
+            let digest = descriptor.digest;
+            let is_shown = index.blobs.contains_key(&digest) || index.manifests.contains_key(&digest);
+            match if is_shown { self.size(&digest)? } else { None } {
+                Some(size) => check_size(descriptor, size)?,
+                None => missing.push(digest),
+            }
+        }
+        let subject = manifest.subject().and_then(|subject| Some((subject, index.manifests.get(&subject.digest)?)));
+        subject.map_or(Ok(()), |(subject, record)| check_size(subject, record.size))?;
+        if missing.is_empty() { Ok(()) } else { Err(StoreError::MissingReferences(missing)) }
     }
 
     /// Digest, type and size of a manifest.
@@ -91,14 +104,15 @@ impl BlobStore {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<(Digest, MediaType, u64)> {
-        let index = self.index(repository)?;
-        let digest = match reference {
-            Reference::Tag(tag) => index.tags.get(tag).copied(),
-            Reference::Digest(digest) => Some(*digest),
-        };
-        let found = digest.and_then(|digest| Some((digest, index.manifests.get(&digest)?)));
-        let (digest, record) = found.ok_or_else(|| StoreError::UnknownManifest(reference.clone()))?;
-        Ok((digest, record.media_type.clone(), record.size))
+        let found = self.look(repository, |index| {
+            let digest = match reference {
+                Reference::Tag(tag) => *index.tags.get(tag)?,
+                Reference::Digest(digest) => *digest,
+            };
+            let record = index.manifests.get(&digest)?;
+            Some((digest, record.media_type.clone(), record.size))
+        })?;
+        found.ok_or_else(|| StoreError::UnknownManifest(reference.clone()))
     }
 
     /// A manifest.
@@ -121,30 +135,27 @@ impl BlobStore {
     /// # Errors
     /// [`StoreError::UnknownRepository`].
     pub fn tags(&self, repository: &RepositoryName, limit: Option<usize>, last: Option<&str>) -> Result<TagPage> {
-        let index = self.index(repository)?;
-        let mut following = index.tags.keys().skip_while(|tag| last.is_some_and(|last| tag.as_str() <= last));
-        let tags: Vec<_> = following.by_ref().take(limit.unwrap_or(usize::MAX)).cloned().collect();
-        // By the specification, a page of none has none after it.
-        let more = limit != Some(0) && following.next().is_some();
-        Ok(TagPage { tags, more })
+        self.look(repository, |index| {
+            let mut following = index.tags.keys().skip_while(|tag| last.is_some_and(|last| tag.as_str() <= last));
+            let tags: Vec<_> = following.by_ref().take(limit.unwrap_or(usize::MAX)).cloned().collect();
+            // By the specification, a page of none has none after it.
+            let more = limit != Some(0) && following.next().is_some();
+            TagPage { tags, more }
+        })
     }
 
     /// The manifests whose subject this is, also where that one is missing; an empty index for an unknown repository, as the
     /// specification forbids to answer that there are no referrers to ask for.
     pub fn referrers(&self, repository: &RepositoryName, subject: &Digest, artifact_type: Option<&str>) -> ImageIndex {
-        let Ok(index) = self.index(repository) else {
-            return ImageIndex::new(Vec::new());
-        };
         let wanted = |kind: Option<&MediaType>| {
             artifact_type.is_none_or(|wanted| kind.is_some_and(|kind| kind.as_str() == wanted))
         };
-        let descriptors = index
-            .manifests
-            .iter()
-            .filter(|(_, record)| record.subject == Some(*subject))
-            .map(|(digest, record)| record.descriptor(*digest))
-            .filter(|descriptor| wanted(descriptor.artifact_type.as_ref()));
-        ImageIndex::new(descriptors.collect())
+        let found = self.look(repository, |index| {
+            let manifests = index.manifests.iter().filter(|(_, record)| record.subject == Some(*subject));
+            let descriptors = manifests.map(|(digest, record)| record.descriptor(*digest));
+            descriptors.filter(|descriptor| wanted(descriptor.artifact_type.as_ref())).collect()
+        });
+        ImageIndex::new(found.unwrap_or_default())
     }
 
     /// Removes a tag; its manifest stays.
@@ -152,9 +163,10 @@ impl BlobStore {
     /// # Errors
     /// [`StoreError::UnknownRepository`], [`StoreError::UnknownManifest`].
     pub fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<()> {
-        self.known(repository)?.change(|index| {
+        self.change_known(repository, |index| {
+            let is_there = index.tags.contains_key(tag);
             let unknown = || StoreError::UnknownManifest(Reference::Tag(tag.clone()));
-            index.tags.remove(tag).map(drop).ok_or_else(unknown)
+            is_there.then(|| vec![Change::DropTag(tag.clone())]).ok_or_else(unknown)
         })
     }
 
@@ -163,10 +175,20 @@ impl BlobStore {
     /// # Errors
     /// [`StoreError::UnknownRepository`], [`StoreError::UnknownManifest`].
     pub fn delete_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<()> {
-        self.known(repository)?.change(|index| {
-            index.tags.retain(|_, target| target != digest);
-            let unknown = || StoreError::UnknownManifest(Reference::Digest(*digest));
-            index.manifests.remove(digest).map(drop).ok_or_else(unknown)
+        self.change_known(repository, |index| {
+            if !index.manifests.contains_key(digest) {
+                return Err(StoreError::UnknownManifest(Reference::Digest(*digest)));
+            }
+            let tags = index.tags.iter().filter(|(_, target)| *target == digest);
+            let tags = tags.map(|(tag, _)| Change::DropTag(tag.clone()));
+            Ok(tags.chain([Change::DropManifest(*digest)]).collect())
         })
     }
+}
+
+fn check_size(descriptor: &Descriptor, found: u64) -> Result<()> {
+    if descriptor.size == found {
+        return Ok(());
+    }
+    Err(StoreError::SizeMismatch { digest: descriptor.digest, expected: descriptor.size, found })
 }

@@ -1,13 +1,16 @@
 //! The blob store: content-addressed files on a directory, and the repositories that show them. The half of a registry that knows no
 //! HTTP; all of it blocks, and all of it may be called from many threads.
 //!
+//! What clients push is counted against a quota, as it comes. What moves bring is counted too, and never refused for it: it is the
+//! operator's own, and fails where the disk is full.
+//!
 //! ```text
 //! sha256/<hex>                              blobs, read-only
 //! temporary/                                files being written or removed; emptied when the store is opened
 //! partial/<hex>                             files being put together from chunks
 //! chunks/<hex>                              chunk lists of blobs
-//! repositories/<name>/_index.json           manifests, tags and blobs of a repository
-//! repositories/<name>/_uploads/<id>         uploads in progress
+//! repositories/<name>/_index.json           manifests, tags and blobs of a repository, and what changed of them
+//! uploads/<id>-<hex>                        unfinished uploads, with the digest of the name of each one's repository
 //! ```
 
 mod attach;
@@ -16,13 +19,17 @@ mod collect;
 mod durable;
 mod error;
 mod index;
+mod journal;
 mod lease;
 mod manifests;
 mod partial;
 mod place;
 mod publish;
 mod repositories;
+mod room;
+mod unfinished;
 mod upload;
+mod upload_id;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +43,8 @@ use std::sync::{Arc, Mutex, RwLock};
 use blobs::Blobs;
 use index::Repository;
 use lease::Holds;
+use room::{Charge, Room};
+use unfinished::Unfinished;
 
 pub use attach::Attachment;
 pub use collect::Collected;
@@ -43,10 +52,20 @@ pub use error::{Result, StoreError};
 pub use lease::Lease;
 pub use manifests::{ManifestContent, PushedManifest, TagPage};
 pub use place::Placed;
-pub use upload::UploadId;
+pub use upload_id::UploadId;
 
 use crate::digest::Digest;
 use crate::oci::RepositoryName;
+
+/// Bytes that the indexes of all repositories may take in memory, and as many on the disk.
+const MOST_RECORDS: u64 = 256 << 20;
+
+/// Counted bytes of content that is about to be put, until it is dropped.
+#[derive(Debug)]
+#[must_use = "dropping it lets go of the room"]
+pub struct Reservation {
+    _charge: Charge,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -54,9 +73,13 @@ pub struct BlobStore {
     root: PathBuf,
     blobs: Blobs,
     holds: Arc<Holds>,
-    /// Entries are never removed, so that all writers of a repository meet at the same lock.
+    /// An entry stays as long as a request works with it, so that all writers of a repository meet at the same lock.
     repositories: RwLock<HashMap<RepositoryName, Arc<Repository>>>,
-    uploads: Mutex<HashMap<UploadId, upload::Slot>>,
+    unfinished: Unfinished,
+    /// Everything on the disk but partial files.
+    room: Arc<Room>,
+    /// The indexes of repositories, all of which are in memory.
+    records: Arc<Room>,
     partials: Mutex<HashSet<Digest>>,
     collecting: Mutex<()>,
     /// Locked as long as this process uses the directory.
@@ -81,16 +104,52 @@ impl BlobStore {
             Err(TryLockError::Error(error)) => return Err(context()(error)),
         }
         durable::remove_leftovers(&root.join("chunks")).map_err(context())?;
+        let (room, records) =
+            (Room::new("the registry", u64::MAX), Room::new("the list of what is in it", MOST_RECORDS));
+        let rooms = [Arc::clone(&room), Arc::clone(&records)];
         Ok(Self {
-            blobs: Blobs::open(root)?,
-            repositories: RwLock::new(repositories::read_all(&root.join("repositories"))?),
+            blobs: Blobs::open(root, Arc::clone(&room))?,
+            repositories: RwLock::new(repositories::read_all(&root.join("repositories"), &rooms)?),
+            unfinished: Unfinished::open(root.join("uploads"), &room)?,
+            room,
+            records,
             root: root.to_owned(),
             holds: Arc::default(),
-            uploads: Mutex::default(),
             partials: Mutex::default(),
             collecting: Mutex::default(),
             _lock: file,
         })
+    }
+
+    /// Bounds what clients put: together with everything that is there it takes so many bytes at most.
+    pub fn set_quota(&self, bytes: u64) {
+        self.room.set_limit(bytes);
+    }
+
+    /// Bytes that are counted against the quota.
+    pub fn taken(&self) -> u64 {
+        self.room.taken()
+    }
+
+    /// Bytes that the disk has left for this store.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn free_on_disk(&self) -> Result<u64> {
+        let found = rustix::fs::statvfs(&self.root).map_err(StoreError::system("ask for room on the disk"))?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    /// Room for content that is about to be put for a client; to be dropped when it is there.
+    ///
+    /// # Errors
+    /// [`StoreError::QuotaExceeded`].
+    pub fn reserve(&self, bytes: u64) -> Result<Reservation> {
+        self.with_room(|| self.room.claim(room::cost(bytes))).map(|charge| Reservation { _charge: charge })
+    }
+
+    fn rooms(&self) -> [Arc<Room>; 2] {
+        [Arc::clone(&self.room), Arc::clone(&self.records)]
     }
 
     /// A lease that holds nothing yet.

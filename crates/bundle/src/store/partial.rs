@@ -58,7 +58,7 @@ impl BlobStore {
         let local = |source: &Digest| File::open(self.blobs.path(source));
         match assemble(plan, &file, local, fetch, watch) {
             Ok(report) => {
-                self.blobs.adopt(digest, &file, &path)?;
+                self.blobs.adopt(digest, &file, &path, self.room.charge(0))?;
                 lease.note_verified(digest);
                 Ok(report)
             }

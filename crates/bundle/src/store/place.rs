@@ -97,7 +97,7 @@ impl BlobStore {
         let draft = target.draft();
         let mut file = draft.create(mode).map_err(StoreError::system(target.context()))?;
         let mut hasher = Hasher::new();
-        copy(blob, &mut file, &mut hasher, &target.context())?;
+        copy(blob, &mut file, &mut hasher, &target.context(), |_| Ok(()))?;
         expect(target.digest, hasher)?;
         target.publish(draft, Some(&file)).map(|()| Placed::Copied)
     }

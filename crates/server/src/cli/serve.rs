@@ -15,6 +15,9 @@ use crate::trial::Trials;
 /// Memory for the bodies of requests where nothing is said, bytes, as far as the machine has four times as much.
 const MOST_REQUEST_MEMORY: u64 = 1 << 30;
 
+/// Of a hundred bytes that the disk has for the blob store, those that it takes where nothing is said.
+const REGISTRY_PERCENT: u64 = 80;
+
 /// What `dede serve` is started with.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_line_help = false)]
@@ -152,6 +155,11 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "N")]
     pub(crate) connections_per_address: Option<NonZeroUsize>,
 
+    /// Room for what clients push to /v2, together with everything else in the blob store, MiB [default: 80 % of what the disk has for it
+    /// at the start].
+    #[arg(long, value_name = "MIB")]
+    pub(crate) registry_quota: Option<u64>,
+
     /// Requests of one service that may wait or run at once; more are answered 503.
     #[arg(long, value_name = "N", default_value = "256")]
     pub(crate) queue: NonZeroUsize,
@@ -208,6 +216,15 @@ impl LimitOptions {
     pub(crate) fn request_memory(&self) -> u64 {
         let default = || http::memory_of_machine().map_or(MOST_REQUEST_MEMORY, |memory| memory / 4);
         self.request_memory.map_or_else(|| default().min(MOST_REQUEST_MEMORY), |mebibytes| mebibytes << 20)
+    }
+}
+
+impl LimitOptions {
+    /// Bytes that the blob store may take, which takes some already; `free` is what the disk has left. What is taken counts as free, so
+    /// that every start comes to the same.
+    pub(crate) fn registry_quota(&self, taken: u64, free: u64) -> u64 {
+        let default = || taken.saturating_add(free) / 100 * REGISTRY_PERCENT;
+        self.registry_quota.map_or_else(default, |mebibytes| mebibytes.saturating_mul(1 << 20))
     }
 }
 

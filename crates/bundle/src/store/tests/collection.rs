@@ -39,7 +39,7 @@ fn what_an_undone_move_brought_goes_and_nothing_else() {
         panic!()
     };
     push(&store, &name, &["latest"], &manifest_document(b"config", &[b"layer"])).unwrap();
-    let upload = store.begin_upload(&name).unwrap();
+    let upload = store.begin_upload(&name, None).unwrap();
     let lease = store.lease();
     let [brought, held] = [&b"brought"[..], b"held"].map(|bytes| store.put_bytes(bytes, &store.lease()).unwrap());
     lease.hold(held);
@@ -49,7 +49,7 @@ fn what_an_undone_move_brought_goes_and_nothing_else() {
     for kept in [config, layer, pushed_just_now, held] {
         assert!(store.contains(&kept).unwrap(), "{kept}");
     }
-    assert_eq!(store.expire_uploads(&name, Duration::ZERO).unwrap(), 1, "the upload {upload} was left alone");
+    assert_eq!(store.unfinished.expire(Some(&name), Duration::ZERO).unwrap(), 1, "the upload {upload} was left alone");
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn work(store: &BlobStore, root: &Path, thread: usize, round: usize) {
         store.place(&file.digest, &target, &file.name, file.role, &store.lease()).unwrap();
         assert_eq!(crate::hash_file(&target.path().join(file.name.as_str())).unwrap(), (file.size, file.digest));
     }
-    let upload = store.begin_upload(&repository("uploads")).unwrap();
-    store.append(&repository("uploads"), &upload, Some(0), packed.manifest.as_slice()).unwrap();
+    let upload = store.begin_upload(&repository("uploads"), None).unwrap();
+    store.append(&repository("uploads"), &upload, Some(0), None, packed.manifest.as_slice()).unwrap();
     lease.hold(digest);
     store.finish_upload(&repository("uploads"), &upload, digest).unwrap();
     assert!(store.contains(&digest).unwrap());

@@ -1,5 +1,7 @@
 mod blobs;
 mod collection;
+mod journal;
+mod limits;
 mod placing;
 mod repositories;
 mod uploads;

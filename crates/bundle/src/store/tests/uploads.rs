@@ -10,14 +10,14 @@ fn an_upload_goes_on_after_a_restart() {
     let (directory, store) = store();
     let name = repository("a/b");
     let bytes = content(1, 300_000);
-    let id = store.begin_upload(&name).unwrap();
+    let id = store.begin_upload(&name, None).unwrap();
     assert_eq!(store.upload_offset(&name, &id).unwrap(), 0);
-    assert_eq!(store.append(&name, &id, Some(0), &bytes[..100_000]).unwrap(), 100_000);
-    assert_eq!(store.append(&name, &id, None, &bytes[100_000..100_001]).unwrap(), 100_001);
+    assert_eq!(store.append(&name, &id, Some(0), None, &bytes[..100_000]).unwrap(), 100_000);
+    assert_eq!(store.append(&name, &id, None, None, &bytes[100_000..100_001]).unwrap(), 100_001);
     drop(store);
     let store = BlobStore::open(directory.path()).unwrap();
     assert_eq!(store.upload_offset(&name, &id).unwrap(), 100_001);
-    store.append(&name, &id, Some(100_001), &bytes[100_001..]).unwrap();
+    store.append(&name, &id, Some(100_001), None, &bytes[100_001..]).unwrap();
     let digest = Digest::of(&bytes);
     store.finish_upload(&name, &id, digest).unwrap();
     assert_eq!(store.repository_blob(&name, &digest).unwrap().1, 300_000);
@@ -34,15 +34,15 @@ fn an_upload_goes_on_after_a_restart() {
 fn chunks_come_in_order_and_a_wrong_digest_can_be_corrected() {
     let (_directory, store) = store();
     let name = repository("a");
-    let id = store.begin_upload(&name).unwrap();
-    store.append(&name, &id, Some(0), &b"abc"[..]).unwrap();
+    let id = store.begin_upload(&name, None).unwrap();
+    store.append(&name, &id, Some(0), None, &b"abc"[..]).unwrap();
     for found in [0, 2, 4, u64::MAX] {
-        let error = store.append(&name, &id, Some(found), &b"x"[..]).unwrap_err();
+        let error = store.append(&name, &id, Some(found), None, &b"x"[..]).unwrap_err();
         assert!(matches!(error, StoreError::OutOfOrder { expected: 3, found: f } if f == found));
     }
     assert!(matches!(store.finish_upload(&name, &id, Digest::of(b"x")), Err(StoreError::DigestMismatch { .. })));
     assert!(
-        matches!(store.append(&repository("b"), &id, None, &b""[..]), Err(StoreError::UnknownUpload(_))),
+        matches!(store.append(&repository("b"), &id, None, None, &b""[..]), Err(StoreError::UnknownUpload(_))),
         "not theirs"
     );
     store.finish_upload(&name, &id, Digest::of(b"abc")).unwrap();
@@ -67,10 +67,10 @@ impl Read for Broken {
 fn what_came_before_a_cut_connection_is_kept() {
     let (_directory, store) = store();
     let name = repository("a");
-    let id = store.begin_upload(&name).unwrap();
-    assert!(matches!(store.append(&name, &id, Some(0), Broken(70_000)), Err(StoreError::Source(_))));
+    let id = store.begin_upload(&name, None).unwrap();
+    assert!(matches!(store.append(&name, &id, Some(0), None, Broken(70_000)), Err(StoreError::Source(_))));
     assert_eq!(store.upload_offset(&name, &id).unwrap(), 70_000);
-    store.append(&name, &id, Some(70_000), &b"y"[..]).unwrap();
+    store.append(&name, &id, Some(70_000), None, &b"y"[..]).unwrap();
     let mut whole = vec![b'x'; 70_000];
     whole.push(b'y');
     store.finish_upload(&name, &id, Digest::of(&whole)).unwrap();
@@ -91,13 +91,13 @@ impl Read for Waiting {
 fn a_second_request_for_an_upload_is_told_so() {
     let (_directory, store) = store();
     let name = repository("a");
-    let id = store.begin_upload(&name).unwrap();
+    let id = store.begin_upload(&name, None).unwrap();
     let (started, wait_for_start) = mpsc::channel();
     let (release, wait_for_release) = mpsc::channel();
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| store.append(&name, &id, Some(0), Waiting(started, wait_for_release)));
+        let first = scope.spawn(|| store.append(&name, &id, Some(0), None, Waiting(started, wait_for_release)));
         wait_for_start.recv().unwrap();
-        assert!(matches!(store.append(&name, &id, Some(0), &b"x"[..]), Err(StoreError::Busy(_))));
+        assert!(matches!(store.append(&name, &id, Some(0), None, &b"x"[..]), Err(StoreError::Busy(_))));
         assert!(matches!(store.finish_upload(&name, &id, Digest::of(b"")), Err(StoreError::Busy(_))));
         release.send(()).unwrap();
         first.join().unwrap().unwrap();
@@ -109,8 +109,8 @@ fn a_second_request_for_an_upload_is_told_so() {
 fn aborted_expired_and_forgotten_uploads_leave_nothing() {
     let (directory, store) = store();
     let name = repository("a");
-    let ids: Vec<_> = (0..3).map(|_| store.begin_upload(&name).unwrap()).collect();
-    store.append(&name, &ids[0], None, &b"x"[..]).unwrap();
+    let ids: Vec<_> = (0..3).map(|_| store.begin_upload(&name, None).unwrap()).collect();
+    store.append(&name, &ids[0], None, None, &b"x"[..]).unwrap();
     store.abort_upload(&name, &ids[0]).unwrap();
     assert_eq!(store.collect(Duration::from_secs(3600)).unwrap().unfinished, 0);
     assert!(store.upload_offset(&name, &ids[1]).is_ok());
@@ -118,7 +118,7 @@ fn aborted_expired_and_forgotten_uploads_leave_nothing() {
     let store = BlobStore::open(directory.path()).unwrap();
     assert!(store.repositories().is_empty(), "an upload makes no repository");
     assert_eq!(store.collect(Duration::ZERO).unwrap().unfinished, 2);
-    store.begin_upload(&name).unwrap();
+    store.begin_upload(&name, None).unwrap();
     store.delete_repository(&name).unwrap();
     assert_eq!(files(directory.path()), ["lock"]);
 }
@@ -126,7 +126,8 @@ fn aborted_expired_and_forgotten_uploads_leave_nothing() {
 #[test]
 fn ids_are_uuids_and_nothing_else_parses() {
     let (_directory, store) = store();
-    let (one, two) = (store.begin_upload(&repository("a")).unwrap(), store.begin_upload(&repository("a")).unwrap());
+    let (one, two) =
+        (store.begin_upload(&repository("a"), None).unwrap(), store.begin_upload(&repository("a"), None).unwrap());
     assert_ne!(one, two);
     assert_eq!(one.as_str().parse::<UploadId>().unwrap(), one);
     assert_eq!((one.as_str().len(), &one.as_str()[14..15]), (36, "4"));
@@ -143,8 +144,8 @@ fn a_process_that_lost_hundreds_of_uploads_keeps_no_file_open() {
     let open = || fs::read_dir("/proc/self/fd").unwrap().count();
     let before = open();
     for _ in 0..300 {
-        let id = store.begin_upload(&name).unwrap();
-        assert!(store.append(&name, &id, None, Broken(10)).is_err());
+        let id = store.begin_upload(&name, None).unwrap();
+        assert!(store.append(&name, &id, None, None, Broken(10)).is_err());
     }
     // Other tests of this process open a few at the same time.
     assert!(open() < before + 100, "{before} before, {} after", open());

@@ -22,7 +22,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         match self {
             Self::File(_, size) => *size,
             Self::Bytes(bytes) => bytes.len() as u64,

@@ -18,6 +18,7 @@ mod refusal;
 mod service;
 mod uploads;
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::path::{Target, What};
 use self::refusal::{Answer, Code, Refusal};
+use super::authority::ClientAddress;
 use super::body::{self, Bodies};
 use super::error::Failure;
 use super::{Server, access, query_of, reply};
@@ -193,6 +195,11 @@ impl Call {
     async fn target(&self) -> Answer<Target> {
         self.server.catalogue().await?;
         path::parse(self.parts.uri.path())
+    }
+
+    /// The other end of the connection.
+    fn client(&self) -> Option<IpAddr> {
+        self.parts.extensions.get::<ClientAddress>().map(|address| address.0)
     }
 
     fn is_head(&self) -> bool {

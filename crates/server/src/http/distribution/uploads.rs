@@ -28,14 +28,14 @@ pub(super) async fn begin(call: &Call, body: &mut Option<Body>, name: Repository
     {
         return Ok(created(&name, &digest));
     }
-    let (store, repository) = (call.store()?, name.clone());
-    let id = blocking(move || Ok(store.begin_upload(&repository)?)).await?;
+    let (store, repository, client) = (call.store()?, name.clone(), call.client());
+    let id = blocking(move || Ok(store.begin_upload(&repository, client)?)).await?;
     let Some(digest) = whole else { return Ok(progress(StatusCode::ACCEPTED, &name, &id, 0)) };
     let outcome = receive(call, body, &name, &id, Some(digest)).await;
     if outcome.is_err() {
         let store = call.store()?;
         let (repository, id) = (name.clone(), id.clone());
-        // Nobody was told of this upload, so nobody goes on with it; what failed first is what the client hears.
+        // No client knows of this upload, so none goes on with it; what failed first is what the client hears.
         let _ = blocking(move || Ok(store.abort_upload(&repository, &id)?)).await;
     }
     outcome?;
@@ -57,6 +57,7 @@ async fn mount(call: &Call, to: &RepositoryName, digest: Digest) -> Answer<bool>
     };
     blocking(move || {
         let lease = store.lease();
+        let _room = store.reserve(content.size())?;
         match content {
             Content::File(file, _) => store.put_file(digest, &file, &lease)?,
             Content::Bytes(bytes) => drop(store.put_bytes(&bytes, &lease)?),
@@ -126,7 +127,7 @@ async fn receive(
     let body = body.take().unwrap_or_default();
     with_body(&call.parts.headers, body, expected, move |incoming| {
         let _transfer = transfer;
-        let appended = store.append(&repository, &id, start, incoming);
+        let appended = store.append(&repository, &id, start, expected, incoming);
         let offset = appended.map_err(|error| located(error, &repository, &id))?;
         if let Some(digest) = finish {
             close(&store, &repository, &id, digest)?;

@@ -5,5 +5,6 @@ mod files;
 mod memory;
 mod mistakes;
 mod networks;
+mod registry;
 mod time;
 mod veto;

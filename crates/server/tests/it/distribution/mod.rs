@@ -29,7 +29,7 @@ const CODES: &str = "BLOB_UNKNOWN BLOB_UPLOAD_INVALID BLOB_UPLOAD_UNKNOWN DIGEST
     MANIFEST_UNKNOWN NAME_INVALID NAME_UNKNOWN SIZE_INVALID UNAUTHORIZED DENIED UNSUPPORTED TOOMANYREQUESTS";
 
 /// One request with further headers.
-fn call(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+pub(crate) fn call(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -39,7 +39,7 @@ fn call(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], bod
     sent.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", server.log()))
 }
 
-fn get(server: &Server, path: &str) -> Response {
+pub(crate) fn get(server: &Server, path: &str) -> Response {
     call(server, "GET", path, &[], b"")
 }
 
@@ -56,7 +56,7 @@ fn codes(response: &Response) -> Vec<String> {
 }
 
 /// The same, as `<status> <code>`; all errors must have one code.
-fn refusal(response: &Response) -> String {
+pub(crate) fn refusal(response: &Response) -> String {
     let mut codes = codes(response);
     codes.dedup();
     assert_eq!(codes.len(), 1, "{codes:?}");
@@ -64,19 +64,19 @@ fn refusal(response: &Response) -> String {
 }
 
 /// A header that must be there.
-fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+pub(crate) fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response.header(name).unwrap_or_else(|| panic!("no {name}: {response:?}"))
 }
 
 /// Begins an upload; gives its location.
-fn begin(server: &Server, repository: &str) -> String {
+pub(crate) fn begin(server: &Server, repository: &str) -> String {
     let begun = call(server, "POST", &format!("/v2/{repository}/blobs/uploads/"), &[], b"");
     assert_eq!(begun.status, 202, "{begun:?}");
     header(&begun, "location").to_owned()
 }
 
 /// Pushes a blob; gives its digest.
-fn push_blob(server: &Server, repository: &str, content: &[u8]) -> String {
+pub(crate) fn push_blob(server: &Server, repository: &str, content: &[u8]) -> String {
     let digest = Digest::of(content).to_string();
     let location = begin(server, repository);
     let done = call(server, "PUT", &format!("{location}?digest={digest}"), &[], content);
@@ -84,12 +84,12 @@ fn push_blob(server: &Server, repository: &str, content: &[u8]) -> String {
     digest
 }
 
-fn descriptor(media_type: &str, content: &[u8]) -> Value {
+pub(crate) fn descriptor(media_type: &str, content: &[u8]) -> Value {
     json!({"mediaType": media_type, "digest": Digest::of(content).to_string(), "size": content.len()})
 }
 
 /// An image manifest with one layer; its blobs are pushed.
-fn manifest(server: &Server, repository: &str, content: &[u8]) -> Value {
+pub(crate) fn manifest(server: &Server, repository: &str, content: &[u8]) -> Value {
     push_blob(server, repository, b"{}");
     push_blob(server, repository, content);
     json!({
@@ -101,12 +101,12 @@ fn manifest(server: &Server, repository: &str, content: &[u8]) -> Value {
     })
 }
 
-fn put_manifest(server: &Server, repository: &str, reference: &str, manifest: &[u8]) -> Response {
+pub(crate) fn put_manifest(server: &Server, repository: &str, reference: &str, manifest: &[u8]) -> Response {
     call(server, "PUT", &format!("/v2/{repository}/manifests/{reference}"), &[("Content-Type", IMAGE)], manifest)
 }
 
 /// Pushes a manifest with one layer under a tag; gives its bytes and its digest.
-fn push(server: &Server, repository: &str, tag: &str, content: &[u8]) -> (Vec<u8>, String) {
+pub(crate) fn push(server: &Server, repository: &str, tag: &str, content: &[u8]) -> (Vec<u8>, String) {
     let bytes = manifest(server, repository, content).to_string().into_bytes();
     let pushed = put_manifest(server, repository, tag, &bytes);
     assert_eq!(pushed.status, 201, "{pushed:?}");

@@ -47,7 +47,7 @@ fn must_match_the_digest_of_a_single_post_and_keep_nothing_else() {
         assert_eq!(refusal(&answer), "400 DIGEST_INVALID", "{digest}");
         assert_eq!(get(&server, &format!("/v2/a/blobs/{digest}")).status, 404, "{digest}");
     }
-    let uploads = server.path().join("state/blobs/repositories/a/_uploads");
+    let uploads = server.path().join("state/blobs/uploads");
     assert_eq!(std::fs::read_dir(uploads).unwrap().count(), 0);
 }
 

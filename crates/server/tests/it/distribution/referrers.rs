@@ -9,7 +9,9 @@ use crate::server::Server;
 /// Pushes an artifact about `subject` and gives its digest; `change` may do what it likes to it.
 fn attach(server: &Server, subject: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut artifact = manifest(server, "a", b"statement");
-    artifact["subject"] = json!({"mediaType": IMAGE, "digest": subject, "size": 5});
+    let about = get(server, &format!("/v2/a/manifests/{subject}"));
+    let size = if about.status == 200 { about.body.len() } else { 5 };
+    artifact["subject"] = json!({"mediaType": IMAGE, "digest": subject, "size": size});
     change(&mut artifact);
     let bytes = artifact.to_string();
     let content_type = artifact["mediaType"].as_str().unwrap();

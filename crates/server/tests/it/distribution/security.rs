@@ -238,9 +238,9 @@ fn errors_tell_nothing_of_this_machine() {
     let server = Server::start(&[]);
     push(&server, "a", "v1", b"content");
     // A store that cannot be written to.
-    let blobs = server.path().join("state/blobs/repositories/a");
-    std::fs::remove_dir_all(&blobs).unwrap();
-    std::fs::write(&blobs, "in the way").unwrap();
+    let uploads = server.path().join("state/blobs/uploads");
+    std::fs::remove_dir_all(&uploads).unwrap();
+    std::fs::write(&uploads, "in the way").unwrap();
     let answer = call(&server, "POST", "/v2/a/blobs/uploads/", &[], b"");
     assert_eq!(answer.status, 500);
     let text = String::from_utf8(answer.body).unwrap();
