@@ -66,7 +66,7 @@ pub struct CreateRequest {
     pub parameters: RequestParameters,
     /// `model`: `repository`, `create_repository`, `weights`, `templates`, … Empty when absent.
     pub model: Object,
-    /// The body as it came, for config.json.
+    /// The body as it came.
     pub body: String,
     /// Dotted paths of members that nobody knows, outside the sections and `model`.
     pub unknown: Vec<String>,

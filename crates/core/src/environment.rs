@@ -1,12 +1,13 @@
 //! What all services of a server share: the lists of connectors and backends, and the limits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::backend::{Backend, EngineOptions};
 use crate::connector::{Connector, InputLimits};
 use crate::error::{Error, Result};
-use crate::repository::Roots;
+use crate::file_access::FileAccess;
+use crate::repository::{Place, Relation, Roots};
 use crate::trial::Trial;
 
 /// Set once, when the server starts.
@@ -36,7 +37,43 @@ pub struct Environment {
     pub trial: Option<Arc<dyn Trial>>,
 }
 
+/// Name, in the state directory, of the directory that holds the repositories of services that moves brought.
+pub const BROUGHT: &str = "repositories";
+
 impl Environment {
+    /// Checks where a repository is, or would be made: beneath a root where there are some, and neither in nor around a directory that
+    /// has another purpose on this server.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] saying which purpose.
+    pub fn check_repository(&self, path: &Path) -> Result<()> {
+        self.repository_roots.check(path)?;
+        if path.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let place = Place::of(path);
+        let refuse = |what: &str| {
+            let reason = format!("{} is {what}; a directory of its own expected", path.display());
+            Err(Error::bad_parameter_at("model.repository", reason))
+        };
+        let brought = Place::of(&self.state_directory.join(BROUGHT));
+        match place.relation(&Place::of(&self.state_directory)) {
+            Relation::Apart => {}
+            Relation::Inside if place.relation(&brought) == Relation::Inside => {}
+            Relation::Same | Relation::Inside | Relation::Around => {
+                return refuse("where this server keeps its own state, or in it, or around it");
+            }
+        }
+        let data = self.guest_limits.as_ref().map(|limits| &limits.files);
+        let data = data.and_then(|files| if let FileAccess::Beneath(roots) = files { Some(roots) } else { None });
+        for root in self.repository_roots.iter().chain(data.into_iter().flat_map(Roots::iter)) {
+            if matches!(place.relation(&Place::of(root)), Relation::Same | Relation::Around) {
+                return refuse("a directory for the repositories or data of many, or around one");
+            }
+        }
+        Ok(())
+    }
+
     /// The backend of this name.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use crate::error::{Error, Result};
 
 /// How temporary names end; they begin with a dot.
-const TEMPORARY: &str = ".tmp";
+pub(crate) const TEMPORARY: &str = ".tmp";
 
 /// Replaces `path` by `bytes`, so that a reader or a crash sees either the old content or the new one, whole.
 ///

@@ -23,7 +23,7 @@ use crate::request_memory::MemoryShare;
 use crate::service::{PredictCall, Service, ServiceId};
 use crate::tensor::Tensor;
 
-/// A server without HTTP. The state is in `directory`.
+/// A server without HTTP. The state is in `directory`, below `state`.
 pub(crate) fn catalogue(directory: &Path) -> Arc<Catalogue> {
     let environment = Environment {
         connectors: &[&Numbers],
@@ -35,7 +35,7 @@ pub(crate) fn catalogue(directory: &Path) -> Arc<Catalogue> {
         strict: false,
         capture_bytes: 0,
         repository_roots: Roots::default(),
-        state_directory: directory.to_owned(),
+        state_directory: directory.join("state"),
         trial: None,
     };
     Catalogue::start(environment).unwrap()

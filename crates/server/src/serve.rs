@@ -15,7 +15,7 @@ use dede_bundle::store::BlobStore;
 use dede_core::backend::EngineOptions;
 use dede_core::catalogue::Catalogue;
 use dede_core::connector::InputLimits;
-use dede_core::environment::Environment;
+use dede_core::environment::{BROUGHT, Environment};
 use dede_core::file_access::FileAccess;
 use dede_core::migration::{HostDescription, Moves, Surroundings, TransferRate};
 use dede_core::reach::Reach;
@@ -287,7 +287,7 @@ fn environment(options: &ServeOptions, limits: Arc<InputLimits>, address: Socket
 fn repository_roots(named: &[PathBuf], state_directory: &Path) -> Result<Roots, String> {
     let mut roots = named.to_vec();
     if !roots.is_empty() {
-        let brought = state_directory.join("repositories");
+        let brought = state_directory.join(BROUGHT);
         std::fs::create_dir_all(&brought).map_err(|error| format!("create {}: {error}", brought.display()))?;
         roots.push(brought);
     }

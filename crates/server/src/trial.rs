@@ -27,6 +27,9 @@ const BESIDES: u64 = 256 << 20;
 /// This very program, also where its file was replaced since.
 const PROGRAM: &str = "/proc/self/exe";
 
+/// It keeps nothing, and forbids no directory.
+const NO_STATE: &str = "/proc/self/no-state";
+
 /// Bounds on the first look at a network.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Trials {
@@ -163,7 +166,7 @@ fn environment(engine: Option<String>) -> Environment {
         capture_bytes: 0,
         strict: false,
         repository_roots: Roots::default(),
-        state_directory: std::env::temp_dir(),
+        state_directory: NO_STATE.into(),
         trial: None,
     }
 }

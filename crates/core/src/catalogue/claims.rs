@@ -13,7 +13,7 @@ use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::migration::MoveId;
 use crate::name::ServiceName;
-use crate::repository::Place;
+use crate::repository::{Place, Relation};
 use crate::service::{Service, ServiceId};
 
 /// Of all moves.
@@ -101,6 +101,23 @@ impl Snapshot {
         let mut next = self.clone();
         next.claims.remove(&by);
         next
+    }
+
+    /// Whether no service has a repository in a directory, or around it. The very directory may be that of several services.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the service.
+    pub(super) fn check_not_nested(&self, place: &Place) -> Result<()> {
+        for service in self.services() {
+            let what = match place.relation(service.definition.repository.place()) {
+                Relation::Inside => "in",
+                Relation::Around => "around",
+                Relation::Same | Relation::Apart => continue,
+            };
+            let reason = format!("it lies {what} the repository of service {}", service.name());
+            return Err(Error::bad_parameter_at("model.repository", reason));
+        }
+        Ok(())
     }
 
     /// The service whose repository is a directory, lies in it, or has it inside; `but` aside.

@@ -21,7 +21,7 @@ mod traffic;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dede_api::requests::CreateRequest;
@@ -32,14 +32,14 @@ pub use request::{Expected, SwitchRequest};
 pub use routing::{Resolved, Routed};
 pub use snapshot::Snapshot;
 
-use crate::backend::WeightFile;
+use crate::backend::{Backend, WeightFile};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::migration::MoveId;
 use crate::name::ServiceName;
 use crate::priority;
-use crate::repository::{Clear, Place};
-use crate::service::{Definition, Service, ServiceId, Serving};
+use crate::repository::{CONFIG, Clear, Cleared, OwnFiles, Place};
+use crate::service::{Definition, Service, ServiceId, Serving, definition};
 
 /// All services and aliases of a server.
 pub struct Catalogue {
@@ -100,9 +100,9 @@ impl Catalogue {
     /// Whether repositories may be there on this server.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] when it is outside of the directories that were named for them.
+    /// [`Error::BadParameter`] when it is outside of the directories that were named for them, or has another purpose.
     pub fn check_repository(&self, directory: &Path) -> Result<()> {
-        self.environment.repository_roots.check(directory)
+        self.environment.check_repository(directory)
     }
 
     /// The service of this very name, for what an alias cannot stand for.
@@ -134,12 +134,18 @@ impl Catalogue {
     pub(crate) fn create_as(&self, name: &str, request: CreateRequest, how: Creation) -> Result<Arc<Service>> {
         let name = ServiceName::parse(name)?;
         let _reservation = self.reserve(&name)?;
-        let body = format!("{}\n", request.body);
+        let record = definition::record(&request);
         let keeps_record = !request.parameters.mllib.contains_key("from_repository") && !how.keeps_config;
-        let is_free = |place: &Place| self.snapshot().check_directory(place, how.by);
+        let is_free = |place: &Place| {
+            self.snapshot().check_directory(place, how.by)?;
+            self.snapshot().check_not_nested(place)
+        };
         let definition = Definition::check(request, &self.environment, is_free)?;
-        let place = Place::of(definition.repository.root());
-        self.snapshot().check_directory(&place, how.by)?;
+        let place = definition.repository.place().clone();
+        is_free(&place)?;
+        if keeps_record {
+            definition.repository.check_record()?;
+        }
         // Where a network takes the place of another in memory there is no room for both, and its source has answered with it.
         if let Some(trial) = self.environment.trial.as_ref().filter(|_| !how.dormant && definition.may_hold_a_network())
         {
@@ -157,6 +163,7 @@ impl Catalogue {
         let created = Arc::clone(&service);
         self.owner.change(move |snapshot| {
             snapshot.check_directory(&place, how.by)?;
+            snapshot.check_not_nested(&place)?;
             let mut next = snapshot.with_service(name, service)?;
             if how.dormant {
                 next.dormant.insert(id);
@@ -167,7 +174,7 @@ impl Catalogue {
             }
             Ok(next)
         })?;
-        if keeps_record && let Err(error) = repository.write_record("config.json", body.as_bytes()) {
+        if keeps_record && let Err(error) = repository.write_record(CONFIG, record.as_bytes()) {
             // A repository that cannot be written is served as it is.
             tracing::warn!(%error, "config.json not written");
         }
@@ -185,12 +192,13 @@ impl Catalogue {
         Ok(Reservation { reserved: &self.reserved, name: name.clone() })
     }
 
-    /// Stops the jobs of a service, removes the files asked for, and forgets it. Requests in flight are answered.
+    /// Stops the jobs of a service, removes the files asked for, and forgets it. Requests in flight are answered. Answers what was left
+    /// of the files, as it is not the service's.
     ///
     /// # Errors
-    /// [`Error::NothingToDelete`]; [`Error::AliasConflict`] when an alias points to it; [`Error::Io`] when files could not be
-    /// removed: the service stays then.
-    pub fn delete(&self, name: &str, clear: Clear) -> Result<()> {
+    /// [`Error::NothingToDelete`]; [`Error::AliasConflict`] when an alias points to it; [`Error::BadParameter`] when its files are no
+    /// longer where they may be; [`Error::Io`] when files could not be removed: the service stays then.
+    pub fn delete(&self, name: &str, clear: Clear) -> Result<Cleared> {
         let name = ServiceName::parse(name)?;
         if self.snapshot().is_unbuildable(&name) {
             if clear != Clear::Memory {
@@ -198,7 +206,7 @@ impl Catalogue {
                 return Err(Error::bad_parameter_at("clear", text));
             }
             self.owner.change(move |snapshot| snapshot.without_unbuildable(&name))?;
-            return Ok(());
+            return Ok(Cleared::default());
         }
         let service = self.snapshot().deletable(&name)?;
         self.delete_service(&service, clear, None)
@@ -208,24 +216,36 @@ impl Catalogue {
     ///
     /// # Errors
     /// As there.
-    pub(crate) fn delete_service(&self, service: &Service, clear: Clear, by: Option<MoveId>) -> Result<()> {
+    pub(crate) fn delete_service(&self, service: &Service, clear: Clear, by: Option<MoveId>) -> Result<Cleared> {
         let id = service.id;
-        let cleared = (clear != Clear::Memory).then(|| Place::of(service.definition.repository.root()));
+        let repository = &service.definition.repository;
+        if clear != Clear::Memory && repository.root().exists() {
+            self.environment.check_repository(repository.root())?;
+            repository.check_unmoved()?;
+        }
+        let place = (clear != Clear::Memory).then(|| Place::of(service.definition.repository.root()));
         self.owner.change(move |snapshot| {
-            cleared.map_or(Ok(()), |place| snapshot.check_directory(&place, by))?;
+            place.map_or(Ok(()), |place| snapshot.check_directory(&place, by))?;
             snapshot.with_deletion(id, true, by)
         })?;
         service.jobs.close();
-        let backend = service.definition.backend;
-        let cleared = service.definition.repository.clear(clear, &|file| backend.is_library_file(file));
-        let deleted = cleared.and_then(|()| self.owner.change(move |snapshot| snapshot.without_service(id)));
-        if let Err(error) = deleted {
-            self.owner.change(move |snapshot| snapshot.with_deletion(id, false, None))?;
-            service.jobs.reopen();
-            return Err(error);
+        let own = Own::of(service);
+        let cleared = repository.clear(clear, &own);
+        let forget = |cleared| {
+            self.owner.change(move |snapshot| snapshot.without_service(id))?;
+            Ok(cleared)
+        };
+        match cleared.and_then(forget) {
+            Ok(cleared) => {
+                service.jobs.forget();
+                Ok(cleared)
+            }
+            Err(error) => {
+                self.owner.change(move |snapshot| snapshot.with_deletion(id, false, None))?;
+                service.jobs.reopen();
+                Err(error)
+            }
         }
-        service.jobs.forget();
-        Ok(())
     }
 
     /// Renames a running service; an alias on it follows.
@@ -259,6 +279,33 @@ pub(crate) struct Creation {
     pub(crate) dormant: bool,
     /// The config.json that is in the directory stays as it is.
     pub(crate) keeps_config: bool,
+}
+
+/// Which files are a service's own.
+struct Own {
+    backend: &'static dyn Backend,
+    /// Relative to its repository.
+    served: Vec<PathBuf>,
+}
+
+impl Own {
+    fn of(service: &Service) -> Self {
+        let root = service.definition.repository.root();
+        let served = service.serving().map(|serving| {
+            serving.files.iter().filter_map(|file| Some(file.path.strip_prefix(root).ok()?.to_owned())).collect()
+        });
+        Self { backend: service.definition.backend, served: served.unwrap_or_default() }
+    }
+}
+
+impl OwnFiles for Own {
+    fn is_library_file(&self, name: &str) -> bool {
+        self.backend.is_library_file(name)
+    }
+
+    fn is_served(&self, relative: &Path) -> bool {
+        self.served.iter().any(|served| served == relative)
+    }
 }
 
 /// A name that nobody else may take meanwhile.

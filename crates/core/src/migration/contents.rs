@@ -7,11 +7,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::destination::CONFIG;
 use super::ownership::{FileIdentity, MARKER};
 use super::record::Effects;
 use crate::error::{Error, Result};
 use crate::files::is_leftover_of;
+use crate::repository::CONFIG;
 
 /// Most names that are listed.
 const LISTED: usize = 100;

@@ -8,9 +8,8 @@ use dede_bundle::modelpack::Bundle;
 use dede_bundle::{Directory, FileName};
 
 use super::ownership::MARKER;
+use crate::repository::CONFIG;
 
-/// The record of a service that its server writes, whatever is in it.
-pub(super) const CONFIG: &str = "config.json";
 /// Longest path that a directory may have, bytes: with its files it stays below the system's limit.
 const LONGEST: usize = 3000;
 

@@ -103,9 +103,7 @@ fn outcome(over: &Move, catalogue: &Catalogue) -> Result<String> {
         service.jobs.allow(key);
     }
     match deleted {
-        Ok(()) => {
-            Ok(format!("{name} left memory, its files are in {}", service.definition.repository.root().display()))
-        }
+        Ok(_) => Ok(format!("{name} left memory, its files are in {}", service.definition.repository.root().display())),
         Err(Error::AliasConflict(reason)) => Ok(format!("it stays: {reason}")),
         Err(Error::NothingToDelete(_)) => Ok("it was gone already".into()),
         Err(other) => Err(other),

@@ -9,13 +9,13 @@ use dede_api::moves::MovePhase;
 use dede_api::requests::CreateRequest;
 use serde_json::Value;
 
-use super::destination::CONFIG;
 use super::mover::{Mover, policy};
 use super::ownership::FileIdentity;
 use super::plan::Planned;
 use crate::catalogue::Creation;
 use crate::error::{Error, Fault, Result};
 use crate::name::ServiceName;
+use crate::repository::CONFIG;
 use crate::service::{PredictCall, Service};
 use crate::warming::warm;
 

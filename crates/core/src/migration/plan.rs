@@ -143,7 +143,9 @@ fn name(request: &MoveRequest, bundle: &Bundle, snapshot: &Snapshot) -> Result<S
 fn directory(request: &MoveRequest, name: &ServiceName, bundle: &Bundle, surroundings: &Surroundings) -> PathBuf {
     match &request.repository {
         Some(directory) => PathBuf::from(directory),
-        None => surroundings.directory.join("repositories").join(name.as_str()).join(bundle.version().hex()),
+        None => {
+            surroundings.directory.join(crate::environment::BROUGHT).join(name.as_str()).join(bundle.version().hex())
+        }
     }
 }
 

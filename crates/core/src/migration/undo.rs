@@ -215,7 +215,7 @@ fn remove_service(record: &MoveRecord, catalogue: &Catalogue) -> Result<Option<S
     let snapshot = catalogue.snapshot();
     let Some(service) = own_service(record, &snapshot) else { return Ok(None) };
     match catalogue.delete_service(service, Clear::Memory, Some(record.id)) {
-        Ok(()) | Err(Error::NothingToDelete(_)) => Ok(None),
+        Ok(_) | Err(Error::NothingToDelete(_)) => Ok(None),
         Err(Error::AliasConflict(reason)) => Ok(Some(format!("{} stays: {reason}", service.name()))),
         Err(other) => Err(other),
     }

@@ -1,9 +1,19 @@
 //! `DELETE /services/{name}?clear=…`: what is removed from a repository (contract.md 1.4).
+//!
+//! Only what is of the service goes, each through the open directory that it is in and never through a link; what else is there stays,
+//! and is named. `contents` knows what is whose.
 
-use std::fs;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, openat, openat2, statat, unlinkat};
+use rustix::io::Errno;
 
 use super::Repository;
+use super::contents::{
+    OwnFiles, is_database, is_file, is_in_database, is_in_run, is_pointer, is_record, is_record_of_run, is_run, members,
+};
+use super::run::{POINTER, RUNS};
 use crate::error::{Error, Result};
 
 /// How much to remove.
@@ -14,12 +24,37 @@ pub enum Clear {
     Memory,
     /// The library's files at the top level, and the runs.
     Library,
-    /// Everything inside the directory.
+    /// Everything of the service.
     Full,
-    /// The directory too.
+    /// The directory too, where nothing else is in it.
     Directory,
     /// The files of the similarity index.
     Index,
+}
+
+/// Names that are kept at most.
+const NAMED: usize = 20;
+/// Without NONBLOCK, opening a pipe would wait for a writer.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+/// The files and the directory of a similarity index.
+const INDEX: [&str; 3] = ["index.ann", "index.faiss", "names.bin"];
+
+/// What a removal left, as it is not of the service.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// Names relative to the repository; of many, some.
+    pub left: Vec<String>,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Cleared {
+    fn leave(&mut self, path: &Path) {
+        self.count += 1;
+        if self.left.len() < NAMED {
+            self.left.push(path.to_string_lossy().into_owned());
+        }
+    }
 }
 
 impl Clear {
@@ -36,112 +71,203 @@ impl Clear {
 }
 
 impl Repository {
-    /// Removes files. `is_library_file` is asked with file names, never with paths.
+    /// Removes what is of the service, where the directory was when it was opened. Answers what is left of what was to go.
     ///
     /// # Errors
-    /// [`Error::Io`] naming what could not be removed.
-    pub fn clear(&self, clear: Clear, is_library_file: &dyn Fn(&str) -> bool) -> Result<()> {
-        match clear {
+    /// [`Error::Io`] naming what could not be removed, also where a link has come into the way.
+    pub fn clear(&self, clear: Clear, own: &dyn OwnFiles) -> Result<Cleared> {
+        let mut cleared = Cleared::default();
+        if clear == Clear::Memory {
+            return Ok(cleared);
+        }
+        let path = self.place().path();
+        let top = match open_exactly(path) {
+            Ok(top) => top,
             // A directory that is gone is as clear as can be.
-            _ if !self.root().exists() => Ok(()),
-            Clear::Memory => Ok(()),
-            Clear::Library => self.clear_library(is_library_file),
-            Clear::Full => self.clear_entries(),
-            Clear::Directory => {
-                self.clear_entries()?;
-                remove(self.root())
-            }
-            Clear::Index => {
-                for name in ["index.ann", "index.faiss", "names.bin"] {
-                    remove(&self.root().join(name))?;
-                }
-                Ok(())
-            }
+            Err(Errno::NOENT) => return Ok(cleared),
+            Err(error) => return Err(Error::io(format!("open {}", path.display()))(error.into())),
+        };
+        let removal = Removal { shown: path, own, clear };
+        removal.top(&top, &mut cleared)?;
+        if clear == Clear::Directory && cleared.count == 0 && !remove_directory(path, &top)? {
+            // Something came meanwhile.
+            cleared.leave(Path::new("."));
         }
-    }
-
-    fn clear_library(&self, is_library_file: &dyn Fn(&str) -> bool) -> Result<()> {
-        for name in self.files()?.iter().filter(|name| is_library_file(name)) {
-            remove(&self.root().join(name))?;
-        }
-        // The pointer goes first: a crash in between leaves unpublished runs, never a pointer to nothing.
-        for name in ["published", "runs", "index.ann", "index.faiss", "names.bin"] {
-            remove(&self.root().join(name))?;
-        }
-        Ok(())
-    }
-
-    fn clear_entries(&self) -> Result<()> {
-        remove(&self.root().join("published"))?;
-        let context = || format!("list {}", self.root().display());
-        for entry in fs::read_dir(self.root()).map_err(Error::io(context()))? {
-            remove(&entry.map_err(Error::io(context()))?.path())?;
-        }
-        Ok(())
+        Ok(cleared)
     }
 }
 
-/// Removes a file, a link (never what it points to) or a directory; what is not there is fine.
-fn remove(path: &Path) -> Result<()> {
-    let result = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => Err(error),
-    };
-    result.map_err(Error::io(format!("remove {}", path.display())))
+/// Opens a directory whose path has no links any more.
+fn open_exactly(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS)
+}
+
+/// Removes a directory that is empty, unless another one has its name now; whether it was empty.
+fn remove_directory(path: &Path, opened: &OwnedFd) -> Result<bool> {
+    let context = || Error::io(format!("remove {}", path.display()));
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(false) };
+    let parent = open_exactly(parent).map_err(|error| context()(error.into()))?;
+    let (found, own) = (statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW), rustix::fs::fstat(opened));
+    let (found, own) = (found.map_err(|e| context()(e.into()))?, own.map_err(|e| context()(e.into()))?);
+    if (found.st_dev, found.st_ino) != (own.st_dev, own.st_ino) {
+        let error = std::io::Error::other("another directory has its name now");
+        return Err(context()(error));
+    }
+    match unlinkat(&parent, name, AtFlags::REMOVEDIR) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+        Err(error) => Err(context()(error.into())),
+    }
+}
+
+/// One removal: what is to go, of what it is, and how the directory is shown.
+struct Removal<'a> {
+    shown: &'a Path,
+    own: &'a dyn OwnFiles,
+    clear: Clear,
+}
+
+impl Removal<'_> {
+    fn top(&self, top: &OwnedFd, cleared: &mut Cleared) -> Result<()> {
+        let mut entries = self.entries(top, Path::new(""))?;
+        // The pointer goes first: a crash in between leaves unpublished runs, never a pointer to nothing.
+        entries.sort_by_key(|(name, _)| (name != POINTER, name.clone()));
+        for (name, kind) in entries {
+            let relative = PathBuf::from(&name);
+            if kind == FileType::Directory && name == RUNS && self.clear != Clear::Index {
+                self.directory(top, &relative, cleared, &Self::runs)?;
+            } else if kind == FileType::Directory && is_database(&name) && self.wanted(&name) {
+                let remove = |this: &Self, database: &OwnedFd, cleared: &mut Cleared| {
+                    this.files(database, &relative, is_in_database, cleared)
+                };
+                self.directory(top, &relative, cleared, &remove)?;
+            } else if kind == FileType::RegularFile && self.is_own_file(top, &name) {
+                self.remove(top, &relative, AtFlags::empty())?;
+            } else if self.wanted(&name) {
+                cleared.leave(&relative);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a name at the top is meant, whatever has it.
+    fn wanted(&self, name: &str) -> bool {
+        match self.clear {
+            Clear::Memory => false,
+            Clear::Index => INDEX.contains(&name),
+            Clear::Library => {
+                self.own.is_library_file(name) || INDEX.contains(&name) || [POINTER, RUNS].contains(&name)
+            }
+            Clear::Full | Clear::Directory => true,
+        }
+    }
+
+    fn is_own_file(&self, top: &OwnedFd, name: &str) -> bool {
+        if !self.wanted(name) {
+            return false;
+        }
+        if let Some(members) = members(name) {
+            return openat(top, name, READ, Mode::empty()).is_ok_and(|file| is_record(file.into(), members));
+        }
+        if name == POINTER {
+            return openat(top, name, READ, Mode::empty()).is_ok_and(|file| is_pointer(file.into()));
+        }
+        is_file(name) || self.own.is_served(Path::new(name))
+    }
+
+    fn runs(&self, runs: &OwnedFd, cleared: &mut Cleared) -> Result<()> {
+        for (name, kind) in self.entries(runs, Path::new(RUNS))? {
+            let relative = Path::new(RUNS).join(&name);
+            if kind == FileType::Directory && is_run(&name) {
+                self.directory(runs, &relative, cleared, &|this, run, cleared| this.run(run, &relative, cleared))?;
+            } else {
+                cleared.leave(&relative);
+            }
+        }
+        Ok(())
+    }
+
+    /// Other programs call directories and networks alike: without a record of ours, a run is theirs.
+    fn run(&self, run: &OwnedFd, relative: &Path, cleared: &mut Cleared) -> Result<()> {
+        let entries = self.entries(run, relative)?;
+        let says = |name: &str| is_record_of_run(name) || self.own.is_served(&relative.join(name));
+        let is_own = |(name, kind): &(String, FileType)| *kind == FileType::RegularFile && says(name);
+        if !entries.is_empty() && !entries.iter().any(is_own) {
+            cleared.leave(relative);
+            return Ok(());
+        }
+        self.files(run, relative, is_in_run, cleared)
+    }
+
+    fn files(
+        &self,
+        directory: &OwnedFd,
+        shown: &Path,
+        is_known: impl Fn(&str) -> bool,
+        cleared: &mut Cleared,
+    ) -> Result<()> {
+        for (name, kind) in self.entries(directory, shown)? {
+            let relative = shown.join(&name);
+            if kind == FileType::RegularFile && (is_known(&name) || self.own.is_served(&relative)) {
+                self.remove(directory, &relative, AtFlags::empty())?;
+            } else {
+                cleared.leave(&relative);
+            }
+        }
+        Ok(())
+    }
+
+    /// Empties a directory and removes it where nothing is left.
+    fn directory(
+        &self,
+        parent: &OwnedFd,
+        relative: &Path,
+        cleared: &mut Cleared,
+        empty: &dyn Fn(&Self, &OwnedFd, &mut Cleared) -> Result<()>,
+    ) -> Result<()> {
+        let name = relative.file_name().unwrap_or_default();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = openat(parent, name, flags, Mode::empty()).map_err(self.failed("open", relative))?;
+        let before = cleared.count;
+        empty(self, &opened, cleared)?;
+        if cleared.count > before { Ok(()) } else { self.remove(parent, relative, AtFlags::REMOVEDIR) }
+    }
+
+    /// Removes what has the name; what is gone already is fine.
+    fn remove(&self, parent: &OwnedFd, relative: &Path, flags: AtFlags) -> Result<()> {
+        match unlinkat(parent, relative.file_name().unwrap_or_default(), flags) {
+            Err(error) if error != Errno::NOENT => Err(self.failed("remove", relative)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Names and kinds; names that are no text are of no service, and are shown as far as they can be.
+    fn entries(&self, directory: &OwnedFd, shown: &Path) -> Result<Vec<(String, FileType)>> {
+        let mut found = Vec::new();
+        for entry in Dir::read_from(directory).map_err(self.failed("list", shown))? {
+            let entry = entry.map_err(self.failed("list", shown))?;
+            if [&b"."[..], b".."].contains(&entry.file_name().to_bytes()) {
+                continue;
+            }
+            let kind = match entry.file_name().to_str() {
+                Err(_) => FileType::Unknown,
+                Ok(name) => match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(status) => FileType::from_raw_mode(status.st_mode),
+                    Err(Errno::NOENT) => continue,
+                    Err(error) => return Err(self.failed("look at", &shown.join(name))(error)),
+                },
+            };
+            found.push((entry.file_name().to_string_lossy().into_owned(), kind));
+        }
+        Ok(found)
+    }
+
+    fn failed(&self, what: &str, relative: &Path) -> impl FnOnce(Errno) -> Error + use<> {
+        let context = format!("{what} {}", self.shown.join(relative).display());
+        move |error| Error::io(context)(error.into())
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A repository below a directory whose name would match a substring test.
-    fn filled(parent: &Path) -> Repository {
-        let root = parent.join("my.json.models");
-        fs::create_dir_all(root.join("runs/1")).unwrap();
-        for name in ["a.caffemodel", "config.json", "corresp.txt", "published", "runs/1/model.onnx"] {
-            fs::write(root.join(name), "x").unwrap();
-        }
-        Repository::open(root, false).unwrap()
-    }
-
-    #[test]
-    fn each_clear_removes_what_it_says() {
-        let library = |name: &str| name.ends_with(".json") || name.ends_with(".caffemodel");
-        let cases: [(&str, Option<&[&str]>); 5] = [
-            ("mem", Some(&["a.caffemodel", "config.json", "corresp.txt", "published"])),
-            ("bogus", Some(&["a.caffemodel", "config.json", "corresp.txt", "published"])),
-            ("lib", Some(&["corresp.txt"])),
-            ("full", Some(&[])),
-            ("dir", None),
-        ];
-        for (text, left) in cases {
-            let parent = tempfile::tempdir().unwrap();
-            let repository = filled(parent.path());
-            repository.clear(Clear::parse(text), &library).unwrap();
-            match left {
-                Some(left) => assert_eq!(repository.files().unwrap(), left, "{text}"),
-                None => assert!(!repository.root().exists()),
-            }
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_are_removed_not_followed() {
-        let parent = tempfile::tempdir().unwrap();
-        let outside = parent.path().join("outside");
-        fs::create_dir(&outside).unwrap();
-        fs::write(outside.join("precious"), "x").unwrap();
-        let repository = filled(parent.path());
-        std::os::unix::fs::symlink(&outside, repository.root().join("link")).unwrap();
-        repository.clear(Clear::Full, &|_| true).unwrap();
-        assert!(outside.join("precious").exists());
-        let linked = parent.path().join("linked");
-        std::os::unix::fs::symlink(repository.root(), &linked).unwrap();
-        let through = Repository::open(linked.clone(), false).unwrap();
-        through.clear(Clear::Directory, &|_| true).unwrap();
-        assert!(fs::symlink_metadata(linked).is_err() && repository.root().is_dir(), "what it leads to is empty");
-    }
-}
+mod tests;

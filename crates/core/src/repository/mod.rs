@@ -12,6 +12,7 @@
 //! ```
 
 mod clear;
+mod contents;
 mod place;
 mod record;
 mod roots;
@@ -21,8 +22,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-pub use clear::Clear;
-pub use place::{DirectoryIdentity, Place};
+pub use clear::{Clear, Cleared};
+pub use contents::{CONFIG, OwnFiles};
+pub use place::{DirectoryIdentity, Place, Relation};
 pub use record::{NewRecord, ServiceRecord, StoredParameters};
 pub use roots::Roots;
 pub use run::{Published, Run};
@@ -37,7 +39,10 @@ pub(crate) const TEXT_LIMIT: u64 = 64 << 20;
 /// An existing directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
+    /// As it was sent.
     root: PathBuf,
+    /// Where that led when it was opened.
+    place: Place,
     /// A run that counts as the published one, to try it before the pointer moves.
     preview: Option<u64>,
 }
@@ -62,7 +67,7 @@ impl Repository {
             })?;
         }
         if root.is_dir() {
-            return Ok(Self { root, preview: None });
+            return Ok(Self::recorded(root));
         }
         if root.exists() {
             return Err(Error::bad_parameter(format!("file exists with same name as repository {shown}")));
@@ -72,7 +77,8 @@ impl Repository {
 
     /// The repository of a service that was recorded; the directory may be gone.
     pub(crate) fn recorded(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), preview: None }
+        let root = root.into();
+        Self { place: Place::of(&root), root, preview: None }
     }
 
     /// Whether its directory is there: one that was recorded may be gone, or lie on a disk that is not mounted.
@@ -87,6 +93,24 @@ impl Repository {
             Err(error) if error.kind() == ErrorKind::NotFound => format!("the directory {root} is not there"),
             Err(error) => format!("the directory {root} cannot be read: {error}"),
         };
+        Err(Error::bad_parameter_at("model.repository", reason))
+    }
+
+    /// Where the directory was when it was opened, without links.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Whether the path still leads where it led when it was opened.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] where it leads elsewhere.
+    pub fn check_unmoved(&self) -> Result<()> {
+        let now = Place::of(&self.root);
+        if now.path() == self.place.path() {
+            return Ok(());
+        }
+        let reason = format!("{} leads elsewhere than when the service was created", self.root.display());
         Err(Error::bad_parameter_at("model.repository", reason))
     }
 
@@ -112,11 +136,21 @@ impl Repository {
         Ok(names)
     }
 
+    /// Whether config.json may be written: it is missing, or the record of a service.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] saying what it is.
+    pub fn check_record(&self) -> Result<()> {
+        self.check_own(CONFIG)
+    }
+
     /// Writes a record for people and other tools, such as config.json. The server never reads it back to decide an answer.
     ///
     /// # Errors
-    /// [`Error::Io`], on a read-only medium for instance.
+    /// [`Error::Io`], on a read-only medium for instance; [`Error::BadParameter`] where something else has the name.
     pub fn write_record(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.check_unmoved()?;
+        self.check_own(name)?;
         write_atomically(&self.root.join(name), bytes)
     }
 
@@ -129,12 +163,10 @@ impl Repository {
             return Ok(None);
         };
         let path = self.root.join(name);
-        let text = read_text(&path, TEXT_LIMIT).map_err(|error| match error {
-            // What is in a repository is its owner's.
-            Error::Io { context, source } if !matches!(source.kind(), ErrorKind::PermissionDenied) => {
-                Error::bad_parameter_at(context, format!("expected lines of a number and a name in UTF-8: {source}"))
-            }
-            error => error,
+        // What is in a repository is its owner's, so that what is wrong with it is no fault of the server.
+        let text = read_text(&path, TEXT_LIMIT).map_err(|error| {
+            let place = path.display().to_string();
+            Error::bad_parameter_at(place, format!("expected lines of a number and a name in UTF-8: {error}"))
         })?;
         Ok(text.map(|text| (path, Labels::parse(&text))))
     }

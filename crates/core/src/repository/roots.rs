@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
+use super::place::{Place, Relation};
 use crate::error::{Error, Result};
 
 /// The roots; without any, every path will do.
@@ -28,6 +29,11 @@ impl Roots {
         }
         roots.dedup();
         Ok(Self(roots))
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(PathBuf::as_path)
     }
 
     fn contain(&self, path: &Path) -> bool {
@@ -51,11 +57,25 @@ impl Roots {
         }
     }
 
-    /// Checks where a repository is, or would be made. No path at all is somebody else's complaint.
+    /// Checks where a repository is, or would be made. A missing path is refused where the directory is opened.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] when it is beneath none of the roots, or is a root itself.
+    pub fn check(&self, repository: &Path) -> Result<()> {
+        self.check_recorded(repository)?;
+        let place = Place::of(repository);
+        if self.iter().all(|root| Place::of(root).relation(&place) != Relation::Same) {
+            return Ok(());
+        }
+        let reason = format!("{} is a directory for the repositories of many", repository.display());
+        Err(Error::bad_parameter_at("model.repository", reason))
+    }
+
+    /// Checks where the repository of a service is that was there before a restart, perhaps with other roots: it may be a root itself.
     ///
     /// # Errors
     /// [`Error::BadParameter`] when it is beneath none of the roots.
-    pub fn check(&self, repository: &Path) -> Result<()> {
+    pub fn check_recorded(&self, repository: &Path) -> Result<()> {
         if self.0.is_empty() || repository.as_os_str().is_empty() || self.contain(repository) {
             return Ok(());
         }
@@ -120,6 +140,7 @@ mod tests {
         symlink("../outside", root.join("up")).expect("linked");
         symlink("../missing", root.join("dangling")).expect("linked");
         symlink("model", root.join("within")).expect("linked");
+        symlink(".", root.join("itself")).expect("linked");
         let roots = Roots::new(std::slice::from_ref(&root)).expect("there");
         (directory, roots, root)
     }
@@ -128,7 +149,9 @@ mod tests {
     fn only_what_is_beneath_a_root_is_accepted() {
         let (_directory, roots, root) = stage();
         for (path, expected) in [
-            ("", true),
+            ("", false),
+            (".", false),
+            ("itself", false),
             ("model", true),
             ("model/", true),
             ("./model", true),

@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::files::{read_text, sync_directory, write_atomically};
 
 /// Name of the pointer.
-const POINTER: &str = "published";
+pub(super) const POINTER: &str = "published";
 /// Parent of all runs.
-const RUNS: &str = "runs";
+pub(super) const RUNS: &str = "runs";
 /// Name of the record in a run's directory.
-const RECORD: &str = "service.json";
+pub(super) const RECORD: &str = "service.json";
 
 /// A directory that a training writes into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Repository {
 
     /// This repository as it will be once `run` is published.
     pub(crate) fn previewing(&self, run: &Run) -> Self {
-        Self { root: self.root.clone(), preview: Some(run.number) }
+        Self { preview: Some(run.number), ..self.clone() }
     }
 
     fn finished(&self, number: u64) -> Result<Published> {

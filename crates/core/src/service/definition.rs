@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use dede_api::requests::CreateRequest;
-use serde_json::Value;
+use dede_api::Object;
+use dede_api::requests::{CreateRequest, RequestParameters};
+use serde_json::{Value, json};
 
 use crate::backend::{Backend, ServiceType};
 use crate::connector::Connector;
@@ -44,7 +45,10 @@ impl Definition {
         let path = repository_path(&request)?;
         environment.repository_roots.check(&path)?;
         is_free(&Place::of(&path))?;
-        let repository = Repository::open(path, flag(&request, "create_repository"))?;
+        environment.check_repository(&path)?;
+        let repository = Repository::open(&path, flag(&request, "create_repository"))?;
+        // A link may have come between the check and the opening.
+        environment.check_repository(repository.place().path())?;
         Self::with_repository(request, repository, environment)
     }
 
@@ -56,7 +60,7 @@ impl Definition {
     /// that recorded it, or keeps models elsewhere.
     pub(crate) fn restore(request: CreateRequest, environment: &Environment) -> Result<Self> {
         let path = repository_path(&request)?;
-        environment.repository_roots.check(&path)?;
+        environment.repository_roots.check_recorded(&path)?;
         let repository = Repository::recorded(path);
         Self::with_repository(request, repository, environment)
     }
@@ -103,6 +107,26 @@ impl Definition {
     pub fn repository_as_sent(&self) -> &str {
         self.request.model.get("repository").and_then(Value::as_str).unwrap_or_default()
     }
+}
+
+/// What config.json says of a request: the members that DeepDetect has, and no others. A directory may be one that other programs read
+/// files of this name in.
+pub(crate) fn record(request: &CreateRequest) -> String {
+    let RequestParameters { input, mllib, output } = &request.parameters;
+    let mut parameters = Object::new();
+    for (name, section) in [("input", input), ("mllib", mllib), ("output", output)] {
+        if !section.is_empty() {
+            parameters.insert(name.to_owned(), Value::Object(section.clone()));
+        }
+    }
+    let record = json!({
+        "mllib": request.mllib,
+        "description": request.description,
+        "type": request.service_type,
+        "parameters": parameters,
+        "model": request.model,
+    });
+    format!("{record}\n")
 }
 
 fn repository_path(request: &CreateRequest) -> Result<PathBuf> {

@@ -50,6 +50,8 @@ impl Service {
     /// [`Error::BadInput`], [`Error::BadParameter`], [`Error::Overloaded`].
     pub fn train(self: &Arc<Self>, call: TrainCall) -> Result<Arc<Job>> {
         let serving = self.serving()?;
+        self.environment.check_repository(self.definition.repository.root())?;
+        self.definition.repository.check_unmoved()?;
         if call.data.is_empty() {
             return Err(Error::bad_input("missing data"));
         }

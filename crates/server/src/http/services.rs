@@ -12,10 +12,11 @@ use dede_core::error::Error;
 use dede_core::name::ServiceName;
 use dede_core::repository::Clear;
 use dede_core::service::InfoOptions;
+use serde_json::json;
 
 use super::error::Outcome;
 use super::forward::{Elsewhere, Trail};
-use super::{Server, forward, name_in, query_of, reply, unsupported};
+use super::{Server, authority, forward, name_in, query_of, reply, unsupported};
 use crate::catalog::BACKENDS;
 
 /// PUT and POST: creates a service.
@@ -65,25 +66,35 @@ async fn get_outcome(server: &Arc<Server>, uri: &Uri, headers: &HeaderMap) -> Ou
     server.blocking(move || Ok(reply::json(&Answer::with_body(Status::ok(), service.info(options))))).await
 }
 
-/// DELETE: removes a service; `clear` says which of its files go too. A body is ignored, as by the original.
-pub(crate) async fn delete(State(server): State<Arc<Server>>, uri: Uri) -> Response {
-    reply::of(delete_outcome(&server, &uri).await)
+/// DELETE: removes a service; `clear` says which of its files go too. What is left of its directory, as it is not the service's, is told
+/// in the body, which the original's answer has not. A body is ignored, as by the original.
+pub(crate) async fn delete(State(server): State<Arc<Server>>, uri: Uri, headers: HeaderMap) -> Response {
+    let is_guest = authority::is_guest(&server, &headers);
+    reply::of(delete_outcome(&server, &uri, is_guest).await)
 }
 
-async fn delete_outcome(server: &Server, uri: &Uri) -> Outcome {
+async fn delete_outcome(server: &Server, uri: &Uri, is_guest: bool) -> Outcome {
     let (name, query) = (name_in(uri), query_of(uri));
     let clear = Clear::parse(query.get("clear").unwrap_or_default());
     let deleted = server
         .manage(move |catalogue| {
             let found = catalogue.resolve(&name).ok().map(|resolved| resolved.service.id);
-            catalogue.delete(&name, clear)?;
-            Ok(found)
+            Ok((found, catalogue.delete(&name, clear)?))
         })
         .await?;
+    let (deleted, cleared) = deleted;
     if let Some(id) = deleted {
         server.turns.forget(id);
     }
-    Ok(reply::json(&Answer::bare(Status::ok())))
+    if cleared.count == 0 {
+        return Ok(reply::json(&Answer::bare(Status::ok())));
+    }
+    // A guest learns no names of files.
+    let body = match is_guest {
+        true => json!({"left_count": cleared.count}),
+        false => json!({"left_count": cleared.count, "left": cleared.left}),
+    };
+    Ok(reply::json(&Answer::with_body(Status::ok(), body)))
 }
 
 /// PATCH `{"name": "new"}`: renames a running service. An addition of ours.

@@ -1,6 +1,7 @@
 //! What a client without a token may cost: each module is one kind of attack, each test a bound that holds whatever is sent.
 
 mod connections;
+mod directories;
 mod files;
 mod memory;
 mod mistakes;
