@@ -35,3 +35,7 @@ bench-move *arguments:
 # Memory and pause of moves that exchange networks in place.
 bench-exchange *arguments:
     python3 benches/exchange.py {{arguments}}
+
+# Random mutants of images, networks, parameters and raw requests: seconds of each, and the seed.
+fuzz seconds="600" seed="1":
+    DEDE_FUZZ_S={{seconds}} DEDE_FUZZ_SEED={{seed}} cargo test -p dede --test it fuzz:: -- --nocapture

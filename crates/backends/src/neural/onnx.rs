@@ -280,7 +280,10 @@ fn preparation(
             if element == InputType::U8 {
                 return fail(format!("input {name} takes bytes, which a table is not made of"));
             }
-            (SampleShape::Row { columns: row.iter().product() }, row, Layout::ChannelsFirst)
+            let Some(columns) = row.iter().try_fold(1_usize, |product, extent| product.checked_mul(*extent)) else {
+                return fail(format!("input {name} has shape {:?}, more columns than there is memory for", input.dims));
+            };
+            (SampleShape::Row { columns }, row, Layout::ChannelsFirst)
         }
     };
     let fixed_batch = batch.filter(|&batch| batch > 0);

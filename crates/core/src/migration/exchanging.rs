@@ -117,17 +117,17 @@ impl Mover<'_> {
     }
 
     /// Without the former service in memory, it cannot be asked about what the new one refuses: only faults show that the new one is worse,
-    /// and a share of refused requests that is surely above the former one's.
+    /// and a share of refused requests that is surely above the former one's. Every request that it ever got counts: none came before this
+    /// move made it, and some may have come since the switch.
     pub(super) fn watch_alone(&self, new: &Service, request: &MoveRequest) -> Result<()> {
         let policy = policy(request)?;
-        let (before, counted) = (new.statistics.faults(), Refusals::of(new));
         let usual = self.this.look(|record| record.effects.usually_refused).unwrap_or_default().max(LEAST_SHARE);
         let worse = || {
-            let faults = new.statistics.faults() - before;
+            let faults = new.statistics.faults();
             if faults > policy.max_errors {
                 return Some(format!("it failed on {faults} requests by its own fault, {} allowed", policy.max_errors));
             }
-            let since = Refusals::of(new).since(&counted);
+            let since = Refusals::of(new);
             let is_surely_more = since.refused > policy.max_errors && since.is_surely_above(usual, policy.alpha);
             is_surely_more.then(|| {
                 let Refusals { refused, requests } = since;
@@ -138,7 +138,7 @@ impl Mover<'_> {
         let deadline = Instant::now() + seconds(request.watch_for_s);
         self.this.wait_until(Some(deadline), || worse().is_some() || self.must_end());
         self.check()?;
-        let since = Refusals::of(new).since(&counted);
+        let since = Refusals::of(new);
         // Looked at once, at the end, so that a few requests are enough.
         let answered_none = || {
             let surely = since.refused > policy.max_errors && since.are_all_refused(usual, policy.alpha);
@@ -162,10 +162,6 @@ impl Refusals {
     fn of(service: &Service) -> Self {
         let counters = service.statistics.snapshot();
         Self { requests: counters.successes + counters.failures, refused: counters.failures }
-    }
-
-    fn since(&self, before: &Self) -> Self {
-        Self { requests: self.requests - before.requests, refused: self.refused - before.refused }
     }
 
     fn share(&self) -> f64 {

@@ -14,6 +14,7 @@ mod crash;
 mod distribution;
 mod forwarding;
 mod from_directory;
+mod fuzz;
 mod hand_move;
 mod hostile;
 mod http;

@@ -181,6 +181,24 @@ fn networks() -> Vec<(&'static str, Vec<u8>)> {
             ),
         ),
         (
+            "80 MB for each row",
+            model(
+                &[0, 4],
+                &[
+                    numbers("column", &[-1, 4, 1], false),
+                    node("Reshape", &["x", "column"], &["columns"], &[]),
+                    numbers("wide", &[1, 4, 5_000_000], false),
+                    node("Expand", &["columns", "wide"], &["large"], &[]),
+                    node(
+                        "ReduceMax",
+                        &["large"],
+                        &["y"],
+                        &[("axes", Attribute::Ints(vec![2])), ("keepdims", Attribute::Int(0))],
+                    ),
+                ],
+            ),
+        ),
+        (
             "a kernel of 10^9",
             model(
                 &[0, 4],
@@ -218,8 +236,8 @@ fn creation(mllib: &str, connector: &str, repository: &Path) -> Value {
 }
 
 /// Both ways to be refused in time, beside a client that goes on.
-fn refuse(server: &Server, honest: &Value, what: &str, put: &Value) {
-    let before_mb = high_water_mark_mb(server);
+fn refuse(server: &Server, honest: &Value, what: &str, put: &Value) -> bool {
+    let (before_mb, mut seen) = (high_water_mark_mb(server), false);
     let began = Instant::now();
     let (status, answer) = std::thread::scope(|scope| {
         let creating = scope.spawn(|| server.put("/services/tried", put));
@@ -227,6 +245,7 @@ fn refuse(server: &Server, honest: &Value, what: &str, put: &Value) {
             let asked = Instant::now();
             assert_eq!(server.post("/predict", honest).0, 200, "{what}");
             assert!(asked.elapsed() < Duration::from_secs(5), "{what}: {:?}", asked.elapsed());
+            seen |= !children(server).is_empty();
             std::thread::yield_now();
         }
         creating.join().unwrap()
@@ -235,6 +254,14 @@ fn refuse(server: &Server, honest: &Value, what: &str, put: &Value) {
     assert!(began.elapsed() < Duration::from_secs(TIMEOUT_S + 20), "{what}: {:?}", began.elapsed());
     let taken_mb = high_water_mark_mb(server) - before_mb;
     assert!(taken_mb < BESIDES_MB, "{what}: {taken_mb} MB");
+    seen
+}
+
+/// Processes that threads of the server started and that are still there.
+fn children(server: &Server) -> String {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+    tasks.map(|task| of(task.unwrap())).collect::<String>().trim().to_owned()
 }
 
 #[test]
@@ -245,21 +272,22 @@ fn no_network_takes_the_server_down() {
         let server = Server::start(&[&bounds[..], engine].concat());
         models.versions[0].write(&server.path().join("iris"));
         put_service(&server, "iris", &server.path().join("iris"));
-        let honest = predict_body("iris", &models.inputs[0]);
+        let (honest, mut seen) = (predict_body("iris", &models.inputs[0]), false);
+        assert_eq!(children(&server), "");
         for (number, (what, network)) in networks().into_iter().enumerate() {
             let repository = server.path().join(format!("network-{number}"));
             std::fs::create_dir(&repository).unwrap();
             std::fs::write(repository.join("model.onnx"), network).unwrap();
             let connector = if what.starts_with("an image of") { "image" } else { "csv" };
-            refuse(&server, &honest, what, &creation("onnx", connector, &repository));
+            seen |= refuse(&server, &honest, what, &creation("onnx", connector, &repository));
         }
+        assert!(seen, "processes are seen while they try");
         let good = server.path().join("good");
         std::fs::create_dir(&good).unwrap();
         std::fs::write(good.join("model.onnx"), model(&[0, 4], &[node("Softmax", &["x"], &["y"], &[])])).unwrap();
         let (status, answer) = server.put("/services/tried", &creation("onnx", "csv", &good));
         assert_eq!(status, 201, "the name is free: {answer}");
         assert_eq!(server.post("/predict", &predict_body("tried", &models.inputs[0])).0, 200);
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.pid())).unwrap();
-        assert_eq!(children.trim(), "", "no process is left");
+        assert_eq!(children(&server), "", "no process is left");
     }
 }
