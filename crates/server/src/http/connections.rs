@@ -8,12 +8,16 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+/// How long an idle connection that is wanted back is waited for before another one is.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Bounds on open connections.
 #[derive(Debug, Clone, Copy)]
@@ -165,21 +169,29 @@ impl Connections {
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
             return Some(permit);
         }
-        self.want_back(None);
-        Arc::clone(&self.places).acquire_owned().await.ok()
+        loop {
+            self.want_back();
+            // A request may have begun on the one that was wanted back.
+            let waited = tokio::time::timeout(AGAIN, Arc::clone(&self.places).acquire_owned()).await;
+            if let Ok(permit) = waited {
+                return permit.ok();
+            }
+        }
     }
 
-    /// Takes the place for a connection of this address; nothing where the address has as many as it may. An idle one of its own is wanted
-    /// back then, so that the next attempt succeeds.
+    /// Takes the place for a connection of this address. Where it has as many as it may its oldest idle one goes instead, and there is
+    /// nothing where none is idle.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
         let origin = Origin::of(address);
         let mut open = self.locked();
         let number = open.next;
         let of_origin = open.connections.entry(origin).or_default();
         if of_origin.len() >= self.limits.per_address {
-            drop(open);
-            self.want_back(Some(origin));
-            return None;
+            let idle = of_origin.iter().filter(|(_, activity)| activity.is_idle());
+            let oldest = idle.map(|(number, _)| *number).min()?;
+            if let Some(activity) = of_origin.remove(&oldest) {
+                activity.close.notify_one();
+            }
         }
         let activity = Arc::<Activity>::default();
         of_origin.insert(number, Arc::clone(&activity));
@@ -188,11 +200,10 @@ impl Connections {
         Some(Place { connections: Arc::clone(self), origin, number, activity, _permit: permit })
     }
 
-    /// Closes the oldest idle connection: of one address, or of those that have most of them.
-    fn want_back(&self, origin: Option<Origin>) {
+    /// Closes the oldest idle connection of those addresses that have most of them.
+    fn want_back(&self) {
         let open = self.locked();
-        let asked = open.connections.iter().filter(|(of, _)| origin.is_none_or(|origin| **of == origin));
-        let idle = asked.map(|(_, connections)| {
+        let idle = open.connections.values().map(|connections| {
             let idle = connections.iter().filter(|(_, activity)| activity.is_idle());
             let oldest = idle.clone().min_by_key(|(number, _)| **number);
             (idle.count(), oldest)
@@ -226,17 +237,19 @@ mod tests {
         let first = take("10.0.0.1").await.expect("the first");
         let second = take("::ffff:10.0.0.1").await.expect("the second");
         let busy = first.activity().request();
-        assert!(take("10.0.0.1").await.is_none(), "as many as it may");
-        tokio::time::timeout(std::time::Duration::from_secs(60), second.activity().wanted_back())
+        let third = take("10.0.0.1").await.expect("in the place of the second");
+        tokio::time::timeout(Duration::from_secs(60), second.activity().wanted_back())
             .await
             .expect("the idle one goes");
+        drop(second);
+        let busy_too = third.activity().request();
+        assert!(take("10.0.0.1").await.is_none(), "as many as it may, and none is idle");
         let other = take("2001:db8::1").await.expect("another address");
         let same = take("2001:db8::2").await.expect("the same network");
-        assert!(connections.places.try_acquire().is_err());
-        drop(second);
-        assert!(take("2001:db8:0:0:ffff::1").await.is_none(), "two of one network are open");
-        let third = take("10.0.0.1").await.expect("there is room again");
-        drop((busy, first, other, same, third));
+        let both = [other.activity().request(), same.activity().request()];
+        drop(first);
+        assert!(take("2001:db8:0:0:ffff::1").await.is_none(), "two of one network are busy");
+        drop((busy, busy_too, both, third, other, same));
         assert!(connections.locked().connections.is_empty());
     }
 
