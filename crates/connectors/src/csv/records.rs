@@ -91,8 +91,8 @@ pub(super) fn of_text(
     if line.is_empty() {
         return Ok(());
     }
-    let bytes = if line.len() > SHORT_LINE { line.len() as u64 * LINE_BYTES } else { 0 };
-    let _counted = memory.borrow(bytes)?;
+    let is_long = line.len() > SHORT_LINE;
+    let _counted = is_long.then(|| memory.borrow(line.len() as u64 * LINE_BYTES)).transpose()?;
     let mut fields = Vec::with_capacity(32);
     fields.extend(line.split(|&byte| byte == dialect.separator));
     take(Record { line: 1, fields: &fields })

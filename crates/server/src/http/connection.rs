@@ -13,7 +13,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tower::ServiceExt as _;
+use tower::Service as _;
 
 use super::authority::ClientAddress;
 use super::connections::{Activity, ConnectionLimits, Connections, Passing};
@@ -123,10 +123,11 @@ impl Serving {
         client: SocketAddr,
         watcher: Watcher,
     ) {
-        let (router, activity) = (self.router, Arc::clone(&self.activity));
+        let (mut router, activity) = (self.router, Arc::clone(&self.activity));
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ClientAddress(client.ip()));
-            let (answer, busy) = (router.clone().oneshot(request), activity.request());
+            // A router is always ready.
+            let (answer, busy) = (router.call(request), activity.request());
             async move { answer.await.map(|response| Passing::of(response, busy)) }
         });
         let connection = http1::Builder::new()

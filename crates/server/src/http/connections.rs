@@ -19,6 +19,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// How long an idle connection that is wanted back is waited for before another one is.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// Length of an answer that is handed over in one piece, bytes.
+const SHORT: u64 = 16 << 10;
+
 /// Bounds on open connections.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionLimits {
@@ -101,6 +104,10 @@ pub(super) struct Passing {
 impl Passing {
     /// The same answer, which keeps its connection busy.
     pub(super) fn of(response: Response, busy: Busy) -> Response {
+        // What is short is written at once, or seen to be stalled.
+        if response.body().size_hint().exact().is_some_and(|length| length <= SHORT) {
+            return response;
+        }
         response.map(|body| Body::new(Self { body, _busy: busy }))
     }
 }

@@ -37,9 +37,8 @@ pub(super) fn parsed_size(text: &[u8]) -> u64 {
         // NaN and Inf are replaced in a copy of the text.
         is_copied |= matches!(byte, b'N' | b'I');
         if byte == b'"' {
-            let end = end_of_string(rest);
+            let (end, is_escaped) = end_of_string(rest);
             // What is escaped is put together beside the text first, in memory that doubles.
-            let is_escaped = memchr::memchr(b'\\', &rest[..end]).is_some();
             strings += end as u64 * if is_escaped { 3 } else { 1 };
             rest = rest.get(end + 1..).unwrap_or_default();
         }
@@ -48,18 +47,18 @@ pub(super) fn parsed_size(text: &[u8]) -> u64 {
     values.saturating_mul(VALUE).saturating_add(strings).saturating_add(copy)
 }
 
-/// Where the quotation mark is that ends a string, or the text.
-fn end_of_string(text: &[u8]) -> usize {
+/// Where the quotation mark is that ends a string, or the text; and whether something in it is escaped.
+fn end_of_string(text: &[u8]) -> (usize, bool) {
     let mut from = 0;
     while let Some(found) = memchr::memchr2(b'"', b'\\', &text[from..]) {
         let place = from + found;
         if text[place] == b'"' {
-            return place;
+            return (place, from > 0);
         }
         // Whatever is escaped is no end.
         from = (place + 2).min(text.len());
     }
-    text.len()
+    (text.len(), true)
 }
 
 /// Memory of this machine, or what of it this process may have, bytes.

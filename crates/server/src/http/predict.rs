@@ -77,9 +77,14 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     server.check_unknown(resolved.asked.as_str(), std::mem::take(&mut request.unknown))?;
     let line = server.turns.line(resolved.service.id);
     let here = line.is_quick() && !may_wait(&resolved.service, &request);
-    let outbound = if waits_for_others(&resolved.service, &request) { Some(server.outbound()?) } else { None };
+    let names_urls = request.data.iter().any(|item| item.starts_with("http"));
+    let is_sent_on = is_sent_on(&resolved.service, &request);
+    let outbound = if names_urls || is_sent_on { Some(server.outbound()?) } else { None };
     let call = call_of(request, is_guest);
-    let (call, fetched, share) = fetched(server, &resolved, call, share).await?;
+    let (call, fetched, share) = match names_urls {
+        true => fetched(server, &resolved, call, share).await?,
+        false => (call, Fetched::default(), share),
+    };
     let turn = line.wait().await;
     metrics::queued(started.elapsed());
     let limits = Arc::clone(&server.settings.limits);
@@ -99,9 +104,6 @@ async fn fetched(
     call: PredictCall,
     share: MemoryShare,
 ) -> Outcome<(PredictCall, Fetched, MemoryShare)> {
-    if !call.data.iter().any(|item| item.starts_with("http")) {
-        return Ok((call, Fetched::default(), share));
-    }
     let service = Arc::clone(&resolved.service);
     let work = move || {
         let fetched = service.fetch(&call, &share)?;
@@ -118,11 +120,9 @@ struct Asked<'a> {
     line: &'a Line,
 }
 
-/// Whether a request waits for other machines: an item is a URL, or its answer is sent on.
-fn waits_for_others(service: &Service, request: &PredictRequest) -> bool {
-    request.parameters.output.contains_key("network")
-        || service.definition.parameters.output.contains_key("network")
-        || request.data.iter().any(|item| item.starts_with("http"))
+/// Whether an answer goes to another machine.
+fn is_sent_on(service: &Service, request: &PredictRequest) -> bool {
+    request.parameters.output.contains_key("network") || service.definition.parameters.output.contains_key("network")
 }
 
 /// Where a request goes, with its places in the queues there.

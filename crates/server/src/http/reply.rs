@@ -17,6 +17,8 @@ use serde::Serialize;
 use super::error::{Failure, Outcome};
 use super::memory;
 
+/// Answers up to this size do not count until they are read: there is one of each connection, bytes.
+const SMALL: usize = 16 << 10;
 /// Smallest body worth compressing, bytes: below one network packet there is nothing to gain.
 const WORTH_COMPRESSING: usize = 1400;
 
@@ -34,6 +36,9 @@ pub(crate) fn counted<H: Serialize, B: Serialize>(answer: &Answer<H, B>, share: 
 
 /// As [`with_bytes`]; they count in `share` until the last of them was sent, or the connection is gone.
 pub(crate) fn counted_bytes(code: StatusCode, bytes: Vec<u8>, share: MemoryShare) -> Response {
+    if bytes.capacity() < SMALL {
+        return with_bytes(code, bytes);
+    }
     share.shrink_to(bytes.capacity() as u64);
     let share = Arc::new(share);
     let mut response = with_bytes(code, memory::counted(bytes, Arc::clone(&share)));
