@@ -1,6 +1,6 @@
 //! Which files of this machine the items of a request may name, and the handles they are read by.
 //!
-//! Whoever reads a file asks here for a handle and never opens a path: what was allowed and what is read are then the same. It must not
+//! A reader of files asks here for a handle and never opens a path: what was allowed and what is read are then the same. It must not
 //! know what the bytes mean.
 
 use std::ffi::OsString;

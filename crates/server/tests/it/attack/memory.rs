@@ -127,7 +127,7 @@ fn predict(service: &str, data: Value, parameters: Value) -> Vec<u8> {
     request("POST", "/predict", body.to_string().as_bytes())
 }
 
-/// Sends bodies of so many bytes to whoever asks.
+/// Sends bodies of so many bytes to every client that asks.
 fn serve_bodies(bytes: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
