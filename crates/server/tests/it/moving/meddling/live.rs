@@ -132,7 +132,7 @@ fn shares_are_compared_whenever_a_person_promotes() {
     assert_eq!(world.act(&id, "promote").0, 200);
     let info = world.outcome(&id);
     let (error, compared) = (info["error"].as_str().unwrap_or_default(), &info["report"]["shadow"]["requests"]);
-    assert!(info["phase"] == "aborted" && error.contains("worse at "), "{info}");
+    assert!(info["phase"] == "aborted" && error.contains("the new service is worse"), "{info}");
     assert!(compared.as_u64() > Some(0), "{info}");
     assert_eq!(traffic.stop().keys().copied().collect::<Vec<_>>(), [200]);
 }
