@@ -16,13 +16,23 @@ use crate::service::{Definition, Serving};
 const ROWS: usize = 512;
 const IMAGES: usize = 4;
 
+/// What becomes of a trial where others go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It waits with a few others, or is refused: a client asked for it, and each takes a thread.
+    Client,
+    /// It waits: a move must not fail for what clients ask for, and few go on at once.
+    Move,
+}
+
 /// Tries what a service would be created with.
 pub trait Trial: Send + Sync {
     /// Loads it and has it answer once, within bounds of memory and time.
     ///
     /// # Errors
-    /// What creating it would be refused with; [`crate::error::Error::BadParameter`] where it met a bound, or its process ended.
-    fn attempt(&self, request: &CreateRequest) -> Result<()>;
+    /// What creating it would be refused with; [`crate::error::Error::BadParameter`] where it met a bound, or its process ended;
+    /// [`crate::error::Error::Overloaded`] where too many wait already, and this one is not patient.
+    fn attempt(&self, request: &CreateRequest, patience: Patience) -> Result<()>;
 }
 
 /// Does what [`Trial::attempt`] is for, in this process.

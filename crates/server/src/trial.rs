@@ -5,6 +5,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use dede_core::backend::EngineOptions;
 use dede_core::environment::Environment;
 use dede_core::error::{Error, Fault, Result};
 use dede_core::repository::Roots;
-use dede_core::trial::{self, Trial};
+use dede_core::trial::{self, Patience, Trial};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,30 @@ const PROGRAM: &str = "/proc/self/exe";
 const NO_STATE: &str = "/proc/self/no-state";
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// Trials that go on or wait.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+/// Most of them that clients may begin: each holds a thread that predicts need too.
+const MOST_WAITING: usize = 16;
+
+/// A trial that goes on or waits.
+struct Waiting;
+
+impl Waiting {
+    fn begin(patience: Patience) -> Result<Self> {
+        let waiting = Self;
+        let before = WAITING.fetch_add(1, Ordering::AcqRel);
+        if patience == Patience::Client && before >= MOST_WAITING {
+            return Err(Error::Overloaded(format!("{MOST_WAITING} networks are being tried already")));
+        }
+        Ok(waiting)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 /// Bounds on the first look at a network.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,7 +85,8 @@ enum Verdict {
 }
 
 impl Trial for Trials {
-    fn attempt(&self, request: &CreateRequest) -> Result<()> {
+    fn attempt(&self, request: &CreateRequest, patience: Patience) -> Result<()> {
+        let _waiting = Waiting::begin(patience)?;
         // Each may take half of the memory.
         let _one_at_a_time = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let task = Task { trials: self.clone(), body: request.body.clone() };

@@ -10,4 +10,5 @@ pub mod fixtures;
 pub mod http;
 pub mod load;
 pub mod networks;
+pub mod protobuf;
 pub mod services;

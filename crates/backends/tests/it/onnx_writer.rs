@@ -1,29 +1,13 @@
 //! Writes small ONNX files for tests, field by field (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>).
 
+use dede_testing::protobuf::{bytes, number, varint};
+
 pub(crate) const F32: u64 = 1;
 pub(crate) const U8: u64 = 2;
 pub(crate) const I8: u64 = 3;
 pub(crate) const I64: u64 = 7;
 pub(crate) const BOOL: u64 = 9;
 pub(crate) const BF16: u64 = 16;
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
-}
-
-fn number(field: u64, value: u64) -> Vec<u8> {
-    [varint(field << 3), varint(value)].concat()
-}
-
-fn bytes(field: u64, body: &[u8]) -> Vec<u8> {
-    [varint(field << 3 | 2), varint(body.len() as u64), body.to_vec()].concat()
-}
 
 /// One attribute of a node.
 pub(crate) enum Attribute<'a> {

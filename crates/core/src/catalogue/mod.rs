@@ -40,6 +40,7 @@ use crate::name::ServiceName;
 use crate::priority;
 use crate::repository::{CONFIG, Clear, Cleared, OwnFiles, Place};
 use crate::service::{Definition, Service, ServiceId, Serving, definition};
+use crate::trial::Patience;
 
 /// All services and aliases of a server.
 pub struct Catalogue {
@@ -149,7 +150,8 @@ impl Catalogue {
         // Where a network takes the place of another in memory there is no room for both, and its source has answered with it.
         if let Some(trial) = self.environment.trial.as_ref().filter(|_| !how.dormant && definition.may_hold_a_network())
         {
-            trial.attempt(&definition.request)?;
+            let patience = if how.by.is_some() { Patience::Move } else { Patience::Client };
+            trial.attempt(&definition.request, patience)?;
         }
         let serving = Serving::open(&definition, &self.environment)?;
         let environment = Arc::clone(&self.environment);

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use dede_testing::protobuf::{bytes, number};
 use serde_json::{Value, json};
 
-use crate::protobuf::{bytes, number};
 use crate::server::Server;
 
 /// Columns of the input, and rows and columns of each matrix.

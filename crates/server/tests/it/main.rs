@@ -25,7 +25,6 @@ mod lifecycle;
 mod models;
 mod moving;
 mod predict;
-mod protobuf;
 mod proxy;
 mod relay;
 mod replay;

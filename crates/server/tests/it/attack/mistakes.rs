@@ -1,9 +1,9 @@
 //! Mistakes of a client or of the owner of a repository: named in a 4xx, never a fault of the server.
 
+use dede_testing::protobuf::{bytes, number};
 use serde_json::{Value, json};
 
 use crate::models::{Models, put_service};
-use crate::protobuf::{bytes, number};
 use crate::server::Server;
 
 fn creation(mllib: &str, repository: &std::path::Path, parameters: Value) -> Value {

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use dede_testing::protobuf::{bytes, number};
 use serde_json::{Value, json};
 
 use crate::models::{Models, predict_body, put_service};
-use crate::protobuf::{bytes, number};
 use crate::server::Server;
 
 /// For one network, MiB.
@@ -290,4 +290,34 @@ fn no_network_takes_the_server_down() {
         assert_eq!(server.post("/predict", &predict_body("tried", &models.inputs[0])).0, 200);
         assert_eq!(children(&server), "", "no process is left");
     }
+}
+
+/// Each that waits holds a thread that predicts need too.
+#[test]
+fn many_endless_networks_at_once_hold_up_no_predict() {
+    let models = Models::get();
+    let server = Server::start(&["--max-network-memory", &MEMORY_MB.to_string(), "--network-timeout", "1"]);
+    models.versions[0].write(&server.path().join("iris"));
+    put_service(&server, "iris", &server.path().join("iris"));
+    let honest = predict_body("iris", &models.inputs[0]);
+    let repository = server.path().join("endless");
+    std::fs::create_dir(&repository).unwrap();
+    std::fs::write(repository.join("model.onnx"), endless_loop()).unwrap();
+    let put = creation("onnx", "csv", &repository);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let creating: Vec<_> = (0..40)
+            .map(|number| {
+                let (server, put) = (&server, &put);
+                scope.spawn(move || server.put(&format!("/services/tried{number}"), put).0)
+            })
+            .collect();
+        while creating.iter().any(|one| !one.is_finished()) {
+            let asked = Instant::now();
+            assert_eq!(server.post("/predict", &honest).0, 200);
+            assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+        }
+        creating.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert!(statuses.contains(&400) && statuses.contains(&503), "{statuses:?}");
+    assert!(statuses.iter().all(|status| [400, 503].contains(status)), "{statuses:?}");
 }
