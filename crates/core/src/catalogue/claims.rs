@@ -174,6 +174,14 @@ impl Catalogue {
         }
     }
 
+    /// Does something between two changes of the catalogue: what it finds in the snapshot is so until it is done. It must not wait.
+    ///
+    /// # Errors
+    /// Those of `look`.
+    pub(crate) fn in_step(&self, look: impl FnOnce(&Snapshot) -> Result<()> + Send + 'static) -> Result<()> {
+        self.owner.change(move |snapshot| look(snapshot).map(|()| snapshot.clone())).map(drop)
+    }
+
     /// Lets go of everything that a move needed.
     pub(crate) fn release_claims(&self, by: MoveId) {
         let services: Vec<_> = self.snapshot().services().cloned().collect();

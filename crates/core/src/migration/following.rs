@@ -79,9 +79,10 @@ impl Mover<'_> {
         }
         certificate::write(self.this, self.surroundings)?;
         self.check()?;
-        self.this.end(MovePhase::Done, || {
+        let catalogue = &self.surroundings.catalogue;
+        self.this.end_well(catalogue, || {
             self.unmark();
-            self.surroundings.catalogue.release_claims(self.this.id);
+            catalogue.release_claims(self.this.id);
         })
     }
 

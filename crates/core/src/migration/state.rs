@@ -13,7 +13,7 @@ use dede_bundle::failpoint;
 
 use super::record::{MoveId, MoveRecord};
 use super::shadowing::{Live, Outcome};
-use super::standing::has_switched;
+use super::standing::{Standing, has_switched, standing};
 use crate::catalogue::Catalogue;
 use crate::error::{Error, Result};
 use crate::hold::{Hold, HoldCounts};
@@ -376,8 +376,40 @@ impl Move {
     /// everything as it stays. One that cannot be recorded is none.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Cancelled`] for the end of a move that a person was promised to be undone.
+    /// [`Error::Io`].
     pub(super) fn end(&self, phase: MovePhase, before_it_is_seen: impl FnOnce()) -> Result<()> {
+        let (record, decided) = self.record_end(phase)?;
+        before_it_is_seen();
+        self.see_end(record);
+        drop(decided);
+        failpoint(phase.as_str());
+        Ok(())
+    }
+
+    /// As [`Move::end`], for a move that is done: in one step with all changes of the catalogue it is looked whether the alias still
+    /// leads to its service, and the end is seen.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Cancelled`] where a person was promised that it is undone; [`Error::MoveConflict`] where a person changed
+    /// the alias while the end was recorded: it is to be undone then.
+    pub(super) fn end_well(self: &Arc<Self>, catalogue: &Catalogue, before_it_is_seen: impl FnOnce()) -> Result<()> {
+        let (record, decided) = self.record_end(MovePhase::Done)?;
+        before_it_is_seen();
+        let this = Arc::clone(self);
+        catalogue.in_step(move |snapshot| {
+            if let Standing::Changed(reason) = standing(&record, snapshot) {
+                return Err(Error::MoveConflict(format!("{reason}; nothing more is done")));
+            }
+            this.see_end(record);
+            Ok(())
+        })?;
+        drop(decided);
+        failpoint(MovePhase::Done.as_str());
+        Ok(())
+    }
+
+    /// Records an end, without letting it be seen.
+    fn record_end(&self, phase: MovePhase) -> Result<(MoveRecord, Decided<'_>)> {
         let record = {
             let mut state = self.lock();
             if let Some(reason) = state.record.undoing.clone().filter(|_| phase == MovePhase::Done) {
@@ -390,14 +422,15 @@ impl Move {
         };
         let decided = Decided(self);
         record.save(&self.directory)?;
-        before_it_is_seen();
+        failpoint("ending");
+        Ok((record, decided))
+    }
+
+    fn see_end(&self, record: MoveRecord) {
         self.change(|state| {
-            state.begin(phase);
+            state.begin(record.phase);
             state.record = record;
         });
-        drop(decided);
-        failpoint(phase.as_str());
-        Ok(())
     }
 
     /// What it does now. Not durable.

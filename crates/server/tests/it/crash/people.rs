@@ -96,3 +96,26 @@ fn the_new_service_cannot_change_right_before_the_switch() {
     assert_eq!(info["phase"], "done", "{info}");
     world.check_end(None);
 }
+
+/// The end is recorded, and about to be seen.
+#[test]
+fn a_change_right_before_the_end_is_not_certified() {
+    let changes = [
+        ("DELETE", "/aliases/service1", Value::Null, Value::Null),
+        ("PUT", "/aliases/service1", json!({"service": "other"}), json!("other")),
+    ];
+    for (method, path, body, leads_to) in changes {
+        let world = held(Kind::Alias, "ending", &["--auto"]);
+        world.put_first("other");
+        world.clients.going_down();
+        assert_eq!(call(&world.target, "GET", "/moves/m1", &Value::Null).1["body"]["phase"], "draining");
+        assert_eq!(call(&world.target, method, path, &body).0, 200);
+        let info = ended(&world);
+        assert_eq!(info["phase"], "rolled_back", "{method} {body}: {info}");
+        let error = info["error"].as_str().unwrap();
+        assert!(error.contains("by another than this move") && error.ends_with("nothing more is done"), "{info}");
+        assert_eq!(call(&world.target, "GET", "/moves/m1/certificate", &Value::Null).0, 404, "{info}");
+        let alias = call(&world.target, "GET", "/aliases/service1", &Value::Null).1;
+        assert_eq!(alias["body"]["service"], leads_to, "{method} {body}: {info}");
+    }
+}
