@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 const STEP: u64 = 16 << 10;
 /// How long work that gives memory back by itself is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What stays between requests takes one part of so many.
+const KEPT_PART: u64 = 4;
 
 /// How much is read before it is counted, bytes.
 const PIECE: u64 = 64 << 10;
@@ -50,6 +52,8 @@ pub struct RequestMemory(Arc<Pool>);
 struct Pool {
     total: u64,
     taken: AtomicU64,
+    /// Of what is taken: what stays between requests.
+    kept: AtomicU64,
     freed: Event,
 }
 
@@ -63,7 +67,7 @@ impl Default for RequestMemory {
 impl RequestMemory {
     /// So many bytes.
     pub fn new(total: u64) -> Self {
-        Self(Arc::new(Pool { total, taken: AtomicU64::new(0), freed: Event::new() }))
+        Self(Arc::new(Pool { total, taken: AtomicU64::new(0), kept: AtomicU64::new(0), freed: Event::new() }))
     }
 
     /// The share of one request, nothing at first.
@@ -164,12 +168,42 @@ impl MemoryShare {
         grown.map(|()| Borrowed { share: self, bytes })
     }
 
+    /// A share beside this one, for what several requests use.
+    ///
+    /// # Errors
+    /// As [`MemoryShare::grow`].
+    pub fn beside(&self, bytes: u64) -> Result<Self> {
+        let beside = Self { pool: Arc::clone(&self.pool), bytes: Mutex::new(0) };
+        beside.grow(bytes).map(|()| beside)
+    }
+
+    /// Whether it may stay between requests: all that do leave most of the memory to requests. Until what is answered is dropped.
+    pub fn keep(&self) -> Option<Kept> {
+        let bytes = self.bytes();
+        let keep = |kept: u64| kept.checked_add(bytes).filter(|kept| *kept <= self.pool.total / KEPT_PART);
+        let kept = self.pool.kept.fetch_update(Ordering::AcqRel, Ordering::Acquire, keep);
+        kept.ok().map(|_| Kept { pool: Arc::clone(&self.pool), bytes })
+    }
+
     fn bytes(&self) -> u64 {
         *self.locked()
     }
 
     fn locked(&self) -> MutexGuard<'_, u64> {
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What may stay between requests.
+#[derive(Debug)]
+pub struct Kept {
+    pool: Arc<Pool>,
+    bytes: u64,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.pool.kept.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
 
@@ -235,6 +269,22 @@ mod tests {
         one.grow(9 * STEP).expect("all of it");
         assert!(matches!(one.grow(STEP), Err(Error::TooLarge(_))), "no more");
         drop(one);
+        assert_eq!(memory.0.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_stays_leaves_most_to_requests() {
+        let memory = RequestMemory::new(16 * STEP);
+        let request = memory.share();
+        let one = request.beside(3 * STEP).expect("there is as much");
+        let other = request.beside(2 * STEP).expect("there is as much");
+        let kept = one.keep().expect("less than a quarter");
+        assert!(other.keep().is_none(), "more than a quarter together");
+        drop(request);
+        assert_eq!(memory.0.taken.load(Ordering::Relaxed), 5 * STEP, "they outlive the request");
+        drop((kept, one));
+        assert!(other.keep().is_some(), "there is place again");
+        drop(other);
         assert_eq!(memory.0.taken.load(Ordering::Relaxed), 0);
     }
 

@@ -21,8 +21,8 @@ const IMAGES: usize = 4;
 pub enum Patience {
     /// It waits with a few others, or is refused: a client asked for it, and each takes a thread.
     Client,
-    /// It waits: a move must not fail for what clients ask for, and few go on at once.
-    Move,
+    /// It waits: neither a move nor a restart must fail for what clients ask for, and few go on at once.
+    Own,
 }
 
 /// Tries what a service would be created with.

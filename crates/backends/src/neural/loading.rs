@@ -11,6 +11,7 @@ use dede_core::tensor::Tensor;
 use super::engine::{self, Array, Availability, Engine, EngineError, LoadOptions, Network, Session};
 use super::preparation::Preparation;
 use super::runner::{Runner, measure, warm};
+use super::sizes_by_value;
 
 /// Side of generated images for a network that takes any size.
 const ANY_SIZE: usize = 224;
@@ -75,6 +76,7 @@ impl Loading<'_> {
             (Some(_), _) | (None, SampleShape::Row { .. }) => &[],
         };
         let options = LoadOptions { threads, lanes, outputs: self.outputs };
+        sizes_by_value::check(&self.network.onnx).map_err(fail)?;
         let mut session = engine.load(self.network, &options).map_err(fail)?;
         check_inputs(session.as_ref()).map_err(fail)?;
         let habit = measure(session.as_ref(), threads, sizes, &example).map_err(fail)?;

@@ -15,4 +15,5 @@ mod model;
 mod options;
 mod preparation;
 mod runner;
+mod sizes_by_value;
 mod unchanged;

@@ -14,7 +14,7 @@ use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
 use dede_core::priority;
 use dede_core::quote::quote;
-use dede_core::request_memory::MemoryShare;
+use dede_core::request_memory::{Kept, MemoryShare};
 use dede_core::tensor::Tensor;
 
 use super::engine::Array;
@@ -22,7 +22,7 @@ use super::loading::Loaded;
 use super::preparation::Preparation;
 use super::runner::rows_of;
 
-/// Layers other than the output that stay loaded; each costs about as much memory as the network.
+/// Layers other than the output that stay loaded at most; each costs about as much memory as the network.
 const LAYERS_KEPT: usize = 2;
 /// Most images of one run: bounds the memory of a request.
 const MOST_IMAGES: usize = 4;
@@ -47,14 +47,29 @@ pub(super) enum Meaning {
     Features,
 }
 
+/// The network with another layer as its output.
+struct Layer {
+    loaded: Loaded,
+    memory: MemoryShare,
+}
+
+/// One that stays for further requests.
+struct KeptLayer {
+    name: String,
+    layer: Arc<Layer>,
+    _kept: Kept,
+}
+
 /// A loaded network.
 pub(super) struct NeuralModel {
     description: ModelDescription,
     meaning: Meaning,
     preparation: Preparation,
     loaded: Loaded,
+    /// Memory that the network takes about, bytes.
+    memory_bytes: u64,
     /// Layers other than the output, the one used last at the end.
-    layers: Mutex<Vec<(String, Arc<Loaded>)>>,
+    layers: Mutex<Vec<KeptLayer>>,
     /// Held while one is loaded.
     loading: Mutex<()>,
     source: LayerSource,
@@ -66,14 +81,15 @@ impl NeuralModel {
         meaning: Meaning,
         preparation: Preparation,
         loaded: Loaded,
-        source: LayerSource,
+        (memory_bytes, source): (u64, LayerSource),
     ) -> Self {
-        Self { description, meaning, preparation, loaded, layers: Mutex::default(), loading: Mutex::default(), source }
+        let (layers, loading) = (Mutex::default(), Mutex::default());
+        Self { description, meaning, preparation, loaded, memory_bytes, layers, loading, source }
     }
 
     /// The network with the values of `name` as output, loaded at the first request for it. One is loaded at a time: each takes as much
     /// memory as the network, and more while it is loaded.
-    fn layer(&self, name: &str) -> Result<Arc<Loaded>> {
+    fn layer(&self, name: &str, memory: &MemoryShare) -> Result<Arc<Layer>> {
         if let Some(kept) = self.kept(name) {
             return Ok(kept);
         }
@@ -87,30 +103,39 @@ impl NeuralModel {
         if let Some(kept) = self.kept(name) {
             return Ok(kept);
         }
+        let memory = memory.beside(self.memory_bytes)?;
         // Names that clients invent push out no layer that is used.
         let unknown = || Error::bad_parameter(format!("unknown extract layer {}", quote(name)));
-        let loaded = Arc::new((self.source)(name)?.ok_or_else(unknown)?);
+        let loaded = (self.source)(name)?.ok_or_else(unknown)?;
+        let layer = Arc::new(Layer { loaded, memory });
+        self.keep_layer(name, &layer);
+        Ok(layer)
+    }
+
+    /// Keeps it for further requests, in place of the one that was not used for the longest time. Without room it serves this one alone.
+    fn keep_layer(&self, name: &str, layer: &Arc<Layer>) {
         let gone: Vec<_> = {
             let mut layers = self.layers();
-            layers.push((name.to_owned(), Arc::clone(&loaded)));
-            let beyond = layers.len().saturating_sub(LAYERS_KEPT);
+            let beyond = (layers.len() + 1).saturating_sub(LAYERS_KEPT);
             layers.drain(..beyond).collect()
         };
         drop(gone);
-        Ok(loaded)
+        if let Some(kept) = layer.memory.keep() {
+            self.layers().push(KeptLayer { name: name.to_owned(), layer: Arc::clone(layer), _kept: kept });
+        }
     }
 
     /// A layer that is loaded, which is then the one that was used last.
-    fn kept(&self, name: &str) -> Option<Arc<Loaded>> {
+    fn kept(&self, name: &str) -> Option<Arc<Layer>> {
         let mut layers = self.layers();
-        let place = layers.iter().position(|(known, _)| known == name)?;
-        let layer = layers.remove(place);
-        let loaded = Arc::clone(&layer.1);
-        layers.push(layer);
-        Some(loaded)
+        let place = layers.iter().position(|known| known.name == name)?;
+        let known = layers.remove(place);
+        let layer = Arc::clone(&known.layer);
+        layers.push(known);
+        Some(layer)
     }
 
-    fn layers(&self) -> MutexGuard<'_, Vec<(String, Arc<Loaded>)>> {
+    fn layers(&self) -> MutexGuard<'_, Vec<KeptLayer>> {
         self.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,8 +195,8 @@ impl Model for NeuralModel {
     fn predict(&self, samples: &Samples, options: &PredictOptions, memory: &MemoryShare) -> Result<Outputs> {
         self.preparation.check(samples)?;
         if let Some(name) = &options.extract_layer {
-            let loaded = self.layer(name)?;
-            return Ok(features(&self.rows(&loaded, samples, options.batch_size, memory)?));
+            let layer = self.layer(name, memory)?;
+            return Ok(features(&self.rows(&layer.loaded, samples, options.batch_size, memory)?));
         }
         let parts = self.rows(&self.loaded, samples, options.batch_size, memory)?;
         match (self.meaning, self.description.task) {

@@ -126,6 +126,7 @@ fn load(
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
     let external = Unchanged::of(external_files(file, &summary));
     let (network, files) = with_external(file, onnx, &summary)?;
+    let another = memory_of_another(&network, request.engine);
     let (preparation, fixed_batch) = preparation(request, file, &summary)?;
     let features = request.service_type == ServiceType::Unsupervised;
     let output = match options.extract_layer.as_ref().filter(|_| features) {
@@ -151,7 +152,14 @@ fn load(
         let found = layer_of(&file, layer, &prepared, fixed_batch, &engine)?;
         is_same().map(|()| found)
     };
-    Ok((NeuralModel::new(description, meaning, preparation, loaded, Box::new(layers)), task, files))
+    Ok((NeuralModel::new(description, meaning, preparation, loaded, (another, Box::new(layers))), task, files))
+}
+
+/// Memory that another copy of the network takes.
+fn memory_of_another(network: &Network, engine: &EngineOptions) -> u64 {
+    let needed = |source, bytes: usize| engine::memory_of_another(source, bytes as u64, engine.engine.as_deref());
+    let external = network.external.iter().map(|(_, content)| content.len()).sum();
+    needed(Source::Onnx, network.onnx.len()).saturating_add(needed(Source::External, external))
 }
 
 /// What the outputs mean, by what came out for generated samples.

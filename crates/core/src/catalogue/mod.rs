@@ -150,7 +150,7 @@ impl Catalogue {
         // Where a network takes the place of another in memory there is no room for both, and its source has answered with it.
         if let Some(trial) = self.environment.trial.as_ref().filter(|_| !how.dormant && definition.may_hold_a_network())
         {
-            let patience = if how.by.is_some() { Patience::Move } else { Patience::Client };
+            let patience = if how.by.is_some() { Patience::Own } else { Patience::Client };
             trial.attempt(&definition.request, patience)?;
         }
         let serving = Serving::open(&definition, &self.environment)?;

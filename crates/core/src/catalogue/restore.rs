@@ -11,6 +11,7 @@ use super::state::{self, ServiceEntry};
 use crate::environment::Environment;
 use crate::error::{Error, Fault, Result};
 use crate::service::{Definition, Service, Serving};
+use crate::trial::Patience;
 
 /// What became of one recorded service.
 type Outcome = std::result::Result<Arc<Service>, ServiceEntry>;
@@ -65,7 +66,8 @@ fn load(entry: &ServiceEntry, environment: &Arc<Environment>) -> Outcome {
         let serving = if entry.dormant {
             Err(Error::NotLoaded(entry.name.to_string()))
         } else {
-            let opened = Serving::open_safely(&definition, environment);
+            let opened =
+                tried(entry, &definition, environment).and_then(|()| Serving::open_safely(&definition, environment));
             opened.inspect_err(|error| tracing::error!(service = %entry.name, %error, "service came back broken"))
         };
         Service::new(entry.id, entry.name.clone(), definition, serving, environment)
@@ -74,6 +76,16 @@ fn load(entry: &ServiceEntry, environment: &Arc<Environment>) -> Outcome {
         tracing::error!(service = %entry.name, %error, "recorded service cannot be built; its record is kept");
         entry.clone()
     })
+}
+
+/// Files that changed while no server ran are tried as those of a new service.
+fn tried(entry: &ServiceEntry, definition: &Definition, environment: &Environment) -> Result<()> {
+    let Some(trial) = &environment.trial else { return Ok(()) };
+    let is_as_it_was = || entry.listing.is_some() && definition.repository.listing() == entry.listing;
+    if !definition.may_hold_a_network() || is_as_it_was() {
+        return Ok(());
+    }
+    trial.attempt(&definition.request, Patience::Own)
 }
 
 /// Removes job records of services that are not recorded: a new service must not inherit the jobs of one whose deletion a

@@ -123,6 +123,7 @@ impl Snapshot {
             request: service.definition.request.body.clone(),
             dormant: self.dormant.contains(&service.id),
             created_by: self.created_by.get(&service.id).copied(),
+            listing: service.serving().ok().and_then(|serving| serving.listing),
         });
         let aliases = self.aliases.values().map(|alias| AliasRecord::from(&**alias)).collect();
         StateRecord::new(live.chain(self.unbuildable.iter().cloned()).collect(), aliases)

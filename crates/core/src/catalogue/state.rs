@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use dede_bundle::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::record::AliasRecord;
@@ -42,6 +43,9 @@ pub(super) struct ServiceEntry {
     /// The move that created it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) created_by: Option<MoveId>,
+    /// What its repository looked like when it was loaded: [`crate::service::Serving::listing`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) listing: Option<Digest>,
 }
 
 impl StateRecord {

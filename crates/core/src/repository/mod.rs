@@ -13,6 +13,7 @@
 
 mod clear;
 mod contents;
+mod listing;
 mod place;
 mod record;
 mod roots;

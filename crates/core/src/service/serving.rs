@@ -41,6 +41,8 @@ pub struct Serving {
     pub model: Option<Arc<dyn Model>>,
     /// Identity of everything that decides an answer; `None` without a network.
     pub digest: Option<Digest>,
+    /// What the repository looked like before it was loaded, where that can be told.
+    pub listing: Option<Digest>,
     /// The files that decide an answer, with their content; empty without a network.
     pub files: Vec<ServedFile>,
     /// For requests without input parameters of their own.
@@ -97,6 +99,7 @@ impl Serving {
     fn open_once(definition: &Definition, environment: &Environment) -> Result<Self> {
         let started = Instant::now();
         definition.repository.check_there()?;
+        let listing = definition.repository.listing();
         // Explicit weights win over a run (contract.md 3.8), and then nothing that a run learnt applies.
         let published = if definition.names_weights() { None } else { definition.repository.published()? };
         let stored = stored_parameters(published.as_ref(), definition)?;
@@ -134,6 +137,7 @@ impl Serving {
         unknown_parameters.extend(reader.unknown_parameters().iter().cloned());
         Ok(Self {
             digest,
+            listing,
             files,
             reader,
             guest_reader,

@@ -108,6 +108,8 @@ fn load(
         engine: engine_name(request.engine)?,
         weights: name.clone(),
     };
+    let weights = description.parameters.saturating_mul(size_of::<f32>() as u64);
+    let another = engine::memory_of_another(engine::Source::Graph, weights, request.engine.engine.as_deref());
     // The engine makes its own copies of the weights.
     drop(graph);
     let loading = Loading { network, outputs: vec![value], preparation: &preparation, fixed_batch: None, file: &name };
@@ -119,7 +121,7 @@ fn load(
         let found = layer_of(&source, layer, &prepared, &engine)?;
         unread.check().map(|()| found)
     };
-    Ok((NeuralModel::new(description, meaning, preparation, loaded, Box::new(layers)), task))
+    Ok((NeuralModel::new(description, meaning, preparation, loaded, (another, Box::new(layers))), task))
 }
 
 /// The network with the values of a layer as its output.

@@ -20,10 +20,20 @@ pub(in crate::neural) enum Source {
 
 /// Most memory of loading and serving a network whose weights have that size, with the engine of that name or the one that is used.
 pub(in crate::neural) fn memory_needed(source: Source, weights: u64, engine: Option<&str>) -> u64 {
+    let (hundredths, besides) = parts(source, weights, engine);
+    (weights / 100).saturating_mul(hundredths).saturating_add(besides << 20)
+}
+
+/// As [`memory_needed`], where the engine serves such a network already.
+pub(in crate::neural) fn memory_of_another(source: Source, weights: u64, engine: Option<&str>) -> u64 {
+    (weights / 100).saturating_mul(parts(source, weights, engine).0)
+}
+
+/// Hundredths of the size of the weights, and what code, threads and buffers take besides, in MiB.
+fn parts(source: Source, weights: u64, engine: Option<&str>) -> (u64, u64) {
     let engine = super::select(engine).map_or("", super::Engine::name);
     let mapped = cfg!(target_os = "linux") && source == Source::Onnx && weights >= LARGE;
-    // Hundredths of the size of the weights, and what code, threads and buffers take besides, in MiB.
-    let (hundredths, besides) = match (engine, source, mapped) {
+    match (engine, source, mapped) {
         ("rten", Source::Onnx, true) => (200, 5),
         ("rten", Source::Onnx, false) => (290, 5),
         ("rten", Source::External, _) => (305, 0),
@@ -32,6 +42,5 @@ pub(in crate::neural) fn memory_needed(source: Source, weights: u64, engine: Opt
         (_, Source::Onnx, false) => (185, 46),
         (_, Source::External, _) => (370, 0),
         (_, Source::Graph, _) => (600, 46),
-    };
-    (weights / 100).saturating_mul(hundredths).saturating_add(besides << 20)
+    }
 }

@@ -20,7 +20,7 @@ use dede_core::tensor::Tensor;
 use super::content::Content;
 use super::onnx_view::ElementType;
 
-pub(super) use footprint::{Source, memory_needed};
+pub(super) use footprint::{Source, memory_needed, memory_of_another};
 pub use library::{LIBRARY_VARIABLE, engine_directory};
 
 /// An inference engine. All of them are in [`engines`].
