@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod backend;
+pub mod caller;
 pub mod cancel;
 pub mod capture;
 pub mod catalogue;

@@ -5,11 +5,12 @@
 
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use event_listener::{Event, Listener as _};
 
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 
 /// Memory is counted in steps of this size, bytes; the first one of each request is not.
@@ -72,7 +73,7 @@ impl RequestMemory {
 
     /// The share of one request, nothing at first.
     pub fn share(&self) -> MemoryShare {
-        MemoryShare { pool: Arc::clone(&self.0), bytes: Mutex::new(0) }
+        MemoryShare { pool: Arc::clone(&self.0), bytes: Mutex::new(0), caller: OnceLock::new() }
     }
 }
 
@@ -81,6 +82,7 @@ impl RequestMemory {
 pub struct MemoryShare {
     pool: Arc<Pool>,
     bytes: Mutex<u64>,
+    caller: OnceLock<Caller>,
 }
 
 impl MemoryShare {
@@ -88,6 +90,11 @@ impl MemoryShare {
     pub fn unbounded() -> Self {
         static UNBOUNDED: LazyLock<RequestMemory> = LazyLock::new(RequestMemory::default);
         UNBOUNDED.share()
+    }
+
+    /// Who waits for what it is taken for.
+    pub fn caller(&self) -> &Caller {
+        self.caller.get_or_init(Caller::default)
     }
 
     /// Takes more.
@@ -173,7 +180,7 @@ impl MemoryShare {
     /// # Errors
     /// As [`MemoryShare::grow`].
     pub fn beside(&self, bytes: u64) -> Result<Self> {
-        let beside = Self { pool: Arc::clone(&self.pool), bytes: Mutex::new(0) };
+        let beside = Self { pool: Arc::clone(&self.pool), bytes: Mutex::new(0), caller: OnceLock::new() };
         beside.grow(bytes).map(|()| beside)
     }
 

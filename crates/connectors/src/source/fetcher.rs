@@ -8,6 +8,7 @@ use dede_core::connector::{Fetched, InputLimits};
 use dede_core::error::{Error, Result};
 use dede_core::file_access::FileAccess;
 use dede_core::quote::quote;
+use dede_core::reach::Reach;
 use dede_core::request_memory::MemoryShare;
 
 use super::{is_remote, local_path, outbound, read_file};
@@ -63,7 +64,9 @@ impl Unfetched {
 /// Fetches URLs within the bounds of the server and of the request.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
-    agent: ureq::Agent,
+    connect_timeout: Duration,
+    redirects: u32,
+    reach: Reach,
     /// For all that one request names.
     total: Duration,
     max_bytes: u64,
@@ -85,14 +88,10 @@ impl Fetcher {
             _ => Duration::from_secs(DEFAULT_TIMEOUT_S),
         };
         let total = total.min(Duration::from_millis(limits.fetch_timeout_ms));
-        let config = ureq::Agent::config_builder()
-            .timeout_connect(Some(total.min(Duration::from_millis(limits.connect_timeout_ms))))
-            .max_redirects(limits.redirects)
-            .max_redirects_will_error(true)
-            .http_status_as_error(false)
-            .user_agent(concat!("dede/", env!("CARGO_PKG_VERSION")));
         Ok(Self {
-            agent: outbound::agent(config, limits.reach.clone()),
+            connect_timeout: total.min(Duration::from_millis(limits.connect_timeout_ms)),
+            redirects: limits.redirects,
+            reach: limits.reach.clone(),
             total,
             max_bytes: limits.fetch_bytes,
             files: limits.files.clone(),
@@ -114,19 +113,39 @@ impl Fetcher {
             return Ok(Fetched::default());
         }
         let deadline = Instant::now() + self.total;
-        let bodies = on_threads(remote.len(), |at| self.fetch(&data[remote[at]], deadline, memory));
+        let agent = self.agent();
+        let fetching = agent.clone();
+        memory.caller().when_gone(move || fetching.shutdown());
+        let bodies = on_threads(remote.len(), |at| self.fetch(&agent, &data[remote[at]], deadline, memory));
         let pairs = remote.into_iter().zip(bodies);
         pairs.map(|(index, body)| Ok((index, body.map_err(|failure| failure.or(&complaint))?))).collect()
     }
 
-    fn fetch(&self, url: &str, deadline: Instant, memory: &MemoryShare) -> Result<Vec<u8>, Unfetched> {
+    /// The connections of one request, which end with it.
+    fn agent(&self) -> ureq::Agent {
+        let config = ureq::Agent::config_builder()
+            .timeout_connect(Some(self.connect_timeout))
+            .max_redirects(self.redirects)
+            .max_redirects_will_error(true)
+            .http_status_as_error(false)
+            .user_agent(concat!("dede/", env!("CARGO_PKG_VERSION")));
+        outbound::agent(config, self.reach.clone())
+    }
+
+    fn fetch(
+        &self,
+        agent: &ureq::Agent,
+        url: &str,
+        deadline: Instant,
+        memory: &MemoryShare,
+    ) -> Result<Vec<u8>, Unfetched> {
         let shown = quote(url);
         let wrong = |reason: String| Unfetched::Wrong(format!("{shown}: {reason}"));
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(wrong("no time is left to fetch it (--fetch-timeout)".to_owned()));
         }
-        let request = self.agent.get(url).config().timeout_global(Some(left)).build();
+        let request = agent.get(url).config().timeout_global(Some(left)).build();
         let answer = request.call().map_err(|error| wrong(error.to_string()))?;
         let status = answer.status().as_u16();
         if status != 200 {
@@ -177,8 +196,6 @@ fn on_threads<R: Send>(items: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R>
 mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
-
-    use dede_core::reach::Reach;
 
     use super::*;
 

@@ -35,6 +35,8 @@ pub(crate) fn forward(network: &Object, text: String, limits: &InputLimits, shar
         .timeout_connect(Some(Duration::from_millis(limits.connect_timeout_ms)))
         .timeout_global(Some(Duration::from_millis(limits.fetch_timeout_ms)));
     let agent = outbound::agent(config, limits.reach.clone());
+    let sending = agent.clone();
+    share.caller().when_gone(move || sending.shutdown());
     let unreachable = |error: ureq::Error| {
         tracing::warn!(target: "api", "output.network: {error}");
         Failure::new(ErrorKind::OutputNetwork, error.to_string())

@@ -80,10 +80,13 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     let names_urls = request.data.iter().any(|item| item.starts_with("http"));
     let is_sent_on = is_sent_on(&resolved.service, &request);
     let outbound = if names_urls || is_sent_on { Some(server.outbound()?) } else { None };
+    // A client that goes away ends this future, and with it what waits for another machine.
+    let _presence = outbound.as_ref().map(|_| share.caller().presence());
     let call = call_of(request, is_guest);
-    let (call, fetched, share) = match names_urls {
-        true => fetched(server, &resolved, call, share).await?,
-        false => (call, Fetched::default(), share),
+    let waiting = Waiting { call, share, outbound };
+    let (Waiting { call, share, outbound }, fetched) = match names_urls {
+        true => fetched(server, &resolved, waiting).await?,
+        false => (waiting, Fetched::default()),
     };
     let turn = line.wait().await;
     metrics::queued(started.elapsed());
@@ -97,17 +100,19 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     if here { work() } else { server.blocking(work).await }
 }
 
-/// Brings what items name by URL, before the request has its turn: it waits for other machines.
-async fn fetched(
-    server: &Server,
-    resolved: &Resolved,
+/// A request before its turn, with its place among those that wait for other machines: a thread has it for as long as it waits.
+struct Waiting {
     call: PredictCall,
     share: MemoryShare,
-) -> Outcome<(PredictCall, Fetched, MemoryShare)> {
+    outbound: Option<OwnedSemaphorePermit>,
+}
+
+/// Brings what items name by URL, before the request has its turn: it waits for other machines.
+async fn fetched(server: &Server, resolved: &Resolved, waiting: Waiting) -> Outcome<(Waiting, Fetched)> {
     let service = Arc::clone(&resolved.service);
     let work = move || {
-        let fetched = service.fetch(&call, &share)?;
-        Ok((call, fetched, share))
+        let fetched = service.fetch(&waiting.call, &waiting.share)?;
+        Ok((waiting, fetched))
     };
     server.blocking(work).await
 }

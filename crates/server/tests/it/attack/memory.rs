@@ -209,6 +209,50 @@ fn reset_high_water_mark_mb(server: &Server) -> u64 {
     high_water_mark_mb(server)
 }
 
+/// Each layer that is asked for is another copy of the network.
+#[test]
+fn layers_that_are_asked_for_in_turn_take_no_more_than_there_is() {
+    const LAYERS: usize = 65;
+    const ASKING: usize = 8;
+    let server = Server::start(&["--request-memory", &MEMORY_MB.to_string()]);
+    let body = json!({
+        "mllib": "caffe", "description": "", "type": "supervised",
+        "model": {"repository": server.path().join("deep"), "create_repository": true},
+        "parameters": {"input": {"connector": "csv"},
+            "mllib": {"template": "mlp", "layers": vec![256; LAYERS], "nclasses": 3}}});
+    assert_eq!(server.put("/services/deep", &body).0, 201);
+    let train = json!({"service": "deep", "async": false, "data": [fixtures::data("iris_train.csv")], "parameters": {
+        "input": {"id": "id", "label": "target"}, "mllib": {"solver": {"iterations": 1}, "net": {"batch_size": 3}}}});
+    assert_eq!(server.post("/train", &train).0, 201);
+    let rows = json!(["5.1,3.5,1.4,0.2"]);
+    let honest = predict("deep", rows.clone(), json!({}));
+    let ask = |request: &[u8]| Connection::open(server.address).unwrap().exchange(request).unwrap().status;
+    let idle = reset_high_water_mark_mb(&server);
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..ASKING)
+            .map(|first| {
+                let (ask, rows) = (&ask, &rows);
+                scope.spawn(move || {
+                    for layer in (first..LAYERS).step_by(ASKING) {
+                        let name = if layer == 0 { "fc_data".to_owned() } else { format!("fc_ip{}", layer - 1) };
+                        let request = predict("deep", rows.clone(), json!({"mllib": {"extract_layer": name}}));
+                        // While another layer is loaded it is to come again.
+                        eventually(&name, || match ask(&request) {
+                            503 => false,
+                            status => status == 200 || panic!("{name}: {status}"),
+                        });
+                    }
+                })
+            })
+            .collect();
+        while asking.iter().any(|one| !one.is_finished()) {
+            assert_eq!(ask(&honest), 200);
+        }
+    });
+    let taken = high_water_mark_mb(&server).saturating_sub(idle);
+    assert!(taken < MEMORY_MB * 6 / 5 + BESIDES_MB, "{taken} MB of {MEMORY_MB}");
+}
+
 #[test]
 fn answers_that_are_not_read_count_until_they_are_gone() {
     let server = stage();

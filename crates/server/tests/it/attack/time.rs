@@ -1,11 +1,12 @@
 //! Requests that would compute for ever: answered within their bound, and nothing else waits for them.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use dede_testing::http::request;
 use serde_json::{Value, json};
 
 use crate::models::{Models, predict_body, put_service};
@@ -133,6 +134,31 @@ fn other_machines_that_do_not_answer_stop_no_other_request() {
             }
         });
         eventually("nothing is left of them", || connections.load(Ordering::SeqCst) == 0);
+    }
+}
+
+#[test]
+fn clients_that_leave_free_what_waits_for_them() {
+    const WAITING: usize = 60;
+    // Far longer than this test takes.
+    let (server, inputs) = serving(&["--fetch-timeout", "600"]);
+    let (url, connections) = silent(b"");
+    let mut sent_on = predict_body("iris", &inputs[0]);
+    sent_on["parameters"]["output"]["network"] = json!({"url": url});
+    for body in [json!({"service": "iris", "data": [url]}), sent_on] {
+        // As many again as there are places, so that the first ones must have been freed.
+        for round in 0..3 {
+            let clients: Vec<TcpStream> = (0..WAITING)
+                .map(|_| {
+                    let mut client = TcpStream::connect(server.address).unwrap();
+                    client.write_all(&request("POST", "/predict", body.to_string().as_bytes())).unwrap();
+                    client
+                })
+                .collect();
+            eventually("they wait", || connections.load(Ordering::SeqCst) == WAITING);
+            drop(clients);
+            eventually(&format!("nothing waits for them, {round}"), || connections.load(Ordering::SeqCst) == 0);
+        }
     }
 }
 
