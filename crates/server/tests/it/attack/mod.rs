@@ -3,6 +3,7 @@
 mod connections;
 mod directories;
 mod files;
+mod honest;
 mod memory;
 mod mistakes;
 mod networks;

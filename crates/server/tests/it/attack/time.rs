@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use dede_testing::http::request;
 use serde_json::{Value, json};
 
+use super::honest::beside;
 use crate::models::{Models, predict_body, put_service};
 use crate::server::{Server, eventually};
 
@@ -147,18 +148,20 @@ fn clients_that_leave_free_what_waits_for_them() {
     sent_on["parameters"]["output"]["network"] = json!({"url": url});
     for body in [json!({"service": "iris", "data": [url]}), sent_on] {
         // As many again as there are places, so that the first ones must have been freed.
-        for round in 0..3 {
-            let clients: Vec<TcpStream> = (0..WAITING)
-                .map(|_| {
-                    let mut client = TcpStream::connect(server.address).unwrap();
-                    client.write_all(&request("POST", "/predict", body.to_string().as_bytes())).unwrap();
-                    client
-                })
-                .collect();
-            eventually("they wait", || connections.load(Ordering::SeqCst) == WAITING);
-            drop(clients);
-            eventually(&format!("nothing waits for them, {round}"), || connections.load(Ordering::SeqCst) == 0);
-        }
+        beside(&server, "clients that leave", || {
+            for round in 0..3 {
+                let clients: Vec<TcpStream> = (0..WAITING)
+                    .map(|_| {
+                        let mut client = TcpStream::connect(server.address).unwrap();
+                        client.write_all(&request("POST", "/predict", body.to_string().as_bytes())).unwrap();
+                        client
+                    })
+                    .collect();
+                eventually("they wait", || connections.load(Ordering::SeqCst) == WAITING);
+                drop(clients);
+                eventually(&format!("nothing waits for them, {round}"), || connections.load(Ordering::SeqCst) == 0);
+            }
+        });
     }
 }
 
