@@ -124,6 +124,7 @@ impl Fetcher {
     /// The connections of one request, which end with it.
     fn agent(&self) -> ureq::Agent {
         let config = ureq::Agent::config_builder()
+            .timeout_resolve(Some(self.connect_timeout))
             .timeout_connect(Some(self.connect_timeout))
             .max_redirects(self.redirects)
             .max_redirects_will_error(true)

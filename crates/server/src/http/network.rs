@@ -32,6 +32,7 @@ pub(crate) fn forward(network: &Object, text: String, limits: &InputLimits, shar
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
+        .timeout_resolve(Some(Duration::from_millis(limits.connect_timeout_ms)))
         .timeout_connect(Some(Duration::from_millis(limits.connect_timeout_ms)))
         .timeout_global(Some(Duration::from_millis(limits.fetch_timeout_ms)));
     let agent = outbound::agent(config, limits.reach.clone());
