@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod host;
 mod http;
+mod leaving;
 mod logging;
 mod peer;
 mod serve;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     match cli::parse().command {
         Command::Serve(options) => {
             logging::start();
-            serve::run(&options)
+            leaving::leave(serve::run(&options))
         }
         Command::Demo => exit_code("demo", demo::run()),
         Command::Move(options) => exit_code("move", cli::moves::make(&options)),

@@ -5,7 +5,6 @@ mod access;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +31,7 @@ use crate::host;
 use crate::http::connections::ConnectionLimits;
 use crate::http::{HttpSettings, Server, router};
 use crate::http::{connection, distribution};
+use crate::leaving::leave;
 use crate::peer::Peers;
 use crate::peer::source::ConfiguredPeers;
 use crate::start_list;
@@ -46,10 +46,12 @@ const BLOCKING_THREADS: usize = 512;
 /// two of them on the same core.
 const SPARE_LANES: usize = 1;
 /// Exit status after a second signal: what a shell reports for SIGTERM.
-const EXIT_AT_ONCE: i32 = 143;
+const EXIT_AT_ONCE: u8 = 143;
+/// Exit status where it could not serve.
+const EXIT_FAILED: u8 = 1;
 
-/// Serves until told to stop.
-pub(crate) fn run(options: &ServeOptions) -> ExitCode {
+/// Serves until told to stop; the exit status.
+pub(crate) fn run(options: &ServeOptions) -> u8 {
     dede_core::memory::prepare();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(options.threads())
@@ -67,10 +69,10 @@ pub(crate) fn run(options: &ServeOptions) -> ExitCode {
         Err(error) => Err(format!("cannot start threads: {error}")),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(reason) => {
             tracing::error!(target: "api", "{reason}");
-            ExitCode::FAILURE
+            EXIT_FAILED
         }
     }
 }
@@ -181,7 +183,7 @@ async fn drain(server: &Server, catalogue: &Arc<Catalogue>, mut signals: Signals
     server.drain();
     tokio::spawn(async move {
         signals.next().await;
-        std::process::exit(EXIT_AT_ONCE);
+        leave(EXIT_AT_ONCE);
     });
     tokio::time::sleep(Duration::from_secs(options.drain_delay)).await;
     let catalogue = Arc::clone(catalogue);

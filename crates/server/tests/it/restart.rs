@@ -51,6 +51,22 @@ fn services_and_aliases_come_back_and_a_broken_one_keeps_nobody_down() {
     assert_eq!(predict(&server, "bad").0, 404);
 }
 
+/// A thread of the server is in the middle of what an engine's library does.
+#[test]
+fn a_stop_in_the_middle_of_a_move_ends_in_order() {
+    const STOPS: usize = 24;
+    let source = Server::start(&[]);
+    put(&source, "service2", &fixtures::copy_model("iris", &source.path().join("model")).unwrap());
+    for _ in 0..STOPS {
+        let target = Server::start_with_peers(&[("dev", &source.url())], &[]);
+        let request = json!({"service": "service2", "source": "dev", "as": "service1"});
+        assert_eq!(target.post("/moves", &request).0, 202);
+        let phase = || target.get("/moves/m1").1["body"]["phase"].clone();
+        eventually("it loads", || !["planned", "copying"].map(Value::from).contains(&phase()));
+        drop(target.stop());
+    }
+}
+
 /// Trains a service once, starts a second training, and kills the server in the middle of it.
 #[test]
 fn a_killed_training_leaves_the_former_model_served_and_can_be_resumed() {
