@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use dede_bundle::Digest;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ use crate::migration::MoveId;
 use crate::name::ServiceName;
 use crate::service::ServiceId;
 
+/// How long, and how often, it is tried to lock the directory.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(10);
 /// The format written by this version.
 const FORMAT: u32 = 1;
 /// Name of the file.
@@ -62,7 +66,7 @@ pub(super) fn lock(directory: &Path) -> Result<File> {
     let path = directory.join("lock");
     let context = || format!("lock {}", path.display());
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::io(context()))?;
-    match file.try_lock() {
+    match locked(&file) {
         Ok(()) => remove_leftovers(directory).map(|()| file),
         Err(fs::TryLockError::WouldBlock) => {
             let other = std::io::Error::new(
@@ -72,6 +76,17 @@ pub(super) fn lock(directory: &Path) -> Result<File> {
             Err(Error::io(context())(other))
         }
         Err(fs::TryLockError::Error(error)) => Err(Error::io(context())(error)),
+    }
+}
+
+/// Locks it, or waits a moment for that: a process that a server was starting as it ended has its lock until that process begins.
+fn locked(file: &File) -> std::result::Result<(), fs::TryLockError> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_LOOK_EVERY),
+            other => return other,
+        }
     }
 }
 
@@ -93,4 +108,24 @@ pub(super) fn load(directory: &Path) -> Result<StateRecord> {
 pub(super) fn save(directory: &Path, record: &StateRecord) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(record).map_err(|error| Error::Internal(error.to_string()))?;
     write_atomically(&directory.join(FILE), &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_locked_as_soon_as_what_has_it_lets_go() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let first = lock(directory.path()).expect("it is free");
+        let second = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| lock(directory.path()));
+            std::thread::sleep(LOCK_LOOK_EVERY);
+            drop(first);
+            waiting.join().expect("no panic")
+        });
+        let _second = second.expect("it was let go");
+        let refused = lock(directory.path()).expect_err("it is taken");
+        assert!(refused.to_string().contains("another server uses this state directory"), "{refused}");
+    }
 }
