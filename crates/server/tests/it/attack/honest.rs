@@ -10,7 +10,7 @@ use crate::server::Server;
 /// Answers of which the slowest part in 100 is looked at, where nothing else goes on.
 const ALONE: usize = 500;
 /// What a machine with fewer cores than clients of this test adds to any answer.
-const NOISE: Duration = Duration::from_millis(200);
+const NOISE: Duration = Duration::from_millis(500);
 
 /// Does `attack`, and holds the 99th percentile of the time to an answer of `/healthz` beside it against three times that without it.
 pub(super) fn beside<T>(server: &Server, what: &str, attack: impl FnOnce() -> T) -> T {
