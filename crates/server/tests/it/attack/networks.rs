@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use dede_testing::protobuf::bytes;
 use serde_json::{Value, json};
 
-use super::onnx_file::{Attribute, BOOL, FLOAT, INT64, floats, model, node, numbers, value};
+use super::onnx_file::{Attribute, floats, looping, model, node, numbers};
 use crate::models::{Models, predict_body, put_service};
 use crate::server::Server;
 
@@ -17,26 +16,14 @@ const TIMEOUT_S: u64 = 10;
 const BESIDES_MB: u64 = 100;
 
 /// What is computed of constants, reduced to one number and added to the input.
-fn beside(parts: &[Vec<u8>], computed: &str) -> Vec<u8> {
+pub(super) fn beside(parts: &[Vec<u8>], computed: &str) -> Vec<u8> {
     let sum = node("ReduceMax", &[computed], &["sum"], &[("keepdims", Attribute::Int(0))]);
     let add = node("Add", &["x", "sum"], &["y"], &[]);
     model(&[0, 4], &[parts, &[sum, add]].concat())
 }
 
 fn endless_loop() -> Vec<u8> {
-    let body = [
-        bytes(2, b"body"),
-        node("Identity", &["c"], &["c2"], &[]),
-        node("Add", &["v", "v"], &["v2"], &[]),
-        value(11, "i", INT64, &[]),
-        value(11, "c", BOOL, &[]),
-        value(11, "v", FLOAT, &[0, 4]),
-        value(12, "c2", BOOL, &[]),
-        value(12, "v2", FLOAT, &[0, 4]),
-    ]
-    .concat();
-    let looping = node("Loop", &["count", "", "x"], &["y"], &[("body", Attribute::Graph(body))]);
-    model(&[0, 4], &[numbers("count", &[1 << 62], true), looping])
+    looping("count", &[numbers("count", &[1 << 62], true)], &[node("Identity", &["c"], &["c2"], &[])])
 }
 
 pub(super) fn networks() -> Vec<(&'static str, Vec<u8>)> {

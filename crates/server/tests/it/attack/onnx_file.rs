@@ -60,3 +60,20 @@ pub(super) fn model(input: &[u64], parts: &[Vec<u8>]) -> Vec<u8> {
     let graph = [bytes(2, b"graph"), parts.concat(), ends.concat()].concat();
     [number(1, 8), bytes(8, &number(2, 17)), bytes(7, &graph)].concat()
 }
+
+/// A loop of `x`, which goes on by `condition`, made of `c` and of what goes around, `v`.
+pub(super) fn looping(rounds: &str, before: &[Vec<u8>], condition: &[Vec<u8>]) -> Vec<u8> {
+    let body = [
+        bytes(2, b"body"),
+        condition.concat(),
+        node("Add", &["v", "v"], &["v2"], &[]),
+        value(11, "i", INT64, &[]),
+        value(11, "c", BOOL, &[]),
+        value(11, "v", FLOAT, &[0, 4]),
+        value(12, "c2", BOOL, &[]),
+        value(12, "v2", FLOAT, &[0, 4]),
+    ]
+    .concat();
+    let looping = node("Loop", &[rounds, "", "x"], &["y"], &[("body", Attribute::Graph(body))]);
+    model(&[0, 4], &[before, &[looping]].concat())
+}

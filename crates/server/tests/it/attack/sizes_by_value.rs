@@ -1,9 +1,7 @@
 //! Networks in which a request's values say how much is computed: refused, as nothing that is tried at creation bounds them.
 
-use dede_testing::protobuf::bytes;
-
-use super::networks::creation;
-use super::onnx_file::{Attribute, BOOL, FLOAT, INT64, floats, model, node, numbers, value};
+use super::networks::{beside, creation};
+use super::onnx_file::{Attribute, FLOAT, INT64, floats, looping, model, node, numbers};
 use crate::models::predict_body;
 use crate::server::Server;
 
@@ -20,25 +18,7 @@ fn size() -> Vec<u8> {
 
 /// Adds the largest of what `parts` compute as `large` to the input.
 fn with_large(parts: &[Vec<u8>]) -> Vec<u8> {
-    let sum = node("ReduceMax", &["large"], &["sum"], &[("keepdims", Attribute::Int(0))]);
-    model(&[0, 4], &[&[size()], parts, &[sum, node("Add", &["x", "sum"], &["y"], &[])]].concat())
-}
-
-/// A loop of `x`, which goes on by `condition`, made of `c` and of what goes around, `v`.
-fn looping(rounds: &str, before: &[Vec<u8>], condition: &[Vec<u8>]) -> Vec<u8> {
-    let body = [
-        bytes(2, b"body"),
-        condition.concat(),
-        node("Add", &["v", "v"], &["v2"], &[]),
-        value(11, "i", INT64, &[]),
-        value(11, "c", BOOL, &[]),
-        value(11, "v", FLOAT, &[0, 4]),
-        value(12, "c2", BOOL, &[]),
-        value(12, "v2", FLOAT, &[0, 4]),
-    ]
-    .concat();
-    let looping = node("Loop", &[rounds, "", "x"], &["y"], &[("body", Attribute::Graph(body))]);
-    model(&[0, 4], &[before, &[looping]].concat())
+    beside(&[&[size()], parts].concat(), "large")
 }
 
 /// The loop goes on while a value is below a bound.
