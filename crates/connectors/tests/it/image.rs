@@ -12,6 +12,7 @@ use dede_core::data::{Batch, Image, Pixels, SampleShape, Samples, Targets};
 use dede_core::error::{Error, Result};
 use dede_core::labels::Labels;
 use dede_core::parameters::Section;
+use dede_core::quote::quote;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -126,7 +127,7 @@ fn what_is_no_image_is_refused_in_the_words_of_the_contract() {
     let tsv = text(&fixture("images/decoded.tsv"));
     assert_eq!(refusal(reader.read(&[])), "missing data");
     assert!(read("/nonexistent/a.jpg".to_owned()).starts_with(&format!("{prefix}/nonexistent/a.jpg (")));
-    assert!(read(tsv.clone()).starts_with(&format!("{prefix}{tsv} (not a JPEG")));
+    assert!(read(tsv.clone()).starts_with(&format!("{prefix}{} (not a JPEG", quote(&tsv))));
     assert!(read(String::new()).starts_with(prefix));
     assert!(read("AAAA".to_owned()).starts_with(&format!("{prefix}AAAA (")));
     assert!(read("/dev/zero".to_owned()).contains("not a regular file"));
