@@ -3,7 +3,12 @@
 //! Closed and in one place, so that a client's view of errors can be read on one page. Which internal error is which row
 //! is the server's business.
 
+use std::borrow::Cow;
+
 use crate::answer::Status;
+
+/// Characters of `dd_msg` at most: a detail may repeat names out of files, which are as long as their writer likes.
+const MESSAGE_CHARACTERS: usize = 2000;
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -146,14 +151,23 @@ impl ErrorKind {
     /// The `status` member of the answer. `detail` may be empty; rows with a fixed message ignore it.
     pub fn status(self, detail: &str) -> Status {
         let row = self.row();
+        let detail = beginning(detail);
         let dd_msg = match row.dd_msg {
             Message::None => None,
             Message::Fixed(text) => Some(text.to_owned()),
-            Message::Detail => (!detail.is_empty()).then(|| detail.to_owned()),
+            Message::Detail => (!detail.is_empty()).then(|| detail.into_owned()),
             Message::Prefixed(text) if detail.is_empty() => Some(text.to_owned()),
             Message::Prefixed(text) => Some(format!("{text}: {detail}")),
         };
         Status { code: row.code, msg: row.msg.into(), dd_code: row.dd_code, dd_msg }
+    }
+}
+
+/// As much of a detail as an answer repeats.
+fn beginning(detail: &str) -> Cow<'_, str> {
+    match detail.char_indices().nth(MESSAGE_CHARACTERS) {
+        None => detail.into(),
+        Some((end, _)) => format!("{}...", &detail[..end]).into(),
     }
 }
 
@@ -200,5 +214,14 @@ UnsupportedEncoding {"code":415,"msg":"Unsupported Media Type"} {"code":415,"msg
             let shown = if bare == detailed { "=" } else { &detailed };
             assert_eq!(format!("{kind:?} {bare} {shown}"), row);
         }
+    }
+
+    #[test]
+    fn a_message_has_an_end() {
+        let status = ErrorKind::ServiceBadRequest.status(&"é".repeat(MESSAGE_CHARACTERS + 1));
+        let message = status.dd_msg.expect("a message");
+        assert_eq!(message, format!("Service Bad Request Error: {}...", "é".repeat(MESSAGE_CHARACTERS)));
+        let whole = "é".repeat(MESSAGE_CHARACTERS);
+        assert_eq!(ErrorKind::Internal.status(&whole).dd_msg, Some(whole));
     }
 }

@@ -5,9 +5,9 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A layer that cannot be built, or whose inputs or weights do not fit.
-    #[error("layer {layer}: {message}")]
+    #[error("layer {layer:.64}: {message}")]
     Layer {
-        /// Name of the layer.
+        /// Name of the layer; as long as the file has it, of which 64 characters are shown.
         layer: String,
         /// What was expected and what was found.
         message: String,

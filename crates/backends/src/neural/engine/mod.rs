@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dede_core::error::{Error, Result};
+use dede_core::quote::quote;
 use dede_core::tensor::Tensor;
 
 use super::content::Content;
@@ -209,7 +210,7 @@ impl Array {
 
 /// What an engine could not do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}{}", if node.is_empty() { String::new() } else { format!(" (layer {node})") })]
+#[error("{reason}{}", if node.is_empty() { String::new() } else { format!(" (layer {})", quote(node)) })]
 pub struct EngineError {
     /// The node, where known.
     pub node: String,
