@@ -7,7 +7,7 @@
 mod graph;
 mod wire;
 
-pub use graph::{AttributeView, Dimension, GraphView, NodeView, TensorView, ValueView};
+pub use graph::{AttributeView, Dimension, FunctionView, GraphView, NodeView, TensorView, ValueView};
 pub use wire::WireError;
 
 use wire::{Field, fields};
@@ -62,6 +62,8 @@ pub struct OnnxView<'a> {
     pub opsets: Vec<(&'a str, i64)>,
     /// The main graph.
     pub graph: GraphView<'a>,
+    /// Operators that the model defines itself.
+    pub functions: Vec<FunctionView<'a>>,
 }
 
 impl<'a> OnnxView<'a> {
@@ -72,17 +74,19 @@ impl<'a> OnnxView<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
         let mut opsets = Vec::new();
         let mut graph = GraphView::default();
+        let mut functions = Vec::new();
         for field in fields(bytes) {
             match field? {
                 (7, Field::Bytes(body)) => graph.merge(GraphView::parse(body, 0)?),
                 (8, Field::Bytes(body)) => opsets.push(opset(body)?),
+                (25, Field::Bytes(body)) => functions.push(FunctionView::parse(body)?),
                 _ => {}
             }
         }
         if graph.nodes.is_empty() && graph.outputs.is_empty() {
             return Err(WireError::NoGraph);
         }
-        Ok(Self { opsets, graph })
+        Ok(Self { opsets, graph, functions })
     }
 
     /// Version of the standard operator set.

@@ -27,6 +27,17 @@ pub struct GraphView<'a> {
     pub values: Vec<ValueView<'a>>,
 }
 
+/// An operator that a model defines itself (`FunctionProto`).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FunctionView<'a> {
+    /// Operator set it belongs to.
+    pub domain: &'a str,
+    /// Its name there.
+    pub op: &'a str,
+    /// What it computes; its inputs and outputs have no types.
+    pub graph: GraphView<'a>,
+}
+
 /// One operator call.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NodeView<'a> {
@@ -151,6 +162,24 @@ impl<'a> GraphView<'a> {
         for graph in attributes.flat_map(|attribute| &attribute.graphs) {
             graph.each_graph(visit);
         }
+    }
+}
+
+impl<'a> FunctionView<'a> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
+        let mut function = Self::default();
+        let named = |name| Ok(ValueView { name: text(name)?, ..ValueView::default() });
+        for field in fields(bytes) {
+            match field? {
+                (1, Field::Bytes(body)) => function.op = text(body)?,
+                (4, Field::Bytes(body)) => function.graph.inputs.push(named(body)?),
+                (5, Field::Bytes(body)) => function.graph.outputs.push(named(body)?),
+                (7, Field::Bytes(body)) => function.graph.nodes.push(NodeView::parse(body, 0)?),
+                (10, Field::Bytes(body)) => function.domain = text(body)?,
+                _ => {}
+            }
+        }
+        Ok(function)
     }
 }
 

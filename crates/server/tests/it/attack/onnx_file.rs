@@ -6,6 +6,9 @@ pub(super) const FLOAT: u64 = 1;
 pub(super) const INT64: u64 = 7;
 pub(super) const BOOL: u64 = 9;
 
+/// The operator set of functions.
+const OWN_DOMAIN: &[u8] = b"own";
+
 /// An attribute of a node.
 pub(super) enum Attribute {
     Ints(Vec<u64>),
@@ -30,6 +33,27 @@ pub(super) fn node(kind: &str, inputs: &[&str], outputs: &[&str], attributes: &[
     let attributes = attributes.iter().flat_map(|(name, value)| attribute(name, value));
     let content: Vec<u8> = inputs.chain(outputs).chain(bytes(4, kind.as_bytes())).chain(attributes).collect();
     bytes(1, &content)
+}
+
+/// A call of a function of the model's own.
+pub(super) fn call(function: &str, inputs: &[&str], outputs: &[&str]) -> Vec<u8> {
+    let inputs = inputs.iter().flat_map(|name| bytes(1, name.as_bytes()));
+    let outputs = outputs.iter().flat_map(|name| bytes(2, name.as_bytes()));
+    let ends = [bytes(4, function.as_bytes()), bytes(7, OWN_DOMAIN)].concat();
+    bytes(1, &inputs.chain(outputs).chain(ends).collect::<Vec<u8>>())
+}
+
+/// The same model with a function of its own.
+pub(super) fn with_function(model: &[u8], name: &str, inputs: &[&str], outputs: &[&str], nodes: &[Vec<u8>]) -> Vec<u8> {
+    let inputs = inputs.iter().flat_map(|name| bytes(4, name.as_bytes()));
+    let outputs = outputs.iter().flat_map(|name| bytes(5, name.as_bytes()));
+    // The same messages, in field 7 where a graph has them in field 1.
+    let nodes = nodes.iter().flat_map(|node| [&[7 << 3 | 2], &node[1..]].concat());
+    let content = bytes(1, name.as_bytes()).into_iter().chain(inputs).chain(outputs).chain(nodes);
+    let standard = bytes(9, &number(2, 17));
+    let function: Vec<u8> = content.chain(standard).chain(bytes(10, OWN_DOMAIN)).collect();
+    let import = bytes(8, &[bytes(1, OWN_DOMAIN), number(2, 1)].concat());
+    [model, &import, &bytes(25, &function)].concat()
 }
 
 /// A constant of 64-bit numbers.

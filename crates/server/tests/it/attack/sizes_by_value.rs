@@ -1,7 +1,7 @@
 //! Networks in which a request's values say how much is computed: refused, as nothing that is tried at creation bounds them.
 
 use super::networks::{beside, creation};
-use super::onnx_file::{Attribute, FLOAT, INT64, floats, looping, model, node, numbers};
+use super::onnx_file::{Attribute, FLOAT, INT64, call, floats, looping, model, node, numbers, with_function};
 use crate::models::predict_body;
 use crate::server::Server;
 
@@ -27,6 +27,11 @@ fn while_small() -> Vec<Vec<u8>> {
         node("ReduceMax", &["v"], &["most"], &[("keepdims", Attribute::Int(0))]),
         node("Less", &["most", "bound"], &["c2"], &[]),
     ]
+}
+
+/// With `Fill`, which makes a tensor of a size.
+fn filled(model: &[u8]) -> Vec<u8> {
+    with_function(model, "Fill", &["size"], &["filled"], &[node("ConstantOfShape", &["size"], &["filled"], &[])])
 }
 
 fn unbounded() -> Vec<(&'static str, Vec<u8>)> {
@@ -67,6 +72,26 @@ fn unbounded() -> Vec<(&'static str, Vec<u8>)> {
                 node("OneHot", &["one", "size", "values"], &["large"], &[]),
             ]),
         ),
+        ("ConstantOfShape", filled(&with_large(&[call("Fill", &["sizes"], &["large"])]))),
+        (
+            "Expand",
+            with_function(
+                &with_large(&[
+                    row(),
+                    call("Measure", &["x"], &["own"]),
+                    node("Expand", &["row", "own"], &["large"], &[]),
+                ]),
+                "Measure",
+                &["v"],
+                &["sizes"],
+                &[
+                    node("ReduceMax", &["v"], &["most"], &[("keepdims", Attribute::Int(0))]),
+                    node("Cast", &["most"], &["number"], &[("to", Attribute::Int(INT64))]),
+                    node("Constant", &[], &["one"], &[("value_ints", Attribute::Ints(vec![1]))]),
+                    node("Reshape", &["number", "one"], &["sizes"], &[]),
+                ],
+            ),
+        ),
         ("Loop", looping("size", &[size()], &same())),
         ("Loop", looping("count", &[numbers("count", &[1 << 62], true), floats("bound", &[], &[2.0])], &while_small())),
         ("Loop", looping("", &[floats("bound", &[], &[2.0])], &while_small())),
@@ -85,6 +110,17 @@ fn bounded() -> Vec<(&'static str, Vec<u8>)> {
                     node("Add", &["x", "zeros"], &["y"], &[]),
                 ],
             ),
+        ),
+        (
+            "a function of a size of a shape",
+            filled(&model(
+                &[0, 4],
+                &[
+                    node("Shape", &["x"], &["shape"], &[]),
+                    call("Fill", &["shape"], &["zeros"]),
+                    node("Add", &["x", "zeros"], &["y"], &[]),
+                ],
+            )),
         ),
         (
             "a few rounds",
