@@ -41,11 +41,11 @@ pub(crate) async fn put(State(server): State<Arc<Server>>, request: Request) -> 
 
 async fn put_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let name = name_in(request.uri());
-    let mut received = server.receive(request).await?;
+    let (_received, object) = server.receive_object(request).await?;
     let shared = Arc::clone(server);
     server
         .manage(move |catalogue| {
-            let request = PutAlias::read(received.object()?)?;
+            let request = PutAlias::read(object)?;
             if let Some(peer) = &request.peer {
                 check_peer(&shared, peer)?;
             }

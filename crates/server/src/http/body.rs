@@ -22,6 +22,8 @@ use super::reply::Encoding;
 /// More pieces than this must be longer than a few bytes on average: each costs about the same.
 const MANY_PIECES: u64 = 65_536;
 const SMALL_PIECE: u64 = 16;
+/// Bodies up to this size are read where they were received; longer ones on a blocking thread, bytes.
+const SHORT: usize = 64 << 10;
 /// How much is inflated before it is counted, bytes.
 const PIECE: u64 = 64 << 10;
 /// Most that is read of a refused body, bytes, and for how long.
@@ -131,14 +133,9 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
 }
 
 impl Received {
-    /// Bytes received.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Whether it has to be inflated.
-    pub(crate) fn is_compressed(&self) -> bool {
-        self.encoding.is_some()
+    /// Whether reading it takes no time. What is compressed may be of any size.
+    pub(crate) fn is_short(&self) -> bool {
+        self.bytes.len() <= SHORT && self.encoding.is_none()
     }
 
     /// The text. Takes computing time where it has to be inflated: not for the threads that serve connections.

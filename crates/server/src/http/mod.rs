@@ -41,6 +41,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::{HeaderValue, Uri};
+use dede_api::Object;
 use dede_api::errors::ErrorKind;
 use dede_api::query::{Query, decode_path};
 use dede_api::requests::RequestParameters;
@@ -57,7 +58,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::tokens::Tokens;
-use body::Bodies;
+use body::{Bodies, Received};
 use distribution::Distribution;
 use error::{Failure, Outcome};
 pub(crate) use memory::of_machine as memory_of_machine;
@@ -138,6 +139,8 @@ pub(crate) struct Server {
     waiters: Arc<Semaphore>,
     forwarding: Arc<Semaphore>,
     outbound: Arc<Semaphore>,
+    /// Places for those that read long bodies.
+    reading: Arc<Semaphore>,
     /// Makes marks that no other server makes.
     marks: RandomState,
     bodies: Bodies,
@@ -169,6 +172,7 @@ impl Server {
             waiters: Arc::new(Semaphore::new(WAITERS)),
             forwarding: Arc::new(Semaphore::new(FORWARDING)),
             outbound: Arc::new(Semaphore::new(OUTBOUND)),
+            reading: Arc::new(Semaphore::new(settings.threads.max(1))),
             marks: RandomState::new(),
             bodies: Bodies::new(settings.body_limit, settings.request_memory.clone()),
             turns: Turns::new(settings.threads),
@@ -306,9 +310,39 @@ impl Server {
     }
 
     /// Receives a request's body.
-    async fn receive(&self, request: Request) -> Outcome<body::Received> {
+    async fn receive(&self, request: Request) -> Outcome<Received> {
         let (parts, body) = request.into_parts();
         body::receive(&parts.headers, body, &self.bodies).await
+    }
+
+    /// As [`Server::receive`], and the JSON object in the body.
+    async fn receive_object(&self, request: Request) -> Outcome<(Received, Object)> {
+        let received = self.receive(request).await?;
+        self.read(received, Received::object).await
+    }
+
+    /// Reads a body: at once where it is short, else among no more others than there are threads that compute, so that clients that
+    /// send little are answered meanwhile.
+    async fn read<T: Send + 'static>(
+        &self,
+        mut received: Received,
+        read: impl FnOnce(&mut Received) -> Outcome<T> + Send + 'static,
+    ) -> Outcome<(Received, T)> {
+        let is_short = received.is_short();
+        let work = move || {
+            let value = read(&mut received)?;
+            Ok((received, value))
+        };
+        if is_short {
+            return work();
+        }
+        let place = Arc::clone(&self.reading).acquire_owned().await.ok();
+        self.blocking(move || {
+            let outcome = work();
+            drop(place);
+            outcome
+        })
+        .await
     }
 }
 

@@ -49,9 +49,9 @@ async fn with_request(
     request: Request,
     work: impl FnOnce(&Moves, MoveRequest) -> Outcome + Send + 'static,
 ) -> Outcome {
-    let mut received = server.receive(request).await?;
+    let (_received, object) = server.receive_object(request).await?;
     let moves = server.moves().await?;
-    server.blocking(move || work(&moves, parse(received.object()?)?)).await
+    server.blocking(move || work(&moves, parse(object)?)).await
 }
 
 fn parse(object: Object) -> Outcome<MoveRequest> {

@@ -31,8 +31,6 @@ use super::{Server, authority, forward, metrics, network, reply, unsupported};
 
 /// Names the service and the model that answered: `<service>@<digest>`.
 pub(super) const SERVED_BY: HeaderName = HeaderName::from_static("x-dede-served-by");
-/// Bodies up to this size are parsed at once; larger ones on a blocking thread, bytes.
-const SMALL: usize = 64 << 10;
 
 /// Who a predict is for, as far as that is known.
 #[derive(Default)]
@@ -60,7 +58,8 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     let is_guest = authority::is_guest(server, request.headers());
     let trail = Trail::of(request.headers()).by_guest(is_guest);
     let received = server.receive(request).await?;
-    let (received, mut request) = parsed(server, received).await?;
+    let read = |received: &mut Received| Ok(PredictRequest::read(received.object()?)?);
+    let (received, mut request) = server.read(received, read).await?;
     let (resolved, everywhere, admitted) = match admitted(server, &request.service, to).await? {
         Admitted::Here(resolved, everywhere, admitted) => (resolved, everywhere, admitted),
         Admitted::There(elsewhere) => {
@@ -173,16 +172,6 @@ async fn leads_elsewhere(server: &Server, name: &str, before: &Resolved) -> bool
         Ok(Routed::Here(now)) => now.service.id != before.service.id,
         Ok(Routed::There { .. }) | Err(_) => true,
     }
-}
-
-/// Reads a body, where that takes no time at once. What is compressed may be of any size.
-async fn parsed(server: &Server, mut received: Received) -> Outcome<(Received, PredictRequest)> {
-    let is_small = received.len() <= SMALL && !received.is_compressed();
-    let work = move || {
-        let request = PredictRequest::read(received.object()?)?;
-        Ok((received, request))
-    };
-    if is_small { work() } else { server.blocking(work).await }
 }
 
 /// Whether a request may take any time, whatever others took: it sends its answer on, has it rendered by a template, or an item may name a

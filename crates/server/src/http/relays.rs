@@ -28,10 +28,10 @@ use super::{Server, arriving, body, query_of, reply};
 /// POST relays.
 pub(crate) async fn open(State(server): State<Arc<Server>>, request: Request) -> Response {
     let outcome = async {
-        let mut received = server.receive(request).await?;
+        let (_received, object) = server.receive_object(request).await?;
         let moves = server.moves().await?;
         let work = move || {
-            let offer: RelayOffer = parse(received.object()?)?;
+            let offer: RelayOffer = parse(object)?;
             let source = moves.relays().open(&offer.from, offer.source.as_deref())?;
             Ok(reply::json(&Answer::with_body(Status::ok(), RelayOpened { source })))
         };
@@ -82,10 +82,10 @@ async fn answer_outcome(server: &Arc<Server>, request: Request) -> Outcome {
 pub(crate) async fn fail(State(server): State<Arc<Server>>, request: Request) -> Response {
     let outcome = async {
         let (source, number) = (source_in(request.uri()), number_in(request.uri())?);
-        let mut received = server.receive(request).await?;
+        let (_received, object) = server.receive_object(request).await?;
         let moves = server.moves().await?;
         let work = move || {
-            let failure: RelayFailure = parse(received.object()?)?;
+            let failure: RelayFailure = parse(object)?;
             moves.relays().refuse(&source, number, failure)?;
             Ok(reply::json(&Answer::bare(Status::ok())))
         };

@@ -14,6 +14,7 @@ use dede_core::repository::Clear;
 use dede_core::service::InfoOptions;
 use serde_json::json;
 
+use super::body::Received;
 use super::error::Outcome;
 use super::forward::{Elsewhere, Trail};
 use super::{Server, authority, forward, name_in, query_of, reply, unsupported};
@@ -26,15 +27,15 @@ pub(crate) async fn create(State(server): State<Arc<Server>>, request: Request) 
 
 async fn create_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let name = name_in(request.uri());
-    let mut received = server.receive(request).await?;
+    let received = server.receive(request).await?;
+    // The original looks at the name before the body.
+    if server.catalogue().await?.snapshot().is_taken(&ServiceName::parse(&name)?) {
+        return Err(Error::ServiceExists(name).into());
+    }
+    let (mut received, object) = server.read(received, Received::object).await?;
     let shared = Arc::clone(server);
     server
         .manage(move |catalogue| {
-            // The original looks at the name before the body.
-            if catalogue.snapshot().is_taken(&ServiceName::parse(&name)?) {
-                return Err(Error::ServiceExists(name).into());
-            }
-            let object = received.object()?;
             let mut request = CreateRequest::read(object, received.text()?)?;
             shared.check_unknown(&name, std::mem::take(&mut request.unknown))?;
             if BACKENDS.iter().any(|backend| backend.name() == request.mllib) {
@@ -104,10 +105,10 @@ pub(crate) async fn rename(State(server): State<Arc<Server>>, request: Request) 
 
 async fn rename_outcome(server: &Server, request: Request) -> Outcome {
     let name = name_in(request.uri());
-    let mut received = server.receive(request).await?;
+    let (_received, object) = server.receive_object(request).await?;
     server
         .manage(move |catalogue| {
-            let new = read_rename(received.object()?)?;
+            let new = read_rename(object)?;
             catalogue.rename(&name, &new)?;
             Ok(reply::json(&Answer::bare(Status::ok())))
         })

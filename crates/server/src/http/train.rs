@@ -29,11 +29,10 @@ pub(crate) async fn start(State(server): State<Arc<Server>>, request: Request) -
 
 async fn start_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let is_guest = authority::is_guest(server, request.headers());
-    let mut received = server.receive(request).await?;
+    let (mut received, object) = server.receive_object(request).await?;
     let shared = Arc::clone(server);
     server
         .manage(move |catalogue| {
-            let object = received.object()?;
             let request = TrainRequest::read(object, received.text()?)?;
             let service = catalogue.service(&request.service)?;
             shared.check_unknown(&request.service, request.unknown)?;

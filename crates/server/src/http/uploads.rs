@@ -25,10 +25,9 @@ pub(crate) async fn offer(State(server): State<Arc<Server>>, request: Request) -
 }
 
 async fn offer_outcome(server: &Arc<Server>, request: Request) -> Outcome {
-    let mut received = server.receive(request).await?;
+    let (_received, object) = server.receive_object(request).await?;
     let moves = server.moves().await?;
     let work = move || {
-        let object = received.object()?;
         let text = |key: &str| {
             let text = object.get(key).and_then(serde_json::Value::as_str);
             text.ok_or_else(|| Failure::new(ErrorKind::Malformed, format!("{key}: a string expected")))

@@ -11,6 +11,7 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::{Value, json};
 
+use super::honest;
 use crate::server::{Server, eventually};
 
 /// For all requests, MiB.
@@ -60,15 +61,13 @@ fn bodies_that_inflate_or_parse_to_more_are_refused_before_they_do() {
         for (method, path) in [("POST", "/predict"), ("PUT", "/services/x"), ("POST", "/train"), ("PUT", "/aliases/x")]
         {
             let request = compressed(method, path, &body);
-            std::thread::scope(|scope| {
-                for _ in 0..CONNECTIONS {
-                    scope.spawn(|| {
-                        let mut connection = Connection::open(server.address).unwrap();
-                        let answer = connection.exchange(&request).unwrap();
-                        assert!([400, 404, 413, 503].contains(&answer.status), "{what} {path}: {}", answer.status);
-                    });
-                }
-            });
+            let send = || {
+                let mut connection = Connection::open(server.address).unwrap();
+                let answer = connection.exchange(&request).unwrap();
+                assert!([400, 404, 413, 503].contains(&answer.status), "{what} {path}: {}", answer.status);
+            };
+            let attack = || std::thread::scope(|scope| (0..CONNECTIONS).for_each(|_| drop(scope.spawn(&send))));
+            honest::beside(&server, &format!("{what} {path}"), attack);
         }
         let taken = high_water_mark_mb(&server) - idle;
         assert!(taken < MEMORY_MB * 6 / 5 + BESIDES_MB, "{what}: {taken} MB of {MEMORY_MB}");
