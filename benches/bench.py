@@ -3,6 +3,7 @@
 
     python3 benches/bench.py                                  # every engine and network, default JPEG decoder
     python3 benches/bench.py --decoders turbojpeg,default     # both decoders, in alternating turns
+    python3 benches/bench.py --before ../before/target/release/dede   # beside another build, with the ratio of every cell
     python3 benches/bench.py --peers fastapi,mosec,litserve   # beside other servers instead, see benches/peers
 
 Networks have random weights (crates/testing), images are 500x375 JPEGs given by path. Each round takes every network, and for
@@ -36,6 +37,8 @@ DATA = ROOT / "crates/testing/fixtures/data"
 SIZES = {"squeezenet": 227, "resnet18": 224, "resnet50": 224}
 DECODERS = {"default": [], "turbojpeg": ["--features", "turbojpeg"]}
 IMAGES = 64
+# In place of a decoder: a build that was there before.
+BEFORE = "before"
 
 
 # ---- building ----
@@ -215,6 +218,17 @@ def table(results):
     return "\n".join(lines)
 
 
+def ratios(results, decoder):
+    """Items per second of this tree over those of the build before: every round by itself, and their median."""
+    lines = ["| network | engine | clients × batch | items/s over before (rounds) |", "|---|---|---|---|"]
+    for (network, engine, clients, batch), rows in grouped(results, "network", "engine", "clients", "batch").items():
+        rates = {(row["decoder"], row["round"]): row["items_s"] for row in rows}
+        rounds = [rates[decoder, number] / rates[BEFORE, number] for number in sorted({row["round"] for row in rows})]
+        each = " ".join(f"{ratio:.3f}" for ratio in rounds)
+        lines.append(f"| {network} | {engine} | {clients} × {batch} | {statistics.median(rounds):.3f} ({each}) |")
+    return "\n".join(lines)
+
+
 # ---- the two ways to run ----
 def bench(variants, folder, arguments):
     results, load = [], os.getloadavg()[0]
@@ -222,24 +236,29 @@ def bench(variants, folder, arguments):
     for number in range(arguments.rounds):
         for network in arguments.networks:
             cells = arguments.csv_cells if network == "csv" else arguments.cells
-            for (engine, decoder), binary in variants.items():
-                if network == "csv" and decoder != variants_decoder(variants):
+            # Every other round the other way round: what a machine does over time falls on both.
+            turns = list(variants.items())[:: -1 if number % 2 else 1]
+            for (engine, decoder), binary in turns:
+                if network == "csv" and decoder in arguments.decoders[1:]:
                     continue                                        # rows are not decoded
                 server = Server(binary, engine, folder)
                 for result in turn(server, network, repositories.get(network), cells, folder, arguments):
-                    variant = engine if network == "csv" else f"{engine}, {decoder} decoder"
-                    results.append({"network": network, "variant": variant, "round": number, **result})
+                    variant = shown(engine, decoder, network)
+                    results.append({"network": network, "variant": variant, "engine": engine, "decoder": decoder, "round": number, **result})
                     print(f"{time.strftime('%T')} {json.dumps(results[-1])}", file=sys.stderr, flush=True)
                 server.stop()
                 if arguments.json:
                     pathlib.Path(arguments.json).write_text(json.dumps(results, indent=1))
     print(f"{os.cpu_count()} CPUs, load average before {load:.2f}, {arguments.rounds} rounds of {arguments.seconds:g} s\n")
     print(table(results))
+    if arguments.before:
+        print(f"\n{ratios(results, arguments.decoders[0])}")
 
 
-def variants_decoder(variants):
-    """The decoder whose binary serves where decoders do not matter."""
-    return next(iter(variants))[1]
+def shown(engine, decoder, network):
+    if decoder == BEFORE:
+        return f"{engine}, before"
+    return engine if network == "csv" else f"{engine}, {decoder} decoder"
 
 
 def compare(variants, folder, arguments):
@@ -277,6 +296,7 @@ def main():
     parser.add_argument("--warmup", type=float, default=2)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--peers", help="compare with these servers of benches/peers instead")
+    parser.add_argument("--before", type=pathlib.Path, help="another build of dede: measured in turns with this one")
     parser.add_argument("--json", help="where to write every single result")
     arguments = parser.parse_args()
     peers.setup()
@@ -284,7 +304,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="dede-bench-") as name:
         folder = pathlib.Path(name)
         binaries = {decoder: build(decoder, folder) for decoder in arguments.decoders}
-        variants = {(engine, decoder): binaries[decoder] for engine in arguments.engines for decoder in arguments.decoders}
+        if arguments.before:
+            binaries[BEFORE] = arguments.before.resolve(strict=True)
+        variants = {(engine, decoder): binary for engine in arguments.engines for decoder, binary in binaries.items()}
         (compare if arguments.peers else bench)(variants, folder, arguments)
 
 
