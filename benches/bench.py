@@ -77,7 +77,9 @@ class Server:
     def __init__(self, binary, engine, folder):
         self.port = free_port()
         self.log = folder / f"server-{self.port}.log"
-        command = [binary, "serve", "--port", str(self.port), "--state-dir", folder / f"state-{self.port}", "--engine", engine]
+        # Of its own, also where a port comes a second time.
+        self.state = tempfile.mkdtemp(prefix="state-", dir=folder)
+        command = [binary, "serve", "--port", str(self.port), "--state-dir", self.state, "--engine", engine]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self.pid = self.process.pid
@@ -122,8 +124,7 @@ def create_images(server, repository, network):
 
 def train_rows(server, folder):
     """A csv service as users have it: a multilayer perceptron trained on iris by this very server."""
-    repository = folder / f"csv-{server.port}"
-    repository.mkdir()
+    repository = tempfile.mkdtemp(prefix="csv-", dir=folder)
     server.call("PUT", "/services/bench", {
         "mllib": "caffe", "description": "bench", "type": "supervised", "model": {"repository": str(repository)},
         "parameters": {"input": {"connector": "csv"}, "mllib": {"template": "mlp", "nclasses": 3, "layers": [16, 16]}}})
