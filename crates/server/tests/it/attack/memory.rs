@@ -66,7 +66,7 @@ fn bodies_that_inflate_or_parse_to_more_are_refused_before_they_do() {
                 let answer = connection.exchange(&request).unwrap();
                 assert!([400, 404, 413, 503].contains(&answer.status), "{what} {path}: {}", answer.status);
             };
-            let attack = || std::thread::scope(|scope| (0..CONNECTIONS).for_each(|_| drop(scope.spawn(&send))));
+            let attack = || std::thread::scope(|scope| (0..CONNECTIONS).for_each(|_| drop(scope.spawn(send))));
             honest::beside(&server, &format!("{what} {path}"), attack);
         }
         let taken = high_water_mark_mb(&server) - idle;
