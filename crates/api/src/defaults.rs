@@ -38,10 +38,20 @@ const INPUT: &[&str] = &[
     "scale_type",
     "root_folder",
     "cuda",
+    "layout",
 ];
 
 /// Members of `parameters.mllib` that are shown when they were sent, besides those that are always shown.
-const MLLIB: &[&str] = &["class_weights", "ignore_label", "outputBlob", "solver", "template_params", "loss_weight"];
+const MLLIB: &[&str] = &[
+    "class_weights",
+    "ignore_label",
+    "output",
+    "outputBlob",
+    "output_activation",
+    "solver",
+    "template_params",
+    "loss_weight",
+];
 
 /// Members of `parameters.output` that are shown when they were sent, besides those that are always shown.
 const OUTPUT: &[&str] = &["best", "search_nn", "template", "network", "encoding", "rois"];

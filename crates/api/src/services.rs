@@ -16,6 +16,12 @@ pub struct ServiceInfo {
     pub mllib: String,
     /// `classification`, `regression`, …; empty while unknown.
     pub mltype: String,
+    /// The output of the network that is answered, by its name in the file; left out without a network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// What that output holds, where classes are predicted: `softmax`, `log_softmax`, `sigmoid`, `heads` or `logits`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_activation: Option<&'static str>,
     /// Creation parameters with defaults filled in: see [`crate::defaults::creation_parameters`].
     pub parameters: Object,
     /// `supervised` or `unsupervised`.

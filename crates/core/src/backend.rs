@@ -178,11 +178,50 @@ pub struct PredictOptions {
     pub batch_size: Option<usize>,
 }
 
+/// What the numbers of a network's output went through, where classes are predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutputActivation {
+    /// Probabilities that sum to 1; answered as they are.
+    Softmax,
+    /// Logarithms of probabilities; answered as `exp` of them.
+    LogSoftmax,
+    /// Independent scores from 0 to 1, any number of which may be high; answered as they are.
+    Sigmoid,
+    /// Several of these beside each other; answered as they are.
+    Heads,
+    /// Nothing yet; answered as their softmax.
+    Logits,
+}
+
+impl OutputActivation {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Softmax => "softmax",
+            Self::LogSoftmax => "log_softmax",
+            Self::Sigmoid => "sigmoid",
+            Self::Heads => "heads",
+            Self::Logits => "logits",
+        }
+    }
+}
+
+/// The output of a network that is answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutputDescription {
+    /// Its name in the network's file.
+    pub name: String,
+    /// What its numbers went through; `None` where they are answered as they are, whatever they are.
+    pub activation: Option<OutputActivation>,
+}
+
 /// What a model is and takes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelDescription {
     /// What its outputs mean.
     pub task: Task,
+    /// Which output that is.
+    pub output: OutputDescription,
     /// What one sample looks like.
     pub shape: SampleShape,
     /// Number of trained values.

@@ -25,19 +25,42 @@ impl Outputs {
         }
     }
 
-    /// The first sample whose answer holds a NaN, which no client could read.
-    pub fn first_nan(&self) -> Option<usize> {
+    /// The first sample whose answer holds a NaN or an infinity, neither of which JSON has, with that number.
+    pub fn first_not_finite(&self) -> Option<(usize, f32)> {
+        let of_row = |row: &[f32]| row.iter().copied().find(|value| !value.is_finite());
         match self {
             Self::Classification(tensor) | Self::Regression(tensor) => {
-                let columns = tensor.values().len() / tensor.rows().max(1);
-                tensor.values().iter().position(|value| value.is_nan()).map(|place| place / columns.max(1))
+                (0..tensor.rows()).find_map(|row| Some((row, of_row(tensor.row(row))?)))
             }
-            Self::Features(rows) => rows.iter().position(|row| row.iter().any(|value| value.is_nan())),
+            Self::Features(rows) => rows.iter().enumerate().find_map(|(row, values)| Some((row, of_row(values)?))),
         }
     }
 
     /// True without answers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_json_cannot_say_is_found_with_its_sample() {
+        let tensor = |values: &[f32]| Tensor::new(vec![2, 2], values.to_vec()).expect("fits");
+        let cases = [
+            ([0.0, 1.0, f32::MAX, f32::MIN], None),
+            ([0.0, 1.0, f32::INFINITY, 0.0], Some((1, f32::INFINITY))),
+            ([0.0, f32::NEG_INFINITY, 0.0, f32::INFINITY], Some((0, f32::NEG_INFINITY))),
+        ];
+        for (values, expected) in cases {
+            let rows = values.chunks(2).map(<[f32]>::to_vec).collect();
+            assert_eq!(Outputs::Classification(tensor(&values)).first_not_finite(), expected);
+            assert_eq!(Outputs::Regression(tensor(&values)).first_not_finite(), expected);
+            assert_eq!(Outputs::Features(rows).first_not_finite(), expected);
+        }
+        let found = Outputs::Features(vec![vec![0.0], vec![f32::NAN]]).first_not_finite();
+        assert!(found.is_some_and(|(sample, value)| sample == 1 && value.is_nan()));
     }
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use serde_json::{Value, json};
 
 use crate::backend::{
-    Backend, EngineOptions, Model, ModelDescription, OpenRequest, Opened, PredictOptions, ServiceType, Task,
-    TrainRequest, TrainingPlan,
+    Backend, EngineOptions, Model, ModelDescription, OpenRequest, Opened, OutputDescription, PredictOptions,
+    ServiceType, Task, TrainRequest, TrainingPlan,
 };
 use crate::catalogue::Catalogue;
 use crate::connector::{Connector, Fetched, Fitted, InputLimits, Kept, Reader, ReaderContext};
@@ -170,6 +170,7 @@ impl Backend for Adder {
             gate: Gate::named(&text("gate")),
             description: ModelDescription {
                 task: Task::Regression { targets: 1 },
+                output: OutputDescription::default(),
                 shape: SampleShape::Row { columns: 1 },
                 parameters: 0,
                 flops: 0,

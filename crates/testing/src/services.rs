@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dede_api::requests::{CreateRequest, RequestParameters};
 use dede_core::backend::{
-    Backend, DecidingFile, EngineOptions, Model, ModelDescription, OpenRequest, Opened, PredictOptions, ServiceType,
-    Task, TrainRequest, TrainingPlan,
+    Backend, DecidingFile, EngineOptions, Model, ModelDescription, OpenRequest, Opened, OutputDescription,
+    PredictOptions, ServiceType, Task, TrainRequest, TrainingPlan,
 };
 use dede_core::catalogue::Catalogue;
 use dede_core::connector::{Connector, InputLimits};
@@ -42,6 +42,7 @@ impl Backend for Sums {
         };
         let description = ModelDescription {
             task,
+            output: OutputDescription::default(),
             shape,
             parameters: 1,
             flops: 0,

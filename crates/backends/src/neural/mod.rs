@@ -10,9 +10,12 @@ pub mod onnx;
 pub mod onnx_view;
 pub mod training;
 
+mod activation;
+mod image_layout;
 mod loading;
 mod model;
 mod options;
+mod outputs;
 mod preparation;
 mod runner;
 mod sizes_by_value;

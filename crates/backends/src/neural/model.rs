@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-use dede_core::backend::{Model, ModelDescription, PredictOptions, Task};
+use dede_core::backend::{Model, ModelDescription, OutputActivation, PredictOptions, Task};
 use dede_core::data::{Image, SampleShape, Samples};
 use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
@@ -39,6 +39,8 @@ pub(super) type LayerSource = Box<dyn Fn(&str) -> Result<Option<Loaded>> + Send 
 pub(super) enum Meaning {
     /// Probabilities.
     Probabilities,
+    /// Logarithms of probabilities.
+    LogProbabilities,
     /// Scores that a softmax makes probabilities.
     Scores,
     /// Values.
@@ -58,6 +60,17 @@ struct KeptLayer {
     name: String,
     layer: Arc<Layer>,
     _kept: Kept,
+}
+
+impl Meaning {
+    /// What is done to numbers that went through that.
+    pub(super) fn of(activation: OutputActivation) -> Self {
+        match activation {
+            OutputActivation::Softmax | OutputActivation::Sigmoid | OutputActivation::Heads => Self::Probabilities,
+            OutputActivation::LogSoftmax => Self::LogProbabilities,
+            OutputActivation::Logits => Self::Scores,
+        }
+    }
 }
 
 /// A loaded network.
@@ -206,6 +219,10 @@ impl Model for NeuralModel {
                 parts.iter_mut().for_each(softmax);
                 Ok(Outputs::Classification(stacked(parts, classes)?))
             }
+            (Meaning::LogProbabilities, Task::Classification { classes }) => {
+                let logarithms = stacked(parts, classes)?;
+                Ok(Outputs::Classification(exponentials(logarithms)?))
+            }
             (_, Task::Classification { classes }) => Ok(Outputs::Classification(stacked(parts, classes)?)),
             (_, Task::Regression { targets }) => Ok(Outputs::Regression(stacked(parts, targets)?)),
         }
@@ -291,6 +308,12 @@ fn stacked(parts: Vec<Tensor>, columns: usize) -> Result<Tensor> {
         values.extend(part.into_values());
     }
     Tensor::new(vec![rows, columns], values).map_err(|error| Error::Internal(error.to_string()))
+}
+
+fn exponentials(tensor: Tensor) -> Result<Tensor> {
+    let shape = tensor.shape().to_vec();
+    let values = tensor.into_values().into_iter().map(f32::exp).collect();
+    Tensor::new(shape, values).map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// `exp(x_i) / sum_j exp(x_j)` of each row, with the largest subtracted first.

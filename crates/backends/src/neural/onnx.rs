@@ -1,37 +1,44 @@
 //! mllib `onnx`: any ONNX file, whoever wrote it.
 //!
-//! It owns how such a file is found in a repository and what is concluded from it: layout, number of classes, whether its
-//! outputs are probabilities already. Files it refers to must be plain names beside it. It must not know engines.
+//! It owns how such a file is found in a repository and what is concluded from it: layout, output, number of classes, what
+//! the numbers of the output are. Files it refers to must be plain names beside it. It must not know engines.
+
+mod answer;
+mod heads;
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use dede_core::backend::{
-    Backend, DecidingFile, EngineOptions, ModelDescription, OpenRequest, Opened, ServiceType, Task, TrainRequest,
-    TrainingPlan, WeightFile,
+    Backend, DecidingFile, EngineOptions, ModelDescription, OpenRequest, Opened, OutputDescription, ServiceType, Task,
+    TrainRequest, TrainingPlan, WeightFile,
 };
 use dede_core::data::{DataKind, SampleShape, Samples};
 use dede_core::error::{Error, Result};
 use dede_core::parameters::Section;
 use dede_core::repository::Repository;
 use dede_graph::Graph;
-use dede_graph::onnx::{ModelSummary, ValueSummary, inspect};
+use dede_graph::onnx::{ModelSummary, inspect};
 use serde_json::Value;
+
+use answer::{chosen_head, conclude, wanted_heads, with_maps};
+use heads::Head;
 
 use super::caffe::template;
 use super::content::Content;
-use super::engine::{self, Array, Network, Source, Values};
-use super::loading::{Loaded, Loading, Trial, engine_name};
-use super::model::{Meaning, NeuralModel};
+use super::engine::{self, Network, Source};
+use super::image_layout::{ImageInput, asked_layout, image_input};
+use super::loading::{Loaded, Loading, engine_name};
+use super::model::NeuralModel;
 use super::onnx_view::OnnxView;
 use super::options::{CreationOptions, check_image_input};
 use super::preparation::{Arithmetic, InputType, Layout, Preparation, prepare_for_training};
 use super::training;
 use super::unchanged::Unchanged;
 
-/// Probabilities of a sample sum to 1 within this.
-const SUM_TOLERANCE: f32 = 1e-3;
+/// What `dede` writes into its own files as their producer: their images have the channels first.
+const OWN_PRODUCER: &str = "dede";
 
 /// The backend.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,6 +57,9 @@ impl Backend for Onnx {
         let options = CreationOptions::parse(request.mllib)?;
         let in_call = CreationOptions::parse(request.mllib_in_call)?;
         let unknown_parameters = options.unknown();
+        if request.kind == DataKind::Images {
+            asked_layout(request.input)?;
+        }
         let Some(file) = network_file(request.repository, request.model)? else {
             let task = Some(options.task(request.service_type)?);
             return Ok(Opened { model: None, task, files: Vec::new(), unknown_parameters });
@@ -125,20 +135,29 @@ fn load(
     let onnx = content(&file.path, &file.name)?;
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
     let external = Unchanged::of(external_files(file, &summary));
-    let (network, files) = with_external(file, onnx, &summary)?;
-    let another = memory_of_another(&network, request.engine);
     let (preparation, fixed_batch) = preparation(request, file, &summary)?;
     let features = request.service_type == ServiceType::Unsupervised;
-    let output = match options.extract_layer.as_ref().filter(|_| features) {
-        Some(layer) => value_of(&network.onnx, file, layer)?.ok_or_else(|| unknown_layer(layer))?,
-        None => main_output(&summary).ok_or_else(|| Error::bad_parameter_at(&file.name, "it has no output"))?,
+    let heads = match options.extract_layer.as_ref().filter(|_| features) {
+        Some(layer) => {
+            options.output()?;
+            vec![Head::layer(layer, value_of(&onnx, file, layer)?.ok_or_else(|| unknown_layer(layer))?)]
+        }
+        None => wanted_heads(request.service_type, options, &onnx, file, &summary)?,
     };
-    let loading =
-        Loading { network, outputs: vec![output.clone()], preparation: &preparation, fixed_batch, file: &file.name };
-    let (loaded, trial) = loading.load(request.engine)?;
-    let (task, meaning) = conclude(request.service_type, options, file, &output, &trial)?;
+    let (network, files) = with_external(file, onnx, &summary)?;
+    let another = memory_of_another(&network, request.engine);
+    let outputs = heads.iter().map(|head| head.candidate.value.clone()).collect();
+    let loading = Loading { network, outputs, preparation: &preparation, fixed_batch, file: &file.name };
+    let behind_maps = heads.iter().find(|head| head.is_behind_maps());
+    let (mut loaded, trial) = loading.load(request.engine).map_err(|error| with_maps(error, behind_maps))?;
+    let (place, head) = chosen_head(request.service_type, options, heads, &trial)?;
+    let output = OutputDescription { name: head.candidate.name.clone(), activation: None };
+    loaded.output = place;
+    let (task, meaning, activation) =
+        conclude(request.service_type, options, file, head, (trial.outputs.get(place), trial.samples))?;
     let description = ModelDescription {
         task,
+        output: OutputDescription { activation, ..output },
         shape: preparation.shape,
         parameters: summary.parameter_count,
         flops: 0,
@@ -160,40 +179,6 @@ fn memory_of_another(network: &Network, engine: &EngineOptions) -> u64 {
     let needed = |source, bytes: usize| engine::memory_of_another(source, bytes as u64, engine.engine.as_deref());
     let external = network.external.iter().map(|(_, content)| content.len()).sum();
     needed(Source::Onnx, network.onnx.len()).saturating_add(needed(Source::External, external))
-}
-
-/// What the outputs mean, by what came out for generated samples.
-fn conclude(
-    service_type: ServiceType,
-    options: &CreationOptions,
-    file: &DecidingFile,
-    output: &str,
-    trial: &Trial,
-) -> Result<(Task, Meaning)> {
-    let shape = trial.outputs.first().map(Array::shape).unwrap_or_default();
-    if shape.first() != Some(&trial.samples) {
-        let (found, count) =
-            (format!("output {output} has shape {shape:?} for {} samples", trial.samples), "one row each");
-        return Err(Error::bad_parameter_at(&file.name, format!("{count} expected, {found}")));
-    }
-    let outputs = shape.iter().skip(1).product::<usize>();
-    let task = options.task_of(service_type, outputs, outputs > 1 && options.ntargets.is_none())?;
-    let meaning = match task {
-        Task::Features => Meaning::Features,
-        Task::Regression { .. } => Meaning::Values,
-        Task::Classification { .. } if trial.outputs.first().is_some_and(are_probabilities) => Meaning::Probabilities,
-        Task::Classification { .. } => Meaning::Scores,
-    };
-    Ok((task, meaning))
-}
-
-/// Whether each row has no negative number and sums to 1. Scores of generated samples do so by no accident.
-fn are_probabilities(output: &Array) -> bool {
-    let Values::F32(values) = output.values() else { return false };
-    let row: usize = output.shape().iter().skip(1).product();
-    let is_distribution =
-        |row: &[f32]| row.iter().all(|&value| value >= 0.0) && (row.iter().sum::<f32>() - 1.0).abs() <= SUM_TOLERANCE;
-    values.chunks(row.max(1)).all(is_distribution)
 }
 
 fn unknown_layer(layer: &str) -> Error {
@@ -223,13 +208,6 @@ fn value_of(onnx: &[u8], file: &DecidingFile, layer: &str) -> Result<Option<Stri
     let named = nodes.iter().find(|node| node.name == layer).and_then(|node| node.outputs.first().copied());
     let value = named.or_else(|| nodes.iter().flat_map(|node| &node.outputs).copied().find(|value| *value == layer));
     Ok(value.filter(|value| !value.is_empty()).map(str::to_owned))
-}
-
-/// The first output of floats: classifiers of other tools answer a label first. Otherwise the first.
-fn main_output(summary: &ModelSummary) -> Option<String> {
-    let is_float = |output: &&ValueSummary| matches!(output.element_type, 1 | 10 | 11) && output.dims.is_some();
-    let output = summary.outputs.iter().find(is_float).or(summary.outputs.first())?;
-    Some(output.name.clone())
 }
 
 /// The files that the model refers to.
@@ -277,7 +255,17 @@ fn preparation(
     };
     let (shape, row, layout) = match request.kind {
         DataKind::Images => {
-            let (layout, channels, height, width) = image_extents(request, extents, file, name)?;
+            let &[first, second, third] = extents else {
+                return fail(format!("input {name} has {} dimensions, images have 4", extents.len() + 1));
+            };
+            let ImageInput { layout, channels, height, width } = match summary.producer.as_str() {
+                OWN_PRODUCER => {
+                    ImageInput { layout: Layout::ChannelsFirst, channels: first, height: second, width: third }
+                }
+                _ => image_input(request, [first, second, third], &file.name, name)?,
+            };
+            let grey = request.input.get("bw").and_then(Value::as_bool).unwrap_or(false);
+            let channels = channels.unwrap_or(if grey { 1 } else { 3 });
             check_image_input(request, channels, height, width)?;
             (SampleShape::Image { width, height, channels }, Vec::new(), layout)
         }
@@ -296,32 +284,4 @@ fn preparation(
     };
     let fixed_batch = batch.filter(|&batch| batch > 0);
     Ok((Preparation { shape, row, layout, input: element, arithmetic: Arithmetic::Scaled }, fixed_batch))
-}
-
-type Extents = (Layout, usize, Option<usize>, Option<usize>);
-
-/// Where channels, rows and columns are: the axis of 1, 3 or 4 is that of the channels, the first one if both are.
-fn image_extents(
-    request: &OpenRequest<'_>,
-    extents: &[Option<usize>],
-    file: &DecidingFile,
-    name: &str,
-) -> Result<Extents> {
-    let is_channels = |size: Option<usize>| size.filter(|size| matches!(size, 1 | 3 | 4));
-    let [first, second, third] = *extents else {
-        let reason = format!("input {name} has {} dimensions, images have 4", extents.len() + 1);
-        return Err(Error::bad_parameter_at(&file.name, reason));
-    };
-    match (is_channels(first), is_channels(third)) {
-        (Some(channels), _) => Ok((Layout::ChannelsFirst, channels, second, third)),
-        (None, Some(channels)) => Ok((Layout::ChannelsLast, channels, first, second)),
-        (None, None) if first.is_none() => {
-            let grey = request.input.get("bw").and_then(Value::as_bool).unwrap_or(false);
-            Ok((Layout::ChannelsFirst, if grey { 1 } else { 3 }, second, third))
-        }
-        (None, None) => {
-            let reason = format!("input {name} has extents {extents:?}, none of which is a number of channels");
-            Err(Error::bad_parameter_at(&file.name, reason))
-        }
-    }
 }

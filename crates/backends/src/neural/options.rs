@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use dede_core::backend::{OpenRequest, ServiceType, Task};
+use dede_core::backend::{OpenRequest, OutputActivation, ServiceType, Task};
 use dede_core::error::{Error, Result};
 use dede_core::parameters::{Section, parse};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// The path of the section in a request.
-const MLLIB: &str = "parameters.mllib";
+pub(super) const MLLIB: &str = "parameters.mllib";
 
 /// Keys that training or other parts read, or that ask for nothing this version could do wrong.
 const OTHERS: [&str; 33] = [
@@ -75,9 +75,28 @@ pub(super) struct CreationOptions {
     pub(super) scale: Option<f32>,
     /// The layer whose values are answered.
     pub(super) extract_layer: Option<String>,
+    /// The output that is answered, where a network has several.
+    output: Option<String>,
+    /// The same under the original's name.
+    #[serde(rename = "outputBlob")]
+    output_blob: Option<String>,
+    /// What the numbers of the output went through, instead of what the network's file says.
+    #[serde(default, deserialize_with = "activation")]
+    pub(super) output_activation: Option<OutputActivation>,
     /// Everything else.
     #[serde(flatten)]
     pub(super) others: BTreeMap<String, Value>,
+}
+
+/// The activations that can be asked for; several heads are found, never asked for.
+const ACTIVATIONS: [OutputActivation; 4] =
+    [OutputActivation::Softmax, OutputActivation::LogSoftmax, OutputActivation::Sigmoid, OutputActivation::Logits];
+
+fn activation<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<OutputActivation>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let found = ACTIVATIONS.into_iter().find(|activation| activation.name() == name);
+    let known = ACTIVATIONS.map(OutputActivation::name).join(", ");
+    found.map(Some).ok_or_else(|| serde::de::Error::custom(format!("expected one of {known}, found {name}")))
 }
 
 impl CreationOptions {
@@ -89,6 +108,8 @@ impl CreationOptions {
         let mut options: Self = parse(section, MLLIB).map_err(Error::BadParameter)?.options;
         options.template = options.template.filter(|name| !name.is_empty());
         options.extract_layer = options.extract_layer.filter(|name| !name.is_empty());
+        options.output = options.output.filter(|name| !name.is_empty());
+        options.output_blob = options.output_blob.filter(|name| !name.is_empty());
         options.nclasses = options.nclasses.filter(|&count| count > 0);
         options.ntargets = options.ntargets.filter(|&count| count > 0);
         Ok(options)
@@ -97,6 +118,51 @@ impl CreationOptions {
     /// Dotted paths of keys that nobody knows.
     pub(super) fn unknown(&self) -> Vec<String> {
         self.others.keys().filter(|key| !OTHERS.contains(&key.as_str())).map(|key| format!("{MLLIB}.{key}")).collect()
+    }
+
+    /// The output asked for by name, with the key that does.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] when two keys name two outputs, and when a layer is asked for as well.
+    pub(super) fn output(&self) -> Result<Option<(&'static str, &str)>> {
+        let named = match (&self.output, &self.output_blob) {
+            (Some(output), Some(blob)) if output != blob => {
+                let reason = format!("{output} expected, as output says, found {blob}");
+                return Err(Error::bad_parameter_at(format!("{MLLIB}.outputBlob"), reason));
+            }
+            (Some(output), _) => ("output", output.as_str()),
+            (None, Some(blob)) => ("outputBlob", blob.as_str()),
+            (None, None) => return Ok(None),
+        };
+        match &self.extract_layer {
+            Some(layer) if layer != named.1 => {
+                let reason = format!("either an output or a layer expected, found extract_layer {layer} as well");
+                Err(Error::bad_parameter_at(format!("{MLLIB}.{}", named.0), reason))
+            }
+            Some(_) | None => Ok(Some(named)),
+        }
+    }
+
+    /// Refuses an activation where no classes are predicted.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the key.
+    pub(super) fn check_no_activation(&self) -> Result<()> {
+        let reason = "expected with classes alone: values and features are answered as they are, found";
+        self.output_activation.map_or(Ok(()), |asked| {
+            Err(Error::bad_parameter_at(format!("{MLLIB}.output_activation"), format!("{reason} {}", asked.name())))
+        })
+    }
+
+    /// The number of classes or targets asked for, with the key that does.
+    pub(super) fn count(&self) -> Option<(&'static str, usize)> {
+        let classes = self.nclasses.map(|count| ("nclasses", count));
+        let targets = self.ntargets.map(|count| ("ntargets", count));
+        match self.regression {
+            Some(true) => targets,
+            Some(false) => classes,
+            None => classes.or(targets),
+        }
     }
 
     /// The task asked for, without a network to look at (contract.md 3.9, rule 7).
@@ -139,6 +205,12 @@ impl CreationOptions {
     }
 }
 
+/// A size that the input connector is asked for, with the key that does: a crop counts before the size.
+pub(super) fn asked_size<'k>(input: &Section, key: &'k str, crop: &'k str) -> Option<(&'k str, f64)> {
+    let number = |key: &'k str| Some((key, input.get(key)?.as_f64().filter(|number| *number > 0.0)?));
+    number(crop).or_else(|| number(key))
+}
+
 /// Checks `width`, `height`, `bw` and `rgb` of the input connector against a network of `[channels, height, width]`;
 /// `None` where the network takes any.
 ///
@@ -150,11 +222,9 @@ pub(super) fn check_image_input(
     height: Option<usize>,
     width: Option<usize>,
 ) -> Result<()> {
-    let number = |key: &str| request.input.get(key).and_then(Value::as_f64).filter(|number| *number > 0.0);
     let flag = |key: &str| request.input.get(key).and_then(Value::as_bool);
     for (key, crop, size) in [("width", "crop_width", width), ("height", "crop_height", height)] {
-        let asked = number(crop).map(|asked| (crop, asked)).or_else(|| Some((key, number(key)?)));
-        if let (Some((key, asked)), Some(size)) = (asked, size)
+        if let (Some((key, asked)), Some(size)) = (asked_size(request.input, key, crop), size)
             && asked != size as f64
         {
             let reason = format!("the network takes images of {key} {size}, found {asked}");

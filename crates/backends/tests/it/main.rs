@@ -3,6 +3,7 @@
 mod caffe;
 mod engines;
 mod large;
+mod meanings;
 mod onnx;
 mod onnx_writer;
 mod requests;

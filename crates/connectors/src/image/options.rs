@@ -22,9 +22,9 @@ const DEFAULT_SIZE: i64 = 224;
 /// Largest width or height that may be asked for.
 const MAX_SIZE: i64 = 1 << 16;
 
-/// Parameters of other owners, or without effect here: the connector's name, data bases, keeping originals for
+/// Parameters of other owners, or without effect here: the connector's name, the order of axes that a network takes, data bases, keeping originals for
 /// chains, GPU resizing, and the tasks whose acceptance the server decides.
-const KNOWN_ELSEWHERE: [&str; 12] = [
+const KNOWN_ELSEWHERE: [&str; 13] = [
     "connector",
     "keep_orig",
     "cuda",
@@ -37,6 +37,7 @@ const KNOWN_ELSEWHERE: [&str; 12] = [
     "ctc",
     "align",
     "continuation",
+    "layout",
 ];
 
 /// As written.

@@ -56,6 +56,14 @@ impl MeasureValues {
         }
     }
 
+    /// Refuses results that are NaN or infinite: JSON has neither, and a `null` says nothing.
+    fn check_finite(&self) -> Result<()> {
+        let not_finite = self.entries.iter().find(|(_, value)| holds_null(value));
+        not_finite.map_or(Ok(()), |(name, _)| {
+            Err(Error::bad_input(format!("expected finite numbers, found NaN or infinity for measure {name}")))
+        })
+    }
+
     /// A scalar result.
     pub fn number(&self, name: &str) -> Option<f64> {
         self.entries.iter().find(|(known, _)| known == name)?.1.as_f64()
@@ -92,11 +100,22 @@ impl MeasureValues {
     }
 }
 
+/// Whether a result holds what was no finite number.
+fn holds_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.iter().any(holds_null),
+        Value::Object(members) => members.values().any(holds_null),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 /// Computes every measure asked for that suits the outputs; without samples there is nothing to measure.
 ///
 /// # Errors
 /// [`Error::Internal`] with the texts of contract.md 4.3 when a target is negative or not below the number of classes, and
-/// when targets do not fit the outputs; [`Error::BadInput`] when classes are predicted and the labels are none.
+/// when targets do not fit the outputs; [`Error::BadInput`] when classes are predicted and the labels are none, and when a
+/// result is no finite number.
 pub fn evaluate(spec: &MeasureSpec, outputs: &Outputs, targets: &Targets, labels: &Labels) -> Result<MeasureValues> {
     let mut values = MeasureValues::default();
     if outputs.len() != targets.len() {
@@ -117,6 +136,7 @@ pub fn evaluate(spec: &MeasureSpec, outputs: &Outputs, targets: &Targets, labels
         }
         Outputs::Features(_) => {}
     }
+    values.check_finite()?;
     Ok(values)
 }
 

@@ -5,6 +5,7 @@ use dede_api::services::{ModelStats, ServiceInfo, ServiceStats};
 use dede_api::training::{JobStatus, JobView as WireJob};
 
 use super::Service;
+use crate::backend::OutputActivation;
 use crate::data::SampleShape;
 use crate::job::{JobState, JobView, measure_object};
 
@@ -37,6 +38,10 @@ impl Service {
             description: request.description.clone(),
             mllib: request.mllib.clone(),
             mltype: task.map_or("", |task| task.mltype()).to_owned(),
+            output: description.map(|description| description.output.name.clone()).filter(|name| !name.is_empty()),
+            output_activation: description
+                .and_then(|description| description.output.activation)
+                .map(OutputActivation::name),
             parameters: creation_parameters(&request.parameters),
             service_type: request.service_type.clone(),
             predict: !training,

@@ -202,6 +202,7 @@ impl Service {
     /// The service's own reader, or one for the parameters of the call.
     fn reader(&self, serving: &Arc<Serving>, call: &PredictCall) -> Result<Arc<dyn Reader>> {
         let written = &call.parameters.input;
+        check_decided("input", &INPUT_OF_CREATION, written, &serving.parameters.input)?;
         if written.keys().all(|key| key == "connector") {
             return Ok(Arc::clone(if call.is_guest { &serving.guest_reader } else { &serving.reader }));
         }
@@ -238,22 +239,39 @@ impl Service {
     }
 }
 
+/// Keys of `parameters.mllib` that say how a network is loaded.
+const MLLIB_OF_CREATION: [&str; 3] = ["output_activation", "output", "outputBlob"];
+/// The same of `parameters.input`.
+const INPUT_OF_CREATION: [&str; 1] = ["layout"];
+
+/// Refuses a call that asks for another reading of the network than the service was created with.
+fn check_decided(section: &str, keys: &[&str], call: &Section, created: &Section) -> Result<()> {
+    let other =
+        |key: &&&str| call.get(**key).is_some_and(|value| !value.is_null() && created.get(**key) != Some(value));
+    keys.iter().find(other).map_or(Ok(()), |key| {
+        let text = "is decided when a service is created, found another value in a predict";
+        Err(Error::bad_parameter_at(format!("parameters.{section}.{key}"), text))
+    })
+}
+
 /// The service's own options, or those of the call.
 fn options<'a>(serving: &'a Serving, mllib: &Section) -> Result<Cow<'a, PredictOptions>> {
     if mllib.is_empty() {
         return Ok(Cow::Borrowed(&serving.predict_options));
     }
+    check_decided("mllib", &MLLIB_OF_CREATION, mllib, &serving.parameters.mllib)?;
     predict_options(&over(mllib, &serving.parameters.mllib)).map(Cow::Owned)
 }
 
 fn compute(model: &dyn Model, batch: &Batch, options: &PredictOptions, memory: &MemoryShare) -> Result<Outputs> {
     let outputs = model.predict(&batch.samples, options, memory)?;
     // Numbers of an item that are finite, and beyond what the network can compute with, are no fault of the service.
-    match outputs.first_nan() {
+    match outputs.first_not_finite() {
         None => Ok(outputs),
-        Some(number) => {
+        Some((number, value)) => {
+            let what = if value.is_nan() { "no number (NaN)" } else { "infinite" };
             let text =
-                "the network's answer is no number (NaN): this item, or the network's weights, are beyond its range";
+                format!("the network's answer is {what}: this item, or the network's weights, are beyond its range");
             let uri = batch.uris.get(number).map(|uri| format!(", {uri}")).unwrap_or_default();
             Err(Error::bad_input_at(format!("item {}{uri}", number + 1), text))
         }

@@ -16,6 +16,8 @@ pub(super) enum Role {
     Data,
     /// It is part of the network, under this type name.
     Network(&'static str),
+    /// It says that a value is no output.
+    Silence,
     /// It serves training or reporting alone.
     Skipped,
 }
@@ -48,10 +50,9 @@ pub(super) fn role(kind: &str) -> Result<Role, String> {
         "Softmax" | "SOFTMAX" | "SoftmaxWithLoss" | "SOFTMAX_LOSS" => Role::Network("Softmax"),
         "Split" | "SPLIT" => Role::Network("Split"),
         "Slice" | "SLICE" => Role::Network("Slice"),
+        "Silence" | "SILENCE" => Role::Silence,
         "Accuracy"
         | "ACCURACY"
-        | "Silence"
-        | "SILENCE"
         | "EuclideanLoss"
         | "EUCLIDEAN_LOSS"
         | "HingeLoss"

@@ -86,15 +86,28 @@ struct Builder<'a> {
     shapes: BTreeMap<String, Shape>,
     inputs: Vec<Input>,
     nodes: Vec<Node>,
+    /// Values that a `Silence` layer keeps from being outputs.
+    silenced: BTreeSet<String>,
 }
 
 impl<'a> Builder<'a> {
     fn new(layers: &[LayerText<'a>]) -> Self {
         let mut remaining = BTreeMap::new();
-        for top in layers.iter().filter(|layer| layer.role != Role::Skipped).flat_map(|layer| &layer.tops) {
+        for top in layers
+            .iter()
+            .filter(|layer| !matches!(layer.role, Role::Skipped | Role::Silence))
+            .flat_map(|layer| &layer.tops)
+        {
             *remaining.entry(*top).or_insert(0) += 1;
         }
-        Self { remaining, current: BTreeMap::new(), shapes: BTreeMap::new(), inputs: Vec::new(), nodes: Vec::new() }
+        Self {
+            remaining,
+            current: BTreeMap::new(),
+            shapes: BTreeMap::new(),
+            inputs: Vec::new(),
+            nodes: Vec::new(),
+            silenced: BTreeSet::new(),
+        }
     }
 
     /// Inputs declared before the layers: `input` with `input_shape`, or with four `input_dim`s each.
@@ -131,6 +144,11 @@ impl<'a> Builder<'a> {
         match text.role {
             Role::Data => self.data(text, options),
             Role::Network(kind) => self.node(kind, text),
+            Role::Silence => {
+                let values = text.bottoms.iter().filter_map(|bottom| self.current.get(bottom)?.clone());
+                self.silenced.extend(values);
+                Ok(())
+            }
             Role::Skipped => Ok(()),
         }
     }
@@ -175,19 +193,21 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// The output is the last value that no layer reads; inputs that no layer reads (labels) are dropped.
+    /// The outputs are the values that no layer reads, the last one first; inputs that no layer reads (labels) are dropped.
     fn finish(mut self, name: &str) -> Result<Graph> {
         let read: BTreeSet<&str> = self.nodes.iter().flat_map(|node| &node.inputs).map(String::as_str).collect();
         let made = self.nodes.iter().flat_map(|node| &node.outputs);
-        let Some(output) = made.rev().find(|output| !read.contains(output.as_str())).cloned() else {
+        let is_output = |output: &&String| !read.contains(output.as_str()) && !self.silenced.contains(*output);
+        let outputs: Vec<String> = made.rev().filter(is_output).cloned().collect();
+        if outputs.is_empty() {
             return Err(Error::Network("no layer makes an output".to_owned()));
-        };
+        }
         self.inputs.retain(|input| read.contains(input.name.as_str()));
         let graph = Graph {
             name: name.to_owned(),
             inputs: self.inputs,
             nodes: self.nodes,
-            outputs: vec![output],
+            outputs,
             weights: crate::weights::Weights::new(),
         };
         graph.shapes()?;

@@ -208,3 +208,63 @@ fn requests_whose_clients_left_are_skipped() {
     assert!(count < CLIENTS as u64, "{count} of {CLIENTS} were answered for nobody");
     assert_eq!(predict(&server, &json!({})).0, 200);
 }
+
+/// An ONNX network of three columns, each of which goes through `operator`.
+fn network(operator: &str) -> Vec<u8> {
+    use dede_testing::protobuf::{bytes, number};
+    let dims = [bytes(1, &bytes(2, b"n")), bytes(1, &number(1, 3))].concat();
+    let value = |field, name: &str| {
+        let tensor = bytes(1, &[number(1, 1), bytes(2, &dims)].concat());
+        bytes(field, &[bytes(1, name.as_bytes()), bytes(2, &tensor)].concat())
+    };
+    let node = [bytes(1, b"x"), bytes(2, b"y"), bytes(4, operator.as_bytes())].concat();
+    let graph = [bytes(1, &node), bytes(2, b"graph"), value(11, "x"), value(12, "y")].concat();
+    [number(1, 8), bytes(8, &number(2, 17)), bytes(7, &graph)].concat()
+}
+
+fn put_network(server: &Server, operator: &str, kind: &str, mllib: &Value) -> (u16, Value) {
+    let repository = server.path().join(operator);
+    std::fs::create_dir_all(&repository).unwrap();
+    std::fs::write(repository.join("m.onnx"), network(operator)).unwrap();
+    let body = json!({"mllib": "onnx", "description": "", "type": kind, "model": {"repository": repository},
+                      "parameters": {"input": {"connector": "csv"}, "mllib": mllib}});
+    server.put(&format!("/services/{}", operator.to_lowercase()), &body)
+}
+
+#[test]
+fn infinite_answers_are_errors_and_never_null() {
+    for engine in [&["--engine", "rten"][..], &[]] {
+        let server = Server::start(engine);
+        assert_eq!(put_network(&server, "Log", "unsupervised", &json!({})).0, 201);
+        let ask = |row: &str| server.post("/predict", &json!({"service": "log", "data": ["1.0,1.0,1.0", row]}));
+        assert_eq!(ask("1.0,2.0,3.0").0, 200);
+        let (status, answer) = ask("0.0,1.0,2.7");
+        let text = answer.to_string();
+        assert!(status == 400 && text.contains("item 2") && text.contains("infinite"), "{status}: {text}");
+    }
+}
+
+#[test]
+fn a_service_says_which_output_it_answers_and_what_that_holds() {
+    let server = Server::start(&["--strict"]);
+    for (operator, mllib, activation) in [
+        ("Softmax", json!({"nclasses": 3}), "softmax"),
+        ("Sigmoid", json!({"nclasses": 3, "output": "y"}), "sigmoid"),
+        ("Tanh", json!({"nclasses": 3, "output_activation": "logits", "outputBlob": "y"}), "logits"),
+    ] {
+        let (status, answer) = put_network(&server, operator, "supervised", &mllib);
+        assert_eq!(status, 201, "{answer}");
+        let (_, answer) = server.get(&format!("/services/{}", operator.to_lowercase()));
+        assert_eq!(answer["body"]["output_activation"], activation, "{answer}");
+        assert_eq!(answer["body"]["output"], "y", "{answer}");
+    }
+    let (status, answer) = put_network(&server, "Relu", "supervised", &json!({"nclasses": 3}));
+    let text = answer.to_string();
+    assert!(status == 400 && text.contains("output_activation") && text.contains("Relu"), "{text}");
+    let ask = |mllib: Value| {
+        server.post("/predict", &json!({"service": "tanh", "parameters": {"mllib": mllib}, "data": ["1.0,2.0,3.0"]}))
+    };
+    assert_eq!(ask(json!({"output_activation": "logits"})).0, 200);
+    let (status, answer) = ask(json!({"output_activation": "sigmoid"}));
+    assert!(status == 400 && answer.to_string().contains("output_activation"), "{status}: {answer}");
+}

@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use dede_core::backend::{
-    Backend, DecidingFile, EngineOptions, Model, ModelDescription, OpenRequest, Opened, PredictOptions, ServiceType,
-    Task, TrainRequest, TrainingPlan,
+    Backend, DecidingFile, EngineOptions, Model, ModelDescription, OpenRequest, Opened, OutputDescription,
+    PredictOptions, ServiceType, Task, TrainRequest, TrainingPlan,
 };
 use dede_core::connector::{Connector, Fetched, Fitted, Kept, Reader, ReaderContext};
 use dede_core::data::{Batch, DataKind, SampleShape, Samples};
@@ -170,6 +170,7 @@ impl Backend for Sums {
         let unknown_parameters = if self.0 == Broken::UnknownParameter { Vec::new() } else { unknown.collect() };
         let description = ModelDescription {
             task,
+            output: OutputDescription::default(),
             shape: SampleShape::Row { columns: 2 },
             parameters: 2,
             flops: 0,

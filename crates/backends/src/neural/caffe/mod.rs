@@ -9,8 +9,8 @@ pub(super) mod template;
 use std::sync::Arc;
 
 use dede_core::backend::{
-    Backend, DecidingFile, ModelDescription, OpenRequest, Opened, ServiceType, Task, TrainRequest, TrainingPlan,
-    WeightFile,
+    Backend, DecidingFile, ModelDescription, OpenRequest, Opened, OutputActivation, OutputDescription, ServiceType,
+    Task, TrainRequest, TrainingPlan, WeightFile,
 };
 use dede_core::data::{DataKind, SampleShape};
 use dede_core::error::{Error, Result};
@@ -21,9 +21,11 @@ use dede_graph::{Graph, Layer, Shape, Transform};
 use files::{Files, Source};
 
 use super::engine::{self, Network};
+use super::image_layout::asked_layout;
 use super::loading::{Loaded, Loading, engine_name};
 use super::model::{Meaning, NeuralModel};
 use super::options::{CreationOptions, check_image_input};
+use super::outputs::{Candidate, Choice, check_list, choose};
 use super::preparation::{Arithmetic, InputType, Layout, Mean, Preparation, prepare_for_training};
 use super::training;
 use super::unchanged::Unchanged;
@@ -63,6 +65,7 @@ fn open(request: &OpenRequest<'_>) -> Result<Opened> {
     let options = CreationOptions::parse(request.mllib)?;
     let in_call = CreationOptions::parse(request.mllib_in_call)?;
     let unknown_parameters = options.unknown();
+    check_layout(request)?;
     let files = Files::find(request.repository, request.model)?;
     let Some(source) = files.source() else {
         template::check_new(&options, &files, request.model)?;
@@ -80,28 +83,41 @@ fn open(request: &OpenRequest<'_>) -> Result<Opened> {
     Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files: deciding, unknown_parameters })
 }
 
+/// Networks of Caffe have the channels of images first.
+fn check_layout(request: &OpenRequest<'_>) -> Result<()> {
+    let asked = if request.kind == DataKind::Images { asked_layout(request.input)? } else { None };
+    match asked {
+        None | Some(Layout::ChannelsFirst) => Ok(()),
+        Some(Layout::ChannelsLast) => {
+            Err(Error::bad_parameter_at("parameters.input.layout", "expected nchw for a network of Caffe, found nhwc"))
+        }
+    }
+}
+
 /// Loads a network whose graph was read.
 fn load(
     request: &OpenRequest<'_>,
     options: &CreationOptions,
     (source, unread): (&Source, Unchanged),
     mean: Option<&DecidingFile>,
-    graph: Graph,
+    mut graph: Graph,
 ) -> Result<(NeuralModel, Task)> {
     let preparation = preparation(request, options, mean, &graph)?;
-    let output = graph.output().to_owned();
-    let shapes = graph.shapes().map_err(|error| source.complaint(&error))?;
-    let outputs = shapes.get(&output).and_then(|shape| shape.elements().ok()).unwrap_or(0);
-    let probabilities = matches!(graph.producer(&output).map(|node| &node.layer), Some(Layer::Softmax { .. }));
-    let task = options.task_of(request.service_type, outputs, probabilities)?;
-    let value = match (&options.extract_layer, task) {
-        (Some(layer), Task::Features) => blob(&graph, layer).ok_or_else(|| unknown_layer(layer))?,
-        (_, Task::Features | Task::Classification { .. } | Task::Regression { .. }) => output,
+    let layer = options.extract_layer.as_ref().filter(|_| request.service_type == ServiceType::Unsupervised);
+    let value = match layer {
+        Some(layer) => {
+            options.output()?;
+            blob(&graph, layer).ok_or_else(|| unknown_layer(layer))?
+        }
+        None => chosen_output(&graph, options, request.service_type, source)?,
     };
     let name = source.name();
+    let (task, output) = conclude(&graph, options, request.service_type, source, &value)?;
+    graph.outputs = vec![value.clone()];
     let network = exported(&graph, &value, source)?;
     let description = ModelDescription {
         task,
+        output,
         shape: preparation.shape,
         parameters: graph.parameter_count().map_err(|error| source.complaint(&error))? as u64,
         flops: graph.flops().map_err(|error| source.complaint(&error))?,
@@ -114,7 +130,12 @@ fn load(
     drop(graph);
     let loading = Loading { network, outputs: vec![value], preparation: &preparation, fixed_batch: None, file: &name };
     let (loaded, _) = loading.load(request.engine)?;
-    let meaning = if task == Task::Features { Meaning::Features } else { Meaning::Values };
+    let meaning = match task {
+        Task::Features => Meaning::Features,
+        // Without a word on it they are answered as they are, as the original does.
+        Task::Classification { .. } => options.output_activation.map_or(Meaning::Values, Meaning::of),
+        Task::Regression { .. } => Meaning::Values,
+    };
     let (source, engine, prepared) = (source.clone(), request.engine.clone(), preparation.clone());
     let layers = move |layer: &str| {
         unread.check()?;
@@ -122,6 +143,59 @@ fn load(
         unread.check().map(|()| found)
     };
     Ok((NeuralModel::new(description, meaning, preparation, loaded, (another, Box::new(layers))), task))
+}
+
+/// The output that a service answers.
+fn chosen_output(
+    graph: &Graph,
+    options: &CreationOptions,
+    service_type: ServiceType,
+    source: &Source,
+) -> Result<String> {
+    let shapes = graph.shapes().map_err(|error| source.complaint(&error))?;
+    let candidate = |name: &String| Candidate {
+        name: name.clone(),
+        value: name.clone(),
+        shape: shapes.get(name).map(|shape| shape.dims().to_vec()),
+        is_label: false,
+    };
+    let candidates: Vec<_> = graph.outputs.iter().map(candidate).collect();
+    let found = match choose(&candidates, options, service_type)? {
+        Choice::Output(place) => candidates.into_iter().nth(place),
+        Choice::NeedsShapes => None,
+    };
+    let lost = || Error::Internal("an output of the network has no shape".into());
+    found.map(|candidate| candidate.name).ok_or_else(lost)
+}
+
+/// What the output means, by its shape and the layer that makes it.
+fn conclude(
+    graph: &Graph,
+    options: &CreationOptions,
+    service_type: ServiceType,
+    source: &Source,
+    value: &str,
+) -> Result<(Task, OutputDescription)> {
+    let shapes = graph.shapes().map_err(|error| source.complaint(&error))?;
+    let shape = shapes.get(value);
+    let outputs = shape.and_then(|shape| shape.elements().ok()).unwrap_or(0);
+    let found = match graph.producer(value).map(|node| &node.layer) {
+        Some(Layer::Softmax { .. }) => Some(OutputActivation::Softmax),
+        Some(Layer::Sigmoid) => Some(OutputActivation::Sigmoid),
+        Some(_) | None => None,
+    };
+    let task = options.task_of(service_type, outputs, found == Some(OutputActivation::Softmax))?;
+    let activation = match task {
+        Task::Classification { .. } => options.output_activation.or(found),
+        Task::Regression { .. } | Task::Features => {
+            options.check_no_activation()?;
+            None
+        }
+    };
+    if let (Some(shape), Task::Classification { .. } | Task::Regression { .. }) = (shape, task) {
+        check_list(&source.name(), value, shape.dims())?;
+    }
+    Ok((task, OutputDescription { name: value.to_owned(), activation }))
 }
 
 /// The network with the values of a layer as its output.
@@ -209,7 +283,12 @@ fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
     let prepare = Arc::new(move |samples: &dede_core::data::Samples| -> Result<Tensor> {
         prepare_for_training(samples, &arithmetic)
     });
-    let existing = || source.as_ref().map(Source::read).transpose();
+    let existing = || -> Result<Option<Graph>> {
+        let Some(source) = &source else { return Ok(None) };
+        let mut graph = source.read()?;
+        graph.outputs = vec![chosen_output(&graph, &options, ServiceType::Supervised, source)?];
+        Ok(Some(graph))
+    };
     training::plan(request, prepare, &existing)
 }
 

@@ -64,6 +64,8 @@ pub struct AttributeView<'a> {
     pub integer: Option<i64>,
     /// Value of a list of integers.
     pub integers: Vec<i64>,
+    /// Value of a list of floats.
+    pub floats: Vec<f32>,
     /// Value of a text attribute.
     pub text: Option<&'a [u8]>,
     /// Value of a tensor attribute.
@@ -85,6 +87,8 @@ pub struct TensorView<'a> {
     pub raw: &'a [u8],
     /// Elements of small integer types, or a single one of 64 bits, where stored as numbers.
     pub integers: Vec<i64>,
+    /// 32-bit floats as bytes, where stored as numbers.
+    pub floats: &'a [u8],
     /// Where the elements are when they are in another file: the `location` entry.
     pub external: Option<&'a str>,
 }
@@ -221,6 +225,9 @@ impl<'a> AttributeView<'a> {
                 (4, Field::Bytes(body)) => attribute.text = Some(body),
                 (5, Field::Bytes(body)) => attribute.tensor = Some(TensorView::parse(body)?),
                 (6 | 11, Field::Bytes(body)) => attribute.graphs.push(GraphView::parse(body, depth + 1)?),
+                (7, Field::Fixed(values) | Field::Bytes(values)) => {
+                    attribute.floats.extend(values.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+                }
                 (8, values) => integers(values, &mut attribute.integers)?,
                 (14 | 15, Field::Bytes(body)) => check_type_depth(body, 0)?,
                 _ => {}
@@ -238,12 +245,14 @@ impl<'a> TensorView<'a> {
             dims: Vec::new(),
             raw: &[],
             integers: Vec::new(),
+            floats: &[],
             external: None,
         };
         for field in fields(bytes) {
             match field? {
                 (1, values) => integers(values, &mut tensor.dims)?,
                 (2, Field::Integer(code)) => tensor.element = ElementType::from_code(code),
+                (4, Field::Bytes(body)) => tensor.floats = body,
                 (5, values) => integers(values, &mut tensor.integers)?,
                 // Of 64-bit numbers only a single one is looked at.
                 (7, Field::Integer(value)) if tensor.integers.is_empty() => tensor.integers.push(value),
@@ -277,6 +286,13 @@ impl<'a> TensorView<'a> {
         let in_raw = || self.raw.first_chunk().map(|bytes| i64::from_le_bytes(*bytes));
         let stored = || self.integers.first().copied();
         in_raw().or_else(stored).filter(|_| self.element == ElementType::I64 && self.external.is_none())
+    }
+
+    /// The number, where the tensor is a single 32-bit float.
+    pub fn single_float(&self) -> Option<f32> {
+        let stored = if self.raw.is_empty() { self.floats } else { self.raw };
+        let bytes: [u8; 4] = stored.try_into().ok()?;
+        (self.element == ElementType::F32 && self.elements() == 1).then_some(f32::from_le_bytes(bytes))
     }
 
     /// Product of the dimensions.

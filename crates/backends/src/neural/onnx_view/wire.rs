@@ -32,8 +32,8 @@ pub(super) enum Field<'a> {
     Integer(i64),
     /// Text, bytes, an embedded message or packed numbers.
     Bytes(&'a [u8]),
-    /// 32 or 64 fixed bits, which are not asked for here.
-    Fixed,
+    /// 32 or 64 fixed bits.
+    Fixed(&'a [u8]),
 }
 
 /// The fields of a message, in order, as `(number, value)`. Ends after the first error.
@@ -56,12 +56,12 @@ fn next<'a>(rest: &mut &'a [u8]) -> Result<(u64, Field<'a>), WireError> {
     let number = tag >> 3;
     let field = match tag & 7 {
         0 => Field::Integer(varint(rest)? as i64),
-        1 => take(rest, 8).map(|_| Field::Fixed)?,
+        1 => take(rest, 8).map(Field::Fixed)?,
         2 => {
             let length = usize::try_from(varint(rest)?).map_err(|_| WireError::LongNumber)?;
             Field::Bytes(take(rest, length)?)
         }
-        5 => take(rest, 4).map(|_| Field::Fixed)?,
+        5 => take(rest, 4).map(Field::Fixed)?,
         kind => return Err(WireError::WireType(number, kind as u8)),
     };
     Ok((number, field))
@@ -94,7 +94,7 @@ pub(super) fn integers(field: Field<'_>, into: &mut Vec<i64>) -> Result<(), Wire
                 into.push(varint(&mut packed)? as i64);
             }
         }
-        Field::Fixed => {}
+        Field::Fixed(_) => {}
     }
     Ok(())
 }

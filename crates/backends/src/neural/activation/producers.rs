@@ -1,0 +1,131 @@
+//! Which node makes which value, and which values are constants.
+//!
+//! It owns what counts as the same value: one that only moves to another shape or type. It must not know what operators say
+//! of an output.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::neural::onnx_view::{GraphView, NodeView};
+
+/// Nodes between two forms of one value.
+const FARTHEST: usize = 32;
+/// Operators that give their first input another place, another shape or a longer or shorter number.
+const FORMS: [&str; 10] = [
+    "Identity",
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "Cast",
+    "Expand",
+    "QuantizeLinear",
+    "DequantizeLinear",
+];
+/// Those of them after which whole numbers are the same whole numbers.
+const PLACES: usize = 7;
+/// How deep two expressions are compared.
+const DEEPEST: usize = 4;
+
+/// The nodes of a graph by what they make.
+pub(super) struct Producers<'v, 'a> {
+    graph: &'v GraphView<'a>,
+    made: HashMap<&'v str, (&'v NodeView<'a>, usize)>,
+    constants: HashSet<&'v str>,
+}
+
+impl<'v, 'a> Producers<'v, 'a> {
+    pub(super) fn of(graph: &'v GraphView<'a>) -> Self {
+        let made = graph.nodes.iter().flat_map(|node| {
+            let named = node.outputs.iter().enumerate().filter(|(_, value)| !value.is_empty());
+            named.map(move |(index, &value)| (value, (node, index)))
+        });
+        let constants = graph.initializers.iter().map(|tensor| tensor.name).collect();
+        Self { graph, made: made.collect(), constants }
+    }
+
+    /// The node that makes a value, which of its outputs that is, and the value's name as the graph has it.
+    pub(super) fn made(&self, value: &str) -> Option<(&'v NodeView<'a>, usize, &'v str)> {
+        let (name, (node, index)) = self.made.get_key_value(value)?;
+        Some((node, *index, name))
+    }
+
+    /// The node that makes a value.
+    pub(super) fn producer(&self, value: &str) -> Option<&'v NodeView<'a>> {
+        self.made.get(value).map(|(node, _)| *node)
+    }
+
+    /// Whether a value is the same in each run. An input that is left out is.
+    pub(super) fn is_constant(&self, value: &str) -> bool {
+        let value = self.same(value);
+        let is_made = |node: &NodeView<'_>| matches!(node.op, "Constant" | "ConstantOfShape");
+        value.is_empty() || self.constants.contains(value) || self.producer(value).is_some_and(is_made)
+    }
+
+    /// Whether a value is a constant, or the scale that a run found for whole numbers, perhaps times constants.
+    pub(super) fn is_scale(&self, value: &str) -> bool {
+        let is_found = |value: &str| match self.made(self.same(value)) {
+            Some((node, index, _)) => node.op == "DynamicQuantizeLinear" && index == 1,
+            None => false,
+        };
+        let is_factor = |value: &&str| self.is_constant(value) || is_found(value);
+        let is_product = |node: &NodeView<'_>| node.op == "Mul" && node.inputs.iter().all(|input| is_factor(&input));
+        is_factor(&value) || self.producer(self.same(value)).is_some_and(is_product)
+    }
+
+    /// The number that a value is in each run, where it is a single one.
+    pub(super) fn number(&self, value: &str) -> Option<f32> {
+        self.graph.constant(self.same(value))?.single_float()
+    }
+
+    /// The value that `value` is, before it got another shape.
+    pub(super) fn rearranged<'s>(&self, value: &'s str) -> &'s str
+    where
+        'v: 's,
+    {
+        self.back_through(value, &FORMS[..PLACES])
+    }
+
+    /// The value that `value` is, before it got another form.
+    pub(super) fn same<'s>(&self, value: &'s str) -> &'s str
+    where
+        'v: 's,
+    {
+        self.back_through(value, &FORMS)
+    }
+
+    fn back_through<'s>(&self, value: &'s str, forms: &[&str]) -> &'s str
+    where
+        'v: 's,
+    {
+        let mut value = value;
+        for _ in 0..FARTHEST {
+            let node = self.producer(value).filter(|node| forms.contains(&node.op));
+            let Some(&before) = node.and_then(|node| node.inputs.first()) else { break };
+            value = before;
+        }
+        value
+    }
+
+    /// Whether two values are the same, or computed alike from the same.
+    pub(super) fn are_alike(&self, one: &str, other: &str) -> bool {
+        self.alike_within(one, other, DEEPEST)
+    }
+
+    fn alike_within(&self, one: &str, other: &str, depth: usize) -> bool {
+        let (one, other) = (self.same(one), self.same(other));
+        if one == other {
+            return true;
+        }
+        let (Some((one, first, _)), Some((other, second, _))) = (self.made(one), self.made(other)) else {
+            return false;
+        };
+        depth > 0
+            && first == second
+            && (one.op, one.domain, one.inputs.len()) == (other.op, other.domain, other.inputs.len())
+            && one.attributes == other.attributes
+            && one.inputs.len() <= 3
+            && !one.inputs.is_empty()
+            && one.inputs.iter().zip(&other.inputs).all(|(one, other)| self.alike_within(one, other, depth - 1))
+    }
+}

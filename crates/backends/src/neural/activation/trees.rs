@@ -1,0 +1,35 @@
+//! Trees of a classifier that end in shares of votes: forests of scikit-learn, which no `post_transform` marks.
+//!
+//! It owns the arithmetic that makes that certain. It must not know graphs.
+
+use std::collections::HashMap;
+
+use crate::neural::onnx_view::NodeView;
+
+/// What rounding of shares leaves, for one tree; their weights are 32-bit floats.
+const TOLERANCE: f64 = 1e-4;
+
+/// Whether whatever leaf each tree ends in, the weights of all classes sum to 1 and none is negative.
+pub(super) fn are_votes(node: &NodeView<'_>) -> bool {
+    let integers = |name: &str| node.attribute(name).map_or(&[][..], |attribute| attribute.integers.as_slice());
+    let floats = |name: &str| node.attribute(name).map_or(&[][..], |attribute| attribute.floats.as_slice());
+    let (trees, leaves, weights) = (integers("class_treeids"), integers("class_nodeids"), floats("class_weights"));
+    if weights.is_empty() || trees.len() != weights.len() || leaves.len() != weights.len() {
+        return false;
+    }
+    if !floats("base_values").is_empty() || weights.iter().any(|weight| !(*weight >= 0.0)) {
+        return false;
+    }
+    let mut of_leaves: HashMap<(i64, i64), f64> = HashMap::new();
+    for ((&tree, &leaf), &weight) in trees.iter().zip(leaves).zip(weights) {
+        *of_leaves.entry((tree, leaf)).or_default() += f64::from(weight);
+    }
+    let mut of_trees: HashMap<i64, f64> = HashMap::new();
+    for (&(tree, _), &sum) in &of_leaves {
+        let first = *of_trees.entry(tree).or_insert(sum);
+        if (sum - first).abs() > TOLERANCE {
+            return false;
+        }
+    }
+    (of_trees.values().sum::<f64>() - 1.0).abs() <= TOLERANCE * of_trees.len() as f64
+}

@@ -1,0 +1,100 @@
+//! The outputs of an ONNX file that could be answered, and what each of them holds.
+//!
+//! It owns what stands behind scikit-learn's maps from class to probability: the tensor that they are made of. It must not
+//! know which output is answered.
+
+use dede_core::backend::DecidingFile;
+use dede_core::error::{Error, Result};
+use dede_graph::onnx::{ModelSummary, ValueSummary};
+
+use crate::neural::activation::{Reading, lacks_scale, reading};
+use crate::neural::onnx_view::{Dimension, GraphView, OnnxView};
+use crate::neural::outputs::Candidate;
+
+/// `TensorProto.DataType.STRING`.
+const STRINGS: i64 = 8;
+
+/// An output with what it holds.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    pub(super) candidate: Candidate,
+    pub(super) reading: Reading,
+    /// Whether its numbers are the whole ones that a quantised network computes with.
+    lacks_scale: bool,
+    is_behind_maps: bool,
+}
+
+impl Head {
+    fn of(graph: &GraphView<'_>, name: &str, value: &str, shape: Option<Vec<usize>>) -> Self {
+        let reading = reading(graph, value);
+        let is_label = reading == Reading::Label;
+        let candidate = Candidate { name: name.to_owned(), value: value.to_owned(), shape, is_label };
+        Self { candidate, reading, lacks_scale: lacks_scale(graph, value), is_behind_maps: name != value }
+    }
+
+    /// A value inside the network, whose numbers are features whatever they hold.
+    pub(super) fn layer(name: &str, value: String) -> Self {
+        let candidate = Candidate { name: name.to_owned(), value, shape: None, is_label: false };
+        Self { candidate, reading: Reading::Unclear("a layer".to_owned()), lacks_scale: false, is_behind_maps: false }
+    }
+
+    /// Refuses whole numbers that stand for others.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the output.
+    pub(super) fn check_scale(&self, file: &str) -> Result<()> {
+        if !self.lacks_scale {
+            return Ok(());
+        }
+        let name = &self.candidate.name;
+        let reason =
+            format!("expected scores or values, found quantised output {name} without DequantizeLinear after it");
+        Err(Error::bad_parameter_at(file, reason))
+    }
+
+    /// Whether it is the tensor behind a sequence of maps.
+    pub(super) fn is_behind_maps(&self) -> bool {
+        self.is_behind_maps
+    }
+}
+
+/// All outputs that are tensors of numbers, or made of one, in the order of the file.
+///
+/// # Errors
+/// [`Error::BadParameter`] naming the outputs when none is.
+pub(super) fn heads(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) -> Result<Vec<Head>> {
+    let view = OnnxView::parse(onnx).map_err(|error| Error::bad_parameter_at(&file.name, error.to_string()))?;
+    let graph = &view.graph;
+    let is_output = |value: &str| summary.outputs.iter().any(|output| output.name == value);
+    let heads: Vec<Head> = summary
+        .outputs
+        .iter()
+        .filter_map(|output| match output.element_type {
+            STRINGS => None,
+            0 => {
+                let maps = graph.nodes.iter().find(|node| node.outputs.contains(&output.name.as_str()))?;
+                let &value = maps.inputs.first().filter(|value| maps.op == "ZipMap" && !is_output(value))?;
+                Some(Head::of(graph, &output.name, value, inner_shape(graph, value)))
+            }
+            _ => Some(Head::of(graph, &output.name, &output.name, sample_shape(output))),
+        })
+        .collect();
+    if !heads.is_empty() {
+        return Ok(heads);
+    }
+    let names: Vec<_> = summary.outputs.iter().map(|output| output.name.as_str()).collect();
+    let reason = format!("an output that is a tensor of numbers expected, found {names:?} (texts, sequences or maps)");
+    Err(Error::bad_parameter_at(&file.name, reason))
+}
+
+fn sample_shape(output: &ValueSummary) -> Option<Vec<usize>> {
+    output.dims.as_ref()?.get(1..)?.iter().copied().collect()
+}
+
+fn inner_shape(graph: &GraphView<'_>, value: &str) -> Option<Vec<usize>> {
+    let size = |dimension: &Dimension<'_>| match dimension {
+        Dimension::Fixed(size) => usize::try_from(*size).ok(),
+        Dimension::Symbolic(_) => None,
+    };
+    graph.value(value)?.dims.as_ref()?.get(1..)?.iter().map(size).collect()
+}

@@ -1,0 +1,353 @@
+//! What an output means: probabilities, their logarithms, scores or values; which of several outputs; which layout of images.
+//!
+//! `meanings/networks.bin` is written by `meanings/generate.py`, which says what stands in it.
+
+use std::path::Path;
+
+use crate::onnx_writer::Attribute::Int;
+use crate::onnx_writer::{F32, I64, Onnx, U8};
+use crate::requests::{Request, open, refusal, rows, rows_of, table, usable_engines};
+use dede_backends::neural::caffe::Caffe;
+use dede_backends::neural::onnx::Onnx as Backend;
+use dede_core::backend::{Model, OutputActivation, PredictOptions, ServiceType, Task};
+use dede_core::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
+use dede_core::request_memory::MemoryShare;
+use dede_core::tensor::Tensor;
+use serde_json::{Value, json};
+
+const NETWORKS: &[u8] = include_bytes!("meanings/networks.bin");
+/// Engines add in another order; a coarser step of a quantised network is far beyond.
+const TOLERANCE: f32 = 1e-4;
+
+/// A network of `networks.bin`; without rows it must be refused.
+struct Case {
+    kind: &'static str,
+    classes: usize,
+    onnx: &'static [u8],
+    expected: Vec<f32>,
+}
+
+/// Takes `count` bytes from the front.
+fn take(bytes: &mut &'static [u8], count: usize) -> &'static [u8] {
+    let (head, tail) = bytes.split_at(count);
+    *bytes = tail;
+    head
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+/// The input of all networks, and the networks.
+fn cases() -> (Samples, Vec<Case>) {
+    const KINDS: [&str; 8] =
+        ["softmax", "log_softmax", "sigmoid", "logits", "quantised", "heads", "written_out", "unclear"];
+    let mut rest = NETWORKS;
+    let (columns, count) = (usize::from(take(&mut rest, 1)[0]), usize::from(take(&mut rest, 1)[0]));
+    let input = floats(take(&mut rest, 4 * columns * count));
+    let mut cases = Vec::new();
+    while !rest.is_empty() {
+        let (kind, classes) = (take(&mut rest, 1)[0], usize::from(take(&mut rest, 1)[0]));
+        let length = u16::from_le_bytes(take(&mut rest, 2).try_into().expect("two bytes"));
+        let onnx = take(&mut rest, length.into());
+        let expected = floats(take(&mut rest, 4 * classes * count));
+        cases.push(Case { kind: KINDS[usize::from(kind)], classes, onnx, expected });
+    }
+    (Samples::Table(Tensor::new(vec![count, columns], input).expect("fits")), cases)
+}
+
+fn repository(onnx: &[u8]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("m.onnx"), onnx).expect("written");
+    directory
+}
+
+fn with(mllib: Value) -> Request {
+    Request { mllib, ..Request::default() }
+}
+
+fn refused(onnx: &[u8], request: &Request) -> String {
+    refusal(open(&Backend, repository(onnx).path(), request))
+}
+
+fn assert_close(found: &[Vec<f32>], expected: &[&[f32]], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (found, expected) in found.iter().flatten().zip(expected.iter().copied().flatten()) {
+        assert!((found - expected).abs() < TOLERANCE, "{what}: {found}, expected {expected}");
+    }
+}
+
+#[test]
+fn heads_of_every_kind_are_answered_as_they_are_meant() {
+    let (samples, cases) = cases();
+    assert!(cases.len() >= 300);
+    for engine in usable_engines() {
+        for (number, case) in cases.iter().enumerate() {
+            let what = format!("network {number}, {} on {engine}", case.kind);
+            let directory = repository(case.onnx);
+            let opened = open(&Backend, directory.path(), &Request { engine, ..Request::default() });
+            if case.classes == 0 {
+                let text = refusal(opened);
+                assert!(text.contains("output_activation") && text.contains("logits"), "{what}: {text}");
+                continue;
+            }
+            let model = opened.expect(&what).model.expect("a network");
+            assert_eq!(model.description().task, Task::Classification { classes: case.classes }, "{what}");
+            let expected: Vec<&[f32]> = case.expected.chunks(case.classes).collect();
+            assert_close(&rows(model.as_ref(), &samples), &expected, &what);
+        }
+    }
+}
+
+/// `y` of two classes, made of the scores `s` of the points by `nodes`.
+fn ending(nodes: impl FnOnce(Onnx) -> Onnx) -> Vec<u8> {
+    let onnx = Onnx::new(17).input("x", F32, &[-1, 2]).output("y", F32, &[-1, 2]);
+    let onnx = onnx.floats("w", &[2, 2], &[1.0, 0.0, 0.0, 1.0]).node("MatMul", &["x", "w"], &["s"], &[]);
+    nodes(onnx).build()
+}
+
+fn model_of(
+    backend: &dyn dede_core::backend::Backend,
+    directory: &Path,
+    request: &Request,
+) -> std::sync::Arc<dyn Model> {
+    open(backend, directory, request).expect("opens").model.expect("a network")
+}
+
+#[test]
+fn the_request_overrides_what_the_file_says() {
+    let softmax = [0.622_459_3, 0.377_540_7];
+    let cases: [(&str, &str, [f32; 2]); 5] = [
+        ("Tanh", "softmax", [0.5f32.tanh(), 0.0]),
+        ("Tanh", "sigmoid", [0.5f32.tanh(), 0.0]),
+        ("Identity", "logits", softmax),
+        ("Identity", "log_softmax", [0.5f32.exp(), 1.0]),
+        ("Identity", "sigmoid", [0.5, 0.0]),
+    ];
+    for engine in usable_engines() {
+        for (op, activation, expected) in cases {
+            let directory = repository(&ending(|onnx| onnx.node(op, &["s"], &["y"], &[])));
+            let request = Request { engine, ..with(json!({"output_activation": activation})) };
+            let model = model_of(&Backend, directory.path(), &request);
+            let description = &model.description().output;
+            assert_eq!(description.activation.map(OutputActivation::name), Some(activation));
+            assert_eq!(description.name, "y");
+            assert_close(&rows(model.as_ref(), &table(&[&[0.5, 0.0]])), &[&expected], &format!("{op} {activation}"));
+        }
+    }
+    let tanh = ending(|onnx| onnx.node("Tanh", &["s"], &["y"], &[]));
+    let text = refused(&tanh, &with(json!({})));
+    assert!(["Tanh", "y", "m.onnx", "sigmoid", "logits"].iter().all(|part| text.contains(part)), "{text}");
+    let text = refused(&tanh, &with(json!({"output_activation": "softmaxx"})));
+    assert!(text.contains("softmax, log_softmax, sigmoid, logits"), "{text}");
+    let text = refused(&tanh, &with(json!({"output_activation": "softmax", "regression": true})));
+    assert!(text.contains("with classes alone"), "{text}");
+    let values = model_of(&Backend, repository(&tanh).path(), &with(json!({"regression": true})));
+    assert_eq!(values.description().output.activation, None);
+}
+
+#[test]
+fn quantised_and_independent_scores_stay_as_they_are() {
+    let quantised = include_bytes!("meanings/quantised.onnx");
+    let points = [[-0.103_928_5, -0.222_392_1, 2.083_593_6, -2.513_478_5]];
+    let expected = [0.101_562, 0.183_594, 0.0, 0.0, 0.0, 0.0, 0.0, 0.093_75, 0.0, 0.082_031, 0.535_156];
+    let independent = [[0.146_33, 0.259_805, 0.875_868], [0.003_229, 0.870_934, 0.943_564]];
+    for engine in usable_engines() {
+        let model =
+            model_of(&Backend, repository(quantised).path(), &Request { engine, ..with(json!({"nclasses": 20})) });
+        let found = rows(model.as_ref(), &table(&[&points[0]]));
+        assert_close(&[found[0][4..15].to_vec()], &[&expected], "quantised");
+        let sigmoid = include_bytes!("meanings/sigmoid.onnx");
+        let model = model_of(&Backend, repository(sigmoid).path(), &Request { engine, ..with(json!({"nclasses": 3})) });
+        let found = rows(model.as_ref(), &table(&[&[1.0, 1.0], &[3.0, 0.0]]));
+        assert_close(&found, &[&independent[0], &independent[1]], "independent");
+    }
+    let whole = Onnx::new(17).input("x", F32, &[-1, 2]).output("y", U8, &[-1, 2]).floats("scale", &[], &[0.1]);
+    let whole = whole.raw("zero", U8, &[], &[0]).node("QuantizeLinear", &["x", "scale", "zero"], &["y"], &[]).build();
+    for mllib in [json!({}), json!({"regression": true})] {
+        assert!(refused(&whole, &with(mllib)).contains("DequantizeLinear"));
+    }
+}
+
+#[test]
+fn one_score_is_no_classification() {
+    let one = Onnx::new(17).input("x", F32, &[-1, 2]).output("y", F32, &[-1, 1]).floats("w", &[2, 1], &[1.0, 2.0]);
+    let one = one.node("MatMul", &["x", "w"], &["y"], &[]).build();
+    assert!(refused(&one, &with(json!({"nclasses": 1}))).contains("regression: true"));
+    let model = model_of(&Backend, repository(&one).path(), &with(json!({})));
+    assert_eq!(model.description().task, Task::Regression { targets: 1 });
+}
+
+#[test]
+fn maps_are_features_and_nothing_else() {
+    let map = Onnx::new(17).input("x", F32, &[-1, 3, 4, 4]).output("y", F32, &[-1, 3, 4, 4]);
+    let map = map.node("Softmax", &["x"], &["y"], &[("axis", Int(1))]).build();
+    let images = |mllib| Request { kind: DataKind::Images, ..with(mllib) };
+    for mllib in [json!({}), json!({"nclasses": 48}), json!({"regression": true})] {
+        let text = refused(&map, &images(mllib));
+        assert!(text.contains("[3, 4, 4]") && text.contains("m.onnx"), "{text}");
+    }
+    for engine in usable_engines() {
+        let request = Request { engine, service_type: ServiceType::Unsupervised, ..images(json!({})) };
+        let model = model_of(&Backend, repository(&map).path(), &request);
+        assert_eq!(rows(model.as_ref(), &image(4, 4))[0].len(), 48);
+    }
+}
+
+#[test]
+fn one_of_several_outputs_is_chosen_or_asked_for() {
+    let two = include_bytes!("meanings/two_outputs.onnx");
+    let points = table(&[
+        &[-0.695_652_54, 0.988_917_77, -0.249_087_99, -0.381_640_43],
+        &[-1.223_695_8, 1.346_038_1, -1.003_804, -3.295_865_5],
+    ]);
+    let probabilities: [&[f32]; 2] = [&[0.809_463, 0.190_537], &[0.858_641, 0.141_359]];
+    for engine in usable_engines() {
+        let directory = repository(two);
+        for mllib in [json!({"nclasses": 2}), json!({"output": "prob"}), json!({"outputBlob": "prob", "nclasses": 2})] {
+            let model = model_of(&Backend, directory.path(), &Request { engine, ..with(mllib.clone()) });
+            assert_eq!(model.description().output.name, "prob", "{mllib}");
+            assert_close(&rows(model.as_ref(), &points), &probabilities, engine);
+        }
+        let embedding = Request { engine, ..with(json!({"output": "embedding", "regression": true})) };
+        assert_eq!(rows(model_of(&Backend, directory.path(), &embedding).as_ref(), &points)[0].len(), 3);
+    }
+    for request in [with(json!({})), Request { service_type: ServiceType::Unsupervised, ..with(json!({})) }] {
+        let text = refused(two, &request);
+        assert!(text.contains("embedding ([3]") && text.contains("prob ([2]"), "{text}");
+    }
+    assert!(refused(two, &with(json!({"output": "probs"}))).contains("found probs"));
+    // Two outputs whose shapes only a run tells.
+    let unknown = |name: &'static str, onnx: Onnx| onnx.output(name, F32, &[-1, -1]);
+    let onnx = unknown("p", unknown("e", Onnx::new(17).input("x", F32, &[-1, 2])));
+    let onnx = onnx.floats("w", &[2, 3], &[1.0; 6]).node("MatMul", &["x", "w"], &["e"], &[]);
+    let onnx = onnx.node("Softmax", &["x"], &["p"], &[("axis", Int(1))]).build();
+    for engine in usable_engines() {
+        let model = model_of(&Backend, repository(&onnx).path(), &Request { engine, ..with(json!({"nclasses": 2})) });
+        assert_close(&rows(model.as_ref(), &table(&[&[1.0, 1.0]])), &[&[0.5, 0.5]], engine);
+    }
+}
+
+#[test]
+fn several_outputs_of_caffe_are_asked_for_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let files: [(&str, &[u8]); 2] = [
+        ("deploy.prototxt", include_bytes!("meanings/two_outputs/deploy.prototxt")),
+        ("model_iter_1.caffemodel", include_bytes!("meanings/two_outputs/model_iter_1.caffemodel")),
+    ];
+    for (name, content) in files {
+        std::fs::write(directory.path().join(name), content).expect("written");
+    }
+    let features = |mllib| Request { service_type: ServiceType::Unsupervised, ..with(mllib) };
+    let text = refusal(open(&Caffe, directory.path(), &features(json!({}))));
+    assert!(text.contains("age ([3]") && text.contains("gender ([2]"), "{text}");
+    let points = table(&[&[1.0, 2.0, 3.0, 4.0]]);
+    for engine in usable_engines() {
+        let cases = [
+            (features(json!({"output": "age"})), "age", 3),
+            (features(json!({"outputBlob": "gender"})), "gender", 2),
+            (with(json!({"nclasses": 3})), "age", 3),
+            (with(json!({"regression": true, "ntargets": 2})), "gender", 2),
+        ];
+        for (request, name, values) in cases {
+            let model = model_of(&Caffe, directory.path(), &Request { engine, ..request });
+            assert_eq!(model.description().output.name, name);
+            assert_eq!(rows(model.as_ref(), &points)[0].len(), values);
+        }
+    }
+    assert!(refusal(open(&Caffe, directory.path(), &with(json!({"nclasses": 4})))).contains("found none"));
+}
+
+#[test]
+fn maps_of_scikit_learn_are_their_probabilities_or_refused() {
+    let maps = include_bytes!("meanings/zipmap.onnx");
+    let points = table(&[&[5.1, 3.5, 1.4, 0.2], &[1.0, 4.0, 2.0, 1.0]]);
+    let expected: [&[f32]; 2] = [&[0.814_13, 0.183_48, 0.002_39], &[0.005_46, 0.989_6, 0.004_94]];
+    for engine in usable_engines() {
+        for mllib in [json!({"nclasses": 3}), json!({})] {
+            let request = Request { engine, ..with(mllib) };
+            match engine {
+                "rten" => assert!(refused(maps, &request).contains("ZipMap")),
+                _ => {
+                    let model = model_of(&Backend, repository(maps).path(), &request);
+                    assert_eq!(model.description().task, Task::Classification { classes: 3 });
+                    assert_close(&rows(model.as_ref(), &points), &expected, engine);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn labels_are_no_values() {
+    let label = Onnx::new(17).input("x", F32, &[-1, 2]).output("y", I64, &[-1, 1]);
+    let label = label.node("ArgMax", &["x"], &["y"], &[("axis", Int(1)), ("keepdims", Int(1))]).build();
+    for mllib in [json!({}), json!({"regression": true}), json!({"nclasses": 1})] {
+        let text = refused(&label, &with(mllib));
+        assert!(text.contains("class labels"), "{text}");
+    }
+    for engine in usable_engines() {
+        let request = Request { engine, service_type: ServiceType::Unsupervised, ..with(json!({})) };
+        let model = model_of(&Backend, repository(&label).path(), &request);
+        assert_eq!(rows(model.as_ref(), &table(&[&[1.0, 2.0], &[2.0, 1.0]])), [[1.0], [0.0]]);
+    }
+}
+
+/// Each pixel of three channels is its place.
+fn image(width: usize, height: usize) -> Samples {
+    let pixels = (0..width * height).flat_map(|place| [place as u8, 100, 200]).collect();
+    let (original_width, original_height) = (width, height);
+    let pixels = Pixels::U8(pixels);
+    let image = Image { width, height, channels: 3, pixels, original_width, original_height };
+    Samples::Images { images: vec![image], normalization: Normalization::default() }
+}
+
+#[test]
+fn shapes_that_fit_both_layouts_are_asked_for() {
+    let flat = |dims: &[i64]| {
+        let values = dims.iter().product::<i64>();
+        let onnx = Onnx::new(17).input("x", F32, &[&[-1], dims].concat()).output("y", F32, &[-1, values]);
+        onnx.node("Flatten", &["x"], &["y"], &[("axis", Int(1))]).build()
+    };
+    let images = |input: Value| Request {
+        kind: DataKind::Images,
+        service_type: ServiceType::Unsupervised,
+        input,
+        ..with(json!({}))
+    };
+    let text = refused(&flat(&[3, 5, 3]), &images(json!({})));
+    assert!(text.contains("nchw (height 5, width 3") && text.contains("nhwc (height 3, width 5"), "{text}");
+    let cases = [
+        (&[3, 5, 3][..], json!({"layout": "nhwc"}), (5, 3), [0.0, 100.0, 200.0, 1.0]),
+        (&[3, 5, 3], json!({"layout": "nchw"}), (3, 5), [0.0, 1.0, 2.0, 3.0]),
+        (&[3, 5, 3], json!({"width": 5, "height": 3}), (5, 3), [0.0, 100.0, 200.0, 1.0]),
+        (&[4, 5, 3], json!({}), (5, 4), [0.0, 100.0, 200.0, 1.0]),
+        (&[4, 5, 3], json!({"width": 5, "height": 4}), (5, 4), [0.0, 100.0, 200.0, 1.0]),
+    ];
+    for engine in usable_engines() {
+        for (dims, input, (width, height), expected) in &cases {
+            let model =
+                model_of(&Backend, repository(&flat(dims)).path(), &Request { engine, ..images(input.clone()) });
+            let shape = SampleShape::Image { width: Some(*width), height: Some(*height), channels: 3 };
+            assert_eq!(model.description().shape, shape, "{dims:?} {input}");
+            assert_eq!(rows(model.as_ref(), &image(*width, *height))[0][..4], expected[..], "{dims:?} {input}");
+        }
+    }
+}
+
+#[test]
+fn layers_of_maps_are_features_by_name() {
+    let onnx = Onnx::new(17).input("x", F32, &[-1, 3, 4, 4]).output("y", F32, &[-1, 3]);
+    let onnx = onnx.node("Relu", &["x"], &["map"], &[]).node("GlobalAveragePool", &["map"], &["mean"], &[]);
+    let onnx = onnx.node("Flatten", &["mean"], &["y"], &[("axis", Int(1))]).build();
+    for engine in usable_engines() {
+        let model = model_of(
+            &Backend,
+            repository(&onnx).path(),
+            &Request { engine, kind: DataKind::Images, ..with(json!({})) },
+        );
+        let options = PredictOptions { extract_layer: Some("map".into()), ..PredictOptions::default() };
+        let features = model.predict(&image(4, 4), &options, &MemoryShare::unbounded()).expect("features");
+        assert_eq!(rows_of(&features)[0].len(), 48);
+    }
+}
