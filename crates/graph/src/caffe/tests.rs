@@ -104,6 +104,20 @@ fn in_place_layers_become_versions_of_the_blob() {
 }
 
 #[test]
+fn values_that_no_layer_reads_are_outputs_unless_silenced() {
+    let inner = |name: &str, bottom: &str| {
+        format!(
+            "layer {{ name: '{name}' type: 'InnerProduct' bottom: '{bottom}' top: '{name}' \
+             inner_product_param {{ num_output: 2 }} }}"
+        )
+    };
+    let heads = format!("{}{}{}", inner("trunk", "data"), inner("age", "trunk"), inner("gender", "trunk"));
+    assert_eq!(small(&heads).expect("reads").outputs, ["gender", "age"]);
+    let silence = "layer { name: 's' type: 'Silence' bottom: 'gender' }";
+    assert_eq!(small(&format!("{heads}{silence}")).expect("reads").outputs, ["age"]);
+}
+
+#[test]
 fn transforms_of_the_data_layer_are_kept_for_the_caller() {
     let graph = parse(&text("imgconv", "deploy.prototxt")).unwrap();
     assert_eq!(graph.inputs[0].transform.mean_values, [79.403_88, 95.809_326, 83.880_08]);

@@ -139,6 +139,11 @@ pub(super) fn joined<'n>(node: &'n NodeView<'_>) -> impl Iterator<Item = &'n str
     node.inputs.iter().copied().skip(first).step_by(step)
 }
 
+/// Whether a node lets scores above 0 through, and less of those below.
+pub(super) fn is_rectifier(node: &NodeView<'_>) -> bool {
+    matches!(node.op, "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "Clip" | "HardSwish")
+}
+
 /// Whether a node makes the whole numbers that stand for others.
 pub(super) fn integers_of(node: &NodeView<'_>) -> bool {
     node.op == "QuantizeLinear" || node.op.starts_with("QLinear")

@@ -32,7 +32,11 @@ pub(super) const EVERYWHERE: &[(&str, &str, &str)] = &[
     ("/info", "head.services.*.width", AFTER_TRAIN),
     ("/info", "head.services.*.height", AFTER_TRAIN),
     ("/info", "head.services.*.version", VERSION),
+    ("/info", "head.services.*.output", OUTPUT),
+    ("/info", "head.services.*.output_activation", OUTPUT),
     ("/services", "body.version", VERSION),
+    ("/services", "body.output", OUTPUT),
+    ("/services", "body.output_activation", OUTPUT),
     ("/services", "body.stats", FIGURES),
     ("/services", "body.model_stats", FIGURES),
     ("/services", "body.width", AFTER_TRAIN),
@@ -40,6 +44,7 @@ pub(super) const EVERYWHERE: &[(&str, &str, &str)] = &[
 ];
 
 const VERSION: &str = "an addition: which model answers, as in X-Dede-Served-By";
+const OUTPUT: &str = "an addition: which output is answered, and what it holds";
 const FIGURES: &str = "all members are optional: memory of Caffe's blobs is left out, operations are counted instead";
 const AFTER_TRAIN: &str =
     "the original says that it trains, and so leaves the size out, from a blocking train or a train that failed on";
