@@ -6,6 +6,7 @@
 use dede_core::backend::OpenRequest;
 use dede_core::error::{Error, Result};
 use dede_core::parameters::Section;
+use dede_core::quote::quote;
 use serde_json::Value;
 
 use super::options::asked_size;
@@ -102,7 +103,8 @@ pub(super) fn asked_layout(input: &Section) -> Result<Option<Layout>> {
         None | Some(Value::Null) => Ok(None),
         Some(asked) => {
             let found = layouts.into_iter().find(|&layout| asked.as_str() == Some(name(layout)));
-            let wrong = || Error::bad_parameter_at(AT, format!("expected nchw or nhwc, found {asked}"));
+            let wrong =
+                || Error::bad_parameter_at(AT, format!("expected nchw or nhwc, found {}", quote(&asked.to_string())));
             found.map(Some).ok_or_else(wrong)
         }
     }

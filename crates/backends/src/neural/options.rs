@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use dede_core::backend::{OpenRequest, OutputActivation, ServiceType, Task};
 use dede_core::error::{Error, Result};
 use dede_core::parameters::{Section, parse};
+use dede_core::quote::quote;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -96,7 +97,7 @@ fn activation<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result
     let name = String::deserialize(deserializer)?;
     let found = ACTIVATIONS.into_iter().find(|activation| activation.name() == name);
     let known = ACTIVATIONS.map(OutputActivation::name).join(", ");
-    found.map(Some).ok_or_else(|| serde::de::Error::custom(format!("expected one of {known}, found {name}")))
+    found.map(Some).ok_or_else(|| serde::de::Error::custom(format!("expected one of {known}, found {name:?}")))
 }
 
 impl CreationOptions {
@@ -127,7 +128,7 @@ impl CreationOptions {
     pub(super) fn output(&self) -> Result<Option<(&'static str, &str)>> {
         let named = match (&self.output, &self.output_blob) {
             (Some(output), Some(blob)) if output != blob => {
-                let reason = format!("{output} expected, as output says, found {blob}");
+                let reason = format!("{} expected, as output says, found {}", quote(output), quote(blob));
                 return Err(Error::bad_parameter_at(format!("{MLLIB}.outputBlob"), reason));
             }
             (Some(output), _) => ("output", output.as_str()),
@@ -136,7 +137,8 @@ impl CreationOptions {
         };
         match &self.extract_layer {
             Some(layer) if layer != named.1 => {
-                let reason = format!("either an output or a layer expected, found extract_layer {layer} as well");
+                let reason =
+                    format!("either an output or a layer expected, found extract_layer {} as well", quote(layer));
                 Err(Error::bad_parameter_at(format!("{MLLIB}.{}", named.0), reason))
             }
             Some(_) | None => Ok(Some(named)),

@@ -5,8 +5,12 @@
 
 use dede_core::backend::ServiceType;
 use dede_core::error::{Error, Result};
+use dede_core::quote::quote;
 
 use super::options::{CreationOptions, MLLIB};
+
+/// Outputs that an error names.
+const MOST_SHOWN: usize = 16;
 
 /// An output that could be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +43,8 @@ impl Candidate {
     fn shown(&self) -> String {
         let label = if self.is_label { ", class labels" } else { "" };
         match &self.shape {
-            Some(shape) => format!("{} ({shape:?} for each sample{label})", self.name),
-            None => format!("{} (of unknown shape{label})", self.name),
+            Some(shape) => format!("{} ({shape:?} for each sample{label})", quote(&self.name)),
+            None => format!("{} (of unknown shape{label})", quote(&self.name)),
         }
     }
 }
@@ -58,7 +62,7 @@ pub(super) fn choose(candidates: &[Candidate], options: &CreationOptions, servic
     if let Some((key, name)) = options.output()? {
         let found = candidates.iter().position(|candidate| candidate.name == name || candidate.value == name);
         return found.map(Choice::Output).ok_or_else(|| {
-            let reason = format!("one of the network's outputs expected: {}; found {name}", shown(candidates));
+            let reason = format!("one of the network's outputs expected: {}; found {}", shown(candidates), quote(name));
             Error::bad_parameter_at(format!("{MLLIB}.{key}"), reason)
         });
     }
@@ -93,7 +97,11 @@ pub(super) fn choose(candidates: &[Candidate], options: &CreationOptions, servic
 }
 
 fn shown(candidates: &[Candidate]) -> String {
-    candidates.iter().map(Candidate::shown).collect::<Vec<_>>().join(", ")
+    let first: Vec<String> = candidates.iter().take(MOST_SHOWN).map(Candidate::shown).collect();
+    match candidates.len() - first.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }
 
 /// Checks that values of that shape are one for each class or target.

@@ -3,6 +3,7 @@
 //! `definition` is how it was asked for, `serving` what it answers with now, `predict` and `train` the two things it does.
 //! A service must not know other services, aliases or HTTP.
 
+mod decided;
 pub(crate) mod definition;
 mod generated;
 mod info;

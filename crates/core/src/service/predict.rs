@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use dede_api::predictions::PredictBody;
 use serde_json::Value;
 
-use super::Service;
 use super::serving::{Serving, predict_options};
+use super::{Service, decided};
 use crate::backend::{Model, PredictOptions};
 use crate::capture::Capture;
 use crate::connector::{Fetched, Reader, ReaderContext};
@@ -165,6 +165,7 @@ impl Service {
     ) -> Result<Predicted> {
         let model = self.model(serving)?;
         let output = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
+        decided::check(&call.parameters, &serving.parameters)?;
         let options = options(serving, &call.parameters.mllib)?;
         let capture = self.ring.begin(started, &call.parameters);
         let reader = self.reader(serving, call)?;
@@ -202,7 +203,6 @@ impl Service {
     /// The service's own reader, or one for the parameters of the call.
     fn reader(&self, serving: &Arc<Serving>, call: &PredictCall) -> Result<Arc<dyn Reader>> {
         let written = &call.parameters.input;
-        check_decided("input", &INPUT_OF_CREATION, written, &serving.parameters.input)?;
         if written.keys().all(|key| key == "connector") {
             return Ok(Arc::clone(if call.is_guest { &serving.guest_reader } else { &serving.reader }));
         }
@@ -239,27 +239,11 @@ impl Service {
     }
 }
 
-/// Keys of `parameters.mllib` that say how a network is loaded.
-const MLLIB_OF_CREATION: [&str; 3] = ["output_activation", "output", "outputBlob"];
-/// The same of `parameters.input`.
-const INPUT_OF_CREATION: [&str; 1] = ["layout"];
-
-/// Refuses a call that asks for another reading of the network than the service was created with.
-fn check_decided(section: &str, keys: &[&str], call: &Section, created: &Section) -> Result<()> {
-    let other =
-        |key: &&&str| call.get(**key).is_some_and(|value| !value.is_null() && created.get(**key) != Some(value));
-    keys.iter().find(other).map_or(Ok(()), |key| {
-        let text = "is decided when a service is created, found another value in a predict";
-        Err(Error::bad_parameter_at(format!("parameters.{section}.{key}"), text))
-    })
-}
-
 /// The service's own options, or those of the call.
 fn options<'a>(serving: &'a Serving, mllib: &Section) -> Result<Cow<'a, PredictOptions>> {
     if mllib.is_empty() {
         return Ok(Cow::Borrowed(&serving.predict_options));
     }
-    check_decided("mllib", &MLLIB_OF_CREATION, mllib, &serving.parameters.mllib)?;
     predict_options(&over(mllib, &serving.parameters.mllib)).map(Cow::Owned)
 }
 

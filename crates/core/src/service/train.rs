@@ -7,8 +7,8 @@ use std::sync::Arc;
 use dede_api::Object;
 use serde_json::Value;
 
-use super::Service;
 use super::serving::{Serving, is_regression};
+use super::{Service, decided};
 use crate::backend::{Backend, TrainRequest, Trained, TrainingPlan, TrainingRun};
 use crate::connector::{Fitted, Reader, ReaderContext};
 use crate::error::{Error, Result};
@@ -56,6 +56,7 @@ impl Service {
             return Err(Error::bad_input("missing data"));
         }
         let own = &self.definition.parameters;
+        decided::check(&call.parameters, own)?;
         let mut input = over(&call.parameters.input, &own.input);
         input.remove("connector");
         let mllib = over(&call.parameters.mllib, &over(&own.mllib, &serving.stored.mllib));

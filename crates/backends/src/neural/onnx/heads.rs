@@ -5,6 +5,7 @@
 
 use dede_core::backend::DecidingFile;
 use dede_core::error::{Error, Result};
+use dede_core::quote::quote_list;
 use dede_graph::onnx::{ModelSummary, ValueSummary};
 
 use crate::neural::activation::{Reading, lacks_scale, reading};
@@ -82,8 +83,8 @@ pub(super) fn heads(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) ->
     if !heads.is_empty() {
         return Ok(heads);
     }
-    let names: Vec<_> = summary.outputs.iter().map(|output| output.name.as_str()).collect();
-    let reason = format!("an output that is a tensor of numbers expected, found {names:?} (texts, sequences or maps)");
+    let names = quote_list(summary.outputs.iter().map(|output| output.name.as_str()));
+    let reason = format!("an output that is a tensor of numbers expected, found {names} (texts, sequences or maps)");
     Err(Error::bad_parameter_at(&file.name, reason))
 }
 
