@@ -3,21 +3,23 @@
 //! It owns what a creation request may ask of such a repository (contract.md 3.9 and design decisions 8 to 11). Nothing is
 //! ever written over.
 
+mod answer;
 mod files;
 pub(super) mod template;
 
 use std::sync::Arc;
 
 use dede_core::backend::{
-    Backend, DecidingFile, ModelDescription, OpenRequest, Opened, OutputActivation, OutputDescription, ServiceType,
-    Task, TrainRequest, TrainingPlan, WeightFile,
+    Backend, DecidingFile, ModelDescription, OpenRequest, Opened, ServiceType, Task, TrainRequest, TrainingPlan,
+    WeightFile,
 };
 use dede_core::data::{DataKind, SampleShape};
 use dede_core::error::{Error, Result};
 use dede_core::tensor::Tensor;
 use dede_graph::onnx::ExportOptions;
-use dede_graph::{Graph, Layer, Shape, Transform};
+use dede_graph::{Graph, Shape, Transform};
 
+use answer::{chosen_output, conclude};
 use files::{Files, Source};
 
 use super::engine::{self, Network};
@@ -25,7 +27,6 @@ use super::image_layout::asked_layout;
 use super::loading::{Loaded, Loading, engine_name};
 use super::model::{Meaning, NeuralModel};
 use super::options::{CreationOptions, check_image_input};
-use super::outputs::{Candidate, Choice, check_list, choose};
 use super::preparation::{Arithmetic, InputType, Layout, Mean, Preparation, prepare_for_training};
 use super::training;
 use super::unchanged::Unchanged;
@@ -143,59 +144,6 @@ fn load(
         unread.check().map(|()| found)
     };
     Ok((NeuralModel::new(description, meaning, preparation, loaded, (another, Box::new(layers))), task))
-}
-
-/// The output that a service answers.
-fn chosen_output(
-    graph: &Graph,
-    options: &CreationOptions,
-    service_type: ServiceType,
-    source: &Source,
-) -> Result<String> {
-    let shapes = graph.shapes().map_err(|error| source.complaint(&error))?;
-    let candidate = |name: &String| Candidate {
-        name: name.clone(),
-        value: name.clone(),
-        shape: shapes.get(name).map(|shape| shape.dims().to_vec()),
-        is_label: false,
-    };
-    let candidates: Vec<_> = graph.outputs.iter().map(candidate).collect();
-    let found = match choose(&candidates, options, service_type)? {
-        Choice::Output(place) => candidates.into_iter().nth(place),
-        Choice::NeedsShapes => None,
-    };
-    let lost = || Error::Internal("an output of the network has no shape".into());
-    found.map(|candidate| candidate.name).ok_or_else(lost)
-}
-
-/// What the output means, by its shape and the layer that makes it.
-fn conclude(
-    graph: &Graph,
-    options: &CreationOptions,
-    service_type: ServiceType,
-    source: &Source,
-    value: &str,
-) -> Result<(Task, OutputDescription)> {
-    let shapes = graph.shapes().map_err(|error| source.complaint(&error))?;
-    let shape = shapes.get(value);
-    let outputs = shape.and_then(|shape| shape.elements().ok()).unwrap_or(0);
-    let found = match graph.producer(value).map(|node| &node.layer) {
-        Some(Layer::Softmax { .. }) => Some(OutputActivation::Softmax),
-        Some(Layer::Sigmoid) => Some(OutputActivation::Sigmoid),
-        Some(_) | None => None,
-    };
-    let task = options.task_of(service_type, outputs, found == Some(OutputActivation::Softmax))?;
-    let activation = match task {
-        Task::Classification { .. } => options.output_activation.or(found),
-        Task::Regression { .. } | Task::Features => {
-            options.check_no_activation()?;
-            None
-        }
-    };
-    if let (Some(shape), Task::Classification { .. } | Task::Regression { .. }) = (shape, task) {
-        check_list(&source.name(), value, shape.dims())?;
-    }
-    Ok((task, OutputDescription { name: value.to_owned(), activation }))
 }
 
 /// The network with the values of a layer as its output.
