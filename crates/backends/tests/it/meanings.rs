@@ -306,7 +306,7 @@ fn image(width: usize, height: usize) -> Samples {
 fn shapes_that_fit_both_layouts_are_asked_for() {
     let flat = |dims: &[i64]| {
         let values = dims.iter().product::<i64>();
-        let onnx = Onnx::new(17).input("x", F32, &[&[-1], dims].concat()).output("y", F32, &[-1, values]);
+        let onnx = Onnx::new(17).input("x", F32, &[&[-1][..], dims].concat()).output("y", F32, &[-1, values]);
         onnx.node("Flatten", &["x"], &["y"], &[("axis", Int(1))]).build()
     };
     let images = |input: Value| Request {
