@@ -133,7 +133,7 @@ impl<'a> Decided<'a> {
         if rounds.is_some_and(|name| self.0.contains(&(scope, name))) {
             return true;
         }
-        let few = rounds.and_then(|name| graph.constant(name)).and_then(|constant| constant.first_integer());
+        let few = rounds.and_then(|name| graph.constant(name)).and_then(|constant| constant.longs().next());
         let is_short = few.is_some_and(|rounds| rounds <= FEW_ROUNDS);
         let bodies = node.attributes.iter().flat_map(|attribute| &attribute.graphs);
         let condition =

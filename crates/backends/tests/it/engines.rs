@@ -2,7 +2,7 @@
 //! compute wrongly. An engine that is not there is reported as skipped, unless the variable `CI` is set.
 
 use crate::onnx_writer::Attribute::{Float, Int, Ints, Text};
-use crate::onnx_writer::{BF16, BOOL, F32, I8, I64, Onnx, U8};
+use crate::onnx_writer::{BF16, BOOL, F32, F64, I8, I64, Onnx, U8};
 use dede_backends::neural::engine::{
     Array, Availability, Engine, LoadOptions, Network, Session, Values, Width, engines,
 };
@@ -36,7 +36,7 @@ fn load(engine: &dyn Engine, onnx: &Onnx) -> Box<dyn Session> {
     engine.load(network, &options()).unwrap_or_else(|error| panic!("{}: {error}", engine.name()))
 }
 
-fn floats(shape: &[usize], values: &[f32]) -> Array {
+pub(crate) fn floats(shape: &[usize], values: &[f32]) -> Array {
     Array::new(shape.to_vec(), Values::F32(values.to_vec())).expect("the shape fits")
 }
 
@@ -54,19 +54,19 @@ fn assert_close(found: &Array, expected: &Array, place: &str) {
 }
 
 /// A network with input `x` and output `y`, what goes in, and what must come out.
-struct Case {
+pub(crate) struct Case {
     name: &'static str,
     onnx: Onnx,
     input: Array,
     expected: Array,
 }
 
-fn case(name: &'static str, onnx: Onnx, input: Array, expected: Array) -> Case {
+pub(crate) fn case(name: &'static str, onnx: Onnx, input: Array, expected: Array) -> Case {
     Case { name, onnx, input, expected }
 }
 
 /// `x` and `y` of the given shapes, in floats.
-fn float_network(x: &[i64], y: &[i64]) -> Onnx {
+pub(crate) fn float_network(x: &[i64], y: &[i64]) -> Onnx {
     Onnx::new(17).input("x", F32, x).output("y", F32, y)
 }
 
@@ -360,9 +360,13 @@ fn type_cases() -> Vec<Case> {
 #[test]
 fn every_engine_computes_what_onnx_says() {
     let cases = [element_wise_cases(), matrix_cases(), pooling_cases(), shape_cases(), type_cases()];
-    let cases: Vec<Case> = cases.into_iter().flatten().collect();
+    assert_computed(&cases.into_iter().flatten().collect::<Vec<Case>>());
+}
+
+/// Every engine gives what is expected, at any width.
+pub(crate) fn assert_computed(cases: &[Case]) {
     for engine in usable() {
-        for case in &cases {
+        for case in cases {
             let session = load(engine, &case.onnx);
             for width in [Width::One, Width::All] {
                 let place = format!("{}, {}, {width:?}", engine.name(), case.name);
@@ -410,15 +414,43 @@ fn gaps() -> Vec<(&'static str, Onnx)> {
                 .raw("w0", I8, &[], &[3])
                 .node("MatMulInteger", &["x", "w", "x0", "w0"], &["y"], &[]),
         ),
-        ("Conv ", images().floats("w", &[1, 1, 1, 1], &[2.0]).node("Conv", &["x", "w"], &["y"], &[])),
         (
-            "ConvTranspose",
-            float_network(&[1, 1, 1, 2], &[1, 1, 1, 3]).floats("w", &[1, 1, 1, 2], &[1.0, 10.0]).node(
-                "ConvTranspose",
+            "Conv with auto_pad",
+            float_network(&[1, 1, 1, -1], &[1, 1, 1, -1]).floats("w", &[1, 1, 1, 3], &[1.0; 3]).node(
+                "Conv",
                 &["x", "w"],
                 &["y"],
-                &[],
+                &[("auto_pad", Text("SAME_LOWER")), ("strides", Ints(&[1, 2]))],
             ),
+        ),
+        (
+            "Add with double",
+            float_network(&[1, 2], &[1, 2])
+                .raw("large", F64, &[], &1e9f64.to_le_bytes())
+                .node("Cast", &["x"], &["double"], &[("to", Int(11))])
+                .node("Add", &["double", "large"], &["sum"], &[])
+                .node("Cast", &["sum"], &["y"], &[("to", Int(1))]),
+        ),
+        (
+            "int64 values beyond 32 bits",
+            float_network(&[1, 2], &[1, 2])
+                .longs("large", &[], &[3_000_000_000])
+                .node("Shape", &["x"], &["shape"], &[])
+                .node("Mul", &["shape", "large"], &["product"], &[])
+                .node("Cast", &["product"], &["y"], &[("to", Int(1))]),
+        ),
+        (
+            "Cast of floats to int64",
+            float_network(&[1, 2], &[1, 2]).node("Cast", &["x"], &["long"], &[("to", Int(7))]).node(
+                "Cast",
+                &["long"],
+                &["y"],
+                &[("to", Int(1))],
+            ),
+        ),
+        (
+            "Mul on int64",
+            Onnx::new(17).input("x", I64, &[1, 2]).output("y", I64, &[1, 2]).node("Mul", &["x", "x"], &["y"], &[]),
         ),
         (
             "NonMaxSuppression",

@@ -2,6 +2,7 @@
 
 mod caffe;
 mod engines;
+mod gaps;
 mod large;
 mod meanings;
 mod onnx;

@@ -7,6 +7,7 @@ pub(crate) const U8: u64 = 2;
 pub(crate) const I8: u64 = 3;
 pub(crate) const I64: u64 = 7;
 pub(crate) const BOOL: u64 = 9;
+pub(crate) const F64: u64 = 11;
 pub(crate) const BF16: u64 = 16;
 
 /// One attribute of a node.
@@ -78,12 +79,17 @@ impl Onnx {
     }
 
     /// A tensor of floats that is the whole content of the file `location` beside the model.
-    pub(crate) fn external(mut self, name: &str, lengths: &[i64], location: &str) -> Self {
-        let dims: Vec<u8> = lengths.iter().flat_map(|&size| number(1, size as u64)).collect();
+    pub(crate) fn external(self, name: &str, lengths: &[i64], location: &str) -> Self {
         let length = (4 * lengths.iter().product::<i64>()).to_string();
+        self.external_with(name, lengths, &[("location", location), ("offset", "0"), ("length", &length)])
+    }
+
+    /// The same with those entries and no others.
+    pub(crate) fn external_with(mut self, name: &str, lengths: &[i64], entries: &[(&str, &str)]) -> Self {
+        let dims: Vec<u8> = lengths.iter().flat_map(|&size| number(1, size as u64)).collect();
         let entry =
-            |key: &str, value: &str| bytes(13, &[bytes(1, key.as_bytes()), bytes(2, value.as_bytes())].concat());
-        let entries = [entry("location", location), entry("offset", "0"), entry("length", &length)].concat();
+            |(key, value): &(&str, &str)| bytes(13, &[bytes(1, key.as_bytes()), bytes(2, value.as_bytes())].concat());
+        let entries: Vec<u8> = entries.iter().flat_map(entry).collect();
         let tensor = [dims, number(2, F32), bytes(8, name.as_bytes()), entries, number(14, 1)].concat();
         self.graph.extend(bytes(5, &tensor));
         self

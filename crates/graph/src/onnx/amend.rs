@@ -103,7 +103,13 @@ fn write_outside(writer: &mut Writer, tensor: &[u8], file: &str, weight: &Outsid
         }
         Ok(())
     })?;
-    let (offset, length) = (weight.offset.to_string(), weight.length.to_string());
+    write_location(writer, file, weight.offset, weight.length);
+    Ok(())
+}
+
+/// Where the data of the tensor being written lie.
+pub(super) fn write_location(writer: &mut Writer, file: &str, offset: usize, length: usize) {
+    let (offset, length) = (offset.to_string(), length.to_string());
     for (key, value) in [("location", file), ("offset", &offset), ("length", &length)] {
         writer.message(format::tensor::EXTERNAL_DATA, |writer| {
             writer.bytes(FIRST, key.as_bytes());
@@ -111,11 +117,10 @@ fn write_outside(writer: &mut Writer, tensor: &[u8], file: &str, weight: &Outsid
         });
     }
     writer.integer(format::tensor::DATA_LOCATION, EXTERNAL);
-    Ok(())
 }
 
 /// Calls `visit` with the number and payload of each field of a message, and with all its bytes.
-fn each_field<'a>(
+pub(super) fn each_field<'a>(
     message: &'a [u8],
     mut visit: impl FnMut(u64, Value<'a>, &'a [u8]) -> Result<(), String>,
 ) -> Result<(), String> {

@@ -70,7 +70,7 @@ pub(super) const INT64: i64 = 7;
 
 /// An attribute of an operator.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Attribute {
+pub enum Attribute {
     /// An integer.
     Int(i64),
     /// A float.
@@ -81,12 +81,17 @@ pub(super) enum Attribute {
 
 /// One operator.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Operator {
-    pub(super) kind: &'static str,
-    pub(super) name: String,
-    pub(super) inputs: Vec<String>,
-    pub(super) outputs: Vec<String>,
-    pub(super) attributes: Vec<(&'static str, Attribute)>,
+pub struct Operator {
+    /// What it computes, as `Conv`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Values it takes; empty where one is left out.
+    pub inputs: Vec<String>,
+    /// Values it makes.
+    pub outputs: Vec<String>,
+    /// Attributes by name.
+    pub attributes: Vec<(&'static str, Attribute)>,
 }
 
 impl Operator {
@@ -100,23 +105,28 @@ impl Operator {
         writer.bytes(node::NAME, self.name.as_bytes());
         writer.bytes(node::OP_TYPE, self.kind.as_bytes());
         for (name, value) in &self.attributes {
-            writer.message(node::ATTRIBUTE, |writer| {
-                writer.bytes(attribute::NAME, name.as_bytes());
-                match value {
-                    Attribute::Float(value) => {
-                        writer.float(attribute::F, *value);
-                        writer.integer(attribute::TYPE, 1);
-                    }
-                    Attribute::Int(value) => {
-                        writer.integer(attribute::I, *value);
-                        writer.integer(attribute::TYPE, 2);
-                    }
-                    Attribute::Ints(values) => {
-                        values.iter().for_each(|&value| writer.integer(attribute::INTS, value));
-                        writer.integer(attribute::TYPE, 7);
-                    }
-                }
-            });
+            writer.message(node::ATTRIBUTE, |writer| value.write(writer, name));
+        }
+    }
+}
+
+impl Attribute {
+    /// `AttributeProto`.
+    pub(super) fn write(&self, writer: &mut Writer, name: &str) {
+        writer.bytes(attribute::NAME, name.as_bytes());
+        match self {
+            Self::Float(value) => {
+                writer.float(attribute::F, *value);
+                writer.integer(attribute::TYPE, 1);
+            }
+            Self::Int(value) => {
+                writer.integer(attribute::I, *value);
+                writer.integer(attribute::TYPE, 2);
+            }
+            Self::Ints(values) => {
+                values.iter().for_each(|&value| writer.integer(attribute::INTS, value));
+                writer.integer(attribute::TYPE, 7);
+            }
         }
     }
 }

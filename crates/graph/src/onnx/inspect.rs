@@ -28,7 +28,7 @@ pub struct ModelSummary {
     pub operators: BTreeMap<String, usize>,
     /// Number of values of all weights.
     pub parameter_count: u64,
-    /// Files beside this one that hold weights, each a plain file name.
+    /// Files beside this one that hold weights, each a plain file name, without the `./` that some writers put before it.
     pub external_data: Vec<String>,
     /// Metadata by key.
     pub metadata: BTreeMap<String, String>,
@@ -170,13 +170,11 @@ impl ModelSummary {
     fn tensor(&mut self, tensor: &Tensor<'_>) -> Result<u64, String> {
         let fail = |message: String| format!("tensor {:?}: {message}", tensor.name);
         if let Some(location) = tensor.external {
-            if !is_plain_name(location) {
-                return Err(fail(format!(
-                    "its data lie in {location:?}, which is not a plain file name beside the model"
-                )));
-            }
-            if !self.external_data.iter().any(|known| known == location) {
-                self.external_data.push(location.to_owned());
+            let name = plain_name(location).ok_or_else(|| {
+                fail(format!("its data lie in {location:?}, which is not a plain file name beside the model"))
+            })?;
+            if !self.external_data.iter().any(|known| known == name) {
+                self.external_data.push(name.to_owned());
             }
         }
         tensor.checked_count().map_err(fail)
@@ -242,7 +240,9 @@ pub(super) struct Tensor<'a> {
     pub(super) raw: Option<&'a [u8]>,
     dims: Vec<i64>,
     packed_floats: Option<&'a [u8]>,
-    external: Option<&'a str>,
+    pub(super) external: Option<&'a str>,
+    /// First byte and number of bytes in the other file, where said.
+    place: (Option<&'a str>, Option<&'a str>),
 }
 
 impl<'a> Tensor<'a> {
@@ -257,8 +257,11 @@ impl<'a> Tensor<'a> {
                 (format::tensor::FLOAT_DATA, Value::Bytes(bytes)) => tensor.packed_floats = Some(bytes),
                 (format::tensor::EXTERNAL_DATA, value) => {
                     let (key, value) = entry(value.bytes()?)?;
-                    if key == "location" {
-                        location = Some(value);
+                    match key {
+                        "location" => location = Some(value),
+                        "offset" => tensor.place.0 = Some(value),
+                        "length" => tensor.place.1 = Some(value),
+                        _ => {}
                     }
                 }
                 (format::tensor::DATA_LOCATION, value) => is_external = value.integer()? == 1,
@@ -270,14 +273,35 @@ impl<'a> Tensor<'a> {
         Ok(tensor)
     }
 
-    /// Number of values, after comparing it with the data the file holds.
-    fn checked_count(&self) -> Result<u64, String> {
+    /// First byte and number of bytes in a file of that size. What is not said is 0, and as many as the dims want.
+    pub(super) fn place_in(&self, size: usize) -> Result<(usize, usize), String> {
+        let number = |key: &str, text: &str| {
+            text.parse::<usize>().map_err(|_| format!("{key} {text:?} of its external data is no number"))
+        };
+        let offset = self.place.0.map_or(Ok(0), |text| number("offset", text))?;
+        let left = size.saturating_sub(offset);
+        let length = match (self.place.1, element_bits(self.data_type)) {
+            (Some(text), _) => number("length", text)?,
+            (None, Some(bits)) => (self.count()? * bits).div_ceil(8),
+            (None, None) => left,
+        };
+        match offset <= size && length <= left {
+            true => Ok((offset, length)),
+            false => Err(format!("{length} bytes from {offset} on are wanted of a file of {size} bytes")),
+        }
+    }
+
+    fn count(&self) -> Result<usize, String> {
         let dims = &self.dims;
         let count = dims.iter().try_fold(1usize, |count, &dim| {
             count.checked_mul(usize::try_from(dim).ok()?).filter(|&count| count <= MAX_ELEMENTS)
         });
-        let count =
-            count.ok_or_else(|| format!("dims {dims:?} are negative or have more than {MAX_ELEMENTS} elements"))?;
+        count.ok_or_else(|| format!("dims {dims:?} are negative or have more than {MAX_ELEMENTS} elements"))
+    }
+
+    /// Number of values, after comparing it with the data the file holds.
+    fn checked_count(&self) -> Result<u64, String> {
+        let (dims, count) = (&self.dims, self.count()?);
         if let (Some(raw), Some(bits), None) = (self.raw, element_bits(self.data_type), self.external) {
             let expected = (count * bits).div_ceil(8);
             if raw.len() != expected {
@@ -320,7 +344,11 @@ pub(super) fn entry(bytes: &[u8]) -> Result<(&str, &str), String> {
     Ok((key, text))
 }
 
-/// Whether a path is the plain name of a file in the model's directory, on every system.
-fn is_plain_name(location: &str) -> bool {
-    !matches!(location, "" | "." | "..") && !location.contains(['/', '\\', ':', '\0'])
+/// The plain name of a file in the model's directory that a location means on every system; `./` before it says nothing.
+pub(super) fn plain_name(location: &str) -> Option<&str> {
+    let mut name = location;
+    while let Some(rest) = name.strip_prefix("./") {
+        name = rest.trim_start_matches('/');
+    }
+    (!matches!(name, "" | "." | "..") && !name.contains(['/', '\\', ':', '\0'])).then_some(name)
 }

@@ -10,11 +10,14 @@ mod inspect;
 mod lower;
 
 mod read;
+mod rewrite;
 
 pub use amend::{Outside, with_extra_output, with_weights_outside};
 pub use export::{ExportOptions, export};
+pub use format::{Attribute, Operator};
 pub use inspect::{ModelSummary, ValueSummary, inspect};
 pub use read::import;
+pub use rewrite::{Change, ExternalFile, Rewrite};
 
 #[cfg(test)]
 mod tests;

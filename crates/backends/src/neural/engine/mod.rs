@@ -6,8 +6,9 @@
 mod footprint;
 mod library;
 mod onnxruntime;
+mod resize;
 mod rten;
-mod rten_gaps;
+mod scope;
 
 pub mod install;
 

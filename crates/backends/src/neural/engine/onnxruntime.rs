@@ -5,6 +5,7 @@
 //! latter spins, and only while it runs. The two hold the weights of a large network once, see [`weights`].
 
 mod concurrent;
+mod gaps;
 mod values;
 #[cfg(target_os = "linux")]
 mod weights;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dede_core::priority;
+use dede_graph::onnx::{ExternalFile, Rewrite};
 use ort::environment::Environment;
 use ort::session::Session as OrtSession;
 use ort::session::builder::SessionBuilder;
@@ -55,6 +57,8 @@ impl Engine for OnnxRuntime {
     }
 
     fn load(&self, network: Network, options: &LoadOptions) -> Result<Box<dyn Session>, EngineError> {
+        let view = OnnxView::parse(&network.onnx).map_err(|error| EngineError::new(error.to_string()))?;
+        gaps::check(&view)?;
         Ok(Box::new(RuntimeSession::open(network, options)?))
     }
 }
@@ -117,6 +121,20 @@ fn with_outputs<'a>(onnx: &'a [u8], names: &[String]) -> Result<Cow<'a, [u8]>, E
         onnx = Cow::Owned(extended.map_err(|error| EngineError::at(name, error.to_string()))?);
     }
     Ok(onnx)
+}
+
+/// The network that calls the files of its weights by the names under which they are given.
+fn with_names(network: &Network) -> Result<Cow<'_, [u8]>, EngineError> {
+    let file = |(name, content): &(String, Arc<[u8]>)| ExternalFile {
+        name: name.clone(),
+        location: name.clone(),
+        size: content.len(),
+    };
+    let rewrite = Rewrite { external: network.external.iter().map(file).collect(), ..Rewrite::default() };
+    if rewrite.is_empty() {
+        return Ok(Cow::Borrowed(&network.onnx));
+    }
+    rewrite.apply(&network.onnx).map(Cow::Owned).map_err(|error| EngineError::new(error.to_string()))
 }
 
 struct RuntimeSession {
@@ -218,7 +236,8 @@ impl RuntimeSession {
 impl Sessions {
     /// Each holds the weights.
     fn apart(network: &Network, options: &LoadOptions) -> Result<Self, EngineError> {
-        let onnx = with_outputs(&network.onnx, &options.outputs)?;
+        let named = with_names(network)?;
+        let onnx = with_outputs(&named, &options.outputs)?;
         Self::open(&onnx, options, &|mut builder| {
             for (name, content) in &network.external {
                 let added = builder.with_external_initializer_file_in_memory(name, Arc::clone(content));

@@ -1,11 +1,18 @@
 //! The engine that is always there: `rten`, in pure Rust.
 //!
 //! It owns how rten is loaded and run, and undoes rten's narrower types (it answers 32-bit integers where ONNX says 64-bit
-//! or truth values). What rten cannot be trusted with is in [`super::rten_gaps`].
+//! or truth values). What rten cannot be trusted with is in [`gaps`], what it is given instead in [`lowering`].
+
+mod gaps;
+mod lowering;
+mod quantizing;
+mod wide;
+mod windows;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dede_core::priority;
+use dede_graph::onnx::{ExternalFile, Rewrite};
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 
 use super::{Array, Availability, Engine, EngineError, LoadOptions, Network, Port, Session, Values, Width, guarded};
@@ -28,10 +35,10 @@ impl Engine for Rten {
 
     fn load(&self, network: Network, options: &LoadOptions) -> Result<Box<dyn Session>, EngineError> {
         let view = OnnxView::parse(&network.onnx).map_err(|error| EngineError::new(error.to_string()))?;
-        super::rten_gaps::check(&view)?;
+        let rewrite = gaps::check(&view)?;
         let inputs: Vec<Port> = view.graph.required_inputs().map(port).collect();
         let outputs = wanted_outputs(&view, &options.outputs)?;
-        let model = guarded("rten", || load_model(network))?;
+        let model = guarded("rten", || load_model(network, rewrite))?;
         let find = |ports: &[Port]| -> Result<Vec<NodeId>, EngineError> {
             let id = |port: &Port| model.node_id(&port.name).map_err(|_| EngineError::at(&port.name, "no such value"));
             ports.iter().map(id).collect()
@@ -56,16 +63,25 @@ fn pool(threads: usize) -> Arc<ThreadPool> {
     priority::ordinary(|| Arc::new(ThreadPool::with_num_threads(threads)))
 }
 
-fn load_model(network: Network) -> Result<Model, EngineError> {
+fn load_model(network: Network, mut rewrite: Rewrite) -> Result<Model, EngineError> {
     let mut options = ModelOptions::with_all_ops();
     options.prepack_weights(true);
-    if let Some(model) = load_mapped(&network, &options) {
+    if rewrite.is_empty()
+        && let Some(model) = load_mapped(&network, &options)
+    {
         return Ok(model);
     }
-    for (name, content) in &network.external {
-        options.external_data(name, content.to_vec());
+    for (index, (name, content)) in network.external.iter().enumerate() {
+        // rten takes such names only.
+        let location = format!("{index}.data");
+        options.external_data(&location, content.to_vec());
+        rewrite.external.push(ExternalFile { name: name.clone(), location, size: content.len() });
     }
-    options.load(network.onnx.into_vec()).map_err(|error| {
+    let onnx = match rewrite.is_empty() {
+        true => network.onnx.into_vec(),
+        false => rewrite.apply(&network.onnx).map_err(|error| EngineError::new(error.to_string()))?,
+    };
+    options.load(onnx).map_err(|error| {
         let node = error.node().unwrap_or_default().to_owned();
         EngineError::at(node, format!("rten cannot load this network: {error}"))
     })
@@ -165,8 +181,13 @@ impl RtenSession {
             let (wanted, found) = (self.input_ids.len(), inputs.len());
             return Err(EngineError::new(format!("the network takes {wanted} inputs, found {found}")));
         }
-        let inputs: Vec<(NodeId, ValueOrView<'_>)> =
-            self.input_ids.iter().copied().zip(inputs.into_iter().map(|input| to_rten(input).into())).collect();
+        let inputs: Vec<(NodeId, ValueOrView<'_>)> = self
+            .input_ids
+            .iter()
+            .copied()
+            .zip(inputs)
+            .map(|(id, input)| Ok((id, to_rten(input)?.into())))
+            .collect::<Result<_, EngineError>>()?;
         let options = RunOptions::default().with_thread_pool(Some(pool));
         let answer = self.model.run(inputs, &self.output_ids, Some(options));
         let values = answer.map_err(|error| EngineError::new(format!("rten: {error}")))?;
@@ -174,22 +195,27 @@ impl RtenSession {
     }
 }
 
-fn to_rten(array: Array) -> Value {
+fn to_rten(array: Array) -> Result<Value, EngineError> {
     let (shape, values) = array.into_parts();
     let fits = "an array's shape fits its values";
-    match values {
+    Ok(match values {
         Values::F32(values) => Value::from_shape(&shape, values).expect(fits),
         Values::U8(values) => Value::from_shape(&shape, values).expect(fits),
         Values::I8(values) => Value::from_shape(&shape, values).expect(fits),
         Values::I32(values) => Value::from_shape(&shape, values).expect(fits),
         Values::I64(values) => {
-            let clamped = |value: i64| value.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
-            Value::from_shape(&shape, values.into_iter().map(clamped).collect::<Vec<i32>>()).expect(fits)
+            let narrow = |value: i64| {
+                let reason =
+                    format!("the engine rten computes with 32 bits, in which {value} has no place; use ONNX Runtime");
+                i32::try_from(value).map_err(|_| EngineError::new(reason))
+            };
+            let values = values.into_iter().map(narrow).collect::<Result<Vec<i32>, _>>()?;
+            Value::from_shape(&shape, values).expect(fits)
         }
         Values::Bool(values) => {
             Value::from_shape(&shape, values.into_iter().map(i32::from).collect::<Vec<i32>>()).expect(fits)
         }
-    }
+    })
 }
 
 fn from_rten(port: &Port, value: Value) -> Result<Array, EngineError> {

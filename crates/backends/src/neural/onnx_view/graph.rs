@@ -7,8 +7,6 @@ use super::wire::{Field, WireError, fields, integers, text};
 
 /// Subgraphs of subgraphs of …; real files use two or three.
 const MAX_GRAPH_DEPTH: usize = 32;
-/// Bytes of the longest number in the format.
-const LONGEST_INTEGER: usize = 10;
 /// Sequences of sequences of …
 const MAX_TYPE_DEPTH: usize = 8;
 
@@ -85,7 +83,7 @@ pub struct TensorView<'a> {
     pub dims: Vec<i64>,
     /// Elements as bytes, where stored so.
     pub raw: &'a [u8],
-    /// Elements of small integer types, or a single one of 64 bits, where stored as numbers.
+    /// Elements of integer types, where stored as numbers.
     pub integers: Vec<i64>,
     /// 32-bit floats as bytes, where stored as numbers.
     pub floats: &'a [u8],
@@ -238,7 +236,11 @@ impl<'a> AttributeView<'a> {
 }
 
 impl<'a> TensorView<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
+    /// Reads a serialised `TensorProto`.
+    ///
+    /// # Errors
+    /// [`WireError`] when the bytes are none.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
         let mut tensor = TensorView {
             name: "",
             element: ElementType::Other(0),
@@ -253,12 +255,7 @@ impl<'a> TensorView<'a> {
                 (1, values) => integers(values, &mut tensor.dims)?,
                 (2, Field::Integer(code)) => tensor.element = ElementType::from_code(code),
                 (4, Field::Bytes(body)) => tensor.floats = body,
-                (5, values) => integers(values, &mut tensor.integers)?,
-                // Of 64-bit numbers only a single one is looked at.
-                (7, Field::Integer(value)) if tensor.integers.is_empty() => tensor.integers.push(value),
-                (7, Field::Bytes(body)) if body.len() <= LONGEST_INTEGER => {
-                    integers(Field::Bytes(body), &mut tensor.integers)?;
-                }
+                (5 | 7, values) => integers(values, &mut tensor.integers)?,
                 (8, Field::Bytes(body)) => tensor.name = text(body)?,
                 (9, Field::Bytes(body)) => tensor.raw = body,
                 (13, Field::Bytes(body)) => {
@@ -281,11 +278,11 @@ impl<'a> TensorView<'a> {
         Some(self.raw.iter().all(|&byte| byte == 0) && self.integers.iter().all(|&value| value == 0))
     }
 
-    /// The first element of 64-bit integers, where it is in the file itself.
-    pub fn first_integer(&self) -> Option<i64> {
-        let in_raw = || self.raw.first_chunk().map(|bytes| i64::from_le_bytes(*bytes));
-        let stored = || self.integers.first().copied();
-        in_raw().or_else(stored).filter(|_| self.element == ElementType::I64 && self.external.is_none())
+    /// Elements of a tensor of 64-bit integers; none where it is of another type, or where they are in another file.
+    pub fn longs(&self) -> impl Iterator<Item = i64> {
+        let held = if self.element == ElementType::I64 && self.external.is_none() { usize::MAX } else { 0 };
+        let raw = self.raw.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes));
+        raw.chain(self.integers.iter().copied()).take(held)
     }
 
     /// The number, where the tensor is a single 32-bit float.
