@@ -40,6 +40,11 @@ impl Candidate {
         self.shape.as_deref().is_some_and(|shape| is_list(shape) && shape.iter().product::<usize>() == count)
     }
 
+    /// Whether it could be scores of classes or values, as far as is known.
+    fn is_answer(&self) -> bool {
+        !self.is_label && self.shape.as_deref().is_none_or(is_list)
+    }
+
     fn shown(&self) -> String {
         let label = if self.is_label { ", class labels" } else { "" };
         match &self.shape {
@@ -66,7 +71,11 @@ pub(super) fn choose(candidates: &[Candidate], options: &CreationOptions, servic
             Error::bad_parameter_at(format!("{MLLIB}.{key}"), reason)
         });
     }
-    let values: Vec<usize> = (0..candidates.len()).filter(|&place| !candidates[place].is_label).collect();
+    let may_answer = |candidate: &Candidate| match service_type {
+        ServiceType::Supervised => candidate.is_answer(),
+        ServiceType::Unsupervised => !candidate.is_label,
+    };
+    let values: Vec<usize> = (0..candidates.len()).filter(|&place| may_answer(&candidates[place])).collect();
     match (candidates, values.as_slice()) {
         ([_], _) => return Ok(Choice::Output(0)),
         (_, [only]) => return Ok(Choice::Output(*only)),
@@ -159,9 +168,10 @@ mod tests {
         let two = [candidate("embedding", &[8]), candidate("scores", &[1, 2])];
         let alike = [candidate("logits", &[2]), candidate("scores", &[2])];
         let map = [candidate("map", &[2, 1, 1]), candidate("box", &[2, 2])];
+        let maps = [candidate("boxes", &[2, 4]), candidate("map", &[2, 2])];
         let unknown = [Candidate { shape: None, ..candidate("a", &[]) }, candidate("b", &[2])];
         let named = [label(), candidate("probabilities", &[3])];
-        let cases: [(&[Candidate], Value, std::result::Result<Choice, &str>); 15] = [
+        let cases: [(&[Candidate], Value, std::result::Result<Choice, &str>); 19] = [
             (&two[..1], json!({}), Ok(Choice::Output(0))),
             (&two, json!({"nclasses": 2}), Ok(Choice::Output(1))),
             (&two, json!({"nclasses": 8}), Ok(Choice::Output(0))),
@@ -174,7 +184,11 @@ mod tests {
             (&two, json!({"outputBlob": "scores", "output": "embedding"}), Err("outputBlob")),
             (&two, json!({"output": "prob", "nclasses": 2}), Err("found prob")),
             (&alike, json!({"nclasses": 2}), Err("found 2")),
-            (&map, json!({"nclasses": 4}), Err("found none")),
+            (&map, json!({"nclasses": 2}), Ok(Choice::Output(0))),
+            (&map, json!({}), Ok(Choice::Output(0))),
+            (&map[1..], json!({}), Ok(Choice::Output(0))),
+            (&maps, json!({"nclasses": 4}), Err("found none")),
+            (&maps, json!({}), Err("expected the name of one output")),
             (&unknown, json!({"nclasses": 2}), Ok(Choice::NeedsShapes)),
             (&named, json!({}), Ok(Choice::Output(1))),
         ];
@@ -186,6 +200,7 @@ mod tests {
             }
         }
         assert!(chosen(&two, json!({}), ServiceType::Unsupervised).is_err());
+        assert!(chosen(&map, json!({}), ServiceType::Unsupervised).is_err());
         assert_eq!(chosen(&named, json!({}), ServiceType::Unsupervised).expect("one"), Choice::Output(1));
         assert_eq!(chosen(&[label()], json!({}), ServiceType::Unsupervised).expect("one"), Choice::Output(0));
     }

@@ -341,11 +341,9 @@ fn layers_of_maps_are_features_by_name() {
     let onnx = onnx.node("Relu", &["x"], &["map"], &[]).node("GlobalAveragePool", &["map"], &["mean"], &[]);
     let onnx = onnx.node("Flatten", &["mean"], &["y"], &[("axis", Int(1))]).build();
     for engine in usable_engines() {
-        let model = model_of(
-            &Backend,
-            repository(&onnx).path(),
-            &Request { engine, kind: DataKind::Images, ..with(json!({})) },
-        );
+        let repository = repository(&onnx);
+        let request = Request { engine, kind: DataKind::Images, ..with(json!({})) };
+        let model = model_of(&Backend, repository.path(), &request);
         let options = PredictOptions { extract_layer: Some("map".into()), ..PredictOptions::default() };
         let features = model.predict(&image(4, 4), &options, &MemoryShare::unbounded()).expect("features");
         assert_eq!(rows_of(&features)[0].len(), 48);

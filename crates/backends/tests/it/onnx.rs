@@ -142,7 +142,8 @@ fn layouts_bytes_and_any_size_are_understood() {
 #[test]
 fn sizes_asked_for_must_be_those_of_the_network() {
     let directory = repository(&[("m.onnx", image_network(F32, &[-1, 3, 2, 4], &[2, 3]).build())]);
-    let request = |input| Request { kind: DataKind::Images, input, ..Request::default() };
+    let mllib = json!({"regression": true});
+    let request = |input| Request { kind: DataKind::Images, input, mllib: mllib.clone(), ..Request::default() };
     assert!(open(&Backend, directory.path(), &request(json!({"width": 4, "height": 2}))).is_ok());
     let text = refusal(open(&Backend, directory.path(), &request(json!({"width": 224, "height": 224}))));
     assert!(text.contains("width 4") && text.contains("224"), "{text}");
