@@ -16,8 +16,9 @@ use crate::labels::Labels;
 use crate::measure::MeasureSpec;
 use crate::outputs::Outputs;
 use crate::parameters::Section;
+use crate::parameters::keys::{Key, KeyTable};
 use crate::progress::Progress;
-use crate::repository::Repository;
+use crate::repository::{MODEL_KEYS, Repository};
 use crate::request_memory::MemoryShare;
 
 /// `type` of a service.
@@ -67,6 +68,15 @@ pub trait Backend: Send + Sync {
 
     /// Whether services of this type can be built on such data.
     fn accepts(&self, kind: DataKind, service_type: ServiceType) -> bool;
+
+    /// Every key of `parameters.mllib` that there is, applied or refused. Requests are checked against it before they come here.
+    fn keys(&self) -> KeyTable;
+
+    /// Every key of `model` that there is, applied or refused.
+    fn model_keys(&self) -> KeyTable {
+        const KEYS: KeyTable = KeyTable(&[&MODEL_KEYS, &[Key::not_yet("def")]]);
+        KEYS
+    }
 
     /// Checks the creation parameters against the repository and loads the model it holds, if any. Never writes
     /// over a trained network.
@@ -133,8 +143,6 @@ pub struct Opened {
     pub task: Option<Task>,
     /// The files that decide an answer, for the digest: name in the manifest and place on disk.
     pub files: Vec<DecidingFile>,
-    /// Dotted paths of creation parameters that this backend does not know.
-    pub unknown_parameters: Vec<String>,
 }
 
 /// A file with weights of a network, by name and size.
@@ -250,11 +258,11 @@ pub struct TrainRequest<'a> {
 
 /// A training whose parameters are all resolved.
 pub trait TrainingPlan: Send {
+    /// What the outputs of the trained network will mean.
+    fn task(&self) -> Task;
+
     /// With `resume`, the checkpoint that the training goes on from: histories, bounds and class names of its run go on too.
     fn resumes_from(&self) -> Option<&Path>;
-
-    /// Dotted paths of training parameters that this backend does not know.
-    fn unknown_parameters(&self) -> &[String];
 
     /// Trains, writes the network and checkpoints into `run.directory`, and returns what to record. A
     /// cancelled run still writes the network as it stands.

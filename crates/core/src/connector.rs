@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::file_access::FileAccess;
 use crate::labels::Labels;
 use crate::parameters::Section;
+use crate::parameters::keys::KeyTable;
 use crate::reach::Reach;
 use crate::request_memory::{MemoryShare, RequestMemory};
 
@@ -23,6 +24,9 @@ pub trait Connector: Send + Sync {
 
     /// What its readers yield.
     fn kind(&self) -> DataKind;
+
+    /// Every key of `parameters.input` that there is, applied or refused. Requests are checked against it before they come here.
+    fn keys(&self) -> KeyTable;
 
     /// Resolves the parameters once. Requests that bring no input parameters of their own share the reader that
     /// was opened when the service was created.
@@ -149,9 +153,6 @@ pub trait Reader: Send + Sync {
 
     /// The shape that samples will have, where the parameters decide it.
     fn shape(&self) -> Option<SampleShape>;
-
-    /// Keys of the parameters that this connector does not know, as dotted paths.
-    fn unknown_parameters(&self) -> &[String];
 }
 
 /// What items named by URL, by their index.

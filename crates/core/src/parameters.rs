@@ -3,6 +3,10 @@
 //! Precedence, stated here once: **call > creation > stored in the repository > default**. A section is raw JSON
 //! because its type depends on the service's connector or mllib, which is named at creation and absent at predict. This
 //! file must not know any key.
+//!
+//! Which keys there are is in the tables of their owners: see [`keys`].
+
+pub mod keys;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -51,7 +55,7 @@ pub fn over(upper: &Section, lower: &Section) -> Section {
     merged
 }
 
-/// A section parsed into its owner's options, with the keys nobody knows.
+/// A section parsed into its owner's options, with the keys that these do not have.
 #[derive(Debug)]
 pub struct Parsed<T> {
     /// The options; every field of `T` is optional.

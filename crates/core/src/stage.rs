@@ -18,6 +18,7 @@ use crate::data::{Batch, DataKind, SampleShape, Samples};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::outputs::Outputs;
+use crate::parameters::keys::{Key, KeyTable, Moment};
 use crate::repository::Roots;
 use crate::request_memory::MemoryShare;
 use crate::service::{PredictCall, Service, ServiceId};
@@ -117,6 +118,10 @@ impl Connector for Numbers {
         DataKind::Table
     }
 
+    fn keys(&self) -> KeyTable {
+        KeyTable(&[])
+    }
+
     fn open(&self, _: &ReaderContext<'_>) -> Result<Box<dyn Reader>> {
         Ok(Box::new(Self))
     }
@@ -145,10 +150,6 @@ impl Reader for Numbers {
     fn shape(&self) -> Option<SampleShape> {
         None
     }
-
-    fn unknown_parameters(&self) -> &[String] {
-        &[]
-    }
 }
 
 struct Adder;
@@ -160,6 +161,15 @@ impl Backend for Adder {
 
     fn accepts(&self, _: DataKind, _: ServiceType) -> bool {
         true
+    }
+
+    fn keys(&self) -> KeyTable {
+        const KEYS: KeyTable = KeyTable(&[&[
+            Key::applied("answer", Moment::Each),
+            Key::applied("behaviour", Moment::Each),
+            Key::applied("gate", Moment::Each),
+        ]]);
+        KEYS
     }
 
     fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
@@ -178,7 +188,7 @@ impl Backend for Adder {
                 weights: String::new(),
             },
         };
-        Ok(Opened { model: Some(Arc::new(model)), task: None, files: Vec::new(), unknown_parameters: Vec::new() })
+        Ok(Opened { model: Some(Arc::new(model)), task: None, files: Vec::new() })
     }
 
     fn plan(&self, _: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {

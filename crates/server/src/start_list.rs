@@ -1,7 +1,8 @@
 //! `--service-start-list`: calls made before the server is ready (contract.md part 2).
 //!
 //! One call per line: `service_create;<name>;<JSON body>` or `service_predict;<JSON body>`; other words are skipped. Unlike the
-//! original, the JSON may contain semicolons, a predict that is answered counts as good, and services that came back are skipped.
+//! original, the JSON may contain semicolons, a predict that is answered counts as good, and services that came back are skipped. A
+//! call is checked as the same call over HTTP is.
 
 use std::path::Path;
 
@@ -9,10 +10,11 @@ use dede_api::json;
 use dede_api::requests::{CreateRequest, PredictRequest};
 use dede_core::catalogue::Catalogue;
 use dede_core::name::ServiceName;
+use dede_core::quote::quote;
 use dede_core::request_memory::MemoryShare;
 use dede_core::service::PredictCall;
 
-use crate::http::sections;
+use crate::http::{sections, unsupported};
 
 /// One line.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,6 +71,7 @@ fn create(name: &str, body: &str, catalogue: &Catalogue) -> Result<(), String> {
     }
     let object = json::parse_object(body).map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let request = CreateRequest::read(object, body).map_err(|error| error.to_string())?;
+    unsupported::check_connector(&request).map_err(|error| error.to_string())?;
     catalogue.create(name, request).map_err(|error| error.to_string())
 }
 
@@ -76,6 +79,13 @@ fn predict(body: &str, catalogue: &Catalogue) -> Result<(), String> {
     let object = json::parse_object(body).map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let request = PredictRequest::read(object).map_err(|error| error.to_string())?;
     let service = catalogue.resolve(&request.service).map_err(|error| error.to_string())?.service;
+    for path in &request.unknown {
+        let shown = quote(path);
+        if catalogue.is_strict() {
+            return Err(format!("unknown member ({shown})"));
+        }
+        tracing::warn!(target: "api", "{}: unknown member {shown:?} ignored", request.service);
+    }
     let call =
         PredictCall { is_guest: false, parameters: sections(request.parameters), data: request.data, ids: request.ids };
     service.predict(&call, &MemoryShare::unbounded()).map(drop).map_err(|error| error.to_string())

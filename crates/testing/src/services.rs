@@ -15,6 +15,7 @@ use dede_core::environment::Environment;
 use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
 use dede_core::parameters::Section;
+use dede_core::parameters::keys::{Key, KeyTable, Moment};
 use dede_core::repository::Roots;
 use dede_core::request_memory::MemoryShare;
 use dede_core::tensor::Tensor;
@@ -31,6 +32,11 @@ impl Backend for Sums {
 
     fn accepts(&self, _: DataKind, _: ServiceType) -> bool {
         true
+    }
+
+    fn keys(&self) -> KeyTable {
+        const KEYS: KeyTable = KeyTable(&[&[Key::applied("columns", Moment::Each)]]);
+        KEYS
     }
 
     fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
@@ -53,7 +59,6 @@ impl Backend for Sums {
             model: Some(Arc::new(SumModel(description))),
             task: Some(task),
             files: vec![DecidingFile { name: FILE.to_owned(), path: request.repository.root().join(FILE) }],
-            unknown_parameters: Vec::new(),
         })
     }
 

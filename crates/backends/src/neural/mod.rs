@@ -12,10 +12,12 @@ pub mod training;
 
 mod activation;
 mod image_layout;
+mod keys;
 mod loading;
 mod model;
 mod options;
 mod outputs;
+mod planned_templates;
 mod preparation;
 mod runner;
 mod sizes_by_value;

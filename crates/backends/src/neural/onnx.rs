@@ -17,6 +17,7 @@ use dede_core::backend::{
 use dede_core::data::{DataKind, SampleShape, Samples};
 use dede_core::error::{Error, Result};
 use dede_core::parameters::Section;
+use dede_core::parameters::keys::KeyTable;
 use dede_core::repository::Repository;
 use dede_graph::Graph;
 use dede_graph::onnx::{ModelSummary, inspect};
@@ -29,6 +30,7 @@ use super::caffe::template;
 use super::content::Content;
 use super::engine::{self, Network, Source};
 use super::image_layout::{ImageInput, asked_layout, image_input};
+use super::keys::KEYS;
 use super::loading::{Loaded, Loading, engine_name};
 use super::model::NeuralModel;
 use super::onnx_view::OnnxView;
@@ -53,20 +55,24 @@ impl Backend for Onnx {
         matches!(kind, DataKind::Images | DataKind::Table)
     }
 
+    fn keys(&self) -> KeyTable {
+        KEYS
+    }
+
     fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
         let options = CreationOptions::parse(request.mllib)?;
         let in_call = CreationOptions::parse(request.mllib_in_call)?;
-        let unknown_parameters = options.unknown();
         if request.kind == DataKind::Images {
             asked_layout(request.input)?;
         }
         let Some(file) = network_file(request.repository, request.model)? else {
+            template::check_new(&options, false, request.model)?;
             let task = Some(options.task(request.service_type)?);
-            return Ok(Opened { model: None, task, files: Vec::new(), unknown_parameters });
+            return Ok(Opened { model: None, task, files: Vec::new() });
         };
         template::check_run(&in_call, request.mllib_stored, &file.name)?;
         let (model, task, files) = load(request, &options, &file)?;
-        Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files, unknown_parameters })
+        Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files })
     }
 
     fn plan(&self, request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {

@@ -1,8 +1,6 @@
 //! `parameters.mllib` at the creation of a service (contract.md 7.1).
 //!
-//! It owns which keys are known; what training reads of them is in [`super::training`].
-
-use std::collections::BTreeMap;
+//! Every key that there is stands in [`super::keys`]; what training reads of them is in [`super::training`].
 
 use dede_core::backend::{OpenRequest, OutputActivation, ServiceType, Task};
 use dede_core::error::{Error, Result};
@@ -13,43 +11,6 @@ use serde_json::Value;
 
 /// The path of the section in a request.
 pub(super) const MLLIB: &str = "parameters.mllib";
-
-/// Keys that training or other parts read, or that ask for nothing this version could do wrong.
-const OTHERS: [&str; 33] = [
-    "gpu",
-    "gpuid",
-    "datatype",
-    "net",
-    "solver",
-    "resume",
-    "class_weights",
-    "ignore_label",
-    "timesteps",
-    "seed",
-    "db",
-    "crop_size",
-    "mirror",
-    "rotate",
-    "noise",
-    "distort",
-    "geometry",
-    "loss",
-    "dice_param",
-    "engine",
-    "scaling_temperature",
-    "ssd_expand_prob",
-    "ssd_max_expand_ratio",
-    "ssd_mining_type",
-    "ssd_neg_pos_ratio",
-    "ssd_neg_overlap",
-    "ssd_keep_top_k",
-    "ssd_overlap_threshold",
-    "from_repository",
-    "concurrent_predict",
-    "autoencoder",
-    "embedding_size",
-    "extract_layer",
-];
 
 /// What creation reads.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -84,9 +45,6 @@ pub(super) struct CreationOptions {
     /// What the numbers of the output went through, instead of what the network's file says.
     #[serde(default, deserialize_with = "activation")]
     pub(super) output_activation: Option<OutputActivation>,
-    /// Everything else.
-    #[serde(flatten)]
-    pub(super) others: BTreeMap<String, Value>,
 }
 
 /// The activations that can be asked for; several heads are found, never asked for.
@@ -114,11 +72,6 @@ impl CreationOptions {
         options.nclasses = options.nclasses.filter(|&count| count > 0);
         options.ntargets = options.ntargets.filter(|&count| count > 0);
         Ok(options)
-    }
-
-    /// Dotted paths of keys that nobody knows.
-    pub(super) fn unknown(&self) -> Vec<String> {
-        self.others.keys().filter(|key| !OTHERS.contains(&key.as_str())).map(|key| format!("{MLLIB}.{key}")).collect()
     }
 
     /// The output asked for by name, with the key that does.
@@ -249,8 +202,10 @@ pub(super) fn check_image_input(
 
 #[cfg(test)]
 mod tests {
+    use dede_core::parameters::keys::{Key, Moment, Standing};
     use serde_json::json;
 
+    use super::super::keys::{CAFFE_KEYS, KEYS};
     use super::*;
 
     fn options(value: Value) -> CreationOptions {
@@ -286,9 +241,36 @@ mod tests {
         assert_eq!(error.to_string(), "the network has 3 outputs, found nclasses 7 (parameters.mllib.nclasses)");
     }
 
+    /// Each key that decides a network, with a value that is read as other options than none.
     #[test]
-    fn unknown_keys_are_told_apart_from_those_of_training() {
-        let options = options(json!({"nclasses": 3, "solver": {}, "gpu": true, "ncalsses": 4}));
-        assert_eq!(options.unknown(), ["parameters.mllib.ncalsses"]);
+    fn every_key_of_a_network_is_read() {
+        let changes = [
+            ("template", json!("mlp")),
+            ("layers", json!([7])),
+            ("activation", json!("tanh")),
+            ("dropout", json!(0.5)),
+            ("bn", json!(true)),
+            ("nclasses", json!(7)),
+            ("regression", json!(true)),
+            ("ntargets", json!(7)),
+            ("output", json!("y")),
+            ("outputBlob", json!("y")),
+            ("output_activation", json!("sigmoid")),
+            ("extract_layer", json!("fc")),
+            ("scale", json!(0.5)),
+            ("finetuning", json!(true)),
+        ];
+        let applied = |key: &&Key| match key.standing {
+            Standing::Applied(Moment::Training | Moment::Each) => key.path == "finetuning",
+            Standing::Applied(Moment::Network | Moment::Loading | Moment::Predict) => true,
+            Standing::NotYet(_) | Standing::WithoutEffect(_) => false,
+        };
+        for key in CAFFE_KEYS.keys().filter(applied) {
+            let change = changes.iter().find(|(path, _)| *path == key.path);
+            let (path, value) = change.unwrap_or_else(|| panic!("no change is known for {}", key.path));
+            assert_ne!(options(json!({ *path: value })), CreationOptions::default(), "{path}");
+        }
+        assert_eq!(KEYS.ambiguous(), [""; 0]);
+        assert_eq!(CAFFE_KEYS.ambiguous(), [""; 0]);
     }
 }

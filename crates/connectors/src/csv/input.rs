@@ -13,7 +13,7 @@ use dede_core::request_memory::MemoryShare;
 use super::options::Settings;
 use super::records::{self, Dialect, Record};
 use super::row::Place;
-use crate::source::{Origin, is_remote, local_path, open_file, read_open};
+use crate::source::{Origin, check_no_database, is_remote, local_path, open_file, read_open};
 
 /// A table as it was named in the request.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ impl<'a> Source<'a> {
         match Origin::of(item, &settings.limits.files) {
             Origin::Inline(_) => Ok(Self::Lines(index, &data[index..=index])),
             Origin::Directory(path) => {
+                check_no_database(&path, &settings.limits.files)?;
                 let reason = format!("uri {} is a directory, requires a CSV file", quote(&path.to_string_lossy()));
                 Err(Error::bad_input(reason))
             }

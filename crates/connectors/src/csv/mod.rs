@@ -9,6 +9,7 @@ mod example;
 mod fit;
 mod header;
 mod input;
+mod keys;
 mod labels;
 mod layout;
 mod options;
@@ -24,6 +25,7 @@ mod tests;
 use dede_core::connector::{Connector, Fetched, Fitted, Kept, Reader, ReaderContext};
 use dede_core::data::{Batch, DataKind, SampleShape};
 use dede_core::error::Result;
+use dede_core::parameters::keys::KeyTable;
 use dede_core::request_memory::MemoryShare;
 
 use self::options::Settings;
@@ -45,16 +47,18 @@ impl Connector for CsvConnector {
         DataKind::Table
     }
 
+    fn keys(&self) -> KeyTable {
+        keys::KEYS
+    }
+
     fn open(&self, context: &ReaderContext<'_>) -> Result<Box<dyn Reader>> {
-        let (settings, unknown) = Settings::resolve(context)?;
-        Ok(Box::new(CsvReader { predictor: Predictor::new(settings)?, unknown }))
+        Ok(Box::new(CsvReader { predictor: Predictor::new(Settings::resolve(context)?)? }))
     }
 }
 
 /// Settings with the layouts they imply.
 struct CsvReader {
     predictor: Predictor,
-    unknown: Vec<String>,
 }
 
 impl Reader for CsvReader {
@@ -82,9 +86,5 @@ impl Reader for CsvReader {
 
     fn shape(&self) -> Option<SampleShape> {
         self.predictor.width().map(|columns| SampleShape::Row { columns })
-    }
-
-    fn unknown_parameters(&self) -> &[String] {
-        &self.unknown
     }
 }

@@ -34,9 +34,9 @@ impl<T> OneOrMany<T> {
     }
 }
 
-/// `parameters.input` as written.
+/// `parameters.input` as written; [`super::keys`] has every key that there is.
 #[derive(Debug, Deserialize)]
-struct Options {
+pub(super) struct Options {
     label: Option<OneOrMany<String>>,
     label_offset: Option<OneOrMany<i64>>,
     id: Option<String>,
@@ -57,11 +57,6 @@ struct Options {
     autoencoder: Option<bool>,
     columns: Option<Vec<String>>,
     timeout: Option<i64>,
-    /// The next two belong to every connector or to caffe: known, without a meaning here.
-    #[serde(rename = "connector")]
-    _connector: Option<serde_json::Value>,
-    #[serde(rename = "db")]
-    _db: Option<serde_json::Value>,
 }
 
 /// The parameters, resolved.
@@ -121,13 +116,12 @@ impl Settings {
         Fetcher::new(&self.limits, self.timeout_s)?.fetch_all(data, memory, Error::bad_input)
     }
 
-    /// Resolves the parameters; the second part are the keys nobody knows.
+    /// Resolves the parameters.
     ///
     /// # Errors
     /// [`Error::BadInput`] naming the parameter.
-    pub(super) fn resolve(context: &ReaderContext<'_>) -> Result<(Self, Vec<String>)> {
-        let parsed = parameters::parse::<Options>(context.parameters, SECTION).map_err(Error::BadInput)?;
-        let options = parsed.options;
+    pub(super) fn resolve(context: &ReaderContext<'_>) -> Result<Self> {
+        let options = parameters::parse::<Options>(context.parameters, SECTION).map_err(Error::BadInput)?.options;
         let (scale, bounds) = scaling(&options)?;
         let mapping = options.categoricals_mapping.unwrap_or_default();
         let mut categoricals = options.categoricals.map(OneOrMany::into_vec).unwrap_or_default();
@@ -143,7 +137,7 @@ impl Settings {
         if options.timeout.is_some() {
             Fetcher::new(&context.limits, options.timeout)?;
         }
-        let settings = Self {
+        Ok(Self {
             dialect: Dialect::new(options.separator.as_deref(), options.quote.as_deref())?,
             labels,
             label_offsets,
@@ -167,8 +161,7 @@ impl Settings {
             },
             timeout_s: options.timeout,
             limits: Arc::clone(&context.limits),
-        };
-        Ok((settings, parsed.unknown))
+        })
     }
 }
 

@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use super::keeping::Keeper;
 use super::options::Settings;
 use super::pipeline::{self, Failure};
-use crate::source::{Fetcher, Origin, is_remote, read_file};
+use crate::source::{Fetcher, Origin, check_no_database, is_remote, read_file};
 
 /// Allowance for headers of files on disk, bytes.
 const HEADER_BYTES: u64 = 1 << 20;
@@ -64,6 +64,7 @@ pub(super) fn expand<'a>(data: &'a [String], limits: &InputLimits) -> Result<Vec
                 items.push(Item { uri: index.to_string(), place: Place::Inline(inline), class: None });
             }
             Origin::Directory(path) => {
+                check_no_database(&path, &limits.files)?;
                 let files = directory(&limits.files, &path, limits.items)?;
                 items.extend(files.into_iter().map(|(path, class)| Item {
                     uri: path.display().to_string(),

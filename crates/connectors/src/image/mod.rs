@@ -12,6 +12,7 @@ mod expected;
 mod geometry;
 mod items;
 mod keeping;
+mod keys;
 mod options;
 mod pipeline;
 mod raster;
@@ -24,6 +25,7 @@ use dede_core::connector::{Connector, Fetched, Fitted, InputLimits, Kept, Reader
 use dede_core::data::{Batch, DataKind, SampleShape, Samples, Targets};
 use dede_core::error::Result;
 use dede_core::labels::Labels;
+use dede_core::parameters::keys::KeyTable;
 use dede_core::request_memory::MemoryShare;
 
 use self::keeping::Keeper;
@@ -43,12 +45,15 @@ impl Connector for ImageConnector {
         DataKind::Images
     }
 
+    fn keys(&self) -> KeyTable {
+        keys::KEYS
+    }
+
     fn open(&self, context: &ReaderContext<'_>) -> Result<Box<dyn Reader>> {
-        let (settings, unknown) = options::resolve(context)?;
+        let settings = options::resolve(context)?;
         let fetcher = Fetcher::new(&context.limits, settings.timeout_s)?;
         Ok(Box::new(ImageReader {
             settings: Arc::new(settings),
-            unknown,
             fetcher,
             labels: context.labels.clone(),
             network: context.shape,
@@ -61,7 +66,6 @@ impl Connector for ImageConnector {
 /// Resolved parameters, ready to read.
 struct ImageReader {
     settings: Arc<Settings>,
-    unknown: Vec<String>,
     fetcher: Fetcher,
     labels: Labels,
     /// What the network takes, where it is known.
@@ -103,9 +107,5 @@ impl Reader for ImageReader {
 
     fn shape(&self) -> Option<SampleShape> {
         self.settings.shape()
-    }
-
-    fn unknown_parameters(&self) -> &[String] {
-        &self.unknown
     }
 }

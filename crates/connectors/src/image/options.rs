@@ -22,25 +22,7 @@ const DEFAULT_SIZE: i64 = 224;
 /// Largest width or height that may be asked for.
 const MAX_SIZE: i64 = 1 << 16;
 
-/// Parameters of other owners, or without effect here: the connector's name, the order of axes that a network takes, data bases, keeping originals for
-/// chains, GPU resizing, and the tasks whose acceptance the server decides.
-const KNOWN_ELSEWHERE: [&str; 13] = [
-    "connector",
-    "keep_orig",
-    "cuda",
-    "db",
-    "db_width",
-    "db_height",
-    "multi_label",
-    "segmentation",
-    "bbox",
-    "ctc",
-    "align",
-    "continuation",
-    "layout",
-];
-
-/// As written.
+/// As written; [`super::keys`] has every key that there is.
 #[derive(Debug, Default, Deserialize)]
 struct Options {
     width: Option<i64>,
@@ -115,17 +97,14 @@ pub(super) struct Split {
     pub(super) seed: Option<u64>,
 }
 
-/// Resolves the parameters of a reader, and gives the paths of unknown ones.
+/// Resolves the parameters of a reader.
 ///
 /// # Errors
 /// [`Error::BadInput`] naming the parameter.
-pub(super) fn resolve(context: &ReaderContext<'_>) -> Result<(Settings, Vec<String>)> {
-    let parsed = parameters::parse::<Options>(context.parameters, AT).map_err(Error::BadInput)?;
-    let known = |path: &String| KNOWN_ELSEWHERE.iter().any(|key| path.strip_prefix(AT) == Some(&format!(".{key}")));
-    let unknown = parsed.unknown.into_iter().filter(|path| !known(path)).collect();
-    let options = parsed.options;
+pub(super) fn resolve(context: &ReaderContext<'_>) -> Result<Settings> {
+    let options = parameters::parse::<Options>(context.parameters, AT).map_err(Error::BadInput)?.options;
     let max_pixels = context.limits.image_pixels;
-    let settings = Settings {
+    Ok(Settings {
         target: target(&options, context.shape, max_pixels)?,
         interpolation: options.interp.as_deref().map(Interpolation::from_name).unwrap_or_default(),
         colours: colours(&options, context.shape),
@@ -136,8 +115,7 @@ pub(super) fn resolve(context: &ReaderContext<'_>) -> Result<(Settings, Vec<Stri
         timeout_s: options.timeout,
         max_pixels,
         files: context.limits.files.clone(),
-    };
-    Ok((settings, unknown))
+    })
 }
 
 fn bad(key: &str, reason: impl Into<String>) -> Error {

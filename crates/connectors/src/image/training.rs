@@ -21,7 +21,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::dataset::{Cache, ImageDataset, Sample, Target};
 use super::options::{Settings, Split};
 use super::{ImageReader, items};
-use crate::source::{Origin, open_file};
+use crate::source::{Origin, check_no_database, open_file};
 
 /// Files that a training set may have.
 const MAX_FILES: usize = 20_000_000;
@@ -72,7 +72,10 @@ struct Listed {
 /// Lists one data item. Class names that `labels` has keep their ids.
 fn list(reader: &ImageReader, item: &str, labels: &Labels) -> Result<Listed> {
     let listed = match Origin::of(item, &reader.limits.files) {
-        Origin::Directory(path) => class_directory(reader, &path, labels)?,
+        Origin::Directory(path) => {
+            check_no_database(&path, &reader.limits.files)?;
+            class_directory(reader, &path, labels)?
+        }
         Origin::File(path) => Listed { samples: list_file(reader, &path)?, labels: Labels::default() },
         Origin::Url(_) => {
             return Err(Error::bad_input_at(quote(item), "expected a directory or a list file, found a URL"));

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use dede_core::error::Error;
 use dede_core::file_access::{FileAccess, Kind};
 use dede_core::quote::quote;
 use dede_core::request_memory::MemoryShare;
@@ -46,6 +47,19 @@ impl<'a> Origin<'a> {
             None => Self::Inline(item),
         }
     }
+}
+
+/// Refuses a directory that is a data base of LMDB, rather than one of images or tables.
+///
+/// # Errors
+/// [`Error::BadInput`] naming it.
+pub(crate) fn check_no_database(path: &Path, files: &FileAccess) -> Result<(), Error> {
+    if files.kind(&path.join("data.mdb")) != Some(Kind::File) {
+        return Ok(());
+    }
+    let shown = quote(&path.to_string_lossy());
+    let reason = format!("not supported yet: {shown} is a data base of LMDB; expected the files that it was made from");
+    Err(Error::bad_input(reason))
 }
 
 /// Whether an item is a URL that another machine answers.
@@ -133,6 +147,17 @@ mod tests {
         assert_eq!(Origin::of(directory_text, &FileAccess::Anywhere), Origin::Directory(directory.path().to_owned()));
         assert_eq!(Origin::of("/nonexistent/a.jpg", &FileAccess::Anywhere), Origin::Inline("/nonexistent/a.jpg"));
         assert_eq!(Origin::of("a\0b", &FileAccess::Anywhere), Origin::Inline("a\0b"));
+    }
+
+    #[test]
+    fn data_bases_are_named_as_such() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let check = || check_no_database(directory.path(), &FileAccess::Anywhere);
+        std::fs::write(directory.path().join("a.jpg"), b"content").expect("written");
+        assert!(check().is_ok());
+        std::fs::write(directory.path().join("data.mdb"), b"content").expect("written");
+        let error = check().expect_err("a data base").to_string();
+        assert!(error.contains("is a data base of LMDB"), "{error}");
     }
 
     #[test]

@@ -193,12 +193,6 @@ fn sizes_out_of_range_are_refused_with_their_parameter() {
 }
 
 #[test]
-fn unknown_parameters_are_named_and_those_of_others_are_not() {
-    let reader = open(json!({"connector": "image", "db": true, "keep_orig": true, "widht": 3}));
-    assert_eq!(reader.unknown_parameters(), ["parameters.input.widht"]);
-}
-
-#[test]
 fn sizes_come_from_the_request_then_from_the_network_then_from_the_default() {
     let network = SampleShape::Image { width: Some(28), height: Some(14), channels: 1 };
     let setting = Setting { shape: Some(network), ..Setting::default() };

@@ -37,6 +37,7 @@ use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::migration::MoveId;
 use crate::name::ServiceName;
+use crate::output::OutputOptions;
 use crate::priority;
 use crate::repository::{CONFIG, Clear, Cleared, OwnFiles, Place};
 use crate::service::{Definition, Service, ServiceId, Serving, definition};
@@ -120,6 +121,11 @@ impl Catalogue {
         Ok(snapshot.resolve(name)?.service)
     }
 
+    /// Whether unknown keys and members are refused, rather than logged.
+    pub fn is_strict(&self) -> bool {
+        self.environment.strict
+    }
+
     /// Creates a service: checks, loads, warms, records. On failure nothing is left but created directories.
     ///
     /// # Errors
@@ -154,11 +160,14 @@ impl Catalogue {
             trial.attempt(&definition.request, patience)?;
         }
         let serving = Serving::open(&definition, &self.environment)?;
+        if let Some(task) = serving.task {
+            OutputOptions::parse(&definition.parameters.output)?.check_task(task)?;
+        }
         let environment = Arc::clone(&self.environment);
         let repository = definition.repository.clone();
         let id = self.owner.next_id();
         let service = Service::new(id, name.clone(), definition, Ok(serving), &environment);
-        service.check_unknown()?;
+        service.note_creation()?;
         if let Some(by) = how.by {
             service.jobs.forbid(by.number(), claims::needed("this service", by))?;
         }

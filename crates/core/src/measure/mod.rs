@@ -16,28 +16,70 @@ pub use best::{deciding, is_better};
 use serde_json::Value;
 
 use self::name::Measure;
+use crate::backend::Task;
 use crate::data::Targets;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::outputs::Outputs;
+use crate::quote::quote;
 use crate::tensor::Tensor;
 
 /// What to measure: `parameters.output.measure`, parsed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MeasureSpec {
-    /// The names as asked for.
-    pub names: Vec<String>,
-}
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MeasureSpec(Vec<(String, Measure)>);
+
+/// Where measures stand in a request.
+const AT: &str = "parameters.output.measure";
 
 impl MeasureSpec {
-    /// Names that mean nothing here: they are left out of the results, and deserve a warning.
-    pub fn unknown(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str).filter(|name| Measure::parse(name).is_none())
+    /// Reads the names that were asked for.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming one that is not supported yet, or that is no measure.
+    pub fn parse<S: AsRef<str>>(names: &[S]) -> Result<Self> {
+        let measure = |name: &S| {
+            let name = name.as_ref();
+            Ok((name.to_owned(), Measure::parse(name).ok_or_else(|| no_measure(name))?))
+        };
+        names.iter().map(measure).collect::<Result<_>>().map(Self)
     }
 
-    fn measures(&self) -> Vec<Measure> {
-        self.names.iter().filter_map(|name| Measure::parse(name)).collect()
+    /// Whether nothing is to be measured.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
+
+    /// Refuses measures that outputs of this meaning do not have.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the first.
+    pub fn check_task(&self, task: Task) -> Result<()> {
+        let fits = |measure: &Measure| match task {
+            Task::Classification { .. } => measure.is_of_classes(),
+            Task::Regression { .. } => measure.is_of_values(),
+            Task::Features => false,
+        };
+        let Some((name, measure)) = self.0.iter().find(|(_, measure)| !fits(measure)) else { return Ok(()) };
+        let needed = if measure.is_of_classes() { "classes" } else { "values" };
+        let found = match task {
+            Task::Classification { .. } => "classes",
+            Task::Regression { .. } => "values (a regression)",
+            Task::Features => "features",
+        };
+        Err(Error::bad_parameter_at(AT, format!("measure {name} needs {needed}, this service answers {found}")))
+    }
+
+    fn measures(&self) -> impl Iterator<Item = Measure> {
+        self.0.iter().map(|(_, measure)| *measure)
+    }
+}
+
+fn no_measure(name: &str) -> Error {
+    let shown = quote(name);
+    if Measure::is_planned(name) {
+        return Error::bad_parameter(format!("not supported yet: measure {shown} ({AT})"));
+    }
+    Error::bad_parameter_at(AT, format!("expected {}, found {shown}", Measure::NAMES))
 }
 
 /// Results by wire name, in the order they were computed.
@@ -128,11 +170,11 @@ pub fn evaluate(spec: &MeasureSpec, outputs: &Outputs, targets: &Targets, labels
     match outputs {
         Outputs::Classification(scores) => {
             let answers = Classified::new(scores, targets)?;
-            spec.measures().into_iter().for_each(|measure| answers.measure(measure, labels, &mut values));
+            spec.measures().for_each(|measure| answers.measure(measure, labels, &mut values));
         }
         Outputs::Regression(outputs) => {
             let targets = as_values(targets, outputs)?;
-            spec.measures().into_iter().for_each(|measure| estimated(measure, outputs, &targets, &mut values));
+            spec.measures().for_each(|measure| estimated(measure, outputs, &targets, &mut values));
         }
         Outputs::Features(_) => {}
     }

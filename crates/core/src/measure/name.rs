@@ -35,7 +35,51 @@ pub(super) enum Measure {
     Raw,
 }
 
+/// Measures that the original has, and this version has not: of detections, series, segments and soft labels (contract.md 4.3).
+const PLANNED: [&str; 16] =
+    ["map", "kl", "js", "was", "ks", "dc", "r2", "deltas", "L1", "L2", "mape", "smape", "mase", "owa", "mae", "mse"];
+
 impl Measure {
+    /// All names, for messages.
+    pub(super) const NAMES: &'static str =
+        "acc, acc-<k>, f1, f1full, mcll, cmdiag, cmfull, auc, mcc, gini, eucll, eucll-<threshold>, l1, percent or raw";
+
+    /// Whether the original has a measure of this name that is not here yet.
+    pub(super) fn is_planned(name: &str) -> bool {
+        let stem = name.split_once('-').map_or(name, |(stem, _)| stem);
+        PLANNED.contains(&stem.strip_suffix("_all").unwrap_or(stem))
+    }
+
+    /// Whether it compares classes.
+    pub(super) fn is_of_classes(self) -> bool {
+        match self {
+            Self::Accuracy(_)
+            | Self::CrossEntropy
+            | Self::F1 { .. }
+            | Self::Recalls
+            | Self::Matrix
+            | Self::Matthews
+            | Self::AreaUnderCurve
+            | Self::Gini
+            | Self::Raw => true,
+            Self::Euclidean { .. } | Self::Absolute | Self::Percent => false,
+        }
+    }
+
+    /// Whether it compares values.
+    pub(super) fn is_of_values(self) -> bool {
+        match self {
+            Self::Euclidean { .. } | Self::Absolute | Self::Percent | Self::Gini | Self::Raw => true,
+            Self::Accuracy(_)
+            | Self::CrossEntropy
+            | Self::F1 { .. }
+            | Self::Recalls
+            | Self::Matrix
+            | Self::Matthews
+            | Self::AreaUnderCurve => false,
+        }
+    }
+
     /// Reads one name. Whatever contains `acc` is an accuracy, as in the original (contract.md 4.3).
     pub(super) fn parse(name: &str) -> Option<Self> {
         let (stem, suffix) = match name.split_once('-') {

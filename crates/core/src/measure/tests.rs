@@ -13,7 +13,7 @@ fn tensor(rows: &[&[f32]]) -> Tensor {
 }
 
 fn spec(names: &[&str]) -> MeasureSpec {
-    MeasureSpec { names: names.iter().map(|&name| name.to_owned()).collect() }
+    MeasureSpec::parse(names).expect("measures")
 }
 
 fn classified(names: &[&str], (targets, scores): Answers<'_>, labels: &Labels) -> Result<MeasureValues> {
@@ -230,14 +230,42 @@ fn targets_that_cannot_be_are_refused_in_the_words_of_the_original() {
 }
 
 #[test]
-fn measures_that_do_not_suit_are_left_out() {
-    let asked = spec(&["acc", "eucll", "map-50", "nothing"]);
-    assert_eq!(asked.unknown().collect::<Vec<_>>(), ["map-50", "nothing"]);
-    let values = classified(&["eucll", "map-50", "accuracy"], SEPARATED, &Labels::default()).expect("fits");
-    assert_eq!(values.entries().map(|(name, _)| name).collect::<Vec<_>>(), ["acc"]);
-    assert_eq!(estimated(&["acc", "f1", "mcll"], &[&[1.0]], &[&[1.0]]), MeasureValues::default());
+fn names_that_are_no_measures_are_refused() {
+    for (name, expected) in [
+        ("map", "not supported yet: measure map"),
+        ("map-50", "not supported yet: measure map-50"),
+        ("kl-0.1", "not supported yet: measure kl-0.1"),
+        ("L1_all", "not supported yet: measure L1_all"),
+        ("bogus", "expected acc, acc-<k>, f1"),
+        ("mapp", "found mapp"),
+        ("acc-0", "found acc-0"),
+        ("", "parameters.output.measure"),
+    ] {
+        let error = MeasureSpec::parse(&["acc", name]).expect_err(name).to_string();
+        assert!(error.contains(expected), "{name}: {error}");
+    }
+}
+
+#[test]
+fn measures_that_do_not_suit_are_refused() {
+    let (classes, values) = (Task::Classification { classes: 2 }, Task::Regression { targets: 1 });
+    for (names, task, expected) in [
+        (&["acc", "f1full", "cmdiag", "cmfull", "mcll", "auc", "mcc", "gini", "raw"][..], classes, None),
+        (&["eucll", "eucll-0.5", "l1", "percent", "gini", "raw"], values, None),
+        (&[], Task::Features, None),
+        (&["acc", "eucll"], classes, Some("measure eucll needs values, this service answers classes")),
+        (&["acc-2"], values, Some("measure acc-2 needs classes, this service answers values")),
+        (&["acc"], Task::Features, Some("measure acc needs classes, this service answers features")),
+    ] {
+        let checked = spec(names).check_task(task);
+        match (checked, expected) {
+            (Ok(()), None) => {}
+            (Err(error), Some(expected)) => assert!(error.to_string().contains(expected), "{names:?}: {error}"),
+            (found, expected) => panic!("{names:?}: expected {expected:?}, found {found:?}"),
+        }
+    }
     let nothing = Outputs::Classification(Tensor::new(vec![0, 2], Vec::new()).expect("empty"));
-    let values = evaluate(&asked, &nothing, &Targets::Classes(Vec::new()), &Labels::default());
+    let values = evaluate(&spec(&["acc"]), &nothing, &Targets::Classes(Vec::new()), &Labels::default());
     assert_eq!(values.expect("nothing to measure"), MeasureValues::default());
 }
 

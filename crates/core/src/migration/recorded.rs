@@ -31,7 +31,7 @@ impl Recorded<'_> {
     /// # Errors
     /// [`Error::BadParameter`] with what was expected of the case and what it holds.
     pub(super) fn beside(&self, task: Task, answered: Outputs) -> Result<(Outputs, Outputs)> {
-        if !self.options.measures.names.is_empty() {
+        if !self.options.measures.is_empty() {
             return Err(refused("its request asks for measures, where predictions are compared".into()));
         }
         if self.predictions.len() != answered.len() {

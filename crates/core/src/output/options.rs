@@ -1,11 +1,14 @@
 //! `parameters.output`, as written and as resolved.
 
 use serde::Deserialize;
-use serde_json::Value;
 
+use crate::backend::Task;
 use crate::error::{Error, Fault, Result};
 use crate::measure::MeasureSpec;
 use crate::parameters::{Section, parse};
+
+/// Where these parameters stand in a request.
+const AT: &str = "parameters.output";
 
 /// What to answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +25,12 @@ pub struct OutputOptions {
     pub template: Option<String>,
     /// Where the answer is sent instead.
     pub network: Option<Section>,
-    /// Keys that nobody knows, as dotted paths.
-    pub unknown: Vec<String>,
+    /// Values are expected, not classes.
+    pub regression: bool,
+    /// A blocking training answers its histories.
+    pub measure_hist: bool,
+    /// Points of each history that are answered; `None`: as many as usual.
+    pub max_hist_points: Option<u64>,
 }
 
 /// The forms of feature values (contract.md 5.9).
@@ -40,7 +47,7 @@ pub enum Binarized {
     Text,
 }
 
-/// Keys of later versions and of other outputs are known, so that they do not count as typing errors.
+/// The section as written; [`super::keys`] has every key that there is.
 #[derive(Debug, Default, Deserialize)]
 struct Written {
     best: Option<i64>,
@@ -51,18 +58,9 @@ struct Written {
     string_binarized: Option<bool>,
     template: Option<String>,
     network: Option<Section>,
-    #[serde(rename = "regression")]
-    _regression: Option<Value>,
-    #[serde(rename = "measure_hist")]
-    _measure_hist: Option<Value>,
-    #[serde(rename = "max_hist_points")]
-    _max_hist_points: Option<Value>,
-    #[serde(rename = "target_repository")]
-    _target_repository: Option<Value>,
-    #[serde(rename = "store_config")]
-    _store_config: Option<Value>,
-    #[serde(rename = "logits")]
-    _logits: Option<Value>,
+    regression: Option<bool>,
+    measure_hist: Option<bool>,
+    max_hist_points: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,12 +76,10 @@ impl OutputOptions {
     /// # Errors
     /// [`Error::BadParameter`] naming the key whose value has the wrong type.
     pub fn parse(section: &Section) -> Result<Self> {
-        let parsed = parse::<Written>(section, "parameters.output").map_err(Error::BadParameter)?;
-        let written = parsed.options;
+        let written = parse::<Written>(section, AT).map_err(Error::BadParameter)?.options;
         let threshold = written.confidence_threshold.unwrap_or(0.0);
         if !(0.0..=1.0).contains(&threshold) {
-            let fault =
-                Fault::at("parameters.output.confidence_threshold", format!("0 to 1 expected, found {threshold}"));
+            let fault = Fault::at(format!("{AT}.confidence_threshold"), format!("0 to 1 expected, found {threshold}"));
             return Err(Error::BadParameter(fault));
         }
         // A threshold alone asks for every class above it.
@@ -96,12 +92,26 @@ impl OutputOptions {
         Ok(Self {
             best: usize::try_from(written.best.unwrap_or(default_best)).ok(),
             confidence_threshold: threshold,
-            measures: MeasureSpec { names },
+            measures: MeasureSpec::parse(&names)?,
             binarized: binarized(written.binarized, written.bool_binarized, written.string_binarized),
             template: written.template.filter(|template| !template.is_empty()),
             network: written.network,
-            unknown: parsed.unknown,
+            regression: written.regression.unwrap_or(false),
+            measure_hist: written.measure_hist.unwrap_or(false),
+            max_hist_points: written.max_hist_points,
         })
+    }
+
+    /// Refuses what outputs of this meaning cannot give.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the key or the measure.
+    pub fn check_task(&self, task: Task) -> Result<()> {
+        if self.regression && !matches!(task, Task::Regression { .. }) {
+            let reason = format!("expected false, as this service is no regression (its task is {})", task.mltype());
+            return Err(Error::bad_parameter_at(format!("{AT}.regression"), reason));
+        }
+        self.measures.check_task(task)
     }
 }
 
@@ -120,15 +130,61 @@ fn binarized(numbers: Option<bool>, booleans: Option<bool>, text: Option<bool>) 
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
+    use super::super::KEYS;
     use super::*;
+    use crate::parameters::keys::Standing;
+
+    fn options(section: &Value) -> OutputOptions {
+        OutputOptions::parse(section.as_object().unwrap()).unwrap()
+    }
+
+    /// Each applied key of the table, with a value that resolves to other options than without it.
+    #[test]
+    fn every_applied_key_is_read() {
+        let changes = [
+            ("best", json!(3)),
+            ("confidence_threshold", json!(0.5)),
+            ("measure", json!(["acc"])),
+            ("binarized", json!(true)),
+            ("bool_binarized", json!(true)),
+            ("string_binarized", json!(true)),
+            ("template", json!("{{status}}")),
+            ("network.url", json!("http://x")),
+            ("network.http_method", json!("POST")),
+            ("network.content_type", json!("text/plain")),
+            ("regression", json!(true)),
+            ("measure_hist", json!(true)),
+            ("max_hist_points", json!(5)),
+        ];
+        let plain = options(&json!({}));
+        for key in KEYS.keys().filter(|key| matches!(key.standing, Standing::Applied(_))) {
+            let change = changes.iter().find(|(path, _)| *path == key.path);
+            let (path, value) = change.unwrap_or_else(|| panic!("{} has no value that changes something", key.path));
+            let section = match path.split_once('.') {
+                Some((group, name)) => json!({ group: { name: value } }),
+                None => json!({ *path: value }),
+            };
+            assert_ne!(options(&section), plain, "{path}");
+        }
+        assert_eq!(KEYS.ambiguous(), [""; 0]);
+    }
 
     #[test]
-    fn unknown_keys_are_told_apart_from_known_ones() {
-        let section = json!({"bset": 3, "measure": "acc", "regression": true});
-        let options = OutputOptions::parse(section.as_object().unwrap()).unwrap();
-        assert_eq!(options.unknown, ["parameters.output.bset"]);
-        assert_eq!(options.measures.names, ["acc"]);
+    fn what_a_task_cannot_give_is_refused() {
+        let (classes, values) = (Task::Classification { classes: 2 }, Task::Regression { targets: 1 });
+        for (section, task, refused) in [
+            (json!({"regression": true}), values, None),
+            (json!({"regression": false}), classes, None),
+            (json!({"regression": true}), classes, Some("parameters.output.regression")),
+            (json!({"measure": "acc"}), values, Some("parameters.output.measure")),
+        ] {
+            match (options(&section).check_task(task), refused) {
+                (Ok(()), None) => {}
+                (Err(error), Some(key)) => assert!(error.to_string().contains(key), "{section}: {error}"),
+                (found, expected) => panic!("{section}: expected {expected:?}, found {found:?}"),
+            }
+        }
     }
 }

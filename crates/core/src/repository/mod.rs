@@ -13,6 +13,7 @@
 
 mod clear;
 mod contents;
+mod keys;
 mod listing;
 mod place;
 mod record;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use clear::{Clear, Cleared};
 pub use contents::{CONFIG, OwnFiles};
+pub use keys::MODEL_KEYS;
 pub use place::{DirectoryIdentity, Place, Relation};
 pub use record::{NewRecord, ServiceRecord, StoredParameters};
 pub use roots::Roots;

@@ -10,7 +10,9 @@ use crate::backend::{Backend, ServiceType};
 use crate::connector::Connector;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::output::{self, OutputOptions};
 use crate::parameters::Parameters;
+use crate::parameters::keys::{Call, Remarks};
 use crate::quote::quote;
 use crate::repository::{Place, Repository, Run};
 
@@ -29,11 +31,13 @@ pub struct Definition {
     pub parameters: Parameters,
     /// Where its network is.
     pub repository: Repository,
+    /// Keys of the request that are unknown, or without effect; none for a service that was there before a restart.
+    pub(crate) remarks: Remarks,
 }
 
 impl Definition {
-    /// Checks a request, in the order of contract.md 1.2: repository, mllib, type, connector. `is_free` is asked before a directory is
-    /// made.
+    /// Checks a request: its keys, then in the order of contract.md 1.2 repository, mllib, type, connector. `is_free` is asked before a
+    /// directory is made. Whatever creates a service comes through here: a PUT, the start list, a move.
     ///
     /// # Errors
     /// [`Error::BadParameter`], [`Error::UnknownBackend`], [`Error::UnknownConnector`].
@@ -42,6 +46,7 @@ impl Definition {
         environment: &Environment,
         is_free: impl FnOnce(&Place) -> Result<()>,
     ) -> Result<Self> {
+        let remarks = checked_keys(&request, environment)?;
         let path = repository_path(&request)?;
         environment.repository_roots.check(&path)?;
         is_free(&Place::of(&path))?;
@@ -49,7 +54,7 @@ impl Definition {
         let repository = Repository::open(&path, flag(&request, "create_repository"))?;
         // A link may have come between the check and the opening.
         environment.check_repository(repository.place().path())?;
-        Self::with_repository(request, repository, environment)
+        Ok(Self { remarks, ..Self::with_repository(request, repository, environment)? })
     }
 
     /// The definition of a service that was there before a restart: its repository may be gone meanwhile, which is
@@ -87,7 +92,7 @@ impl Definition {
             output: request.parameters.output.clone(),
         };
         parameters.input.remove("connector");
-        Ok(Self { request, service_type, connector, backend, parameters, repository })
+        Ok(Self { request, service_type, connector, backend, parameters, repository, remarks: Remarks::default() })
     }
 
     /// Whether `model.weights` says which network to serve.
@@ -107,6 +112,32 @@ impl Definition {
     pub fn repository_as_sent(&self) -> &str {
         self.request.model.get("repository").and_then(Value::as_str).unwrap_or_default()
     }
+}
+
+/// Checks every key of a creation against the tables of those that read it, and the types of those that this crate reads itself. An mllib
+/// or a connector that is not there is named later, in its turn.
+fn checked_keys(request: &CreateRequest, environment: &Environment) -> Result<Remarks> {
+    let (Ok(backend), Ok(connector)) = (environment.backend(&request.mllib), environment.connector(&request.connector))
+    else {
+        return Ok(Remarks::default());
+    };
+    let (sections, none) = (&request.parameters, Object::new());
+    let input = connector.keys().check(&sections.input, "parameters.input", Call::Create, &none)?;
+    let mllib = backend.keys().check(&sections.mllib, "parameters.mllib", Call::Create, &none)?;
+    let output = output::KEYS.check(&sections.output, "parameters.output", Call::Create, &none)?;
+    OutputOptions::parse(&sections.output)?;
+    let model = backend.model_keys().check(&request.model, "model", Call::Create, &none)?;
+    let members = Remarks { unknown: request.unknown.clone(), idle: Vec::new() };
+    let remarks = members.and(input).and(mllib).and(output).and(model);
+    match remarks.unknown.first().filter(|_| environment.strict) {
+        None => Ok(remarks),
+        Some(path) => Err(unknown_key(path)),
+    }
+}
+
+/// What a strict server says to a key that is in no table.
+pub(super) fn unknown_key(path: &str) -> Error {
+    Error::bad_parameter_at(quote(path), "unknown parameter")
 }
 
 /// What config.json says of a request: the members that DeepDetect has, and no others. A directory may be one that other programs read

@@ -3,7 +3,6 @@
 //! `definition` is how it was asked for, `serving` what it answers with now, `predict` and `train` the two things it does.
 //! A service must not know other services, aliases or HTTP.
 
-mod decided;
 pub(crate) mod definition;
 mod generated;
 mod info;
@@ -16,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use definition::Definition;
 pub use info::{InfoOptions, wire_status};
@@ -30,7 +30,9 @@ use crate::error::{Error, Result};
 use crate::job::{JobQueue, JobStore};
 use crate::memory;
 use crate::name::ServiceName;
-use crate::quote::quote;
+use crate::output;
+use crate::parameters::Parameters;
+use crate::parameters::keys::{Call, Idle, Remarks};
 use crate::statistics::Statistics;
 
 /// Identity of a service within a server: it stays when the service is renamed.
@@ -178,30 +180,59 @@ impl Service {
         self.serving().map_or_else(|_| NO_VERSION.to_owned(), |serving| serving.version())
     }
 
-    /// Logs each unknown parameter once per service; refuses it in strict mode.
-    fn warn_unknown<'a>(&self, unknown: impl Iterator<Item = &'a String>) -> Result<()> {
-        for path in unknown {
-            if self.environment.strict {
-                return Err(Error::bad_parameter_at(quote(path), "unknown parameter"));
+    /// Checks the keys of a predict or a training; `created` is what the service has where it says nothing.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming a key that is not supported yet, one that cannot change in this call, or, in strict mode, one in no
+    /// table.
+    fn check_keys(&self, sent: &Parameters, created: &Parameters, call: Call) -> Result<()> {
+        let sections = [
+            (self.definition.connector.keys(), &sent.input, "parameters.input", &created.input),
+            (self.definition.backend.keys(), &sent.mllib, "parameters.mllib", &created.mllib),
+            (output::KEYS, &sent.output, "parameters.output", &created.output),
+        ];
+        for (table, section, at, created) in sections {
+            if !section.is_empty() {
+                self.note(&table.check(section, at, call, created)?)?;
             }
-            let path: String = path.chars().take(WARNED_LENGTH).collect();
-            let shown = path.escape_debug().to_string();
-            let is_new = {
-                let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-                warned.len() < WARNED_LIMIT && warned.insert(path)
-            };
-            if is_new {
+        }
+        match sent.input.get("connector") {
+            Some(Value::String(name)) if *name != self.definition.request.connector => {
+                let reason = format!("expected {}, as the service was created with", self.definition.request.connector);
+                Err(Error::bad_parameter_at("parameters.input.connector", reason))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Logs unknown keys, and those without effect, once per service; refuses unknown ones in strict mode.
+    fn note(&self, remarks: &Remarks) -> Result<()> {
+        for path in &remarks.unknown {
+            if self.environment.strict {
+                return Err(definition::unknown_key(path));
+            }
+            if let Some(shown) = self.first_seen(path) {
                 tracing::warn!(service = %self.name(), parameter = shown, "unknown parameter ignored");
+            }
+        }
+        for Idle { path, reason } in &remarks.idle {
+            if let Some(shown) = self.first_seen(path) {
+                tracing::warn!(service = %self.name(), parameter = shown, reason, "parameter without effect");
             }
         }
         Ok(())
     }
 
-    /// Checks the creation parameters that nobody knows: warns, or refuses in strict mode.
-    pub(crate) fn check_unknown(&self) -> Result<()> {
-        match self.serving() {
-            Ok(serving) => self.warn_unknown(serving.unknown_parameters.iter()),
-            Err(_) => Ok(()),
-        }
+    /// The path as it is logged, the first time it comes.
+    fn first_seen(&self, path: &str) -> Option<String> {
+        let path: String = path.chars().take(WARNED_LENGTH).collect();
+        let shown = path.escape_debug().to_string();
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        (warned.len() < WARNED_LIMIT && warned.insert(path)).then_some(shown)
+    }
+
+    /// Logs what the check of the creation found.
+    pub(crate) fn note_creation(&self) -> Result<()> {
+        self.note(&self.definition.remarks)
     }
 }

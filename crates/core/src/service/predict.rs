@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use dede_api::predictions::PredictBody;
 use serde_json::Value;
 
+use super::Service;
 use super::serving::{Serving, predict_options};
-use super::{Service, decided};
-use crate::backend::{Model, PredictOptions};
+use crate::backend::{Model, PredictOptions, Task};
 use crate::capture::Capture;
 use crate::connector::{Fetched, Reader, ReaderContext};
 use crate::data::{Batch, Targets};
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::measure::{MeasureSpec, evaluate};
 use crate::output::{OutputOptions, render, rendered_bytes, through_template, whole};
 use crate::outputs::Outputs;
+use crate::parameters::keys::Call;
 use crate::parameters::{Parameters, Section, over};
 use crate::request_memory::MemoryShare;
 
@@ -97,7 +98,9 @@ impl Service {
     /// As [`Service::predict`].
     pub fn fetch(&self, call: &PredictCall, memory: &MemoryShare) -> Result<Fetched> {
         let serving = self.ready()?;
-        let fetched = self.reader(&serving, call).and_then(|reader| reader.fetch(&call.data, memory));
+        let checked = self.check_keys(&call.parameters, &serving.parameters, Call::Predict);
+        let fetched =
+            checked.and_then(|()| self.reader(&serving, call)).and_then(|reader| reader.fetch(&call.data, memory));
         if fetched.is_err() {
             self.statistics.predicted(false, Duration::ZERO);
         }
@@ -130,15 +133,14 @@ impl Service {
         let started = Instant::now();
         let serving = self.ready()?;
         let model = self.model(&serving)?;
-        let output = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
+        let output = self.output(&serving, call, &**model)?;
         let options = options(&serving, &call.parameters.mllib)?;
         let reader = self.reader(&serving, call)?;
-        self.warn_unknown(reader.unknown_parameters().iter().chain(&output.unknown))?;
         let batch = reader.read(&call.data)?;
         let transform = started.elapsed();
         let outputs = compute(&**model, &batch, &options, &MemoryShare::unbounded())?;
         let took = Took { transform, total: started.elapsed() };
-        if !output.measures.names.is_empty() || output.template.is_some() {
+        if !output.measures.is_empty() || output.template.is_some() {
             let body = answer(&outputs, batch, &call.ids, &serving, &output)?;
             if let Some(template) = &output.template {
                 through_template(template, &whole(self.name().as_str(), body, took.total), &MemoryShare::unbounded())?;
@@ -164,12 +166,10 @@ impl Service {
         memory: &MemoryShare,
     ) -> Result<Predicted> {
         let model = self.model(serving)?;
-        let output = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
-        decided::check(&call.parameters, &serving.parameters)?;
+        let output = self.output(serving, call, &**model)?;
         let options = options(serving, &call.parameters.mllib)?;
         let capture = self.ring.begin(started, &call.parameters);
         let reader = self.reader(serving, call)?;
-        self.warn_unknown(reader.unknown_parameters().iter().chain(&output.unknown))?;
         let most_bytes = capture.as_ref().map_or(0, Capture::most_bytes);
         let (batch, kept) = reader.read_fetched(&call.data, fetched, most_bytes, memory)?;
         let transform = started.elapsed();
@@ -198,6 +198,17 @@ impl Service {
             || root.join("deploy.prototxt").exists();
         let what = if described { "model" } else { "deploy file" };
         Error::bad_parameter(format!("no {what} in {place} for initializing the net"))
+    }
+
+    /// What is to be answered: checks every key of the call, and that the network can give what it asks for.
+    fn output(&self, serving: &Serving, call: &PredictCall, model: &dyn Model) -> Result<OutputOptions> {
+        self.check_keys(&call.parameters, &serving.parameters, Call::Predict)?;
+        let output = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
+        output.check_task(model.description().task)?;
+        if options(serving, &call.parameters.mllib)?.extract_layer.is_some() {
+            output.measures.check_task(Task::Features)?;
+        }
+        Ok(output)
     }
 
     /// The service's own reader, or one for the parameters of the call.
@@ -269,7 +280,7 @@ fn answer(
     serving: &Serving,
     output: &OutputOptions,
 ) -> Result<PredictBody> {
-    if !output.measures.names.is_empty() {
+    if !output.measures.is_empty() {
         return measured(&output.measures, outputs, batch.targets.as_ref(), serving);
     }
     let mut uris = batch.uris;

@@ -61,8 +61,6 @@ pub struct Serving {
     pub predict_options: PredictOptions,
     /// How long it took to load and warm it.
     pub opened_in: Duration,
-    /// Dotted paths of creation parameters that nobody knows.
-    pub unknown_parameters: Vec<String>,
 }
 
 impl Serving {
@@ -133,8 +131,6 @@ impl Serving {
             None => Arc::clone(&reader),
         };
         let (digest, files) = identity(&opened, label_file)?;
-        let mut unknown_parameters = opened.unknown_parameters;
-        unknown_parameters.extend(reader.unknown_parameters().iter().cloned());
         Ok(Self {
             digest,
             listing,
@@ -148,7 +144,6 @@ impl Serving {
             parameters,
             stored,
             opened_in: started.elapsed(),
-            unknown_parameters,
         })
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use dede_api::Object;
 use serde_json::Value;
 
+use super::Service;
 use super::serving::{Serving, is_regression};
-use super::{Service, decided};
 use crate::backend::{Backend, TrainRequest, Trained, TrainingPlan, TrainingRun};
 use crate::connector::{Fitted, Reader, ReaderContext};
 use crate::error::{Error, Result};
@@ -16,6 +16,7 @@ use crate::files::{read_text, write_atomically};
 use crate::job::{Identity, Job, JobResult, final_object, histories, status_body, test_object};
 use crate::measure::MeasureSpec;
 use crate::output::OutputOptions;
+use crate::parameters::keys::Call;
 use crate::parameters::{Parameters, Section, over};
 use crate::progress::Progress;
 use crate::repository::{NewRecord, Run, ServiceRecord, StoredParameters, TEXT_LIMIT};
@@ -56,10 +57,12 @@ impl Service {
             return Err(Error::bad_input("missing data"));
         }
         let own = &self.definition.parameters;
-        decided::check(&call.parameters, own)?;
+        // What an earlier version of this server accepted at creation is refused here.
+        self.check_keys(&call.parameters.over(own), own, Call::Train)?;
         let mut input = over(&call.parameters.input, &own.input);
         input.remove("connector");
         let mllib = over(&call.parameters.mllib, &over(&own.mllib, &serving.stored.mllib));
+        let output = OutputOptions::parse(&over(&call.parameters.output, &own.output))?;
         let backend: &dyn Backend = self.definition.backend;
         let plan = backend.plan(&TrainRequest {
             repository: &self.definition.repository,
@@ -73,6 +76,7 @@ impl Service {
             // A resumed run goes on with the bounds and categories that its weights were trained with.
             input = over(&input, &read_state(directory)?);
         }
+        output.check_task(plan.task())?;
         let progress = match resumed_run {
             Some(_) => Progress::with_histories(self.histories()),
             None => Progress::default(),
@@ -86,8 +90,6 @@ impl Service {
             regression: is_regression(None, &mllib),
             limits: Arc::clone(guest.unwrap_or(&self.environment.limits)),
         })?;
-        let output = OutputOptions::parse(&over(&call.parameters.output, &own.output))?;
-        self.warn_unknown(plan.unknown_parameters().iter().chain(reader.unknown_parameters()).chain(&output.unknown))?;
         let training = Training {
             service: Arc::clone(self),
             plan,

@@ -38,7 +38,7 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "ORIGIN", help_heading = "Server")]
     pub(crate) allow_origin: Option<String>,
 
-    /// Refuse request members that nobody knows, instead of logging them.
+    /// Refuse unknown keys of requests, instead of logging them.
     #[arg(long, help_heading = "Server")]
     pub(crate) strict: bool,
 

@@ -31,7 +31,7 @@ mod source;
 mod stream;
 mod train;
 mod turns;
-mod unsupported;
+pub(crate) mod unsupported;
 mod uploads;
 
 use std::collections::HashSet;

@@ -27,7 +27,7 @@ use super::body::Received;
 use super::error::{Failure, Outcome};
 use super::forward::{Elsewhere, Trail};
 use super::turns::Line;
-use super::{Server, authority, forward, metrics, network, reply, unsupported};
+use super::{Server, authority, forward, metrics, network, reply};
 
 /// Names the service and the model that answered: `<service>@<digest>`.
 pub(super) const SERVED_BY: HeaderName = HeaderName::from_static("x-dede-served-by");
@@ -68,7 +68,6 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
         }
     };
     let share = received.into_share();
-    unsupported::check_parameters(&request.parameters)?;
     if is_guest && request.parameters.output.contains_key("network") {
         let text = "without its token this server sends answers nowhere (parameters.output.network)";
         return Err(Failure::new(ErrorKind::Forbidden, text));

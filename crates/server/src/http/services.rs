@@ -18,7 +18,6 @@ use super::body::Received;
 use super::error::Outcome;
 use super::forward::{Elsewhere, Trail};
 use super::{Server, authority, forward, name_in, query_of, reply, unsupported};
-use crate::catalog::BACKENDS;
 
 /// PUT and POST: creates a service.
 pub(crate) async fn create(State(server): State<Arc<Server>>, request: Request) -> Response {
@@ -33,16 +32,10 @@ async fn create_outcome(server: &Arc<Server>, request: Request) -> Outcome {
         return Err(Error::ServiceExists(name).into());
     }
     let (mut received, object) = server.read(received, Received::object).await?;
-    let shared = Arc::clone(server);
     server
         .manage(move |catalogue| {
-            let mut request = CreateRequest::read(object, received.text()?)?;
-            shared.check_unknown(&name, std::mem::take(&mut request.unknown))?;
-            if BACKENDS.iter().any(|backend| backend.name() == request.mllib) {
-                unsupported::check_connector(&request.connector)?;
-                unsupported::check_parameters(&request.parameters)?;
-                unsupported::check_model(&request.model)?;
-            }
+            let request = CreateRequest::read(object, received.text()?)?;
+            unsupported::check_connector(&request)?;
             catalogue.create(&name, request)?;
             Ok(reply::json(&Answer::bare(Status::created())))
         })

@@ -12,10 +12,12 @@ use dede_api::requests::{Malformed, TrainRequest};
 use dede_api::training::{JobStatus, TrainBody, TrainHead};
 use dede_core::error::Error;
 use dede_core::job::{Job, JobId, JobView, blocking_body, status_body};
+use dede_core::output::OutputOptions;
+use dede_core::parameters::{Section, over};
 use dede_core::service::{Service, TrainCall, wire_status};
 
 use super::error::{Failure, Outcome};
-use super::{Server, authority, query_of, reply, unsupported};
+use super::{Server, authority, query_of, reply};
 
 /// Points of a history that are answered unless the request says otherwise (contract.md 1.6).
 const HISTORY_POINTS: usize = 10_000;
@@ -36,15 +38,10 @@ async fn start_outcome(server: &Arc<Server>, request: Request) -> Outcome {
             let request = TrainRequest::read(object, received.text()?)?;
             let service = catalogue.service(&request.service)?;
             shared.check_unknown(&request.service, request.unknown)?;
-            unsupported::check_parameters(&request.parameters)?;
-            let histories = Histories::of(&request.parameters.output);
+            let parameters = super::sections(request.parameters);
+            let histories = Histories::of(&over(&parameters.output, &service.definition.parameters.output))?;
             let _waiter = if request.asynchronous { None } else { Some(shared.waiter()?) };
-            let job = service.train(TrainCall {
-                is_guest,
-                parameters: super::sections(request.parameters),
-                data: request.data,
-                body: request.body,
-            })?;
+            let job = service.train(TrainCall { is_guest, parameters, data: request.data, body: request.body })?;
             if request.asynchronous {
                 let head = TrainHead::state(job.id, JobStatus::Running, None);
                 return Ok(reply::json(&Answer::<_, ()> { status: Status::created(), head: Some(head), body: None }));
@@ -72,12 +69,10 @@ struct Histories {
 }
 
 impl Histories {
-    fn of(output: &dede_api::Object) -> Self {
-        let points = output.get("max_hist_points").and_then(serde_json::Value::as_u64);
-        Self {
-            wanted: output.get("measure_hist").and_then(serde_json::Value::as_bool).unwrap_or(false),
-            points: points.and_then(|points| usize::try_from(points).ok()).unwrap_or(HISTORY_POINTS),
-        }
+    fn of(output: &Section) -> Result<Self, Error> {
+        let output = OutputOptions::parse(output)?;
+        let points = output.max_hist_points.and_then(|points| usize::try_from(points).ok());
+        Ok(Self { wanted: output.measure_hist, points: points.unwrap_or(HISTORY_POINTS) })
     }
 }
 

@@ -19,6 +19,7 @@ mod hand_move;
 mod hostile;
 mod http;
 mod keeping;
+mod keys;
 #[cfg(target_os = "linux")]
 mod large;
 mod lifecycle;

@@ -5,6 +5,7 @@ use dede_core::data::{Image, Pixels, Samples};
 use dede_core::error::Error;
 use dede_core::outputs::Outputs;
 use dede_core::parameters::Section;
+use dede_core::parameters::keys::Call;
 use dede_core::repository::Repository;
 use dede_core::request_memory::MemoryShare;
 use dede_core::tensor::Tensor;
@@ -63,11 +64,13 @@ fn opens(case: &BackendCase<'_>) -> Opened {
     let files = case.repository.files().expect("listed");
     let mut mllib = case.mllib.clone();
     mllib.insert("no_such_parameter".to_owned(), json!(1));
-    let opened = case.backend.open(&request(case, &mllib, &none)).expect("unknown parameters are no error");
-    assert_eq!(opened.unknown_parameters, ["parameters.mllib.no_such_parameter"]);
+    let table = case.backend.keys();
+    let remarks =
+        table.check(&mllib, "parameters.mllib", Call::Create, &none).expect("parameters of the case are accepted");
+    assert_eq!(remarks.unknown, ["parameters.mllib.no_such_parameter"]);
+    assert_eq!(table.ambiguous(), [""; 0]);
 
     let opened = case.backend.open(&request(case, &case.mllib, &none)).expect("opens");
-    assert_eq!(opened.unknown_parameters, [""; 0]);
     assert!(!opened.files.is_empty(), "some file decides the answers");
     for file in &opened.files {
         assert!(file.path.is_file(), "{} is a file", file.path.display());

@@ -7,6 +7,7 @@ use dede_core::data::{Batch, Image, SampleShape, Samples, Targets};
 use dede_core::error::Error;
 use dede_core::labels::Labels;
 use dede_core::parameters::Section;
+use dede_core::parameters::keys::Call;
 use dede_core::request_memory::MemoryShare;
 use serde_json::{Value, json};
 
@@ -147,8 +148,12 @@ fn refuses_bad_items(case: &ConnectorCase<'_>) {
 fn names_parameters(case: &ConnectorCase<'_>) {
     let mut parameters = case.parameters.clone();
     parameters.insert("no_such_parameter".to_owned(), json!(1));
-    let unknown = open(case, &parameters).expect("unknown parameters are no error").unknown_parameters().to_vec();
-    assert_eq!(unknown, ["parameters.input.no_such_parameter"]);
+    let table = case.connector.keys();
+    let remarks = table
+        .check(&parameters, "parameters.input", Call::Create, &Section::new())
+        .expect("parameters of the case are accepted");
+    assert_eq!(remarks.unknown, ["parameters.input.no_such_parameter"]);
+    assert_eq!(table.ambiguous(), [""; 0]);
 
     let (key, value) = &case.wrong_parameter;
     let mut parameters = case.parameters.clone();

@@ -11,6 +11,7 @@ use dede_core::connector::{Connector, Fetched, Fitted, Kept, Reader, ReaderConte
 use dede_core::data::{Batch, DataKind, SampleShape, Samples};
 use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
+use dede_core::parameters::keys::{Key, KeyTable, Moment};
 use dede_core::parameters::{Section, parse};
 use dede_core::repository::Repository;
 use dede_core::request_memory::MemoryShare;
@@ -27,7 +28,7 @@ enum Broken {
     EmptyData,
     Order,
     BadItem,
-    UnknownParameter,
+    AmbiguousKey,
     Shape,
     Kept,
     Example,
@@ -43,6 +44,14 @@ fn breaks_only(suite: impl Fn(Broken), rules: &[Broken]) {
     for &rule in rules {
         assert!(catch_unwind(AssertUnwindSafe(|| suite(rule))).is_err(), "{rule:?} is not found");
     }
+}
+
+/// One key, which stands twice where that rule is broken.
+fn keys(broken: Broken) -> KeyTable {
+    const SEPARATOR: [Key; 1] = [Key::applied("separator", Moment::Each)];
+    const ONCE: KeyTable = KeyTable(&[&SEPARATOR]);
+    const TWICE: KeyTable = KeyTable(&[&SEPARATOR, &SEPARATOR]);
+    if broken == Broken::AmbiguousKey { TWICE } else { ONCE }
 }
 
 /// Rows of two numbers: `1,2`.
@@ -63,16 +72,18 @@ impl Connector for Pairs {
         DataKind::Table
     }
 
+    fn keys(&self) -> KeyTable {
+        keys(self.0)
+    }
+
     fn open(&self, context: &ReaderContext<'_>) -> Result<Box<dyn Reader>> {
-        let parsed = parse::<PairOptions>(context.parameters, "parameters.input").map_err(Error::BadInput)?;
-        let unknown = if self.0 == Broken::UnknownParameter { Vec::new() } else { parsed.unknown };
-        Ok(Box::new(PairReader { broken: self.0, unknown }))
+        parse::<PairOptions>(context.parameters, "parameters.input").map_err(Error::BadInput)?;
+        Ok(Box::new(PairReader { broken: self.0 }))
     }
 }
 
 struct PairReader {
     broken: Broken,
-    unknown: Vec<String>,
 }
 
 impl Reader for PairReader {
@@ -116,10 +127,6 @@ impl Reader for PairReader {
     fn shape(&self) -> Option<SampleShape> {
         Some(SampleShape::Row { columns: if self.broken == Broken::Shape { 3 } else { 2 } })
     }
-
-    fn unknown_parameters(&self) -> &[String] {
-        &self.unknown
-    }
 }
 
 #[test]
@@ -139,7 +146,7 @@ fn the_connector_suite_finds_every_broken_rule() {
         Broken::EmptyData,
         Broken::Order,
         Broken::BadItem,
-        Broken::UnknownParameter,
+        Broken::AmbiguousKey,
         Broken::Shape,
         Broken::Kept,
         Broken::Example,
@@ -160,14 +167,16 @@ impl Backend for Sums {
         kind == DataKind::Table
     }
 
+    fn keys(&self) -> KeyTable {
+        keys(self.0)
+    }
+
     fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
         let task = Task::Regression { targets: 1 };
         let path = request.repository.root().join("sums.txt");
         if self.0 == Broken::Files {
             std::fs::write(request.repository.root().join("opened"), "").map_err(Error::io("write opened"))?;
         }
-        let unknown = request.mllib.keys().map(|key| format!("parameters.mllib.{key}"));
-        let unknown_parameters = if self.0 == Broken::UnknownParameter { Vec::new() } else { unknown.collect() };
         let description = ModelDescription {
             task,
             output: OutputDescription::default(),
@@ -181,7 +190,6 @@ impl Backend for Sums {
             model: Some(Arc::new(SumModel { broken: self.0, description })),
             task: Some(task),
             files: vec![DecidingFile { name: "sums.txt".into(), path }],
-            unknown_parameters,
         })
     }
 
@@ -242,6 +250,6 @@ fn the_backend_suite_finds_every_broken_rule() {
     };
     breaks_only(
         suite,
-        &[Broken::UnknownParameter, Broken::Order, Broken::Batching, Broken::Misfit, Broken::Layer, Broken::Files],
+        &[Broken::AmbiguousKey, Broken::Order, Broken::Batching, Broken::Misfit, Broken::Layer, Broken::Files],
     );
 }

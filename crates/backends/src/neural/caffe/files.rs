@@ -13,6 +13,8 @@ use dede_core::repository::Repository;
 use dede_graph::{Graph, caffe};
 use serde_json::Value;
 
+use super::solver_file;
+use crate::neural::planned_templates::{is_here, is_planned};
 use crate::neural::preparation::Mean;
 
 /// Largest description of a network, bytes.
@@ -94,6 +96,46 @@ impl Files {
         let is_network =
             |name: &String| name.ends_with(".prototxt") && !name.contains("deploy") && !name.contains("solver");
         self.names.iter().any(is_network)
+    }
+
+    /// What the repository's own files say of a training that names no template: the fields of the solver's file, under the names of
+    /// requests; none where there is no such file, or where a run trained here is served.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the file that describes a training which this version cannot follow.
+    pub(super) fn described_training(&self) -> Result<Section> {
+        if self.has_run() {
+            return Ok(Section::new());
+        }
+        let descriptions = || self.names.iter().filter(|name| name.ends_with(".prototxt") && !name.contains("deploy"));
+        let own = |name: &&String| {
+            let stem = name.trim_end_matches(".prototxt");
+            self.source().is_none() || !(is_planned(stem) || is_here(stem))
+        };
+        if let Some(network) = descriptions().filter(|name| !name.contains("solver")).find(own) {
+            let text = format!(
+                "not supported yet: training the network that {network} describes; expected mllib.template, or a                  deploy.prototxt with weights beside it"
+            );
+            return Err(Error::bad_parameter(text));
+        }
+        let mut solvers = descriptions().filter(|name| name.contains("solver"));
+        match (solvers.next(), solvers.next()) {
+            (Some(one), Some(other)) => Err(Error::bad_parameter(format!(
+                "one solver file expected in the repository, found {one} and {other}"
+            ))),
+            (Some(name), None) if self.source().is_none() => {
+                let text = format!(
+                    "no network to train beside {name}; expected mllib.template, or a deploy.prototxt with weights"
+                );
+                Err(Error::bad_parameter(text))
+            }
+            (Some(name), None) => {
+                let text = read_text(&self.root.join(name), TEXT_LIMIT)
+                    .map_err(|error| Error::bad_parameter_at(name, error.to_string()))?;
+                solver_file::parse(name, &text.unwrap_or_default())
+            }
+            (None, _) => Ok(Section::new()),
+        }
     }
 
     /// Whether Caffe could resume a training.
@@ -273,6 +315,33 @@ mod tests {
         let two = [("a.caffemodel", ""), ("b.caffemodel", "")];
         let error = weights(&two, &Section::new()).expect_err("no rule chooses").to_string();
         assert!(error.contains("a.caffemodel and b.caffemodel"), "{error}");
+    }
+
+    #[test]
+    fn a_training_follows_the_files_of_the_repository_or_is_refused() {
+        let (deploy, weights) = (("deploy.prototxt", ""), ("m_iter_1.caffemodel", ""));
+        let solver = ("mlp_solver.prototxt", "base_lr: 0.5\nnet: \"mlp.prototxt\"");
+        for (files, expected) in [
+            (vec![deploy, weights], Ok("{}")),
+            (vec![deploy, weights, ("mlp.prototxt", ""), solver], Ok("{\"base_lr\":0.5}")),
+            (vec![deploy, weights, ("resnet_18.prototxt", ""), solver], Ok("{\"base_lr\":0.5}")),
+            (vec![deploy, weights, ("own_train_test.prototxt", ""), solver], Err("own_train_test.prototxt describes")),
+            (vec![("mlp.prototxt", ""), solver], Err("mlp.prototxt describes")),
+            (vec![solver], Err("no network to train beside mlp_solver.prototxt")),
+            (
+                vec![deploy, weights, solver, ("own_solver.prototxt", "")],
+                Err("mlp_solver.prototxt and own_solver.prototxt"),
+            ),
+            (vec![deploy, weights, ("own_solver.prototxt", "clip_gradients: 1")], Err("clip_gradients of a solver")),
+        ] {
+            let (_directory, repository) = repository(&files);
+            let found = Files::find(&repository, &Section::new()).expect("found").described_training();
+            match (found, expected) {
+                (Ok(solver), Ok(expected)) => assert_eq!(Value::Object(solver).to_string(), expected, "{files:?}"),
+                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{files:?}: {error}"),
+                (found, expected) => panic!("{files:?}: expected {expected:?}, found {found:?}"),
+            }
+        }
     }
 
     #[test]

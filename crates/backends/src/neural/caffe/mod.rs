@@ -5,8 +5,10 @@
 
 mod answer;
 mod files;
+mod solver_file;
 pub(super) mod template;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use dede_core::backend::{
@@ -15,15 +17,20 @@ use dede_core::backend::{
 };
 use dede_core::data::{DataKind, SampleShape};
 use dede_core::error::{Error, Result};
+use dede_core::parameters::keys::{Key, KeyTable, Moment};
+use dede_core::parameters::{Section, over};
+use dede_core::repository::MODEL_KEYS;
 use dede_core::tensor::Tensor;
 use dede_graph::onnx::ExportOptions;
 use dede_graph::{Graph, Shape, Transform};
+use serde_json::Value;
 
 use answer::{chosen_output, conclude};
 use files::{Files, Source};
 
 use super::engine::{self, Network};
 use super::image_layout::asked_layout;
+use super::keys::CAFFE_KEYS;
 use super::loading::{Loaded, Loading, engine_name};
 use super::model::{Meaning, NeuralModel};
 use super::options::{CreationOptions, check_image_input};
@@ -42,6 +49,15 @@ impl Backend for Caffe {
 
     fn accepts(&self, kind: DataKind, _service_type: ServiceType) -> bool {
         matches!(kind, DataKind::Images | DataKind::Table)
+    }
+
+    fn keys(&self) -> KeyTable {
+        CAFFE_KEYS
+    }
+
+    fn model_keys(&self) -> KeyTable {
+        const KEYS: KeyTable = KeyTable(&[&MODEL_KEYS, &[Key::applied("def", Moment::Each)]]);
+        KEYS
     }
 
     fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
@@ -65,13 +81,12 @@ impl Backend for Caffe {
 fn open(request: &OpenRequest<'_>) -> Result<Opened> {
     let options = CreationOptions::parse(request.mllib)?;
     let in_call = CreationOptions::parse(request.mllib_in_call)?;
-    let unknown_parameters = options.unknown();
     check_layout(request)?;
     let files = Files::find(request.repository, request.model)?;
     let Some(source) = files.source() else {
-        template::check_new(&options, &files, request.model)?;
+        template::check_new(&options, files.has_weights(), request.model)?;
         let task = Some(options.task(request.service_type)?);
-        return Ok(Opened { model: None, task, files: Vec::new(), unknown_parameters });
+        return Ok(Opened { model: None, task, files: Vec::new() });
     };
     let unread = Unchanged::of(source.files());
     let graph = source.read()?;
@@ -81,7 +96,7 @@ fn open(request: &OpenRequest<'_>) -> Result<Opened> {
     if request.kind == DataKind::Images {
         deciding.extend(files.mean.clone());
     }
-    Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files: deciding, unknown_parameters })
+    Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files: deciding })
 }
 
 /// Networks of Caffe have the channels of images first.
@@ -221,8 +236,12 @@ fn arithmetic(options: &CreationOptions, mean: Option<&DecidingFile>, transform:
 /// A training on this repository. Samples are prepared as a predict prepares them.
 fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
     let options = CreationOptions::parse(request.mllib)?;
-    let files = Files::find(request.repository, &dede_core::parameters::Section::new())?;
+    let files = Files::find(request.repository, &Section::new())?;
     let source = files.source();
+    let mllib = match options.template {
+        Some(_) => Cow::Borrowed(request.mllib),
+        None => Cow::Owned(with_solver_file(request.mllib, files.described_training()?)),
+    };
     // A template draws the network anew, without what a deploy file does to its samples.
     let graph = if options.template.is_none() { source.as_ref().map(Source::read).transpose()? } else { None };
     let transform = graph.and_then(|graph| graph.inputs.into_iter().next()).map(|input| input.transform);
@@ -237,7 +256,13 @@ fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
         graph.outputs = vec![chosen_output(&graph, &options, ServiceType::Supervised, source)?];
         Ok(Some(graph))
     };
-    training::plan(request, prepare, &existing)
+    training::plan(&TrainRequest { mllib: &mllib, ..*request }, prepare, &existing)
+}
+
+/// The parameters with what a solver's file says below them.
+fn with_solver_file(mllib: &Section, solver: Section) -> Section {
+    let below = Section::from_iter([("solver".to_owned(), Value::Object(solver))]);
+    over(mllib, &below)
 }
 
 /// The number of columns or `[channels, height, width]` that a network takes, for templates that are compared with it.

@@ -13,74 +13,26 @@ use serde_json::Value;
 use super::files::Files;
 use super::input_shape;
 use crate::neural::options::CreationOptions;
+use crate::neural::planned_templates::{is_here, is_planned};
 
 const EXISTS: &str = "using template while model prototxt and network weights exist, remove 'template' from 'mllib' or \
                       remove prototxt files instead instead ?";
 const EXISTS_FINETUNING: &str = "using template for finetuning but model prototxt already exists, remove 'template' from \
                                  'mllib', or remove existing 'prototxt' files ?";
 
-/// Templates that the original can instantiate and this version cannot.
-const NOT_YET: [&str; 41] = [
-    "alexnet",
-    "cifar",
-    "googlenet",
-    "googlenet_bn",
-    "nin",
-    "resnet",
-    "recurrent",
-    "resnet_18",
-    "resnet_32",
-    "resnet_50",
-    "resnet_101",
-    "resnet_152",
-    "se_net",
-    "se_bn_inception",
-    "se_resnet_50",
-    "se_resnet_101",
-    "se_resnet_152",
-    "se_resnext_50",
-    "se_resnext_101",
-    "mobilenet_v2",
-    "shufflenet",
-    "squeezenet",
-    "vgg_16",
-    "vdcnn_9",
-    "vdcnn_17",
-    "crnn",
-    "crnn_resnet_18",
-    "crnn_se_resnet_50",
-    "crnn_se_resnext_50",
-    "deeplab_vgg16",
-    "enet",
-    "pspnet_50",
-    "pspnet_101",
-    "pspnet_vgg16",
-    "segnet",
-    "unet",
-    "ssd_300",
-    "ssd_512",
-    "mobilenet_v2_ssd",
-    "squeezenet_ssd",
-    "refinedet_512",
-];
-
 /// Keys that describe a template.
 const KEYS: [&str; 8] = ["template", "layers", "activation", "dropout", "bn", "nclasses", "ntargets", "regression"];
 
-/// Checks a template where the repository holds no network that can be served.
+/// Checks a template where the repository holds no network that can be served; `has_weights` says whether it holds weights.
 ///
 /// # Errors
 /// [`Error::BadParameter`] when there is no such template, or when `finetuning` has no weights to take over.
-pub(super) fn check_new(options: &CreationOptions, files: &Files, model: &Section) -> Result<()> {
+pub(in crate::neural) fn check_new(options: &CreationOptions, has_weights: bool, model: &Section) -> Result<()> {
     let Some(name) = &options.template else { return Ok(()) };
     let template = match Template::parse(name, &layer_names(options.layers.as_ref())) {
         Ok(template) => Ok(template),
-        Err(error) if ["lregression", "mlp", "convnet"].contains(&name.as_str()) => {
-            Err(Error::bad_parameter_at("parameters.mllib.layers", error.to_string()))
-        }
-        Err(_) if NOT_YET.contains(&name.as_str()) => {
-            Err(Error::bad_parameter(format!("not supported yet: template {name}")))
-        }
+        Err(error) if is_here(name) => Err(Error::bad_parameter_at("parameters.mllib.layers", error.to_string())),
+        Err(_) if is_planned(name) => Err(Error::bad_parameter(format!("not supported yet: template {name}"))),
         Err(_) => {
             let directory = model.get("templates").and_then(Value::as_str).unwrap_or("templates/caffe/");
             Err(Error::bad_parameter(format!("failed to locate model template {directory}/{name}/.prototxt")))
@@ -88,7 +40,7 @@ pub(super) fn check_new(options: &CreationOptions, files: &Files, model: &Sectio
     };
     template?;
     activation(options.activation.as_deref())?;
-    if options.finetuning == Some(true) && !files.has_weights() {
+    if options.finetuning == Some(true) && !has_weights {
         return Err(Error::bad_parameter("finetuning requires specifying an existing weights file"));
     }
     Ok(())

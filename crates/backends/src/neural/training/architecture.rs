@@ -9,61 +9,7 @@ use serde_json::Value;
 
 use super::network::bad_network;
 use super::options::{MLLIB, MllibOptions};
-
-/// Templates of the original that are not here yet (contract.md 7.1).
-const NOT_YET: [&str; 51] = [
-    "alexnet",
-    "cifar",
-    "crnn",
-    "crnn_resnet_18",
-    "crnn_se_resnet_50",
-    "crnn_se_resnext_50",
-    "deeplab_vgg16",
-    "enet",
-    "googlenet",
-    "googlenet_bn",
-    "mobilenet_v2",
-    "mobilenet_v2_ssd",
-    "nin",
-    "pspnet_101",
-    "pspnet_50",
-    "pspnet_vgg16",
-    "recurrent",
-    "refinedet_512",
-    "refinedet_vovnet27slim_512",
-    "refinedet_vovnet39_512",
-    "resnet",
-    "resnet_10_ssd",
-    "resnet_101",
-    "resnet_152",
-    "resnet_18",
-    "resnet_18_ssd",
-    "resnet_32",
-    "resnet_34_ssd",
-    "resnet_50",
-    "se_bn_inception",
-    "se_net",
-    "se_resnet_101",
-    "se_resnet_50",
-    "se_resnext_101",
-    "se_resnext_50",
-    "segnet",
-    "shufflenet",
-    "squeezenet",
-    "squeezenet_ssd",
-    "ssd_300",
-    "ssd_300_res_128",
-    "ssd_512",
-    "ssd_512_res_128",
-    "unet",
-    "vdcnn_17",
-    "vdcnn_9",
-    "vgg_16",
-    "resnet18",
-    "resnet50",
-    "vit",
-    "nbeats",
-];
+use crate::neural::planned_templates::{is_here, is_planned};
 
 /// A template with everything but the sizes of input and output.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,13 +27,13 @@ impl Architecture {
     /// [`Error::BadParameter`] naming the parameter.
     pub(super) fn resolve(options: &MllibOptions, kind: DataKind) -> Result<Option<Self>> {
         let Some(name) = options.template.as_deref() else { return Ok(None) };
-        if NOT_YET.contains(&name) {
+        if is_planned(name) {
             let text = format!("not supported yet: template {name}");
             return Err(Error::bad_parameter_at(format!("{MLLIB}.template"), text));
         }
         let at = |key: &str| format!("{MLLIB}.{key}");
         let layers = layers(options.layers.as_ref())?;
-        let key = if matches!(name, "lregression" | "mlp" | "convnet") { "layers" } else { "template" };
+        let key = if is_here(name) { "layers" } else { "template" };
         let template =
             Template::parse(name, &layers).map_err(|error| Error::bad_parameter_at(at(key), error.to_string()))?;
         if matches!(template, Template::Convnet(_)) && kind == DataKind::Table {

@@ -22,7 +22,6 @@ use super::settings::Settings;
 use super::solver::Solver;
 use super::trainer::{NETWORK_FILE, Trainer};
 use super::{Existing, Prepare};
-use crate::neural::options::CreationOptions;
 
 /// Keys of `parameters.mllib` that recreate a service on the network that was trained.
 const STATE: [&str; 9] =
@@ -37,15 +36,12 @@ pub(super) struct Plan {
     kind: DataKind,
     threads: usize,
     state: Section,
-    unknown: Vec<String>,
 }
 
 impl Plan {
     /// Resolves a request; see [`super::plan`].
     pub(super) fn resolve(request: &TrainRequest<'_>, prepare: Prepare, existing: Existing<'_>) -> Result<Self> {
         let options = TrainOptions::parse(request.mllib, request.input)?;
-        let mut unknown = CreationOptions::parse(request.mllib)?.unknown();
-        unknown.extend_from_slice(&options.unknown);
         let origin = Origin::resolve(request, &options.mllib, existing)?;
         let task = origin.task(&options)?;
         let settings = Settings::resolve(&options, task)?;
@@ -58,7 +54,7 @@ impl Plan {
             Task::Features => None,
         };
         let threads = request.engine.threads;
-        Ok(Self { settings, origin, resume, prepare, kind: request.kind, threads, state, unknown })
+        Ok(Self { settings, origin, resume, prepare, kind: request.kind, threads, state })
     }
 
     fn train(&self, run: &TrainingRun<'_>) -> Result<Option<Best>> {
@@ -121,12 +117,12 @@ impl Plan {
 }
 
 impl TrainingPlan for Plan {
-    fn resumes_from(&self) -> Option<&Path> {
-        self.resume.as_deref()
+    fn task(&self) -> Task {
+        self.settings.task
     }
 
-    fn unknown_parameters(&self) -> &[String] {
-        &self.unknown
+    fn resumes_from(&self) -> Option<&Path> {
+        self.resume.as_deref()
     }
 
     fn run(self: Box<Self>, run: TrainingRun<'_>) -> Result<Trained> {
@@ -163,7 +159,17 @@ fn sample_shape(shape: SampleShape) -> Result<Shape> {
 fn newest_checkpoint(request: &TrainRequest<'_>) -> Result<PathBuf> {
     match checkpoint::newest(request.repository)? {
         Some(path) => Ok(path),
-        None => Err(Error::bad_parameter("resuming a model requires a .solverstate file in model repository")),
+        None => Err(no_checkpoint(&request.repository.files().unwrap_or_default())),
+    }
+}
+
+/// Why nothing can be resumed in a repository with these files.
+fn no_checkpoint(files: &[String]) -> Error {
+    match files.iter().find(|name| name.ends_with(".solverstate")) {
+        Some(name) => Error::bad_parameter(format!(
+            "not supported yet: resuming from {name}, as the format of DeepDetect's training states is not read; without resume the              training begins with the weights beside it"
+        )),
+        None => Error::bad_parameter("resuming a model requires a .solverstate file in model repository"),
     }
 }
 

@@ -133,14 +133,15 @@ fn rule(solver: &SolverOptions) -> Result<Rule> {
     let asked = solver.solver_type.as_deref().unwrap_or("SGD");
     let momentum = below_one(solver.momentum, 0.9, "solver.momentum")?;
     let decay = below_one(solver.rms_decay, 0.99, "solver.rms_decay")?;
+    let [beta1, beta2] = betas(solver, asked)?;
     match asked.to_ascii_uppercase().as_str() {
         "SGD" => Ok(Rule::Sgd { momentum }),
         "NESTEROV" => Ok(Rule::Nesterov { momentum }),
         "ADAGRAD" => Ok(Rule::AdaGrad),
         "RMSPROP" => Ok(Rule::RmsProp { decay }),
         "ADADELTA" => Ok(Rule::AdaDelta { momentum }),
-        "ADAM" => Ok(Rule::Adam { beta1: momentum, beta2: 0.999 }),
-        "ADAMW" if solver.iterations.is_some() => Ok(Rule::AdamW { beta1: momentum, beta2: 0.999 }),
+        "ADAM" => Ok(Rule::Adam { beta1, beta2 }),
+        "ADAMW" if solver.iterations.is_some() => Ok(Rule::AdamW { beta1, beta2 }),
         "ADAMW" => Err(wrong("solver.iterations", "a number of iterations, which ADAMW needs", "none")),
         "AMSGRAD" | "RANGER" | "RANGER_PLUS" | "SGDW" | "AMSGRADW" | "MADGRAD" => Err(Error::bad_parameter_at(
             format!("{MLLIB}.solver.solver_type"),
@@ -151,6 +152,23 @@ fn rule(solver: &SolverOptions) -> Result<Rule> {
             Err(wrong("solver.solver_type", expected, asked))
         }
     }
+}
+
+/// The decay rates of the moments that ADAM and ADAMW keep: `beta1` is what Caffe calls `momentum`.
+fn betas(solver: &SolverOptions, solver_type: &str) -> Result<[f32; 2]> {
+    let is_adam = ["ADAM", "ADAMW"].iter().any(|name| solver_type.eq_ignore_ascii_case(name));
+    let given = [("beta1", solver.beta1), ("beta2", solver.beta2)];
+    if let Some((key, _)) = given.iter().find(|(_, beta)| beta.is_some() && !is_adam) {
+        return Err(wrong(&format!("solver.{key}"), "none, as ADAM and ADAMW alone have it", solver_type));
+    }
+    if let (Some(beta1), Some(momentum)) = (solver.beta1, solver.momentum)
+        && beta1 != momentum
+    {
+        let expected = format!("{momentum}, as momentum says, or no momentum");
+        return Err(wrong("solver.beta1", &expected, beta1));
+    }
+    let beta1 = below_one(solver.beta1.or(solver.momentum), 0.9, "solver.beta1")?;
+    Ok([beta1, below_one(solver.beta2, 0.999, "solver.beta2")?])
 }
 
 fn schedule(solver: &SolverOptions, defaults: &Defaults, iterations: u64) -> Result<Schedule> {
@@ -248,9 +266,11 @@ fn wrong(key: &str, expected: &str, found: impl std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use dede_core::parameters::Section;
+    use dede_core::parameters::keys::{Key, Moment, Standing};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::neural::keys::KEYS;
 
     fn section(value: &Value) -> Section {
         value.as_object().cloned().unwrap()
@@ -301,6 +321,18 @@ mod tests {
     }
 
     #[test]
+    fn the_betas_of_adam_are_taken_as_asked() {
+        for (solver, beta1, beta2) in [
+            (json!({"solver_type": "ADAM"}), 0.9, 0.999),
+            (json!({"solver_type": "ADAM", "beta1": 0.5, "beta2": 0.9}), 0.5, 0.9),
+            (json!({"solver_type": "ADAM", "beta1": 0.5, "momentum": 0.5}), 0.5, 0.999),
+        ] {
+            let settings = resolve(&json!({ "solver": solver })).unwrap();
+            assert_eq!(settings.rule, Rule::Adam { beta1, beta2 }, "{solver}");
+        }
+    }
+
+    #[test]
     fn mistakes_name_path_and_value() {
         let table = [
             (json!({"net": {"batch_size": 0}}), "batch size set to zero (parameters.mllib.net.batch_size)"),
@@ -318,6 +350,15 @@ mod tests {
             (json!({"solver": {"iterations": 0}}), "parameters.mllib.solver.iterations"),
             (json!({"solver": {"iter_size": 0}}), "parameters.mllib.solver.iter_size"),
             (json!({"solver": {"weight_decay": -1}}), "parameters.mllib.solver.weight_decay"),
+            (
+                json!({"solver": {"beta1": 0.9}}),
+                "ADAM and ADAMW alone have it, found SGD (parameters.mllib.solver.beta1)",
+            ),
+            (json!({"solver": {"beta2": 1.0, "solver_type": "ADAM"}}), "parameters.mllib.solver.beta2"),
+            (
+                json!({"solver": {"beta1": 0.5, "momentum": 0.9, "solver_type": "ADAM"}}),
+                "expected 0.9, as momentum says, or no momentum, found 0.5",
+            ),
             (json!({"class_weights": [1, 2]}), "expected 3 numbers, one per class, found 2"),
             (json!({"class_weights": [1, -2, 1]}), "parameters.mllib.class_weights"),
         ];
@@ -335,6 +376,59 @@ mod tests {
             let options = TrainOptions::parse(&section(&mllib), &section(&input)).unwrap();
             let settings = Settings::resolve(&options, Task::Regression { targets: 1 }).unwrap();
             assert_eq!(settings.seed, expected);
+        }
+    }
+
+    /// Each key that decides a training, with parameters and a value that resolve to other settings than the parameters alone.
+    #[test]
+    fn every_key_of_a_training_changes_the_settings() {
+        let adam = json!({"solver_type": "ADAM"});
+        let exponential = json!({"lr_policy": "exp", "gamma": 0.5});
+        let step = json!({"lr_policy": "step", "gamma": 0.5, "stepsize": 5});
+        let steps = json!({"lr_policy": "multistep", "gamma": 0.5, "stepvalue": [5]});
+        let changes = [
+            ("solver.iterations", json!({}), json!(7)),
+            ("solver.test_interval", json!({}), json!(7)),
+            ("solver.test_initialization", json!({}), json!(false)),
+            ("solver.snapshot", json!({}), json!(7)),
+            ("solver.solver_type", json!({}), json!("ADAM")),
+            ("solver.lr_policy", json!({"gamma": 0.5}), json!("exp")),
+            ("solver.base_lr", json!({}), json!(0.5)),
+            ("solver.min_lr", json!({}), json!(0.5)),
+            ("solver.warmup_lr", json!({"warmup_iter": 5}), json!(0.5)),
+            ("solver.warmup_iter", json!({}), json!(5)),
+            ("solver.gamma", exponential, json!(0.25)),
+            ("solver.power", json!({"lr_policy": "poly", "power": 1}), json!(2)),
+            ("solver.stepsize", step, json!(7)),
+            ("solver.stepvalue", steps, json!([7])),
+            ("solver.momentum", json!({}), json!(0.5)),
+            ("solver.beta1", adam.clone(), json!(0.5)),
+            ("solver.beta2", adam, json!(0.5)),
+            ("solver.weight_decay", json!({}), json!(0.5)),
+            ("solver.rms_decay", json!({"solver_type": "RMSPROP"}), json!(0.5)),
+            ("solver.iter_size", json!({}), json!(2)),
+            ("net.batch_size", json!({}), json!(7)),
+            ("net.test_batch_size", json!({}), json!(7)),
+            ("class_weights", json!({}), json!([1, 2, 3])),
+            ("seed", json!({}), json!(7)),
+            ("resume", json!({}), json!(true)),
+        ];
+        // Whether weights are taken over is decided by `Origin`.
+        let applied = |key: &&Key| match key.standing {
+            Standing::Applied(Moment::Training | Moment::Each) => key.path != "finetuning",
+            Standing::Applied(_) | Standing::NotYet(_) | Standing::WithoutEffect(_) => false,
+        };
+        for key in KEYS.keys().filter(applied) {
+            let change = changes.iter().find(|(path, ..)| *path == key.path);
+            let (path, base, value) = change.unwrap_or_else(|| panic!("no change is known for {}", key.path));
+            let (group, name) = path.split_once('.').unwrap_or(("", path));
+            let mut base = json!({ "solver": base });
+            let before = resolve(&base).unwrap();
+            match group {
+                "" => base[name] = value.clone(),
+                group => base[group][name] = value.clone(),
+            }
+            assert_ne!(resolve(&base).unwrap(), before, "{path}");
         }
     }
 }

@@ -138,7 +138,7 @@ impl Bench {
 
     fn run(&self, plan: Box<dyn TrainingPlan>, data: &Fitted) -> Result<(PathBuf, Trained)> {
         let run = self.repository.begin_run().unwrap();
-        let measures = MeasureSpec { names: vec!["acc".into(), "f1".into(), "eucll".into()] };
+        let measures = MeasureSpec::parse(&["acc", "f1", "eucll"]).unwrap();
         let (progress, cancel) = (&self.progress, &self.cancel);
         let trained =
             plan.run(TrainingRun { data, directory: run.directory(), measures: &measures, progress, cancel })?;
@@ -397,6 +397,15 @@ fn mistakes_are_answered_before_the_job_starts() {
         assert!(matches!(error, Error::BadParameter(_)), "{mllib}: {error:?}");
         assert!(error.to_string().contains(expected), "{mllib}: {error}");
     }
+}
+
+#[test]
+fn a_training_state_of_the_original_is_named() {
+    let bench = Bench::new();
+    std::fs::write(bench.repository.root().join("model_iter_3.solverstate"), "state").unwrap();
+    let resumed = json!({"template": "mlp", "nclasses": 3, "resume": true});
+    let error = bench.plan(&resumed, DataKind::Table, &|| Ok(None)).err().unwrap().to_string();
+    assert!(error.contains("resuming from model_iter_3.solverstate") && error.contains("format"), "{error}");
 }
 
 #[test]

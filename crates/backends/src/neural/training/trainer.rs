@@ -97,7 +97,7 @@ impl Trainer<'_> {
 
     fn test_is_due(&self, first: u64) -> bool {
         let iteration = self.position.iteration;
-        if self.evaluation.tests.is_empty() || self.evaluation.measures.names.is_empty() {
+        if self.evaluation.tests.is_empty() || self.evaluation.measures.is_empty() {
             return false;
         }
         if iteration >= self.settings.iterations {
