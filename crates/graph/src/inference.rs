@@ -111,10 +111,14 @@ pub(crate) fn parameters(node: &Node, inputs: &[&Shape]) -> Result<Vec<Parameter
             let channels = if *channel_shared { 1 } else { extent(first, 1)? };
             add("slope", vec![channels], *initializer, true)?;
         }
-        Layer::BatchNorm(_) => {
+        Layer::BatchNorm(batch_norm) => {
             let channels = extent(first, 1)?;
             add("running_mean", vec![channels], Initializer::ZERO, false)?;
             add("running_variance", vec![channels], Initializer::ONE, false)?;
+            if batch_norm.affine {
+                add("weight", vec![channels], Initializer::ONE, true)?;
+                add("bias", vec![channels], Initializer::ZERO, true)?;
+            }
         }
         Layer::Scale(scale) => {
             let shape = axes_shape(first, scale.axis, scale.axes)?;

@@ -41,9 +41,10 @@ pub enum Layer {
     Pooling(Pooling),
     /// Local response normalisation over `[channels, height, width]`.
     Lrn(Lrn),
-    /// `(x - running_mean[channel]) / sqrt(running_variance[channel] + epsilon)`, without affine part (a [`Layer::Scale`]
-    /// follows). Training uses the statistics of the batch and updates the running ones.
-    /// Weights, not trained: `running_mean`, `running_variance`, both `[channels]`.
+    /// `(x - running_mean[channel]) / sqrt(running_variance[channel] + epsilon)`, where `affine` then
+    /// `x * weight[channel] + bias[channel]` (Caffe has a [`Layer::Scale`] follow instead). Training uses the statistics of the
+    /// batch and updates the running ones.
+    /// Weights, not trained: `running_mean`, `running_variance`; where `affine`, trained: `weight`, `bias`; all `[channels]`.
     BatchNorm(BatchNorm),
     /// `y = x * weight (+ bias)`. Weights `weight` and `bias` have the extents of the input's axes `axis..axis+axes` and
     /// are broadcast over the others.
@@ -200,6 +201,9 @@ pub struct BatchNorm {
     pub epsilon: f32,
     /// Share of the old value when a running statistic is updated (Caffe's `moving_average_fraction`, 0.999).
     pub momentum: f32,
+    /// Whether a scale and a bias of its own follow (NVCaffe's `scale_bias`).
+    #[serde(default)]
+    pub affine: bool,
 }
 
 /// Options of [`Layer::Scale`].

@@ -82,7 +82,12 @@ fn compute(graph: &Graph, node: &Node, inputs: &[(&Shape, &[f64])]) -> Vec<Vec<f
         Layer::Lrn(lrn) => vec![normalize(lrn, shape.dims(), x)],
         Layer::BatchNorm(norm) => along(1, 1, &|x, channel| {
             let variance = value(weight("running_variance"), channel) + f64::from(norm.epsilon);
-            (x - value(weight("running_mean"), channel)) / variance.sqrt()
+            let normal = (x - value(weight("running_mean"), channel)) / variance.sqrt();
+            if norm.affine {
+                normal * value(weight("weight"), channel) + value(weight("bias"), channel)
+            } else {
+                normal
+            }
         }),
         Layer::Scale(scale) => along(scale.axis, scale.axes, &|x, index| {
             x * value(weight("weight"), index) + if scale.bias { value(weight("bias"), index) } else { 0.0 }

@@ -4,6 +4,7 @@
 //! It owns which operator says what, and what cannot be told: that is named, never guessed. It looks at the graph alone,
 //! never at numbers, and must not know engines, services or how an answer is computed.
 
+mod axes;
 mod operators;
 mod producers;
 mod reader;
@@ -17,6 +18,7 @@ use dede_core::error::{Error, Result};
 
 use super::onnx_view::{GraphView, NodeView};
 use super::options::MLLIB;
+use axes::Axes;
 use operators::integers_of;
 use producers::Producers;
 use reader::Reader;
@@ -32,9 +34,9 @@ pub(super) enum Reading {
     Unclear(String),
 }
 
-/// What the value `output` of the graph holds.
-pub(super) fn reading(graph: &GraphView<'_>, output: &str) -> Reading {
-    Reader::new(Producers::of(graph)).read(output, 0)
+/// What the value `output` of the graph holds. `opset` is the version of the standard operator set.
+pub(super) fn reading(graph: &GraphView<'_>, opset: i64, output: &str) -> Reading {
+    Reader::new(Producers::of(graph), Axes::of(graph, opset)).read(output, 0)
 }
 
 /// Whether the value `output` of the graph is whole numbers that stand for others, their scale not applied.

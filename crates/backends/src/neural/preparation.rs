@@ -264,7 +264,7 @@ impl Preparation {
         let channels = values.len() / (width * height).max(1);
         let Image { width: w, height: h, channels: c, .. } = image;
         Err(misfit(format!(
-            "the mean image (mean.binaryproto) has width {width}, height {height} and {channels} channels, \
+            "the mean image has width {width}, height {height} and {channels} channels, \
              the images have {w}, {h} and {c}"
         )))
     }

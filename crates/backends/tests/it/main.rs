@@ -1,6 +1,7 @@
 //! Tests of backends and engines through their seams: one binary, one module per topic.
 
 mod caffe;
+mod caffe_files;
 mod engines;
 mod gaps;
 mod large;

@@ -17,7 +17,7 @@ use crate::backend::Task;
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
-use crate::repository::Published;
+use crate::repository::{LABELS, Published};
 use crate::service::{Definition, Service, ServiceId, Serving};
 
 /// What is in a bundle besides what answers need.
@@ -31,8 +31,6 @@ pub struct PackageOptions {
 const PLACES: [&str; 4] = ["repository", "create_repository", "templates", "init"];
 /// Endings of files that are small and readable; anything else is a network.
 const CONFIGURATIONS: [&str; 5] = ["json", "prototxt", "txt", "binaryproto", "published"];
-/// The names of the classes, under DeepDetect's name.
-const LABELS: &str = "corresp.txt";
 /// Records at the top level that a resumed training reads.
 const TRAINING_RECORDS: [&str; 3] = ["best_model.txt", "metrics.json", "model.json"];
 
@@ -148,6 +146,12 @@ pub(super) fn description(service: &Service) -> Object {
     input.insert("connector".into(), request.connector.clone().into());
     let mut model = request.model.clone();
     model.retain(|key, _| !PLACES.contains(&key.as_str()));
+    // A file of the repository, however it was named; there it has its name alone.
+    if let Some(Value::String(file)) = model.get_mut("corresp")
+        && let Some(name) = Path::new(file.as_str()).file_name().and_then(|name| name.to_str())
+    {
+        *file = name.to_owned();
+    }
     let section = |section: &Object| Value::Object(section.clone());
     Object::from_iter([
         ("mllib".to_owned(), request.mllib.clone().into()),

@@ -15,6 +15,7 @@ mod clear;
 mod contents;
 mod keys;
 mod listing;
+mod named;
 mod place;
 mod record;
 mod roots;
@@ -27,14 +28,14 @@ use std::path::{Path, PathBuf};
 pub use clear::{Clear, Cleared};
 pub use contents::{CONFIG, OwnFiles};
 pub use keys::MODEL_KEYS;
+pub(crate) use named::LABELS;
 pub use place::{DirectoryIdentity, Place, Relation};
 pub use record::{NewRecord, ServiceRecord, StoredParameters};
 pub use roots::Roots;
 pub use run::{Published, Run};
 
 use crate::error::{Error, Result};
-use crate::files::{read_text, write_atomically};
-use crate::labels::Labels;
+use crate::files::write_atomically;
 
 /// Largest text file read back from a repository, bytes.
 pub(crate) const TEXT_LIMIT: u64 = 64 << 20;
@@ -155,22 +156,5 @@ impl Repository {
         self.check_unmoved()?;
         self.check_own(name)?;
         write_atomically(&self.root.join(name), bytes)
-    }
-
-    /// Class names of a repository that has no published run: the first file whose name contains "corresp".
-    ///
-    /// # Errors
-    /// [`Error::Io`] when the file cannot be read.
-    pub fn legacy_labels(&self) -> Result<Option<(PathBuf, Labels)>> {
-        let Some(name) = self.files()?.into_iter().find(|name| name.contains("corresp")) else {
-            return Ok(None);
-        };
-        let path = self.root.join(name);
-        // What is in a repository is its owner's, so that what is wrong with it is no fault of the server.
-        let text = read_text(&path, TEXT_LIMIT).map_err(|error| {
-            let place = path.display().to_string();
-            Error::bad_parameter_at(place, format!("expected lines of a number and a name in UTF-8: {error}"))
-        })?;
-        Ok(text.map(|text| (path, Labels::parse(&text))))
     }
 }

@@ -19,7 +19,7 @@ use crate::files;
 use crate::labels::Labels;
 use crate::memory;
 use crate::parameters::{Parameters, Section};
-use crate::repository::Published;
+use crate::repository::{LABELS, Published};
 
 /// A file that decides an answer, as it was when it was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,16 +223,17 @@ fn stored_parameters(published: Option<&Published>, definition: &Definition) -> 
     Ok(published.record.parameters.to_parameters())
 }
 
-/// Names, and the file that decides them where no record does.
+/// Names, and the file that decides them: one that the request names, else the record of a run, else the repository's own.
 fn labels(published: Option<&Published>, definition: &Definition) -> Result<(Labels, Option<DecidingFile>)> {
+    let of_file = |(path, labels)| (labels, Some(DecidingFile { name: LABELS.into(), path }));
+    if let Some(asked) = definition.repository.asked_labels(&definition.request.model)? {
+        return Ok(of_file(asked));
+    }
     if let Some(published) = published {
         let file = DecidingFile { name: "service.json".into(), path: published.record_file() };
         return Ok((published.record.labels.clone(), Some(file)));
     }
-    Ok(match definition.repository.legacy_labels()? {
-        Some((path, labels)) => (labels, Some(DecidingFile { name: "corresp.txt".into(), path })),
-        None => (Labels::default(), None),
-    })
+    Ok(definition.repository.legacy_labels()?.map_or_else(|| (Labels::default(), None), of_file))
 }
 
 /// Digest and content of the files that decide an answer.

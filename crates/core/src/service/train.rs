@@ -14,12 +14,13 @@ use crate::connector::{Fitted, Reader, ReaderContext};
 use crate::error::{Error, Result};
 use crate::files::{read_text, write_atomically};
 use crate::job::{Identity, Job, JobResult, final_object, histories, status_body, test_object};
+use crate::labels::Labels;
 use crate::measure::MeasureSpec;
 use crate::output::OutputOptions;
 use crate::parameters::keys::Call;
 use crate::parameters::{Parameters, Section, over};
 use crate::progress::Progress;
-use crate::repository::{NewRecord, Run, ServiceRecord, StoredParameters, TEXT_LIMIT};
+use crate::repository::{LABELS, NewRecord, Run, ServiceRecord, StoredParameters, TEXT_LIMIT};
 
 /// A train request, whoever it was addressed to.
 #[derive(Debug, Clone, Default)]
@@ -134,6 +135,7 @@ impl Training {
         let repository = &service.definition.repository;
         record(&service, "model.json", format!("{body}\n").as_bytes());
         let fitted = reader.fit(&data)?;
+        check_names(&service, &fitted.labels)?;
         let run = repository.begin_run()?;
         write_state(run.directory(), &fitted.state)?;
         let trained = plan.run(TrainingRun {
@@ -157,6 +159,27 @@ impl Training {
             tracing::warn!(service = %service.name(), "created with model.weights: after a restart those are served again");
         }
         Ok(result)
+    }
+}
+
+/// That classes found in the data have the names that the service was asked to give them: a file that `model.corresp` names goes
+/// on to name the classes of what is trained.
+///
+/// # Errors
+/// [`Error::BadParameter`] where they have not.
+fn check_names(service: &Service, found: &Labels) -> Result<()> {
+    let definition = &service.definition;
+    match definition.repository.asked_labels(&definition.request.model)? {
+        Some((path, asked)) if !found.is_empty() && asked != *found => {
+            let file = path.file_name().unwrap_or_default().display().to_string();
+            let reason = format!(
+                "the data have {} classes that are not those of {file}, in names or order: create the service without it, \
+                 classes are named by the data then",
+                found.len()
+            );
+            Err(Error::bad_parameter_at("model.corresp", reason))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -214,7 +237,7 @@ fn result(job: &Job, fitted: &Fitted, trained: &Trained) -> JobResult {
 /// The files that people and other tools read. The network is published already, so a failure here is logged only.
 fn write_records(service: &Service, job: &Job, fitted: &Fitted, trained: &Trained, result: &JobResult) {
     let labels = trained.labels.as_ref().unwrap_or(&fitted.labels);
-    record(service, "corresp.txt", labels.render().as_bytes());
+    record(service, LABELS, labels.render().as_bytes());
     if let Some(best) = &trained.best {
         let text = format!("iteration:{}\n{}:{}\n", best.iteration, best.measure, best.value);
         record(service, "best_model.txt", text.as_bytes());

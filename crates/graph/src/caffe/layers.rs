@@ -2,18 +2,16 @@
 //! the network around the layer but the shapes of its inputs.
 
 use super::text::Message;
+use super::windows::{self, outputs};
 use crate::initializer::Initializer;
-use crate::layer::{
-    BatchNorm, Bias, BroadcastOperation, Convolution, Eltwise, InnerProduct, Layer, Lrn, LrnRegion, Pooling,
-    PoolingMethod, Rounding, Scale,
-};
+use crate::layer::{BatchNorm, Bias, BroadcastOperation, Eltwise, InnerProduct, Layer, Lrn, LrnRegion, Scale};
 use crate::shape::Shape;
 
 /// What the importer does with a layer of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// It makes input values.
-    Data,
+    /// It makes input values, as a layer of this type does.
+    Data(&'static str),
     /// It is part of the network, under this type name.
     Network(&'static str),
     /// It says that a value is no output.
@@ -28,8 +26,12 @@ pub(super) enum Role {
 /// Names a type that is not supported.
 pub(super) fn role(kind: &str) -> Result<Role, String> {
     Ok(match kind {
-        "Input" | "MemoryData" | "Data" | "ImageData" | "DATA" | "IMAGE_DATA" | "MEMORY_DATA" => Role::Data,
-        "Convolution" | "DepthwiseConvolution" | "ConvolutionDepthwise" | "CONVOLUTION" => Role::Network("Convolution"),
+        "Input" => Role::Data("Input"),
+        "MemoryData" | "MEMORY_DATA" => Role::Data("MemoryData"),
+        "Data" | "DATA" => Role::Data("Data"),
+        "ImageData" | "IMAGE_DATA" => Role::Data("ImageData"),
+        "Convolution" | "DepthwiseConvolution" | "CONVOLUTION" => Role::Network("Convolution"),
+        "ConvolutionDepthwise" => Role::Network("ConvolutionDepthwise"),
         "InnerProduct" | "INNER_PRODUCT" => Role::Network("InnerProduct"),
         "ReLU" | "RELU" => Role::Network("ReLU"),
         "PReLU" => Role::Network("PReLU"),
@@ -74,7 +76,8 @@ pub(super) fn role(kind: &str) -> Result<Role, String> {
 pub(super) fn layer(kind: &str, text: &Message, inputs: &[&Shape], tops: usize) -> Result<Layer, String> {
     let first = *inputs.first().ok_or("it has no bottom")?;
     match kind {
-        "Convolution" => convolution(text.message("convolution_param")).map(Layer::Convolution),
+        "Convolution" => windows::convolution(text.message("convolution_param")).map(Layer::Convolution),
+        "ConvolutionDepthwise" => windows::depthwise(text.message("convolution_param"), first).map(Layer::Convolution),
         "InnerProduct" => inner_product(text.message("inner_product_param"), first).map(Layer::InnerProduct),
         "ReLU" => {
             let slope = text.message("relu_param").number("negative_slope")?;
@@ -90,15 +93,9 @@ pub(super) fn layer(kind: &str, text: &Message, inputs: &[&Shape], tops: usize) 
         "ELU" => Ok(Layer::Elu { alpha: text.message("elu_param").number("alpha")?.unwrap_or(1.0) }),
         "Sigmoid" => Ok(Layer::Sigmoid),
         "TanH" => Ok(Layer::Tanh),
-        "Pooling" => pooling(text.message("pooling_param")).map(Layer::Pooling),
+        "Pooling" => windows::pooling(text.message("pooling_param")).map(Layer::Pooling),
         "LRN" => lrn(text.message("lrn_param")).map(Layer::Lrn),
-        "BatchNorm" => {
-            let param = text.message("batch_norm_param");
-            Ok(Layer::BatchNorm(BatchNorm {
-                epsilon: param.number("eps")?.unwrap_or(1e-5),
-                momentum: param.number("moving_average_fraction")?.unwrap_or(0.999),
-            }))
-        }
+        "BatchNorm" => batch_norm(text.message("batch_norm_param")).map(Layer::BatchNorm),
         "Scale" => scale(text.message("scale_param"), inputs),
         "Bias" => bias(text.message("bias_param"), inputs),
         "Concat" => {
@@ -118,27 +115,14 @@ pub(super) fn layer(kind: &str, text: &Message, inputs: &[&Shape], tops: usize) 
     }
 }
 
-/// A pair that Caffe writes as one repeated field (`kernel_size: 3`, or height then width) or as two (`kernel_h`, `kernel_w`).
-fn pair(param: &Message, [both, height, width]: [&str; 3], default: Option<usize>) -> Result<[usize; 2], String> {
-    let fallback = match param.numbers::<usize>(both)?.as_slice() {
-        [] => [default; 2],
-        &[value] => [Some(value); 2],
-        &[height, width] => [Some(height), Some(width)],
-        more => {
-            return Err(format!("{both} should have one or two values (images have two axes), found {}", more.len()));
-        }
-    };
-    let pair = [param.number(height)?.or(fallback[0]), param.number(width)?.or(fallback[1])];
-    match pair {
-        [Some(height), Some(width)] => Ok([height, width]),
-        _ => Err(format!("{both} is missing")),
-    }
-}
-
 /// An axis of `shape` other than the batch, 1 when absent; Caffe counts negative ones from the end.
 fn axis(param: &Message, names: &[&str], shape: &Shape) -> Result<usize, String> {
+    let given: Vec<&str> = names.iter().copied().filter(|name| param.has(name)).collect();
+    if let [first, second, ..] = given[..] {
+        return Err(format!("{first} and {second} say the same in two places, expected one of them"));
+    }
     let mut found = 1i64;
-    for name in names {
+    for name in given {
         found = param.number(name)?.unwrap_or(found);
     }
     resolve_axis(found, shape).filter(|&axis| axis >= 1).ok_or_else(|| {
@@ -156,7 +140,7 @@ fn resolve_axis(axis: i64, shape: &Shape) -> Option<usize> {
 
 /// A filler. Weights come from a file as a rule, so a distribution that is not in [`Initializer`] is no error: Xavier stands
 /// in for it.
-fn filler(param: &Message, name: &str, default: Initializer) -> Result<Initializer, String> {
+pub(super) fn filler(param: &Message, name: &str, default: Initializer) -> Result<Initializer, String> {
     if !param.has(name) {
         return Ok(default);
     }
@@ -175,32 +159,9 @@ fn filler(param: &Message, name: &str, default: Initializer) -> Result<Initializ
     })
 }
 
-fn outputs(param: &Message) -> Result<usize, String> {
-    match param.number("num_output")? {
-        Some(outputs) if outputs > 0 => Ok(outputs),
-        Some(_) => Err("num_output is 0".to_owned()),
-        None => Err("num_output is missing".to_owned()),
-    }
-}
-
-fn convolution(param: &Message) -> Result<Convolution, String> {
-    if let Some(axis) = param.number::<i64>("axis")?.filter(|&axis| axis != 1) {
-        return Err(format!("the channels should be axis 1, found axis {axis}"));
-    }
-    Ok(Convolution {
-        outputs: outputs(param)?,
-        kernel: pair(param, ["kernel_size", "kernel_h", "kernel_w"], None)?,
-        stride: pair(param, ["stride", "stride_h", "stride_w"], Some(1))?,
-        padding: pair(param, ["pad", "pad_h", "pad_w"], Some(0))?,
-        dilation: pair(param, ["dilation", "dilation_h", "dilation_w"], Some(1))?,
-        groups: param.number("group")?.unwrap_or(1),
-        bias: param.number("bias_term")?.unwrap_or(true),
-        weight_initializer: filler(param, "weight_filler", Initializer::ZERO)?,
-        bias_initializer: filler(param, "bias_filler", Initializer::ZERO)?,
-    })
-}
-
+/// Without `transpose`, which is about how a file stores the weight.
 fn inner_product(param: &Message, input: &Shape) -> Result<InnerProduct, String> {
+    param.number::<bool>("transpose")?;
     Ok(InnerProduct {
         outputs: outputs(param)?,
         bias: param.number("bias_term")?.unwrap_or(true),
@@ -210,21 +171,16 @@ fn inner_product(param: &Message, input: &Shape) -> Result<InnerProduct, String>
     })
 }
 
-fn pooling(param: &Message) -> Result<Pooling, String> {
-    let method = match param.text("pool") {
-        None | Some("MAX" | "0") => PoolingMethod::Max,
-        Some("AVE" | "1") => PoolingMethod::Average,
-        Some(other) => return Err(format!("pool should be MAX or AVE, found {other:?}")),
-    };
-    let floor = matches!(param.text("round_mode"), Some("FLOOR" | "1")) || param.number("ceil_mode")? == Some(false);
-    let global = param.number("global_pooling")?.unwrap_or(false);
-    Ok(Pooling {
-        method,
-        kernel: pair(param, ["kernel_size", "kernel_h", "kernel_w"], global.then_some(1))?,
-        stride: pair(param, ["stride", "stride_h", "stride_w"], Some(1))?,
-        padding: pair(param, ["pad", "pad_h", "pad_w"], Some(0))?,
-        global,
-        rounding: if floor { Rounding::Floor } else { Rounding::Ceil },
+/// NVCaffe's layer has a scale and a bias of its own where `scale_bias` says so, or a filler of theirs is given; its epsilon
+/// is at least 1e-5 then.
+fn batch_norm(param: &Message) -> Result<BatchNorm, String> {
+    let fillers = param.has("scale_filler") || param.has("bias_filler");
+    let affine = param.number("scale_bias")?.unwrap_or(false) || fillers;
+    let epsilon = param.number("eps")?.unwrap_or(1e-5);
+    Ok(BatchNorm {
+        epsilon: if affine { f32::max(epsilon, 1e-5) } else { epsilon },
+        momentum: param.number("moving_average_fraction")?.unwrap_or(0.999),
+        affine,
     })
 }
 
@@ -293,7 +249,11 @@ fn broadcast(param: &Message, operation: BroadcastOperation, inputs: &[&Shape], 
 }
 
 fn eltwise(param: &Message) -> Result<Eltwise, String> {
-    let coefficients = param.numbers("coeff")?;
+    let coefficients: Vec<f32> = param.numbers("coeff")?;
+    let sums = matches!(param.text("operation"), None | Some("SUM" | "1"));
+    if !sums && !coefficients.is_empty() {
+        return Err("coeff is for operation SUM alone".to_owned());
+    }
     match param.text("operation") {
         None | Some("SUM" | "1") => Ok(Eltwise::Sum { coefficients }),
         Some("PROD" | "0") => Ok(Eltwise::Product),

@@ -13,12 +13,20 @@
 //! # Ok::<(), dede_graph::Error>(())
 //! ```
 
-mod binary;
+mod batch_norm;
+mod blob;
+mod data;
 mod layers;
+mod mean;
 mod network;
+mod schema;
+mod storage;
+mod tables;
 mod text;
+mod weights;
+mod windows;
 
-pub use binary::{MeanImage, read_mean, read_weights};
+pub use mean::{MeanImage, read_mean};
 pub use network::{NetworkOptions, parse_network};
 
 use crate::error::Result;
@@ -29,11 +37,11 @@ use crate::graph::Graph;
 /// # Errors
 /// Names the file, and the layer or the line.
 pub fn import(network: (&str, &str), weights: (&str, &[u8])) -> Result<Graph> {
-    let mut graph = parse_network(network.1, &NetworkOptions::default()).map_err(|error| error.in_file(network.0))?;
-    let filled = read_weights(&mut graph, weights.1).and_then(|()| graph.check());
-    filled.map_err(|error| error.in_file(weights.0))?;
-    Ok(graph)
+    let network = network::read(network.1, &NetworkOptions::default()).map_err(|error| error.in_file(network.0))?;
+    weights::fill(network, weights.1).map_err(|error| error.in_file(weights.0))
 }
 
+#[cfg(test)]
+mod schema_tests;
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::data::{self, sample_shape};
 use super::layers::{self, Role};
-use super::text::Message;
+use super::schema;
+use super::storage::{SharedBlob, Storage};
+use super::text::{Content, Message};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input, Node, Transform};
 use crate::inference;
@@ -17,17 +20,38 @@ pub struct NetworkOptions {
     pub input_shape: Option<Shape>,
 }
 
+/// A network without weights, and how a weights file stores them.
+pub(super) struct Network {
+    /// The network.
+    pub(super) graph: Graph,
+    /// How its weights are stored.
+    pub(super) storage: Storage,
+}
+
 /// Reads a network as it is when predicting (phase TEST); losses and measures are left out, a softmax loss becomes its
-/// softmax. Weights are to be filled by [`super::read_weights`].
+/// softmax. The graph has no weights.
 ///
 /// # Errors
 /// Names the layer, or the line.
 pub fn parse_network(text: &str, options: &NetworkOptions) -> Result<Graph> {
+    read(text, options).map(|network| network.graph)
+}
+
+/// As [`parse_network`], with what filling in the weights needs to know.
+pub(super) fn read(text: &str, options: &NetworkOptions) -> Result<Network> {
     let tree = Message::parse(text)?;
+    schema::check_network(&tree).map_err(Error::Network)?;
+    if tree.has("layer") && tree.has("layers") {
+        let message = "layer and layers are both there, which Caffe does not read as one network: expected one of them";
+        return Err(Error::Network(message.to_owned()));
+    }
+    let stages: Vec<&str> = tree.message("state").texts("stage").collect();
     let mut layers = Vec::new();
     for message in tree.messages("layer").chain(tree.messages("layers")) {
         let layer = LayerText::new(message)?;
-        if layer.in_phase_test().map_err(|message| Error::layer(&layer.name, message))? {
+        let fail = |message| Error::layer(&layer.name, message);
+        if layer.in_phase_test(&stages).map_err(fail)? {
+            layer.check().map_err(fail)?;
             layers.push(layer);
         }
     }
@@ -50,6 +74,14 @@ struct LayerText<'a> {
 
 impl<'a> LayerText<'a> {
     fn new(message: &'a Message) -> Result<Self> {
+        if message.has("layer") {
+            let found = "layers { layer { … } }, the format of 2013 (V0)";
+            let message = format!(
+                "expected layer {{ … }} with a name and a type, found {found}: Caffe's \
+                upgrade_net_proto_text and upgrade_net_proto_binary rewrite networks and weights"
+            );
+            return Err(Error::Network(message));
+        }
         let Some(name) = message.text("name") else {
             return Err(Error::Network("a layer has no name".to_owned()));
         };
@@ -63,17 +95,45 @@ impl<'a> LayerText<'a> {
         })
     }
 
-    /// Caffe's `NetStateRule`s for phase TEST, level 0, no stage: any `include` that holds, or no `exclude` that holds.
-    fn in_phase_test(&self) -> Result<bool, String> {
+    /// Caffe's `NetStateRule`s for phase TEST and level 0: any `include` that holds, or no `exclude` that holds.
+    fn in_phase_test(&self, stages: &[&str]) -> Result<bool, String> {
         let holds = |rule: &Message| {
-            let phase = rule.text("phase").is_none_or(|phase| matches!(phase, "TEST" | "1"));
+            let phase = match rule.text("phase") {
+                None | Some("TEST" | "1") => true,
+                Some("TRAIN" | "0") => false,
+                Some(other) => return Err(format!("phase should be TRAIN or TEST, found {other:?}")),
+            };
             let low = rule.number::<i64>("min_level")?.is_none_or(|level| level <= 0);
             let high = rule.number::<i64>("max_level")?.is_none_or(|level| level >= 0);
-            Ok::<bool, String>(phase && low && high && !rule.has("stage"))
+            let all = rule.texts("stage").all(|stage| stages.contains(&stage));
+            let none = rule.texts("not_stage").all(|stage| !stages.contains(&stage));
+            Ok::<bool, String>(phase && low && high && all && none)
         };
         let any =
             |name| self.message.messages(name).map(holds).try_fold(false, |any, holds| Ok::<_, String>(any | holds?));
-        Ok(if self.message.has("include") { any("include")? } else { !any("exclude")? })
+        match (self.message.has("include"), self.message.has("exclude")) {
+            (true, true) => Err("include and exclude are both given, and Caffe takes one of them alone".to_owned()),
+            (true, false) => any("include"),
+            (false, _) => Ok(!any("exclude")?),
+        }
+    }
+
+    /// That nothing in it changes a number and is not read. Layers for training or reporting change none.
+    fn check(&self) -> Result<(), String> {
+        match self.role {
+            Role::Data(kind) | Role::Network(kind) => schema::check_layer(self.message, kind),
+            Role::Silence | Role::Skipped => Ok(()),
+        }
+    }
+
+    /// The names that the layer gives its weights, by their places in the file; an empty name is none.
+    fn weight_names(&self) -> Vec<&'a str> {
+        let params = self.message.fields().iter().filter(|field| field.name == "param");
+        let name = params.map(|field| match &field.content {
+            Content::Message(param) => param.text("name").unwrap_or_default(),
+            Content::Scalar(name) => name.as_str(),
+        });
+        name.collect()
     }
 }
 
@@ -88,6 +148,7 @@ struct Builder<'a> {
     nodes: Vec<Node>,
     /// Values that a `Silence` layer keeps from being outputs.
     silenced: BTreeSet<String>,
+    storage: Storage,
 }
 
 impl<'a> Builder<'a> {
@@ -107,6 +168,7 @@ impl<'a> Builder<'a> {
             inputs: Vec::new(),
             nodes: Vec::new(),
             silenced: BTreeSet::new(),
+            storage: Storage::default(),
         }
     }
 
@@ -115,6 +177,14 @@ impl<'a> Builder<'a> {
         let fail = Error::Network;
         let dims = tree.numbers::<usize>("input_dim").map_err(fail)?;
         let shapes: Vec<&Message> = tree.messages("input_shape").collect();
+        let names = tree.texts("input").count();
+        let fits = if shapes.is_empty() { dims.len() == 4 * names } else { shapes.len() == names && dims.is_empty() };
+        if !fits {
+            let found = format!("{} input_shape and {} input_dim", shapes.len(), dims.len());
+            return Err(fail(format!(
+                "{names} input should have one input_shape or four input_dim each, found {found}"
+            )));
+        }
         for (index, name) in tree.texts("input").enumerate() {
             let extents = match shapes.get(index) {
                 Some(shape) => shape.numbers::<usize>("dim").map_err(fail)?,
@@ -142,7 +212,7 @@ impl<'a> Builder<'a> {
 
     fn layer(&mut self, text: &LayerText<'a>, options: &NetworkOptions) -> Result<(), String> {
         match text.role {
-            Role::Data => self.data(text, options),
+            Role::Data(kind) => self.data(kind, text, options),
             Role::Network(kind) => self.node(kind, text),
             Role::Silence => {
                 let values = text.bottoms.iter().filter_map(|bottom| self.current.get(bottom)?.clone());
@@ -153,9 +223,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn data(&mut self, text: &LayerText<'a>, options: &NetworkOptions) -> Result<(), String> {
-        let shapes = data_shapes(text, options)?;
-        let transform = transform(text.message.message("transform_param"))?;
+    fn data(&mut self, kind: &str, text: &LayerText<'a>, options: &NetworkOptions) -> Result<(), String> {
+        let (shapes, transform) = data::inputs(kind, text.message, text.tops.len(), options.input_shape.as_ref())?;
         for (index, &top) in text.tops.iter().enumerate() {
             let value = self.version(top, &text.name);
             match shapes.get(index) {
@@ -189,12 +258,24 @@ impl<'a> Builder<'a> {
             self.shapes.insert(output.clone(), shape);
             self.current.insert(top, Some(output.clone()));
         }
+        self.stored(text);
         self.nodes.push(node);
         Ok(())
     }
 
+    /// What the text says of how the layer's weights are stored.
+    fn stored(&mut self, text: &LayerText<'a>) {
+        if text.message.message("inner_product_param").number("transpose") == Ok(Some(true)) {
+            self.storage.transposed.insert(text.name.clone());
+        }
+        for (index, name) in text.weight_names().into_iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            let blob = SharedBlob { layer: text.name.clone(), index };
+            self.storage.named.entry(name.to_owned()).or_default().push(blob);
+        }
+    }
+
     /// The outputs are the values that no layer reads, the last one first; inputs that no layer reads (labels) are dropped.
-    fn finish(mut self, name: &str) -> Result<Graph> {
+    fn finish(mut self, name: &str) -> Result<Network> {
         let read: BTreeSet<&str> = self.nodes.iter().flat_map(|node| &node.inputs).map(String::as_str).collect();
         let made = self.nodes.iter().flat_map(|node| &node.outputs);
         let is_output = |output: &&String| !read.contains(output.as_str()) && !self.silenced.contains(*output);
@@ -211,64 +292,6 @@ impl<'a> Builder<'a> {
             weights: crate::weights::Weights::new(),
         };
         graph.shapes()?;
-        Ok(graph)
+        Ok(Network { graph, storage: self.storage })
     }
-}
-
-/// Extents of one sample from extents that begin with the batch.
-fn sample_shape(extents: &[usize]) -> Result<Shape, String> {
-    let shape = Shape::new(extents.get(1..).unwrap_or_default());
-    if shape.dims().is_empty() {
-        return Err(format!("its shape should be the batch and at least one axis, found {extents:?}"));
-    }
-    shape.elements()?;
-    Ok(shape)
-}
-
-/// Shapes of a data layer's tops that are inputs of the network; further tops are labels.
-fn data_shapes(text: &LayerText<'_>, options: &NetworkOptions) -> Result<Vec<Shape>, String> {
-    let message = text.message;
-    if message.has("input_param") {
-        let shapes: Vec<Shape> = message
-            .message("input_param")
-            .messages("shape")
-            .map(|shape| sample_shape(&shape.numbers("dim")?))
-            .collect::<Result<_, _>>()?;
-        return match (shapes.as_slice(), text.tops.len()) {
-            ([shape], tops) => Ok(vec![shape.clone(); tops]),
-            (_, tops) if tops == shapes.len() => Ok(shapes),
-            (_, tops) => Err(format!("it has {tops} tops but {} shapes", shapes.len())),
-        };
-    }
-    let memory = message.message("memory_data_param");
-    let image = message.message("image_data_param");
-    let transform = message.message("transform_param");
-    let crop = transform.number::<usize>("crop_size")?.filter(|&crop| crop > 0);
-    let shape = if message.has("memory_data_param") {
-        let extent = |name| memory.number::<usize>(name)?.ok_or_else(|| format!("memory_data_param has no {name}"));
-        let [height, width] = match crop {
-            Some(crop) => [crop; 2],
-            None => [extent("height")?, extent("width")?],
-        };
-        Some(Shape::image(extent("channels")?, height, width))
-    } else {
-        let grey = image.number("is_color")? == Some(false) || transform.number("force_gray")? == Some(true);
-        let size = crop.map_or([image.number("new_height")?, image.number("new_width")?], |crop| [Some(crop); 2]);
-        match size {
-            [Some(height), Some(width)] => Some(Shape::image(if grey { 1 } else { 3 }, height, width)),
-            _ => options.input_shape.clone(),
-        }
-    };
-    let shape = shape.ok_or("it does not say the shape of its data, and none was given")?;
-    shape.elements()?;
-    Ok(vec![shape])
-}
-
-fn transform(param: &Message) -> Result<Transform, String> {
-    Ok(Transform {
-        mean_values: param.numbers("mean_value")?,
-        mean_file: param.text("mean_file").map(str::to_owned),
-        scale: param.number("scale")?,
-        crop_size: param.number("crop_size")?.filter(|&crop| crop > 0),
-    })
 }

@@ -1,5 +1,5 @@
 //! The protobuf text format (<https://protobuf.dev/reference/protobuf/textformat-spec/>) as a tree with line numbers. It owns
-//! the grammar; it knows no message, so that fields nobody asks for, of any fork of Caffe, do no harm.
+//! the grammar; it knows no message: which fields may be there is for [`super::schema`] to say.
 
 use crate::error::{Error, Result};
 
@@ -12,16 +12,23 @@ pub(super) struct Message {
     fields: Vec<Field>,
 }
 
+/// A field as it stands in the text.
 #[derive(Debug, Clone, PartialEq)]
-struct Field {
-    name: String,
-    line: usize,
-    value: Value,
+pub(super) struct Field {
+    /// Its name.
+    pub(super) name: String,
+    /// Its line, counted from 1.
+    pub(super) line: usize,
+    /// Its value.
+    pub(super) content: Content,
 }
 
+/// The value of a field.
 #[derive(Debug, Clone, PartialEq)]
-enum Value {
+pub(super) enum Content {
+    /// A number, a string, or a name of an enum.
     Scalar(String),
+    /// Fields in braces.
     Message(Message),
 }
 
@@ -35,11 +42,16 @@ impl Message {
         parser.message(None, 0)
     }
 
-    /// All messages called `name`, with their lines.
+    /// All fields, in the order they stand.
+    pub(super) fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// All messages called `name`.
     pub(super) fn messages<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
-        self.fields.iter().filter(move |field| field.name == name).filter_map(|field| match &field.value {
-            Value::Message(message) => Some(message),
-            Value::Scalar(_) => None,
+        self.fields.iter().filter(move |field| field.name == name).filter_map(|field| match &field.content {
+            Content::Message(message) => Some(message),
+            Content::Scalar(_) => None,
         })
     }
 
@@ -84,9 +96,9 @@ impl Message {
     }
 
     fn scalars<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
-        self.fields.iter().filter(move |field| field.name == name).filter_map(|field| match &field.value {
-            Value::Scalar(text) => Some((field.line, text.as_str())),
-            Value::Message(_) => None,
+        self.fields.iter().filter(move |field| field.name == name).filter_map(|field| match &field.content {
+            Content::Scalar(text) => Some((field.line, text.as_str())),
+            Content::Message(_) => None,
         })
     }
 }
@@ -172,7 +184,7 @@ impl<'a> Parser<'a> {
         if colon {
             self.advance(1);
         }
-        let mut push = |value| fields.push(Field { name: name.to_owned(), line, value });
+        let mut push = |content| fields.push(Field { name: name.to_owned(), line, content });
         match self.peek() {
             Some('[') if colon => {
                 self.advance(1);
@@ -189,18 +201,18 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn value(&mut self, scalar_allowed: bool, depth: usize) -> Result<Value> {
+    fn value(&mut self, scalar_allowed: bool, depth: usize) -> Result<Content> {
         match self.peek() {
             Some('{') => {
                 self.advance(1);
-                self.message(Some('}'), depth + 1).map(Value::Message)
+                self.message(Some('}'), depth + 1).map(Content::Message)
             }
             Some('<') => {
                 self.advance(1);
-                self.message(Some('>'), depth + 1).map(Value::Message)
+                self.message(Some('>'), depth + 1).map(Content::Message)
             }
-            Some('"' | '\'') if scalar_allowed => self.strings().map(Value::Scalar),
-            Some(_) if scalar_allowed => self.word().map(|word| Value::Scalar(word.to_owned())),
+            Some('"' | '\'') if scalar_allowed => self.strings().map(Content::Scalar),
+            Some(_) if scalar_allowed => self.word().map(|word| Content::Scalar(word.to_owned())),
             found => {
                 let expected = if scalar_allowed { "a value" } else { "':' or '{'" };
                 Err(self.error(format!("expected {expected}, found {}", describe(found))))

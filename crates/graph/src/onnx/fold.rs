@@ -60,9 +60,16 @@ fn affine(node: &Node, weights: &Weights) -> Result<Option<Affine>, String> {
     let get = |name| values(weights, &node.name, name);
     if let Layer::BatchNorm(batch_norm) = &node.layer {
         let epsilon = f64::from(batch_norm.epsilon);
-        let factor: Vec<f64> =
+        let mut factor: Vec<f64> =
             get("running_variance")?.iter().map(|variance| 1.0 / (variance + epsilon).sqrt()).collect();
-        let offset = get("running_mean")?.iter().zip(&factor).map(|(mean, factor)| -mean * factor).collect();
+        let mut offset = vec![0.0; factor.len()];
+        if batch_norm.affine {
+            factor.iter_mut().zip(get("weight")?).for_each(|(factor, weight)| *factor *= weight);
+            offset = get("bias")?;
+        }
+        for ((offset, mean), factor) in offset.iter_mut().zip(get("running_mean")?).zip(&factor) {
+            *offset -= mean * factor;
+        }
         return Ok(Some(Affine { factor, offset }));
     }
     if let Layer::Scale(scale @ Scale { axis: 1, axes: 1, .. }) = &node.layer {

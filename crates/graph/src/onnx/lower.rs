@@ -79,12 +79,16 @@ impl Context<'_> {
             Layer::Lrn(lrn) => self.lrn(lrn, x, y),
             Layer::BatchNorm(batch_norm) => {
                 let channels = self.input.dims()[0];
-                let [one, zero] = [("one", 1.0), ("zero", 0.0)]
-                    .map(|(name, value)| self.floats(name, vec![channels], vec![value; channels].into()));
+                let [scale, bias] = if batch_norm.affine {
+                    [self.plain_weight("weight")?, self.plain_weight("bias")?]
+                } else {
+                    [("one", 1.0), ("zero", 0.0)]
+                        .map(|(name, value)| self.floats(name, vec![channels], vec![value; channels].into()))
+                };
                 let mean = self.plain_weight("running_mean")?;
                 let variance = self.plain_weight("running_variance")?;
                 let epsilon = ("epsilon", Attribute::Float(batch_norm.epsilon));
-                self.operator("BatchNormalization", [x, one, zero, mean, variance], y, [epsilon]);
+                self.operator("BatchNormalization", [x, scale, bias, mean, variance], y, [epsilon]);
             }
             Layer::Scale(scale) => {
                 let weight = self.weight("weight", scale.axis)?;

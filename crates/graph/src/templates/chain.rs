@@ -58,7 +58,10 @@ impl<'a> Chain<'a> {
     pub(super) fn activation(&mut self) {
         let value = self.value.clone();
         if self.options.batch_norm {
-            self.in_place(format!("bn_{value}"), Layer::BatchNorm(BatchNorm { epsilon: 1e-5, momentum: MOMENTUM }));
+            self.in_place(
+                format!("bn_{value}"),
+                Layer::BatchNorm(BatchNorm { epsilon: 1e-5, momentum: MOMENTUM, affine: false }),
+            );
             let scale = Scale {
                 axis: 1,
                 axes: 1,

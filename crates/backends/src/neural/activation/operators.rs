@@ -5,6 +5,7 @@
 
 use dede_core::backend::OutputActivation;
 
+use super::producers::Producers;
 use super::trees::are_votes;
 use crate::neural::onnx_view::{ElementType, NodeView};
 
@@ -21,6 +22,8 @@ pub(super) enum Operator {
     Choosing,
     /// The numbers of its first input as whole numbers.
     Rounding,
+    /// Other names, or numbers, for the values of its first input, by a table.
+    Renaming,
     /// The numbers of its first input, cut to a range that probabilities do not leave.
     Bounding,
     /// Sums of numbers times learnt weights.
@@ -68,10 +71,14 @@ fn standard(node: &NodeView<'_>, index: usize) -> Operator {
         "TopK" if index == 1 => Operator::Label,
         "Cast" if !is_float(node) => Operator::Rounding,
         "Dropout" if index > 0 => Operator::Other,
+        // The items would be elsewhere.
+        "Transpose" if moves_items(node) => Operator::Other,
         "Identity" | "Cast" | "CastLike" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Expand"
         | "Dropout" | "QuantizeLinear" | "DequantizeLinear" | "Slice" | "Split" => Operator::Passing,
         "Gather" => Operator::Choosing,
         "Relu" | "Clip" | "Abs" => Operator::Bounding,
+        // Of one input it moves or adds numbers.
+        "Einsum" if node.inputs.len() < 2 => Operator::Other,
         "Gemm" | "MatMul" | "MatMulInteger" | "QLinearMatMul" | "Einsum" | "Conv" | "ConvTranspose" | "ConvInteger"
         | "QLinearConv" => Operator::Weighting,
         "GlobalAveragePool" | "AveragePool" | "ReduceMean" | "Mean" => Operator::Averaging,
@@ -105,7 +112,8 @@ fn classical(node: &NodeView<'_>, index: usize) -> Operator {
             _ => Operator::Other,
         },
         ("Normalizer", _) if text(node, "norm") == b"L1" => Operator::Normalizing,
-        ("ZipMap" | "LabelEncoder", _) => Operator::Passing,
+        ("ZipMap", _) => Operator::Passing,
+        ("LabelEncoder", _) => Operator::Renaming,
         ("ArrayFeatureExtractor", _) => Operator::Choosing,
         _ => Operator::Other,
     }
@@ -144,9 +152,31 @@ pub(super) fn is_rectifier(node: &NodeView<'_>) -> bool {
     matches!(node.op, "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "Clip" | "HardSwish")
 }
 
+/// Whether a node of kind [`Operator::Bounding`] lets probabilities through. Bounds next to 0 and 1 keep logarithms finite.
+pub(super) fn keeps_probabilities(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> bool {
+    const NEAR: f32 = 1e-3;
+    if node.op != "Clip" {
+        return true;
+    }
+    let bound = |name: &str, place: usize, default: f32| match node.attribute(name) {
+        Some(attribute) => attribute.float,
+        None => match node.inputs.get(place).filter(|input| !input.is_empty()) {
+            Some(input) => producers.number(input),
+            None => Some(default),
+        },
+    };
+    let (low, high) = (bound("min", 1, f32::MIN), bound("max", 2, f32::MAX));
+    low.is_some_and(|low| low <= NEAR) && high.is_some_and(|high| high >= 1.0 - NEAR)
+}
+
 /// Whether a node makes the whole numbers that stand for others.
 pub(super) fn integers_of(node: &NodeView<'_>) -> bool {
     node.op == "QuantizeLinear" || node.op.starts_with("QLinear")
+}
+
+/// Whether a Transpose puts another axis first; without `perm` it turns the order of all.
+fn moves_items(node: &NodeView<'_>) -> bool {
+    node.attribute("perm").and_then(|perm| perm.integers.first()).is_none_or(|&first| first != 0)
 }
 
 fn is_float(node: &NodeView<'_>) -> bool {

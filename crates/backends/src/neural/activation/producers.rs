@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::neural::onnx_view::{GraphView, NodeView};
+use crate::neural::onnx_view::{ElementType, GraphView, NodeView};
 
 /// Nodes between two forms of one value.
 const FARTHEST: usize = 32;
@@ -76,6 +76,13 @@ impl<'v, 'a> Producers<'v, 'a> {
     /// The number that a value is in each run, where it is a single one.
     pub(super) fn number(&self, value: &str) -> Option<f32> {
         self.graph.constant(self.same(value))?.single_float()
+    }
+
+    /// The whole numbers that a value is in each run.
+    pub(super) fn integers(&self, value: &str) -> Option<Vec<i64>> {
+        let constant = self.graph.constant(self.same(value))?;
+        let held = constant.element == ElementType::I64 && constant.external.is_none();
+        held.then(|| constant.longs().collect())
     }
 
     /// The value that `value` is, before it got another shape.

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use dede_core::backend::OutputActivation;
 
-use super::operators::{Operator, is_rectifier, joined, operator};
+use super::axes::{Axes, goes_over_items};
+use super::operators::{Operator, is_rectifier, joined, keeps_probabilities, operator};
 use super::producers::Producers;
 use super::written_out::{Quotient, is_complement, is_log_softmax, normalized};
 use super::{Reading, unclear};
@@ -19,12 +20,13 @@ const DEEPEST: usize = 200;
 /// Goes from an output back to what decides, each value once.
 pub(super) struct Reader<'v, 'a> {
     producers: Producers<'v, 'a>,
+    axes: Axes<'v, 'a>,
     known: HashMap<&'v str, Reading>,
 }
 
 impl<'v, 'a> Reader<'v, 'a> {
-    pub(super) fn new(producers: Producers<'v, 'a>) -> Self {
-        Self { producers, known: HashMap::new() }
+    pub(super) fn new(producers: Producers<'v, 'a>, axes: Axes<'v, 'a>) -> Self {
+        Self { producers, axes, known: HashMap::new() }
     }
 
     /// What a value holds, `depth` operators before the output.
@@ -49,6 +51,10 @@ impl<'v, 'a> Reader<'v, 'a> {
         use OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
         let inner = |reader: &mut Self| reader.read(node.inputs.first().copied().unwrap_or(""), depth);
         match operator(node, index) {
+            Operator::Activation(activation @ (Softmax | LogSoftmax)) if node.domain != "ai.onnx.ml" => {
+                let problem = self.axes.softmax_problem(node);
+                problem.map_or(Reading::Found(activation), |problem| unclear(node, &problem))
+            }
             Operator::Activation(activation) => Reading::Found(activation),
             Operator::Label => Reading::Label,
             Operator::Passing => inner(self),
@@ -62,16 +68,26 @@ impl<'v, 'a> Reader<'v, 'a> {
                 }
                 found => found,
             },
+            Operator::Renaming => match inner(self) {
+                Reading::Label => Reading::Label,
+                Reading::Found(_) | Reading::Unclear(_) => unclear(node, "of what is no class"),
+            },
             Operator::Rounding => match inner(self) {
                 Reading::Label => Reading::Label,
                 Reading::Found(_) | Reading::Unclear(_) => unclear(node, "to whole numbers"),
             },
             Operator::Bounding => match inner(self) {
-                found @ (Reading::Found(Softmax | Sigmoid | Heads) | Reading::Label) => found,
-                Reading::Found(Logits | LogSoftmax) | Reading::Unclear(_) => unclear(node, ""),
+                Reading::Label => Reading::Label,
+                found @ Reading::Found(Softmax | Sigmoid | Heads) if keeps_probabilities(node, &self.producers) => {
+                    found
+                }
+                Reading::Found(_) | Reading::Unclear(_) => unclear(node, ""),
             },
             Operator::Weighting if self.weighs_probabilities(node) => unclear(node, "of probabilities"),
             Operator::Weighting => Reading::Found(Logits),
+            Operator::Averaging | Operator::Largest if node.op.starts_with("Reduce") && self.reduces_items(node) => {
+                unclear(node, "over the items of a request")
+            }
             Operator::Averaging => match agreed(self.operands(node, depth)) {
                 Some(found @ Reading::Found(Softmax | Sigmoid | Heads | Logits)) => found,
                 Some(Reading::Unclear(_)) if self.averages_rectified(node) => Reading::Found(Logits),
@@ -87,9 +103,10 @@ impl<'v, 'a> Reader<'v, 'a> {
                 Reading::Found(_) | Reading::Label | Reading::Unclear(_) => unclear(node, ""),
             },
             Operator::Quotient => self.of_quotient(node, depth),
-            Operator::Normalizing => match inner(self) {
-                Reading::Found(Softmax | Sigmoid) => Reading::Found(Softmax),
-                Reading::Found(_) | Reading::Label | Reading::Unclear(_) => unclear(node, ""),
+            Operator::Normalizing => match (inner(self), self.norm_problem(node)) {
+                (_, Some(problem)) => unclear(node, &problem),
+                (Reading::Found(Softmax | Sigmoid), None) => Reading::Found(Softmax),
+                (Reading::Found(_) | Reading::Label | Reading::Unclear(_), None) => unclear(node, ""),
             },
             Operator::Exponential => match inner(self) {
                 Reading::Found(LogSoftmax) => Reading::Found(Softmax),
@@ -102,6 +119,17 @@ impl<'v, 'a> Reader<'v, 'a> {
             Operator::Joining => self.of_heads(node, depth),
             Operator::Other => unclear(node, ""),
         }
+    }
+
+    /// Whether a node reduces along the items of a request, as far as its axes are known.
+    fn reduces_items(&self, node: &NodeView<'_>) -> bool {
+        let are_given = node.attribute("axes").is_some() || node.inputs.get(1).is_some_and(|axes| !axes.is_empty());
+        are_given && goes_over_items(&self.producers, node)
+    }
+
+    /// Of the standard's LpNormalization; the classical Normalizer goes along the numbers of an item.
+    fn norm_problem(&self, node: &NodeView<'_>) -> Option<String> {
+        if node.op == "LpNormalization" { self.axes.norm_problem(node) } else { None }
     }
 
     /// Whether a softmax stands right before a node, as where classes are merged or attention is paid.
@@ -173,6 +201,9 @@ impl<'v, 'a> Reader<'v, 'a> {
     /// Several heads beside each other: each as it is, where that needs the same of all.
     fn of_heads(&mut self, node: &NodeView<'_>, depth: usize) -> Reading {
         use OutputActivation::{Heads, LogSoftmax, Sigmoid, Softmax};
+        if node.attribute("axis").and_then(|axis| axis.integer) == Some(0) {
+            return unclear(node, "along axis 0, the items of a request");
+        }
         let heads: Vec<_> = joined(node).map(|input| self.read(input, depth)).collect();
         let all = |wanted: &[OutputActivation]| {
             heads.iter().all(|head| matches!(head, Reading::Found(found) if wanted.contains(found)))

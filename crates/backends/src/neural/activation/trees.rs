@@ -17,6 +17,11 @@ pub(super) fn are_votes(node: &NodeView<'_>) -> bool {
     if weights.is_empty() || trees.len() != weights.len() || leaves.len() != weights.len() {
         return false;
     }
+    let starts_from = |name: &str| node.attribute(name).is_some_and(|attribute| attribute.tensor.is_some());
+    // Votes begin at these; weights in double precision are instead of those read here.
+    if starts_from("base_values_as_tensor") || starts_from("class_weights_as_tensor") {
+        return false;
+    }
     if !floats("base_values").is_empty() || weights.iter().any(|weight| !(*weight >= 0.0)) {
         return false;
     }

@@ -5,6 +5,7 @@
 
 use dede_core::backend::OutputActivation;
 
+use super::axes::goes_over_items;
 use super::producers::Producers;
 use crate::neural::onnx_view::NodeView;
 
@@ -63,7 +64,7 @@ fn quotient<'n>(producers: &Producers<'_, '_>, above: &'n str, below: &str) -> O
 fn sum_of<'v>(producers: &Producers<'v, '_>, value: &str) -> Option<&'v str> {
     let node = producers.producer(producers.same(value))?;
     match (node.op, node.inputs.as_slice()) {
-        ("ReduceSum" | "ReduceL1", [summed, ..]) => Some(*summed),
+        ("ReduceSum" | "ReduceL1", [summed, ..]) => Some(*summed).filter(|_| !goes_over_items(producers, node)),
         ("Clip", [sum, ..]) => summed(producers, sum),
         ("Add" | "Max", [one, other]) => match (producers.is_constant(one), producers.is_constant(other)) {
             (true, false) => summed(producers, other),
@@ -76,7 +77,8 @@ fn sum_of<'v>(producers: &Producers<'v, '_>, value: &str) -> Option<&'v str> {
 
 fn summed<'v>(producers: &Producers<'v, '_>, value: &str) -> Option<&'v str> {
     let node = producers.producer(producers.same(value))?;
-    node.inputs.first().copied().filter(|_| matches!(node.op, "ReduceSum" | "ReduceL1"))
+    let is_sum = matches!(node.op, "ReduceSum" | "ReduceL1") && !goes_over_items(producers, node);
+    node.inputs.first().copied().filter(|_| is_sum)
 }
 
 /// `e` where a value is `1 + e`.
@@ -124,6 +126,7 @@ fn log_sum<'v>(producers: &Producers<'v, '_>, node: &NodeView<'v>) -> Option<&'v
         node.inputs.first().copied()
     };
     match node.op {
+        "ReduceLogSumExp" | "ReduceLogSum" if goes_over_items(producers, node) => None,
         "ReduceLogSumExp" => Some(input),
         "ReduceLogSum" => exponent(input),
         "Log" => exponent(sum_of(producers, input)?),

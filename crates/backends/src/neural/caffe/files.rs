@@ -10,13 +10,16 @@ use dede_core::error::{Error, Result};
 use dede_core::files::read_text;
 use dede_core::parameters::Section;
 use dede_core::repository::Repository;
-use dede_graph::{Graph, caffe};
-use serde_json::Value;
+use dede_graph::{Graph, Shape, Transform, caffe};
 
 use super::solver_file;
 use crate::neural::planned_templates::{is_here, is_planned};
 use crate::neural::preparation::Mean;
 
+/// The description of the network for prediction.
+const DEPLOY: &str = "deploy.prototxt";
+/// The mean image that the original server looks for.
+const MEAN: &str = "mean.binaryproto";
 /// Largest description of a network, bytes.
 const TEXT_LIMIT: u64 = 16 << 20;
 
@@ -28,8 +31,6 @@ pub(super) struct Files {
     published: Option<DecidingFile>,
     deploy: Option<String>,
     weights: Option<String>,
-    /// The mean image.
-    pub(super) mean: Option<DecidingFile>,
 }
 
 /// A network that can be read.
@@ -55,20 +56,22 @@ impl Files {
         let root = repository.root();
         // A repository that training will fill may not be there yet.
         let names = if root.is_dir() { repository.files()? } else { Vec::new() };
-        let weights = match named(root, &names, model, "weights")? {
+        let named_weights = repository.named(model, "weights")?;
+        let published = repository.published()?.filter(|_| named_weights.is_none());
+        let weights = match named_weights {
             Some(name) => Some(name),
             None => chosen_weights(root, &names)?,
         };
-        let deploy = match named(root, &names, model, "def")? {
+        let deploy = match repository.named(model, "def")? {
             Some(name) => Some(name),
-            None => find(&names, |name| name.contains("deploy") && name.ends_with(".prototxt")),
+            None if published.is_some() => None,
+            None => usual_or_only(&names, DEPLOY, "model.def", |name| {
+                name.contains("deploy") && name.ends_with(".prototxt")
+            })?,
         };
-        let published = repository.published()?.filter(|_| !model.contains_key("weights"));
         let published = published
             .map(|published| DecidingFile { name: published.record.network.clone(), path: published.network() });
-        let mean = find(&names, |name| name.contains("mean.binaryproto"));
-        let mean = mean.map(|name| DecidingFile { path: root.join(&name), name });
-        Ok(Self { root: root.to_owned(), names, published, deploy, weights, mean })
+        Ok(Self { root: root.to_owned(), names, published, deploy, weights })
     }
 
     /// The network to serve; `None` while there is none.
@@ -79,6 +82,37 @@ impl Files {
         let file = |name: &String| DecidingFile { name: name.clone(), path: self.root.join(name) };
         let (deploy, weights) = (self.deploy.as_ref()?, self.weights.as_ref()?);
         Some(Source::Caffe { deploy: file(deploy), weights: file(weights) })
+    }
+
+    /// The mean image to subtract from images, in addition to what else `transform` says: the file that it names, else the one
+    /// that the original server looked for.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] where the file is not there, or where two could be meant: every answer would be another.
+    pub(super) fn mean(&self, transform: &Transform) -> Result<Option<DecidingFile>> {
+        let name = match &transform.mean_file {
+            Some(path) => Some(self.named_mean(path)?),
+            None => usual_or_only(&self.names, MEAN, MEAN, |name| name.contains(MEAN))?,
+        };
+        Ok(name.map(|name| DecidingFile { path: self.root.join(&name), name }))
+    }
+
+    /// The file of a `mean_file`. Its directory is one of the machine that the network was trained on.
+    fn named_mean(&self, path: &str) -> Result<String> {
+        let place = "transform_param.mean_file";
+        let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+        if !self.names.iter().any(|known| known == name) {
+            let reason = format!("the network subtracts the mean image {name}, which is not in the repository");
+            return Err(Error::bad_parameter_at(place, reason));
+        }
+        if name != MEAN && self.names.iter().any(|known| known == MEAN) {
+            let reason = format!(
+                "the network subtracts the mean image {name} and {MEAN} is there too, which the original server subtracts \
+                 without being told: expected one of them"
+            );
+            return Err(Error::bad_parameter_at(place, reason));
+        }
+        Ok(name.to_owned())
     }
 
     /// Whether a run trained here is served.
@@ -192,14 +226,20 @@ impl Source {
     }
 }
 
-/// The mean image of a repository.
+/// The mean image of a repository, of the extents of the network's input.
 ///
 /// # Errors
 /// [`Error::BadParameter`] naming the file.
-pub(super) fn read_mean(file: &DecidingFile) -> Result<Mean> {
+pub(super) fn read_mean(file: &DecidingFile, input: Option<&Shape>) -> Result<Mean> {
     let fail = |reason: String| Error::bad_parameter_at(&file.name, reason);
     let image = caffe::read_mean(&bytes(file)?).map_err(|error| fail(error.to_string()))?;
     let (_, height, width) = image.shape.as_image().ok_or_else(|| fail("an image expected".into()))?;
+    if let Some(input) = input.filter(|input| **input != image.shape) {
+        let found = &image.shape;
+        return Err(fail(format!(
+            "a mean image of the extents of the network's input, {input}, expected, found {found}"
+        )));
+    }
     Ok(Mean::Image { width, height, values: image.data })
 }
 
@@ -207,28 +247,22 @@ fn bytes(file: &DecidingFile) -> Result<Vec<u8>> {
     fs::read(&file.path).map_err(|error| Error::bad_parameter_at(&file.name, format!("cannot be read: {error}")))
 }
 
-fn find(names: &[String], is_it: impl Fn(&str) -> bool) -> Option<String> {
-    names.iter().find(|name| is_it(name)).cloned()
-}
-
-/// A file that the request names: a name in the repository, or a path that leads there.
-fn named(root: &Path, names: &[String], model: &Section, key: &str) -> Result<Option<String>> {
-    let at = format!("model.{key}");
-    let text = match model.get(key) {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) if text.is_empty() => return Ok(None),
-        Some(Value::String(text)) => text,
-        Some(_) => return Err(Error::bad_parameter_at(at, "a file name expected")),
-    };
-    let path = Path::new(text);
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let parent = path.parent().unwrap_or(Path::new(""));
-    let inside = parent.as_os_str().is_empty()
-        || matches!((parent.canonicalize(), root.canonicalize()), (Ok(parent), Ok(root)) if parent == root);
-    if inside && names.iter().any(|known| known == name) {
-        return Ok(Some(name.to_owned()));
+/// The file of the usual name, or the only one that `is_it` is true of.
+///
+/// # Errors
+/// [`Error::BadParameter`] at `place` where there are several.
+fn usual_or_only(names: &[String], usual: &str, place: &str, is_it: impl Fn(&str) -> bool) -> Result<Option<String>> {
+    if names.iter().any(|name| name == usual) {
+        return Ok(Some(usual.to_owned()));
     }
-    Err(Error::bad_parameter_at(at, format!("the repository has no file {text}")))
+    let mut found = names.iter().filter(|name| is_it(name));
+    match (found.next(), found.next()) {
+        (Some(first), Some(second)) => {
+            let reason = format!("{first} and {second} are both there, expected one of them, or {usual}");
+            Err(Error::bad_parameter_at(place, reason))
+        }
+        (first, _) => Ok(first.cloned()),
+    }
 }
 
 /// The weights to serve: those best_model.txt names, if they are there; else those of the highest iteration.
@@ -304,6 +338,59 @@ mod tests {
         for (files, model, expected) in cases {
             assert_eq!(weights(&files, model).expect("found").as_deref(), expected, "{files:?}");
         }
+    }
+
+    #[test]
+    fn the_mean_image_is_the_one_that_the_network_names() {
+        let transform = |file: Option<&str>| Transform { mean_file: file.map(str::to_owned), ..Transform::default() };
+        let (usual, other, similar) = (("mean.binaryproto", ""), ("train.mean", ""), ("a_mean.binaryproto", ""));
+        let found = |files: &[(&str, &str)], file: Option<&str>| {
+            let (_directory, repository) = repository(files);
+            let files = Files::find(&repository, &Section::new()).expect("found");
+            files.mean(&transform(file)).map(|mean| mean.map(|mean| mean.name)).map_err(|error| error.to_string())
+        };
+        let cases: [(&[(&str, &str)], Option<&str>, Option<&str>); 8] = [
+            (&[], None, None),
+            (&[usual], None, Some(usual.0)),
+            (&[similar], None, Some(similar.0)),
+            (&[similar, usual], None, Some(usual.0)),
+            (&[other], None, None),
+            (&[other], Some("train.mean"), Some(other.0)),
+            (&[other], Some("/data/imagenet/train.mean"), Some(other.0)),
+            (&[usual], Some("C:\\data\\mean.binaryproto"), Some(usual.0)),
+        ];
+        for (files, file, expected) in cases {
+            assert_eq!(found(files, file), Ok(expected.map(str::to_owned)), "{files:?} {file:?}");
+        }
+        let refused: [(&[(&str, &str)], Option<&str>, &str); 6] = [
+            (
+                &[],
+                Some("train.mean"),
+                "the network subtracts the mean image train.mean, which is not in the repository",
+            ),
+            (&[usual], Some("train.mean"), "the mean image train.mean, which is not in the repository"),
+            (&[other], Some("../train.mean/.."), "transform_param.mean_file"),
+            (&[other], Some(""), "transform_param.mean_file"),
+            (&[usual, other], Some("train.mean"), "train.mean and mean.binaryproto is there too"),
+            (&[similar, ("b_mean.binaryproto", "")], None, "a_mean.binaryproto and b_mean.binaryproto are both there"),
+        ];
+        for (files, file, expected) in refused {
+            let error = found(files, file).expect_err("refused");
+            assert!(error.contains(expected), "{files:?} {file:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn of_several_descriptions_the_usual_one_counts() {
+        let found = |files: &[(&str, &str)]| {
+            let (_directory, repository) = repository(files);
+            Files::find(&repository, &Section::new()).map(|files| files.deploy).map_err(|error| error.to_string())
+        };
+        let (usual, other) = (("deploy.prototxt", ""), ("a_deploy.prototxt", ""));
+        assert_eq!(found(&[other, usual]), Ok(Some(usual.0.to_owned())));
+        assert_eq!(found(&[other]), Ok(Some(other.0.to_owned())));
+        let error = found(&[other, ("b_deploy.prototxt", "")]).expect_err("refused");
+        assert!(error.contains("model.def") && error.contains("a_deploy.prototxt and b_deploy.prototxt"), "{error}");
     }
 
     #[test]

@@ -91,12 +91,31 @@ fn open(request: &OpenRequest<'_>) -> Result<Opened> {
     let unread = Unchanged::of(source.files());
     let graph = source.read()?;
     template::check_existing(&in_call, request.mllib_stored, &files, &graph)?;
-    let (model, task) = load(request, &options, (&source, unread), files.mean.as_ref(), graph)?;
+    let mean = mean_image(request.kind, &files, &graph)?;
+    let (model, task) = load(request, &options, (&source, unread), mean.as_ref(), graph)?;
     let mut deciding = source.files();
-    if request.kind == DataKind::Images {
-        deciding.extend(files.mean.clone());
-    }
+    deciding.extend(mean);
     Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files: deciding })
+}
+
+/// The mean image of a network that takes images.
+///
+/// # Errors
+/// As [`Files::mean`]; [`Error::BadParameter`] for a network of rows whose data layer changes its data: nothing here would.
+fn mean_image(kind: DataKind, files: &Files, graph: &Graph) -> Result<Option<DecidingFile>> {
+    let Some(input) = graph.inputs.first() else { return Ok(None) };
+    let Transform { mean_values, mean_file, scale, .. } = &input.transform;
+    match kind {
+        DataKind::Images => files.mean(&input.transform),
+        DataKind::Table if mean_values.is_empty() && mean_file.is_none() && scale.is_none_or(|scale| scale == 1.0) => {
+            Ok(None)
+        }
+        DataKind::Table => {
+            let found = "transform_param with scale, mean_value or mean_file";
+            let reason = format!("of rows nothing is subtracted and nothing multiplies them, found {found}");
+            Err(Error::bad_parameter_at("transform_param", reason))
+        }
+    }
 }
 
 /// Networks of Caffe have the channels of images first.
@@ -213,20 +232,24 @@ fn preparation(
         }
         DataKind::Table => SampleShape::Row { columns: input.shape.elements().map_err(Error::bad_parameter)? },
     };
-    let mean = mean.filter(|_| request.kind == DataKind::Images);
     Ok(Preparation {
         shape,
         row: input.shape.dims().to_vec(),
         layout: Layout::ChannelsFirst,
         input: InputType::F32,
-        arithmetic: arithmetic(options, mean, &input.transform)?,
+        arithmetic: arithmetic(options, mean, &input.transform, Some(&input.shape))?,
     })
 }
 
 /// What happens to a sample's values, in a predict and in a training alike.
-fn arithmetic(options: &CreationOptions, mean: Option<&DecidingFile>, transform: &Transform) -> Result<Arithmetic> {
+fn arithmetic(
+    options: &CreationOptions,
+    mean: Option<&DecidingFile>,
+    transform: &Transform,
+    input: Option<&Shape>,
+) -> Result<Arithmetic> {
     let mean = match mean {
-        Some(file) => files::read_mean(file)?.plus(&transform.mean_values),
+        Some(file) => files::read_mean(file, input)?.plus(&transform.mean_values),
         None if transform.mean_values.is_empty() => Mean::Absent,
         None => Mean::Channels(transform.mean_values.clone()),
     };
@@ -244,9 +267,14 @@ fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
     };
     // A template draws the network anew, without what a deploy file does to its samples.
     let graph = if options.template.is_none() { source.as_ref().map(Source::read).transpose()? } else { None };
-    let transform = graph.and_then(|graph| graph.inputs.into_iter().next()).map(|input| input.transform);
-    let mean = files.mean.as_ref().filter(|_| request.kind == DataKind::Images);
-    let arithmetic = arithmetic(&options, mean, &transform.unwrap_or_default())?;
+    let mean = match &graph {
+        Some(graph) => mean_image(request.kind, &files, graph)?,
+        None if request.kind == DataKind::Images => files.mean(&Transform::default())?,
+        None => None,
+    };
+    let input = graph.and_then(|graph| graph.inputs.into_iter().next());
+    let (transform, shape) = input.map(|input| (input.transform, input.shape)).unzip();
+    let arithmetic = arithmetic(&options, mean.as_ref(), &transform.unwrap_or_default(), shape.as_ref())?;
     let prepare = Arc::new(move |samples: &dede_core::data::Samples| -> Result<Tensor> {
         prepare_for_training(samples, &arithmetic)
     });

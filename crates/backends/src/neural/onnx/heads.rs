@@ -26,8 +26,9 @@ pub(super) struct Head {
 }
 
 impl Head {
-    fn of(graph: &GraphView<'_>, name: &str, value: &str, shape: Option<Vec<usize>>) -> Self {
-        let reading = reading(graph, value);
+    fn of(view: &OnnxView<'_>, name: &str, value: &str, shape: Option<Vec<usize>>) -> Self {
+        let graph = &view.graph;
+        let reading = reading(graph, view.opset().unwrap_or(i64::MAX), value);
         let is_label = reading == Reading::Label;
         let candidate = Candidate { name: name.to_owned(), value: value.to_owned(), shape, is_label };
         Self { candidate, reading, lacks_scale: lacks_scale(graph, value), is_behind_maps: name != value }
@@ -75,9 +76,9 @@ pub(super) fn heads(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) ->
             0 => {
                 let maps = graph.nodes.iter().find(|node| node.outputs.contains(&output.name.as_str()))?;
                 let &value = maps.inputs.first().filter(|value| maps.op == "ZipMap" && !is_output(value))?;
-                Some(Head::of(graph, &output.name, value, inner_shape(graph, value)))
+                Some(Head::of(&view, &output.name, value, inner_shape(graph, value)))
             }
-            _ => Some(Head::of(graph, &output.name, &output.name, sample_shape(output))),
+            _ => Some(Head::of(&view, &output.name, &output.name, sample_shape(output))),
         })
         .collect();
     if !heads.is_empty() {

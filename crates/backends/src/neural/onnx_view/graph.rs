@@ -58,6 +58,8 @@ pub struct NodeView<'a> {
 pub struct AttributeView<'a> {
     /// Name.
     pub name: &'a str,
+    /// Value of a number attribute.
+    pub float: Option<f32>,
     /// Value of an integer attribute.
     pub integer: Option<i64>,
     /// Value of a list of integers.
@@ -219,6 +221,7 @@ impl<'a> AttributeView<'a> {
         for field in fields(bytes) {
             match field? {
                 (1, Field::Bytes(body)) => attribute.name = text(body)?,
+                (2, Field::Fixed(value)) => attribute.float = value.try_into().ok().map(f32::from_le_bytes),
                 (3, Field::Integer(value)) => attribute.integer = Some(value),
                 (4, Field::Bytes(body)) => attribute.text = Some(body),
                 (5, Field::Bytes(body)) => attribute.tensor = Some(TensorView::parse(body)?),

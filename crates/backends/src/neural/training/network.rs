@@ -129,7 +129,7 @@ mod tests {
     fn normalized() -> Network {
         let node = Node {
             name: "norm".into(),
-            layer: Layer::BatchNorm(BatchNorm { epsilon: 1e-5, momentum: 0.5 }),
+            layer: Layer::BatchNorm(BatchNorm { epsilon: 1e-5, momentum: 0.5, affine: false }),
             inputs: vec!["data".into()],
             outputs: vec!["y".into()],
         };

@@ -33,7 +33,7 @@ pub(super) fn insert(graph: &mut Graph) {
     let node = Node {
         name: NAME.to_owned(),
         // The share of the old statistics in an update is 1: they stay.
-        layer: Layer::BatchNorm(BatchNorm { epsilon: 1e-5, momentum: 1.0 }),
+        layer: Layer::BatchNorm(BatchNorm { epsilon: 1e-5, momentum: 1.0, affine: false }),
         inputs: vec![input],
         outputs: vec![NAME.to_owned()],
     };

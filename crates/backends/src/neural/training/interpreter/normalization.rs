@@ -19,11 +19,15 @@ pub(super) fn batch_norm(
     let [_, channels, rest] = split(place.input(), 1, 1);
     let device = x.device();
     let x = x.reshape([batch, channels, rest]);
-    let (ones, zeros) = (Tensor::ones([channels], &device), Tensor::zeros([channels], &device));
+    let (scale, bias) = if options.affine {
+        (place.weight("weight"), place.weight("bias"))
+    } else {
+        (Tensor::ones([channels], &device), Tensor::zeros([channels], &device))
+    };
     let epsilon = f64::from(options.epsilon);
     let y: Tensor<3> = match place.phase {
         Phase::Train { .. } if options.momentum < 1.0 => {
-            let made = module::batch_norm_train(x, ones, zeros, epsilon);
+            let made = module::batch_norm_train(x, scale, bias, epsilon);
             let count = (batch * rest) as f32;
             let unbiased = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
             statistics.push(BatchStatistics {
@@ -36,7 +40,7 @@ pub(super) fn batch_norm(
         }
         Phase::Train { .. } | Phase::Test => {
             let [mean, variance] = ["running_mean", "running_variance"].map(|name| place.weight(name));
-            module::batch_norm(x, ones, zeros, mean, variance, epsilon)
+            module::batch_norm(x, scale, bias, mean, variance, epsilon)
         }
     };
     Ok(y.reshape([batch, elements]))

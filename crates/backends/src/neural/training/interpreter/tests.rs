@@ -226,7 +226,8 @@ fn dropout_keeps_the_mean_repeats_with_its_seed_and_is_off_in_tests() {
 
 #[test]
 fn batch_normalisation_uses_the_batch_when_training_and_the_running_statistics_otherwise() {
-    let mut net = one_layer(Shape::columns(1), Layer::BatchNorm(BatchNorm { epsilon: 0.0, momentum: 0.9 }));
+    let mut net =
+        one_layer(Shape::columns(1), Layer::BatchNorm(BatchNorm { epsilon: 0.0, momentum: 0.9, affine: false }));
     // Mean 3, variance 4 (of the population), 16/3 (unbiased).
     let input = [1.0, 1.0, 5.0, 5.0];
     assert_close(&forward(&net, &input, Phase::Train { seed: 0, batch: 0 }), &[-1.0, -1.0, 1.0, 1.0], "train");
@@ -298,7 +299,7 @@ fn gradients_match_finite_differences() {
         Layer::Prelu { channel_shared: false, initializer: Initializer::Constant { value: 0.25 } },
         Layer::Softmax { axis: 1 },
         Layer::Dropout { ratio: 0.4 },
-        Layer::BatchNorm(BatchNorm { epsilon: 1e-3, momentum: 0.9 }),
+        Layer::BatchNorm(BatchNorm { epsilon: 1e-3, momentum: 0.9, affine: false }),
         Layer::Scale(scale(1, 1)),
         Layer::Bias(Bias { axis: 1, axes: 1, initializer: UNIFORM }),
         Layer::InnerProduct(inner(2, 1)),
@@ -313,7 +314,7 @@ fn gradients_match_finite_differences() {
         Layer::Pooling(pooling(PoolingMethod::Max, 2, 2, 0, Rounding::Ceil)),
         Layer::Pooling(pooling(PoolingMethod::Average, 3, 2, 1, Rounding::Ceil)),
         Layer::Lrn(Lrn { region: LrnRegion::AcrossChannels, size: 3, alpha: 0.5, beta: 0.75, k: 1.0 }),
-        Layer::BatchNorm(BatchNorm { epsilon: 1e-3, momentum: 0.9 }),
+        Layer::BatchNorm(BatchNorm { epsilon: 1e-3, momentum: 0.9, affine: true }),
         Layer::Flatten,
     ];
     for layer in spatial {

@@ -1,0 +1,144 @@
+//! Which fields a network's text may have, and what becomes of each: read, passed over because no number of a prediction
+//! depends on it, or refused by name. The fields are those of `caffe.proto` of BVLC, of DeepDetect's fork and of NVCaffe;
+//! a field that none of them has is refused too, since what it changes cannot be told. It owns that decision; what a field
+//! means is up to the modules that read it.
+
+use super::tables;
+use super::text::{Content, Field, Message, Number};
+
+/// What becomes of a field.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Use {
+    /// It is read, or compared with what can be computed, by the module that owns its message.
+    Read,
+    /// No number of a prediction depends on it: it says how to train, where data come from or how to compute the same.
+    Idle,
+    /// It may be there with this value alone; the text says what another would ask for.
+    Only(Constant, &'static str),
+    /// It is refused; the text says why.
+    Never(&'static str),
+    /// A message with these fields.
+    Message(&'static [Entry]),
+}
+
+/// The one value that a field may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Constant {
+    /// `false`.
+    False,
+    /// `true`.
+    True,
+    /// A number.
+    Number(f32),
+    /// A name of an enum, or its number.
+    Name(&'static str, &'static str),
+}
+
+/// A field of a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Whether it may be there more than once.
+    pub(super) repeated: bool,
+    /// What becomes of it.
+    pub(super) usage: Use,
+}
+
+impl Constant {
+    fn fits(self, text: &str) -> bool {
+        match self {
+            Self::False => bool::parse(text) == Some(false),
+            Self::True => bool::parse(text) == Some(true),
+            Self::Number(number) => f32::parse(text) == Some(number),
+            Self::Name(name, number) => text == name || text == number,
+        }
+    }
+
+    fn expected(self) -> String {
+        match self {
+            Self::False => "false".to_owned(),
+            Self::True => "true".to_owned(),
+            Self::Number(number) => number.to_string(),
+            Self::Name(name, _) => name.to_owned(),
+        }
+    }
+}
+
+/// Checks what stands beside the layers.
+///
+/// # Errors
+/// Names the line and the field.
+pub(super) fn check_network(network: &Message) -> Result<(), String> {
+    check(network, tables::NETWORK, "")
+}
+
+/// Checks a layer that is part of the network or gives its data. `kind` is the type as the tables have it.
+///
+/// # Errors
+/// Names the line and the field.
+pub(super) fn check_layer(layer: &Message, kind: &str) -> Result<(), String> {
+    let own = tables::parameters(kind);
+    let beside = tables::beside(kind);
+    check_repeated(layer, "", |name| {
+        let common = find(tables::LAYER, name).or_else(|| find(beside, name));
+        common.or_else(|| own.filter(|own| own.name == name)).ok_or_else(|| match tables::owner(name) {
+            Some(owner) => format!("{name} is for layers of type {owner}; a {kind} does not have it"),
+            None => unknown(name),
+        })
+    })
+}
+
+fn check(message: &Message, entries: &'static [Entry], place: &str) -> Result<(), String> {
+    check_repeated(message, place, |name| find(entries, name).ok_or_else(|| unknown(name)))
+}
+
+fn find(entries: &'static [Entry], name: &str) -> Option<&'static Entry> {
+    entries.iter().find(|entry| entry.name == name)
+}
+
+fn unknown(name: &str) -> String {
+    format!(
+        "{name} is no field that Caffe, DeepDetect's Caffe or NVCaffe has here, so that what it changes is not known"
+    )
+}
+
+/// Checks each field by the entry that `entry` has for its name.
+fn check_repeated(
+    message: &Message,
+    place: &str,
+    entry: impl Fn(&str) -> Result<&'static Entry, String>,
+) -> Result<(), String> {
+    for (index, field) in message.fields().iter().enumerate() {
+        let entry = entry(&field.name).map_err(|error| format!("line {}: {place}{error}", field.line))?;
+        let earlier = &message.fields()[..index];
+        if !entry.repeated && earlier.iter().any(|earlier| earlier.name == field.name) {
+            return Err(format!(
+                "line {}: {place}{} is there twice, so that no value is certain",
+                field.line, field.name
+            ));
+        }
+        check_field(field, entry.usage, place)?;
+    }
+    Ok(())
+}
+
+fn check_field(field: &Field, usage: Use, place: &str) -> Result<(), String> {
+    let (name, line) = (&field.name, field.line);
+    match (usage, &field.content) {
+        // A scalar in place of a message, and the other way round, would be passed over by its reader.
+        (Use::Message(entries), Content::Message(message)) => check(message, entries, &format!("{place}{name}.")),
+        (Use::Message(_), Content::Scalar(text)) => {
+            Err(format!("line {line}: {place}{name} should be a message in braces, found {text:?}"))
+        }
+        (Use::Read | Use::Only(..), Content::Message(_)) => {
+            Err(format!("line {line}: {place}{name} should be a single value, found a message"))
+        }
+        (Use::Only(constant, reason), Content::Scalar(text)) if !constant.fits(text) => {
+            let expected = constant.expected();
+            Err(format!("line {line}: {place}{name} should be {expected}, found {text}: {reason}"))
+        }
+        (Use::Never(reason), _) => Err(format!("line {line}: {place}{name}: {reason}")),
+        (Use::Only(..) | Use::Read, Content::Scalar(_)) | (Use::Idle, _) => Ok(()),
+    }
+}
