@@ -131,7 +131,7 @@ fn transform(kind: &str, message: &Message) -> Result<Transform, String> {
     };
     match (&transform.mean_file, transform.mean_values.as_slice()) {
         (Some(file), [_, ..]) => {
-            Err(format!("mean_file {file} and mean_value are both given, and Caffe takes one of them alone"))
+            Err(format!("mean_file {file:.64} and mean_value are both given, and Caffe takes one of them alone"))
         }
         (Some(_), []) | (None, _) => Ok(transform),
     }

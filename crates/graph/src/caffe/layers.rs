@@ -65,7 +65,7 @@ pub(super) fn role(kind: &str) -> Result<Role, String> {
         | "MULTINOMIAL_LOGISTIC_LOSS"
         | "SigmoidCrossEntropyLoss"
         | "SIGMOID_CROSS_ENTROPY_LOSS" => Role::Skipped,
-        other => return Err(format!("layer type {other:?} is not supported")),
+        other => return Err(format!("layer type \"{other:.64}\" is not supported")),
     })
 }
 
@@ -111,7 +111,7 @@ pub(super) fn layer(kind: &str, text: &Message, inputs: &[&Shape], tops: usize) 
         "Softmax" => Ok(Layer::Softmax { axis: axis(text.message("softmax_param"), &["axis"], first)? }),
         "Split" => Ok(Layer::Split),
         "Slice" => slice(text.message("slice_param"), first, tops),
-        other => Err(format!("layer type {other:?} is not supported")),
+        other => Err(format!("layer type \"{other:.64}\" is not supported")),
     }
 }
 
@@ -188,7 +188,9 @@ fn lrn(param: &Message) -> Result<Lrn, String> {
     let region = match param.text("norm_region") {
         None | Some("ACROSS_CHANNELS" | "0") => LrnRegion::AcrossChannels,
         Some("WITHIN_CHANNEL" | "1") => LrnRegion::WithinChannel,
-        Some(other) => return Err(format!("norm_region should be ACROSS_CHANNELS or WITHIN_CHANNEL, found {other:?}")),
+        Some(other) => {
+            return Err(format!("norm_region should be ACROSS_CHANNELS or WITHIN_CHANNEL, found {other:.64}"));
+        }
     };
     let k = match region {
         LrnRegion::AcrossChannels => param.number("k")?.unwrap_or(1.0),
@@ -258,7 +260,7 @@ fn eltwise(param: &Message) -> Result<Eltwise, String> {
         None | Some("SUM" | "1") => Ok(Eltwise::Sum { coefficients }),
         Some("PROD" | "0") => Ok(Eltwise::Product),
         Some("MAX" | "2") => Ok(Eltwise::Max),
-        Some(other) => Err(format!("operation should be SUM, PROD or MAX, found {other:?}")),
+        Some(other) => Err(format!("operation should be SUM, PROD or MAX, found {other:.64}")),
     }
 }
 

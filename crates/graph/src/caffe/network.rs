@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::data::{self, sample_shape};
 use super::layers::{self, Role};
 use super::schema;
-use super::storage::{SharedBlob, Storage};
+use super::storage::{MOST_BLOBS, SharedBlob, Storage};
 use super::text::{Content, Message};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Input, Node, Transform};
@@ -101,7 +101,7 @@ impl<'a> LayerText<'a> {
             let phase = match rule.text("phase") {
                 None | Some("TEST" | "1") => true,
                 Some("TRAIN" | "0") => false,
-                Some(other) => return Err(format!("phase should be TRAIN or TEST, found {other:?}")),
+                Some(other) => return Err(format!("phase should be TRAIN or TEST, found {other:.64}")),
             };
             let low = rule.number::<i64>("min_level")?.is_none_or(|level| level <= 0);
             let high = rule.number::<i64>("max_level")?.is_none_or(|level| level >= 0);
@@ -243,8 +243,10 @@ impl<'a> Builder<'a> {
             match self.current.get(bottom) {
                 Some(Some(value)) => inputs.push(value.clone()),
                 Some(None) if kind == "Softmax" => {}
-                Some(None) => return Err(format!("its bottom {bottom} is a label, which prediction does not have")),
-                None => return Err(format!("its bottom {bottom} is made by no earlier layer")),
+                Some(None) => {
+                    return Err(format!("its bottom {bottom:.64} is a label, which prediction does not have"));
+                }
+                None => return Err(format!("its bottom {bottom:.64} is made by no earlier layer")),
             }
         }
         let shapes: Vec<&Shape> = inputs.iter().filter_map(|input| self.shapes.get(input)).collect();
@@ -268,7 +270,8 @@ impl<'a> Builder<'a> {
         if text.message.message("inner_product_param").number("transpose") == Ok(Some(true)) {
             self.storage.transposed.insert(text.name.clone());
         }
-        for (index, name) in text.weight_names().into_iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+        let names = text.weight_names().into_iter().take(MOST_BLOBS).enumerate();
+        for (index, name) in names.filter(|(_, name)| !name.is_empty()) {
             let blob = SharedBlob { layer: text.name.clone(), index };
             self.storage.named.entry(name.to_owned()).or_default().push(blob);
         }

@@ -83,7 +83,7 @@ pub(super) fn check_layer(layer: &Message, kind: &str) -> Result<(), String> {
     check_repeated(layer, "", |name| {
         let common = find(tables::LAYER, name).or_else(|| find(beside, name));
         common.or_else(|| own.filter(|own| own.name == name)).ok_or_else(|| match tables::owner(name) {
-            Some(owner) => format!("{name} is for layers of type {owner}; a {kind} does not have it"),
+            Some(owner) => format!("{name:.64} is for layers of type {owner}; a {kind} does not have it"),
             None => unknown(name),
         })
     })
@@ -99,7 +99,7 @@ fn find(entries: &'static [Entry], name: &str) -> Option<&'static Entry> {
 
 fn unknown(name: &str) -> String {
     format!(
-        "{name} is no field that Caffe, DeepDetect's Caffe or NVCaffe has here, so that what it changes is not known"
+        "{name:.64} is no field that Caffe, DeepDetect's Caffe or NVCaffe has here, so that what it changes is not known"
     )
 }
 
@@ -129,14 +129,14 @@ fn check_field(field: &Field, usage: Use, place: &str) -> Result<(), String> {
         // A scalar in place of a message, and the other way round, would be passed over by its reader.
         (Use::Message(entries), Content::Message(message)) => check(message, entries, &format!("{place}{name}.")),
         (Use::Message(_), Content::Scalar(text)) => {
-            Err(format!("line {line}: {place}{name} should be a message in braces, found {text:?}"))
+            Err(format!("line {line}: {place}{name} should be a message in braces, found {text:.64}"))
         }
         (Use::Read | Use::Only(..), Content::Message(_)) => {
             Err(format!("line {line}: {place}{name} should be a single value, found a message"))
         }
         (Use::Only(constant, reason), Content::Scalar(text)) if !constant.fits(text) => {
             let expected = constant.expected();
-            Err(format!("line {line}: {place}{name} should be {expected}, found {text}: {reason}"))
+            Err(format!("line {line}: {place}{name} should be {expected}, found {text:.64}: {reason}"))
         }
         (Use::Never(reason), _) => Err(format!("line {line}: {place}{name}: {reason}")),
         (Use::Only(..) | Use::Read, Content::Scalar(_)) | (Use::Idle, _) => Ok(()),

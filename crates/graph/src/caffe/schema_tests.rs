@@ -10,7 +10,7 @@ use super::tables;
 use crate::graph::Graph;
 
 /// Fields of no published `caffe.proto` here that the tables know from other forks.
-const OF_OTHER_FORKS: [&str; 2] = ["Pooling.ceil_mode", "Dropout.sample_weights_test"];
+const OF_OTHER_FORKS: [&str; 3] = ["layer.engine", "Pooling.ceil_mode", "Dropout.sample_weights_test"];
 
 /// The fields of a message with those of the messages in it, as `a` and `a.b`.
 fn names(entries: &[Entry], place: &str, found: &mut BTreeSet<String>) {

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// One more blob than any layer has; further ones are not looked at.
+pub(super) const MOST_BLOBS: usize = 6;
+
 /// How the weights of a network are stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Storage {

@@ -105,6 +105,8 @@ pub(super) const LAYER: &[Entry] = &[
     idle("backward_math"),
     idle("debug"),
     idle("cudnn_math_override"),
+    // Of Intel's Caffe: with which library to compute.
+    idle("engine"),
 ];
 
 const RANDOM: &str = "images changed at random are for training, a prediction would be another each time";

@@ -82,7 +82,7 @@ impl Message {
     /// Names line and field of one that is no such number.
     pub(super) fn numbers<T: Number>(&self, name: &str) -> Result<Vec<T>, String> {
         let parse = |(line, text)| {
-            T::parse(text).ok_or_else(|| format!("line {line}: {name} should be {}, found {text:?}", T::EXPECTED))
+            T::parse(text).ok_or_else(|| format!("line {line}: {name} should be {}, found \"{text:.64}\"", T::EXPECTED))
         };
         self.scalars(name).map(parse).collect()
     }

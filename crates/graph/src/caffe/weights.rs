@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::batch_norm;
 use super::blob::Blob;
 use super::network::Network;
-use super::storage::{SharedBlob, Storage};
+use super::storage::{MOST_BLOBS, SharedBlob, Storage};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node};
 use crate::inference::Parameter;
@@ -80,12 +80,12 @@ fn index_layers(bytes: &[u8]) -> Result<Layers<'_>, String> {
 }
 
 impl<'a> LayerBytes<'a> {
-    /// Its blobs; one more than any layer has is enough to see that they are too many.
+    /// Its blobs, as many as are enough to see that they are too many.
     fn blobs(self) -> Result<Vec<Blob<'a>>, String> {
         let mut blobs = Vec::new();
         for field in Reader::new(self.bytes) {
             let (number, value) = field?;
-            if number == self.blobs && blobs.len() < 6 {
+            if number == self.blobs && blobs.len() < MOST_BLOBS {
                 blobs.push(Blob::read(value.bytes()?)?);
             }
         }
@@ -137,8 +137,9 @@ fn check_shared(storage: &Storage, layers: &Layers<'_>) -> Result<()> {
             };
             if *expected != values {
                 let (found, other) = (blob.index, &other.layer);
-                let message =
-                    format!("its blob {found} is named {name} and shared with layer {other}, but the two differ");
+                let message = format!(
+                    "its blob {found} is named {name:.64} and shared with layer {other:.64}, but the two differ"
+                );
                 return Err(Error::layer(&blob.layer, message));
             }
         }

@@ -76,7 +76,7 @@ pub(super) fn pooling(param: &Message) -> Result<Pooling, String> {
     let method = match param.text("pool") {
         None | Some("MAX" | "0") => PoolingMethod::Max,
         Some("AVE" | "1") => PoolingMethod::Average,
-        Some(other) => return Err(format!("pool should be MAX or AVE, found {other:?}")),
+        Some(other) => return Err(format!("pool should be MAX or AVE, found {other:.64}")),
     };
     let global = param.number("global_pooling")?.unwrap_or(false);
     if global && let Some(name) = ["kernel_size", "kernel_h", "kernel_w"].into_iter().find(|name| param.has(name)) {
@@ -105,6 +105,6 @@ fn rounding(param: &Message) -> Result<Rounding, String> {
         }
         (None | Some("CEIL" | "0"), None) | (None, Some(true)) => Ok(Rounding::Ceil),
         (Some("FLOOR" | "1"), None) | (None, Some(false)) => Ok(Rounding::Floor),
-        (Some(other), None) => Err(format!("round_mode should be CEIL or FLOOR, found {other:?}")),
+        (Some(other), None) => Err(format!("round_mode should be CEIL or FLOOR, found {other:.64}")),
     }
 }

@@ -7,6 +7,7 @@ mod aliases;
 mod attack;
 mod calls;
 mod chance;
+mod class_names;
 mod clients;
 mod commands;
 #[cfg(feature = "failpoints")]

@@ -141,7 +141,7 @@ fn every_attribute_that_decides_a_reading_is_read() {
         ("Softmax x -> p; Clip p min=0.2 -> y", None),
         ("Softmax x -> p; Clip p max=0.5 -> y", None),
         ("Softmax x -> p; Clip p one -> y", None),
-        ("Sigmoid x -> p; Einsum p equation=ij->ji -> y", None),
+        ("Sigmoid x -> p; Einsum p equation=ij -> y", None),
         ("Softmax x -> p; ai.onnx.ml.LabelEncoder p -> y", None),
     ]);
 }

@@ -9,6 +9,7 @@ use dede_core::backend::DecidingFile;
 use dede_core::error::{Error, Result};
 use dede_core::files::read_text;
 use dede_core::parameters::Section;
+use dede_core::quote::quote;
 use dede_core::repository::Repository;
 use dede_graph::{Graph, Shape, Transform, caffe};
 
@@ -102,6 +103,7 @@ impl Files {
         let place = "transform_param.mean_file";
         let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
         if !self.names.iter().any(|known| known == name) {
+            let name = quote(name);
             let reason = format!("the network subtracts the mean image {name}, which is not in the repository");
             return Err(Error::bad_parameter_at(place, reason));
         }
