@@ -130,12 +130,12 @@ impl Bundle {
         })
     }
 
-    /// The digest of the configuration that a manifest goes with: what to fetch before [`Self::parse`].
+    /// The configuration that a manifest goes with: what to fetch before [`Self::parse`].
     ///
     /// # Errors
     /// [`InvalidBundle`] when it is no model's manifest.
-    pub fn config_of(manifest: &[u8]) -> Result<Digest, InvalidBundle> {
-        Ok(model(manifest)?.config.digest)
+    pub fn config_of(manifest: &[u8]) -> Result<Descriptor, InvalidBundle> {
+        Ok(model(manifest)?.config)
     }
 
     /// The digest of the manifest: the bundle's own name.

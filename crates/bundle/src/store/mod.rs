@@ -7,7 +7,7 @@
 //! ```text
 //! sha256/<hex>                              blobs, read-only
 //! temporary/                                files being written or removed; emptied when the store is opened
-//! partial/<hex>                             files being put together from chunks
+//! partial/<hex>                             files being put together from chunks, or from their beginning on
 //! chunks/<hex>                              chunk lists of blobs
 //! repositories/<name>/_index.json           manifests, tags and blobs of a repository, and what changed of them
 //! uploads/<id>-<hex>                        unfinished uploads, with the digest of the name of each one's repository
@@ -26,6 +26,7 @@ mod partial;
 mod place;
 mod publish;
 mod repositories;
+mod resumed;
 mod room;
 mod unfinished;
 mod upload;

@@ -109,19 +109,19 @@ impl BlobStore {
         self.root.join("chunks").join(digest.hex())
     }
 
-    fn partial_path(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn partial_path(&self, digest: &Digest) -> PathBuf {
         self.root.join("partial").join(digest.hex())
     }
 }
 
 /// The right to write one partial file.
-struct Turn<'a> {
+pub(super) struct Turn<'a> {
     taken: &'a Mutex<HashSet<Digest>>,
     digest: Digest,
 }
 
 impl<'a> Turn<'a> {
-    fn take(taken: &'a Mutex<HashSet<Digest>>, digest: Digest) -> Result<Self> {
+    pub(super) fn take(taken: &'a Mutex<HashSet<Digest>>, digest: Digest) -> Result<Self> {
         if lock(taken).insert(digest) {
             Ok(Self { taken, digest })
         } else {

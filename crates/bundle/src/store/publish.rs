@@ -37,7 +37,7 @@ impl BlobStore {
             reason: error.to_string(),
         };
         let document = self.small(manifest)?;
-        let config = Bundle::config_of(&document).map_err(damaged)?;
+        let config = Bundle::config_of(&document).map_err(damaged)?.digest;
         lease.hold(config);
         let bundle = Bundle::parse(&document, &self.small(&config)?).map_err(damaged)?;
         lease.hold_all(bundle.files().iter().map(|file| file.digest));

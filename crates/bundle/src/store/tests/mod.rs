@@ -4,6 +4,7 @@ mod journal;
 mod limits;
 mod placing;
 mod repositories;
+mod resumed;
 mod uploads;
 
 use std::path::Path;

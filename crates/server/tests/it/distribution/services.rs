@@ -25,7 +25,7 @@ pub(super) fn create(server: &Server, name: &str) {
 fn bundle(server: &Server, repository: &str, reference: &str) -> (Bundle, Vec<u8>) {
     let manifest = get(server, &format!("/v2/{repository}/manifests/{reference}"));
     assert_eq!((manifest.status, header(&manifest, "content-type")), (200, IMAGE));
-    let config = Bundle::config_of(&manifest.body).unwrap();
+    let config = Bundle::config_of(&manifest.body).unwrap().digest;
     let config = get(server, &format!("/v2/{repository}/blobs/{config}"));
     (Bundle::parse(&manifest.body, &config.body).unwrap(), manifest.body)
 }

@@ -1,0 +1,87 @@
+//! Blobs that come from their beginning on, in as many calls and processes as it takes: what has come stays in a partial file, and
+//! the digest of the whole decides what it was worth. Knows files and readers; where the content comes from is the caller's business.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use super::blobs::copy;
+use super::durable::remove;
+use super::error::{Result, StoreError};
+use super::partial::Turn;
+use super::{BlobStore, Lease};
+use crate::digest::{Digest, Hasher};
+
+impl BlobStore {
+    /// Puts a blob of `size` bytes, unless it is there. `open` gives its content from an offset on: the one behind what an earlier call
+    /// for the same digest left. What comes is kept where the reader fails, and where this process is killed.
+    ///
+    /// Where the whole has another digest, nothing of it is kept. If a part of it was left by an earlier call, which a crash of the
+    /// machine may have damaged, all is asked for once more.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when the same blob is being put already; [`StoreError::Source`] for the reader's errors, and for content
+    /// that ends early; [`StoreError::DigestMismatch`]; what the system says.
+    pub fn put_resumed<R: Read>(
+        &self,
+        expected: Digest,
+        size: u64,
+        mut open: impl FnMut(u64) -> R,
+        lease: &Lease,
+    ) -> Result<()> {
+        lease.hold(expected);
+        let _turn = Turn::take(&self.partials, expected)?;
+        if self.size(&expected)?.is_some() {
+            return Ok(());
+        }
+        let (file, hasher) = self.left_of(&expected, size)?;
+        let was_resumed = hasher.length() > 0;
+        match self.complete(&file, hasher, (expected, size), &mut open) {
+            Err(StoreError::DigestMismatch { .. }) if was_resumed => {
+                let (file, hasher) = self.left_of(&expected, size)?;
+                self.complete(&file, hasher, (expected, size), &mut open)?;
+            }
+            outcome => outcome?,
+        }
+        lease.note_verified(expected);
+        Ok(())
+    }
+
+    /// The partial file, at its end, with the hash of what is in it. One that is too long is emptied: it is of no use.
+    fn left_of(&self, digest: &Digest, size: u64) -> Result<(File, Hasher)> {
+        let context = || StoreError::io(format!("open the partial file of {digest}"));
+        let path = self.partial_path(digest);
+        let mut file = File::options().read(true).append(true).create(true).open(path).map_err(context())?;
+        if file.metadata().map_err(context())?.len() > size {
+            file.set_len(0).map_err(context())?;
+        }
+        let mut hasher = Hasher::new();
+        hasher.update_reader(&mut file).map_err(context())?;
+        Ok((file, hasher))
+    }
+
+    /// Brings what is missing, and makes a blob of the file.
+    fn complete<R: Read>(
+        &self,
+        mut file: &File,
+        mut hasher: Hasher,
+        (expected, size): (Digest, u64),
+        open: &mut impl FnMut(u64) -> R,
+    ) -> Result<()> {
+        let path = self.partial_path(&expected);
+        let missing = size - hasher.length();
+        if missing > 0 {
+            let rest = open(hasher.length()).take(missing);
+            copy(rest, &mut file, &mut hasher, &format!("write blob {expected}"), |_| Ok(()))?;
+        }
+        if hasher.length() < size {
+            let text = format!("it ended after {} of {size} bytes", hasher.length());
+            return Err(StoreError::Source(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
+        }
+        let found = hasher.digest();
+        if found != expected {
+            remove(&path).map_err(StoreError::io(format!("remove the partial file of {expected}")))?;
+            return Err(StoreError::DigestMismatch { expected, found });
+        }
+        self.blobs.adopt(expected, file, &path, self.room.charge(0))
+    }
+}
