@@ -6,6 +6,8 @@
 Needs `skopeo` and `docker-registry` (Debian) and the Python package `oras`. Exit status 0: every round trip gave back what went in.
 """
 import hashlib
+import http.client
+import http.server
 import json
 import os
 import pathlib
@@ -13,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.error
 import urllib.request
 
@@ -118,6 +121,58 @@ def dede_and_docker_registry(there):
     assert manifest_of(there.dede, "pulled", "latest") == bundle, "the same service is the same bundle"
 
 
+class Breaking(http.server.BaseHTTPRequestHandler):
+    """Passes requests on, of blobs 1000 bytes at a time; the connection breaks behind them. Of uploads only the first two break: the
+    other registry keeps nothing of them, so that they have to come through at last."""
+
+    registry, uploads, downloads = None, 0, 0
+    PIECE = 1000
+
+    def pass_on(self):
+        length = int(self.headers.get("Content-Length", 0))
+        breaks = self.command in ("PUT", "PATCH") and "/blobs/" in self.path and length > self.PIECE and Breaking.uploads < 2
+        connection = http.client.HTTPConnection(self.registry, timeout=60)
+        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            connection.putheader(name, value)
+        connection.endheaders(self.rfile.read(self.PIECE if breaks else length))
+        self.close_connection = True
+        if breaks:
+            Breaking.uploads += 1
+            connection.close()
+            return
+        answer = connection.getresponse()
+        body = answer.read()
+        self.send_response_only(answer.status)
+        for name, value in answer.getheaders():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET" and "/blobs/" in self.path and len(body) > self.PIECE:
+            Breaking.downloads += 1
+            body = body[:self.PIECE]
+        self.wfile.write(body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
+
+    def log_message(self, *_):
+        """The test says what matters."""
+
+
+def broken_connections(there):
+    """Both directions over connections that break inside of blobs: Docker's registry answers with parts, and forgets uploads."""
+    Breaking.registry = there.other
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Breaking) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        reference = f"127.0.0.1:{proxy.server_address[1]}/broken/iris:v1"
+        run(there.binary, "push", reference, "--on", f"http://{there.dede}")
+        assert manifest_of(there.other, "broken/iris", "v1") == manifest_of(there.dede, "iris", "latest")
+        run(there.binary, "pull", reference, "broken", cwd=there.work)
+        proxy.shutdown()
+    assert Breaking.uploads == 2 and Breaking.downloads >= 2, (Breaking.uploads, Breaking.downloads)
+    there.create("broken", json.loads((there.work / "broken.put.json").read_text()))
+    assert there.predictions("broken") == there.predictions("iris")
+
+
 def skopeo(there):
     """A service to another registry and to a directory, and from there back."""
     plain = ["--src-tls-verify=false", "--dest-tls-verify=false", "--preserve-digests"]
@@ -181,7 +236,7 @@ def main():
         there = Registries(binary, pathlib.Path(work))
         passed = False
         try:
-            for trip in (dede_and_docker_registry, skopeo, oras_client):
+            for trip in (dede_and_docker_registry, broken_connections, skopeo, oras_client):
                 trip(there)
                 print(f"{trip.__name__}: passed")
             passed = True

@@ -18,6 +18,7 @@ mod remote;
 mod report;
 pub(crate) mod serve;
 mod time;
+mod transfer;
 pub(crate) mod visible;
 
 use std::ffi::OsString;

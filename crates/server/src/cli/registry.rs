@@ -7,20 +7,24 @@ use clap::Args;
 use dede_bundle::Directory;
 use dede_bundle::modelpack::Bundle;
 use dede_bundle::oci::Reference;
-use dede_bundle::store::BlobStore;
+use dede_bundle::store::{BlobStore, StoreError};
 use serde_json::{Map, Value};
 
 use super::peers::ConfigOption;
 use super::remote;
 use super::report::say;
+use super::transfer::Transfer;
 use crate::config::Configuration;
 use crate::peer::client::AgentOptions;
-use crate::peer::registry::{Credentials, Place, Registry, copy, read_small};
+use crate::peer::registry::{Credentials, Place, Registry, Retry, copy, read_small};
 use crate::peer::{Peer, PeerUrl};
 use crate::token::Token;
 
 /// The user that goes with a token where Basic wants one.
 const TOKEN_USER: &str = "dede";
+
+/// With the pauses between them, half a minute without a registry.
+const ATTEMPTS: u32 = 8;
 
 /// Who asks, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -40,6 +44,10 @@ pub(crate) struct RegistryOptions {
     /// Speak plain http to a registry on another machine; the password goes along.
     #[arg(long)]
     plain_http: bool,
+
+    /// Attempts in a row that bring nothing, after which a blob or a request is given up. What came stays: the same command goes on.
+    #[arg(long, value_name = "NUMBER", default_value_t = ATTEMPTS, value_parser = clap::value_parser!(u32).range(1..))]
+    attempts: u32,
 
     #[command(flatten)]
     config: ConfigOption,
@@ -85,10 +93,15 @@ pub(crate) fn push(options: &PushOptions) -> Result<(), String> {
     let service = options.service.as_deref().unwrap_or(last_part(&place));
     let name = service.parse().map_err(|error| format!("a service is pushed under its name, and {error}"))?;
     let peer = remote::peer(options.on.as_deref(), &options.registry.config)?;
-    let source = Registry::connect(&peer.url, name, credentials(&peer)?.as_ref(), &agent_options(&peer), "pull")?;
+    let transfer = Transfer::new();
+    let retry = options.registry.retry(&transfer);
+    let (credentials, agent) = (credentials(&peer)?, agent_options(&peer));
+    let source = Registry::connect(&peer.url, name, credentials.as_ref(), &agent, ("pull", &retry))?;
     let latest: Reference = "latest".parse().map_err(|error| format!("{error}"))?;
-    let target = options.registry.connect(&place, "pull,push")?;
-    let copied = copy(&source, &latest, &target, &place.reference)?;
+    let target = options.registry.connect(&place, ("pull,push", &retry))?;
+    let show = |done, total| transfer.moved(done, total);
+    let copied = copy((&source, &latest), (&target, &place.reference), &show)?;
+    transfer.end();
     say(&format!(
         "{service} is {} at {}: {} of {} bytes sent, {} statements about it",
         copied.digest, options.reference, copied.sent, copied.total, copied.referrers
@@ -104,13 +117,15 @@ pub(crate) fn pull(options: &PullOptions) -> Result<(), String> {
     let place = Place::parse(&options.reference, options.registry.plain_http)?;
     let directory = options.directory.clone().unwrap_or_else(|| PathBuf::from(last_part(&place)));
     check_unused(&directory)?;
-    let source = options.registry.connect(&place, "pull")?;
+    let transfer = Transfer::new();
+    let source = options.registry.connect(&place, ("pull", &options.registry.retry(&transfer)))?;
     let found = source.manifest(&place.reference)?;
     let (_, manifest) = found.ok_or_else(|| format!("there is no {}", options.reference))?;
     let refused = |error| format!("{} is no service: {error}", options.reference);
     let config = read_small(&source, &Bundle::config_of(&manifest).map_err(refused)?)?;
     let bundle = Bundle::parse(&manifest, &config).map_err(refused)?;
-    let files = fetch(&source, &bundle, &directory)?;
+    let files = fetch(&source, &bundle, &directory, &transfer)?;
+    transfer.end();
     let creation = beside(&directory, "put.json")?;
     write_creation(&creation, &bundle, &files)?;
     say(&format!("{} files of version {} are in {}", bundle.files().len(), bundle.version(), files.display()));
@@ -119,8 +134,8 @@ pub(crate) fn pull(options: &PullOptions) -> Result<(), String> {
 }
 
 /// Brings all files to a place of their own, each checked; together they become `directory` at the end. What was interrupted is gone
-/// on with.
-fn fetch(source: &Registry, bundle: &Bundle, directory: &Path) -> Result<PathBuf, String> {
+/// on with, inside of a file too.
+fn fetch(source: &Registry, bundle: &Bundle, directory: &Path, transfer: &Transfer) -> Result<PathBuf, String> {
     let partial = beside(directory, "partial")?;
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", partial.display());
     let content = partial.join("content");
@@ -130,17 +145,33 @@ fn fetch(source: &Registry, bundle: &Bundle, directory: &Path) -> Result<PathBuf
     fs::create_dir_all(&content).map_err(|error| failed(&error))?;
     let store = BlobStore::open(&partial.join("blobs")).map_err(|error| failed(&error))?;
     let (lease, target) = (store.lease(), Directory::open(&content).map_err(|error| failed(&error))?);
+    let total = bundle.files().iter().fold(0, |sum: u64, file| sum.saturating_add(file.size));
+    let mut before = 0u64;
     for file in bundle.files() {
         if store.size(&file.digest).map_err(|error| failed(&error))? != Some(file.size) {
-            let content = std::io::Read::take(source.blob(&file.digest)?, file.size);
-            store.put_reader(file.digest, content, &lease).map_err(|error| format!("{}: {error}", file.name))?;
+            let open = |offset| transfer.watch(source.blob(file.digest, file.size, offset), before + offset, total);
+            let put = store.put_resumed(file.digest, file.size, open, &lease);
+            put.map_err(|error| format!("{}: {}", file.name, not_stored(source, &error)))?;
         }
+        before = before.saturating_add(file.size);
+        transfer.moved(before, total);
         store.place(&file.digest, &target, &file.name, file.role, &lease).map_err(|error| failed(&error))?;
     }
     drop((store, target));
     // An empty directory may be there already.
     let moved = fs::rename(&content, directory).and_then(|()| fs::remove_dir_all(&partial));
     moved.and_then(|()| fs::canonicalize(directory)).map_err(|error| failed(&error))
+}
+
+/// Why a blob is not in the store. What the connection had says its registry, blob and step itself.
+fn not_stored(source: &Registry, error: &StoreError) -> String {
+    if let StoreError::Source(error) = error {
+        return error.to_string();
+    }
+    if let StoreError::DigestMismatch { expected, .. } = error {
+        return source.about_blob(expected, &error.to_string());
+    }
+    error.to_string()
 }
 
 /// The body of a PUT that creates the service on these files.
@@ -172,8 +203,13 @@ fn last_part(place: &Place) -> &str {
 }
 
 impl RegistryOptions {
-    /// The registry at a place: a peer of the configuration with what that one needs, or any other.
-    fn connect(&self, place: &Place, actions: &str) -> Result<Registry, String> {
+    /// What is done about connections that break.
+    fn retry(&self, transfer: &Transfer) -> Retry {
+        Retry { attempts: self.attempts, tell: transfer.teller() }
+    }
+
+    /// The registry at a place: a peer of the configuration with what that one needs, or any other. `how`: what for, and how often.
+    fn connect(&self, place: &Place, how: (&str, &Retry)) -> Result<Registry, String> {
         let configuration = Configuration::load(self.config.config.as_deref())?;
         let given = match (&self.user, &self.password_file) {
             (Some(user), Some(file)) => Some(Credentials { user: user.clone(), password: Token::read(file)? }),
@@ -184,12 +220,12 @@ impl RegistryOptions {
             Some(peer) => {
                 let credentials = credentials(peer)?;
                 let repository = place.repository.clone();
-                Registry::connect(&peer.url, repository, credentials.as_ref(), &agent_options(peer), actions)
+                Registry::connect(&peer.url, repository, credentials.as_ref(), &agent_options(peer), how)
             }
             None => {
                 let only_loopback = place.registry.is_plain() && !self.plain_http;
                 let options = AgentOptions { ca_file: self.ca_file.as_deref(), only_loopback };
-                Registry::connect(&place.registry, place.repository.clone(), given.as_ref(), &options, actions)
+                Registry::connect(&place.registry, place.repository.clone(), given.as_ref(), &options, how)
             }
         }
     }

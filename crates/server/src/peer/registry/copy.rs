@@ -1,11 +1,11 @@
 //! An artifact from one registry to another: blobs first, then the manifest, then what says something about it.
 
-use std::io::Read as _;
+use std::io::Read;
 
 use dede_bundle::Digest;
 use dede_bundle::oci::{Descriptor, ImageIndex, ImageManifest, MANIFEST_LIMIT, Manifest, MediaType, Reference};
 
-use super::Registry;
+use super::{Registry, Source};
 
 /// What was copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,15 +20,20 @@ pub(crate) struct Copied {
     pub(crate) referrers: usize,
 }
 
-/// Copies the artifact under `from` to the name `to`, with its referrers.
+/// Copies the artifact under `from` to the name `to`, with its referrers. `moved` sees how many bytes of how many of its blobs are on
+/// their way or there.
 ///
 /// # Errors
 /// A sentence.
-pub(crate) fn copy(source: &Registry, from: &Reference, target: &Registry, to: &Reference) -> Result<Copied, String> {
+pub(crate) fn copy(
+    (source, from): (&Registry, &Reference),
+    (target, to): (&Registry, &Reference),
+    moved: &dyn Fn(u64, u64),
+) -> Result<Copied, String> {
     let found = source.manifest(from)?;
     let (media_type, bytes) = found.ok_or_else(|| format!("there is no {from} of {}", source.repository))?;
     let digest = Digest::of(&bytes);
-    let (sent, total) = copy_blobs(source, target, &image(&media_type, &bytes)?)?;
+    let (sent, total) = copy_blobs(source, target, &image(&media_type, &bytes)?, moved)?;
     target.push_manifest(to, &media_type, &bytes)?;
     let listed = source.referrers(&digest)?;
     for entry in &listed {
@@ -37,25 +42,50 @@ pub(crate) fn copy(source: &Registry, from: &Reference, target: &Registry, to: &
     Ok(Copied { digest, sent, total, referrers: listed.len() })
 }
 
-fn copy_blobs(source: &Registry, target: &Registry, manifest: &ImageManifest) -> Result<(u64, u64), String> {
-    let (mut sent, mut total) = (0, 0u64);
-    for blob in std::iter::once(&manifest.config).chain(&manifest.layers) {
-        total = total.saturating_add(blob.size);
-        if target.has_blob(&blob.digest)? {
-            continue;
+/// Bytes that were sent, and those there are.
+fn copy_blobs(
+    source: &Registry,
+    target: &Registry,
+    manifest: &ImageManifest,
+    moved: &dyn Fn(u64, u64),
+) -> Result<(u64, u64), String> {
+    let blobs = || std::iter::once(&manifest.config).chain(&manifest.layers);
+    let total = blobs().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
+    let (mut sent, mut before) = (0, 0u64);
+    for blob in blobs() {
+        if !target.has_blob(&blob.digest)? {
+            let show = |position: u64| moved(before.saturating_add(position), total);
+            target.push_blob(blob.digest, blob.size, &Content { source, blob, moved: &show })?;
+            sent += blob.size;
         }
-        let mut content = source.blob(&blob.digest)?;
-        target.push_blob(&blob.digest, blob.size, &mut content)?;
-        sent += blob.size;
+        before = before.saturating_add(blob.size);
+        moved(before, total);
     }
     Ok((sent, total))
+}
+
+/// A blob of one registry as it is sent to another.
+struct Content<'a> {
+    source: &'a Registry,
+    blob: &'a Descriptor,
+    moved: &'a dyn Fn(u64),
+}
+
+impl Source for Content<'_> {
+    fn content(&self, offset: u64) -> Box<dyn Read + '_> {
+        Box::new(self.source.blob(self.blob.digest, self.blob.size, offset))
+    }
+
+    fn moved(&self, position: u64) {
+        (self.moved)(position);
+    }
 }
 
 fn copy_referrer(source: &Registry, target: &Registry, entry: &Descriptor) -> Result<(), String> {
     let reference = Reference::Digest(entry.digest);
     let Some((media_type, bytes)) = source.manifest(&reference)? else { return Ok(()) };
     let manifest = image(&media_type, &bytes)?;
-    copy_blobs(source, target, &manifest)?;
+    copy_blobs(source, target, &manifest, &|_, _| {})?;
     let is_listed = target.push_manifest(&reference, &media_type, &bytes)?;
     match &manifest.subject {
         Some(subject) if !is_listed => list_by_tag(target, &subject.digest, &media_type, &bytes, &manifest),
@@ -104,12 +134,15 @@ fn image(media_type: &MediaType, bytes: &[u8]) -> Result<ImageManifest, String> 
 ///
 /// # Errors
 /// A sentence.
-pub(crate) fn read_small(registry: &Registry, digest: &Digest) -> Result<Vec<u8>, String> {
+pub(crate) fn read_small(registry: &Registry, blob: &Descriptor) -> Result<Vec<u8>, String> {
+    let (digest, size) = (blob.digest, blob.size);
+    if size > MANIFEST_LIMIT {
+        return Err(registry.about_blob(&digest, &format!("expected at most {MANIFEST_LIMIT} bytes, found {size}")));
+    }
     let mut bytes = Vec::new();
-    let content = registry.blob(digest)?;
-    content.take(MANIFEST_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if Digest::of(&bytes) != *digest {
-        return Err(registry.failed(&format!("blob {digest} is something else there, or above {MANIFEST_LIMIT} bytes")));
+    registry.blob(digest, size, 0).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if Digest::of(&bytes) != digest {
+        return Err(registry.about_blob(&digest, "it is something else there"));
     }
     Ok(bytes)
 }

@@ -14,14 +14,19 @@ use super::{get, services};
 use crate::server::Server;
 
 /// A registry that answers what it was told to, and remembers what it was asked.
-struct Hostile {
-    address: SocketAddr,
+pub(super) struct Hostile {
+    pub(super) address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Hostile {
     /// Answers by the path; `/v2/` is `200` where it is not among the answers.
-    fn start(answers: BTreeMap<String, Vec<u8>>) -> Self {
+    pub(super) fn start(answers: BTreeMap<String, Vec<u8>>) -> Self {
+        Self::start_with(move |path, _| answers.get(path).cloned())
+    }
+
+    /// Answers by the path and the whole head of the request; otherwise as [`Self::start`].
+    pub(super) fn start_with(mut answer: impl FnMut(&str, &str) -> Option<Vec<u8>> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::<Mutex<Vec<String>>>::default();
@@ -39,8 +44,8 @@ impl Hostile {
                 }
                 let request = String::from_utf8_lossy(&request).into_owned();
                 let path = request.split(' ').nth(1).unwrap_or_default();
-                let answer = match answers.get(path) {
-                    Some(answer) => answer.clone(),
+                let answer = match answer(path, &request) {
+                    Some(answer) => answer,
                     None if path == "/v2/" => reply("200 OK", &[], b"{}"),
                     None => reply("404 Not Found", &[], b"{}"),
                 };
@@ -52,12 +57,12 @@ impl Hostile {
         Self { address, asked }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }
 
-fn reply(status: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
+pub(super) fn reply(status: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     for header in headers {
         head.push_str(&format!("{header}\r\n"));
@@ -65,14 +70,14 @@ fn reply(status: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), b"\r\n", body].concat()
 }
 
-const MANIFEST_TYPE: &str = "Content-Type: application/vnd.oci.image.manifest.v1+json";
+pub(super) const MANIFEST_TYPE: &str = "Content-Type: application/vnd.oci.image.manifest.v1+json";
 
 /// Manifest, configuration and blobs of a bundle of ours, as a registry would answer them; `change` spoils the manifest.
-fn answers(change: impl FnOnce(&mut Value, &mut Value)) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn answers(change: impl FnOnce(&mut Value, &mut Value)) -> BTreeMap<String, Vec<u8>> {
     let server = Server::start(&[]);
     services::create(&server, "iris");
     let manifest = get(&server, "/v2/iris/manifests/latest").body;
-    let config = get(&server, &format!("/v2/iris/blobs/{}", Bundle::config_of(&manifest).unwrap())).body;
+    let config = get(&server, &format!("/v2/iris/blobs/{}", Bundle::config_of(&manifest).unwrap().digest)).body;
     let bundle = Bundle::parse(&manifest, &config).unwrap();
     let mut found = BTreeMap::new();
     for file in bundle.files() {
@@ -210,8 +215,9 @@ fn a_broken_pull_is_gone_on_with() {
     broken.insert(format!("/v2/iris/blobs/{last}"), reply("500 Internal Server Error", &[], b"{}"));
     let work = tempfile::tempdir().unwrap();
     let first = Hostile::start(broken);
-    let (success, text) = dede(work.path(), &["pull", &format!("{}/iris", first.address), "pulled"]);
-    assert!(!success && text.contains("answers 500"), "{text}");
+    let reference = format!("{}/iris", first.address);
+    let (success, text) = dede(work.path(), &["pull", &reference, "pulled", "--attempts", "2"]);
+    assert!(!success && text.contains("answers 500") && text.contains("(2 attempts)"), "{text}");
     let second = Hostile::start(whole);
     let (success, text) = dede(work.path(), &["pull", &format!("{}/iris", second.address), "pulled"]);
     assert!(success, "{text}");

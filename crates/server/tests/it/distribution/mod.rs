@@ -1,6 +1,7 @@
 //! The registry, by the Distribution specification 1.1: one test per MUST of a registry, in files named after its categories; what this
 //! server adds; and what strangers and hostile clients must not achieve.
 
+mod breaking;
 mod discovery;
 mod hostile_registry;
 mod management;
@@ -9,6 +10,8 @@ mod push;
 mod push_chunks;
 mod push_manifests;
 mod referrers;
+mod refusals;
+mod resumed;
 mod security;
 mod services;
 mod transfer;

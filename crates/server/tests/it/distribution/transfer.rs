@@ -9,14 +9,19 @@ use serde_json::{Value, json};
 use super::{get, services};
 use crate::server::Server;
 
-/// Runs a command in a directory; gives whether it succeeded and what it said.
-pub(super) fn dede(directory: &Path, arguments: &[&str]) -> (bool, String) {
+/// A command in a directory, which knows no configuration and no proxies but those of the test.
+pub(super) fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dede"));
     command.current_dir(directory).args(arguments).env("XDG_CONFIG_HOME", directory.join("config"));
     for proxy in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         command.env_remove(proxy);
     }
-    let output = command.output().unwrap();
+    command
+}
+
+/// Runs a command in a directory; gives whether it succeeded and what it said.
+pub(super) fn dede(directory: &Path, arguments: &[&str]) -> (bool, String) {
+    let output = command(directory, arguments).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).unwrap())
 }

@@ -1,0 +1,120 @@
+//! How often something is tried, and how long it is waited in between: longer each time, by a little chance, so that clients which
+//! failed together do not come back together. Knows no requests.
+
+use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::Duration;
+
+use super::failure::{Failure, Outlook};
+
+/// Longest pause before the second attempt; it doubles with each that follows.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Longest pause of this client's own accord.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Longest pause that a registry is granted.
+const LONGEST_WISH: Duration = Duration::from_secs(60);
+
+/// The attempts at one thing.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    most: u32,
+    made: u32,
+    fruitless: u32,
+}
+
+impl Attempts {
+    /// None yet, of at most so many in a row that bring nothing.
+    pub(super) fn new(most: u32) -> Self {
+        Self { most, made: 0, fruitless: 0 }
+    }
+
+    /// Something came of the present one.
+    pub(super) fn progress(&mut self) {
+        self.fruitless = 0;
+    }
+
+    /// Counts one that failed; gives how long to wait before the next, nothing where there is to be none.
+    pub(super) fn pause_after(&mut self, failure: &Failure) -> Option<Duration> {
+        self.made = self.made.saturating_add(1);
+        self.fruitless = self.fruitless.saturating_add(1);
+        let wish = match failure.outlook {
+            Outlook::Final => return None,
+            Outlook::Absent => None,
+            Outlook::Passing(wish) => wish,
+        };
+        (self.fruitless < self.most).then(|| pause(self.fruitless, wish, random()))
+    }
+
+    /// The number of the attempt that follows those that failed.
+    pub(super) fn next(&self) -> u32 {
+        self.made.saturating_add(1)
+    }
+}
+
+impl fmt::Display for Attempts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.made, self.fruitless) {
+            (1, _) => formatter.write_str("1 attempt"),
+            (made, fruitless) if made == fruitless => write!(formatter, "{made} attempts"),
+            (made, fruitless) => write!(formatter, "{made} attempts, the last {fruitless} without progress"),
+        }
+    }
+}
+
+/// After so many attempts in a row that brought nothing; `random` is from 0 to 1.
+fn pause(fruitless: u32, wish: Option<Duration>, random: f64) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << fruitless.saturating_sub(1).min(16));
+    let own = doubled.min(LONGEST_PAUSE).mul_f64(0.5 + random / 2.0);
+    own.max(wish.unwrap_or_default().min(LONGEST_WISH))
+}
+
+/// From 0 to 1.
+fn random() -> f64 {
+    RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_limit_and_respect_the_registry_up_to_another() {
+        let ms = Duration::from_millis;
+        for (fruitless, wish, random, expected) in [
+            (1, None, 1.0, ms(250)),
+            (1, None, 0.0, ms(125)),
+            (2, None, 1.0, ms(500)),
+            (5, None, 1.0, ms(4000)),
+            (8, None, 1.0, LONGEST_PAUSE),
+            (u32::MAX, None, 1.0, LONGEST_PAUSE),
+            (u32::MAX, None, 0.0, LONGEST_PAUSE / 2),
+            (1, Some(ms(3000)), 0.5, ms(3000)),
+            (5, Some(ms(1000)), 1.0, ms(4000)),
+            (1, Some(Duration::MAX), 1.0, LONGEST_WISH),
+        ] {
+            assert_eq!(pause(fruitless, wish, random), expected, "{fruitless} {wish:?} {random}");
+        }
+        assert!((0..100).all(|_| (0.0..=1.0).contains(&random())));
+    }
+
+    #[test]
+    fn attempts_without_progress_are_bounded_and_progress_begins_a_new_count() {
+        let broken = Failure::passing("broken");
+        let mut attempts = Attempts::new(3);
+        assert!(attempts.pause_after(&broken).is_some());
+        assert!(attempts.pause_after(&broken).is_some());
+        attempts.progress();
+        assert!(attempts.pause_after(&broken).is_some());
+        assert!(attempts.pause_after(&broken).is_some());
+        assert!(attempts.pause_after(&broken).is_none());
+        assert_eq!(attempts.to_string(), "5 attempts, the last 3 without progress");
+        assert!(Attempts::new(1).pause_after(&broken).is_none());
+    }
+
+    #[test]
+    fn what_cannot_change_is_tried_once() {
+        let mut attempts = Attempts::new(10);
+        assert_eq!(attempts.pause_after(&Failure::last("refused")), None);
+        assert_eq!(attempts.to_string(), "1 attempt");
+    }
+}
