@@ -18,7 +18,7 @@ use super::labels::ClassNames;
 use super::layout::Layout;
 use super::options::Settings;
 use super::records::Record;
-use super::row::{Place, RowReader, parse_number};
+use super::row::{Place, RowReader, is_blank, parse_number};
 use super::scaling::BoundsCollector;
 use super::state;
 use super::table::{Rows, TableView};
@@ -38,8 +38,13 @@ pub(super) fn fit(settings: &Settings, data: &[String]) -> Result<Fitted> {
     let header = read_header(&train, &settings)?;
     let is_label = |label: &&String| header.names.contains(label) && !settings.ignore.contains(*label);
     if let Some(missing) = settings.labels.iter().find(|label| !is_label(label)) {
-        return Err(Error::bad_input(format!("cannot find label column {}", quote(missing))));
+        return Err(Error::bad_input(format!(
+            "cannot find label column {}{}",
+            quote(missing),
+            header.without(&[missing])
+        )));
     }
+    require_class_names(&settings)?;
     let (columns, layout) = match settings.columns.clone() {
         Some(columns) => {
             let layout = resumed(&columns, &settings)?.reordered(&header, &settings)?;
@@ -66,9 +71,24 @@ pub(super) fn fit(settings: &Settings, data: &[String]) -> Result<Fitted> {
     })
 }
 
+/// Refuses mappings that would make a class without a name.
+fn require_class_names(settings: &Settings) -> Result<()> {
+    let is_unnamed = |label: &&String| {
+        let categories = settings.mappings.of(label);
+        categories.is_some_and(|categories| categories.values().iter().any(|name| is_blank(name.as_bytes())))
+    };
+    match settings.labels.iter().find(is_unnamed) {
+        Some(label) => {
+            let place = format!("parameters.input.categoricals_mapping.{}", quote(label));
+            Err(Error::bad_input_at(place, "expected a name for each class, found an empty one"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The layout of the training that is resumed.
 fn resumed(columns: &[String], settings: &Settings) -> Result<Layout> {
-    let layout = Layout::of_header(&Header::known(columns), settings)?;
+    let layout = Layout::of_header(&Header::known(columns, settings), settings)?;
     match (settings.scale, &settings.bounds) {
         (None, _) => Ok(layout),
         (Some(_), Some(bounds)) => layout.scaled(bounds, settings),
@@ -152,7 +172,7 @@ fn for_each_row(
 fn read_header(source: &Source<'_>, settings: &Settings) -> Result<Header> {
     let mut names = None;
     let read = source.for_each(settings.dialect, &MemoryShare::unbounded(), |place, record| {
-        names = Some(Header::of(record, place));
+        names = Some(Header::of(record, place, settings));
         Err(Error::Internal("the header is read".to_owned()))
     });
     match (names, read) {
@@ -180,14 +200,19 @@ fn learn_values(source: &Source<'_>, header: &Header, settings: &mut Settings) -
     };
     let (mut names, mut text, mut empty) = (Categories::default(), false, true);
     for_each_row(source, settings, |place, record| {
-        let fields = RowReader { layout: &layout, settings, place, labelled: true }.checked(record)?;
+        let reader = RowReader { layout: &layout, settings, place, labelled: true };
+        let fields = reader.checked(record)?;
+        reader.require_labels(record.line, fields)?;
         for &(index, name) in &categoricals {
             if let (Some(categories), Ok(value)) = (mappings.of_mut(name), std::str::from_utf8(fields[index])) {
+                if is_blank(fields[index]) && categories.number(value).is_none() {
+                    return Err(reader.blank_category(record.line, &layout.columns[index]));
+                }
                 categories.add(value);
             }
         }
         if let Some(label) = label {
-            text |= parse_number(fields[label]).is_none() && !fields[label].is_empty();
+            text |= parse_number(fields[label]).is_none();
             names.add(&String::from_utf8_lossy(fields[label]));
         }
         empty = false;
@@ -238,9 +263,11 @@ fn read_test(source: &Source<'_>, layout: &Layout, settings: &Settings, as_value
     let header = read_header(source, settings)?;
     let layout = layout.reordered(&header, settings)?;
     if layout.label_columns(settings) != settings.labels.len() {
+        let labels: Vec<&str> = settings.labels.iter().map(String::as_str).collect();
         return Err(Error::bad_input(format!(
-            "cannot find label column {} in the test file",
-            quote_list(settings.labels.iter().map(String::as_str))
+            "cannot find label column {} in the test file{}",
+            quote_list(labels.iter().copied()),
+            header.without(&labels)
         )));
     }
     let (batch, _) = read_rows(source, &layout, settings, Some(as_values))?;

@@ -1,9 +1,22 @@
 //! The names in a first line, and how errors speak of them.
 
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use dede_core::file_access::FileAccess;
 use dede_core::quote::{quote, quote_list};
 
+use super::options::Settings;
 use super::records::Record;
 use super::row::Place;
+
+/// What separates the columns of tables, beside the separator that is set. Lines split at the first three are shown when they hold the
+/// names asked for; at the others they may be any text.
+const SEPARATORS: [(u8, bool); 6] =
+    [(b';', true), (b'\t', true), (b'|', true), (b',', true), (b':', false), (b' ', false)];
+
+/// In longer headers, names or bytes, what may have been meant is not looked for.
+const LOOKED_AT: usize = 4096;
 
 /// Column names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,27 +25,29 @@ pub(super) struct Header {
     pub(super) names: Vec<String>,
     /// They were read from a file or URL: a client may be told of them that it cannot read.
     is_read: bool,
+    /// The client may read all files of this machine.
+    is_trusted: bool,
+    separator: u8,
 }
 
 impl Header {
-    /// Takes a line apart: a byte order mark and the empty name after a separator at the end are left out.
-    pub(super) fn of(record: Record<'_>, place: Place<'_>) -> Self {
+    /// Takes a line apart: the empty name after a separator at the end is left out.
+    pub(super) fn of(record: Record<'_>, place: Place<'_>, settings: &Settings) -> Self {
         let fields = match record.fields {
             [fields @ .., b""] if !fields.is_empty() => fields,
             fields => fields,
         };
-        let mut names: Vec<String> = fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
-        if let Some(first) = names.first_mut()
-            && let Some(rest) = first.strip_prefix('\u{feff}')
-        {
-            *first = rest.to_owned();
+        Self {
+            names: fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect(),
+            is_read: place.is_read(),
+            is_trusted: settings.limits.files == FileAccess::Anywhere,
+            separator: settings.dialect.separator,
         }
-        Self { names, is_read: place.is_read() }
     }
 
     /// The columns of the training data, which the service itself shows.
-    pub(super) fn known(names: &[String]) -> Self {
-        Self { names: names.to_vec(), is_read: false }
+    pub(super) fn known(names: &[String], settings: &Settings) -> Self {
+        Self { names: names.to_vec(), is_read: false, is_trusted: true, separator: settings.dialect.separator }
     }
 
     /// The column at `index` in an error.
@@ -43,11 +58,68 @@ impl Header {
         }
     }
 
-    /// All columns in an error.
+    /// All columns in an error: blanks around a name are made visible.
     pub(super) fn all_shown(&self) -> String {
-        match self.is_read {
-            true => format!("{} columns", self.names.len()),
-            false => quote_list(self.names.iter().map(String::as_str)),
+        if self.is_read {
+            return match self.names.len() {
+                1 => "1 column".to_owned(),
+                several => format!("{several} columns"),
+            };
+        }
+        if self.names.len() > LOOKED_AT {
+            return quote_list(self.names.iter().map(String::as_str));
+        }
+        let names: Vec<Cow<'_, str>> = self.names.iter().map(|name| visible(name)).collect();
+        quote_list(names.iter().map(AsRef::as_ref))
+    }
+
+    /// What there is instead of columns of these names, as the end of a sentence. Of a header that was read from a file this shows
+    /// what the client wrote itself but for blanks and case, or the line that holds its names between other separators.
+    pub(super) fn without(&self, wanted: &[&str]) -> String {
+        let found = format!(": found {}", self.all_shown());
+        if self.names.len() > LOOKED_AT {
+            return found;
+        }
+        let names: HashSet<&str> = self.names.iter().map(String::as_str).collect();
+        let absent: Vec<&str> = wanted.iter().copied().filter(|wanted| !names.contains(wanted)).collect();
+        match self.written_otherwise(&absent).or_else(|| self.separated_otherwise(&absent)) {
+            Some(cause) => format!("{found}; {cause}"),
+            None => found,
         }
     }
+
+    /// Says which column has one of these names but for blanks and case.
+    fn written_otherwise(&self, wanted: &[&str]) -> Option<String> {
+        let names: HashMap<String, usize> =
+            self.names.iter().enumerate().rev().map(|(index, name)| (bare(name), index)).collect();
+        let (wanted, &index) = wanted.iter().find_map(|wanted| Some((wanted, names.get(&bare(wanted))?)))?;
+        Some(format!("column {} is \"{}\", not \"{}\"", index + 1, quote(&self.names[index]), quote(wanted)))
+    }
+
+    /// Says which other separator would make columns of all these names.
+    fn separated_otherwise(&self, wanted: &[&str]) -> Option<String> {
+        let length: usize = self.names.iter().map(|name| name.len() + 1).sum();
+        if wanted.is_empty() || length > LOOKED_AT || (self.is_read && !self.is_trusted) {
+            return None;
+        }
+        let line = self.names.join(&char::from(self.separator).to_string());
+        let holds_names = |separator: u8| {
+            let names: HashSet<String> =
+                line.split(char::from(separator)).map(|name| bare(name.trim_matches('"'))).collect();
+            separator != self.separator && wanted.iter().all(|wanted| names.contains(&bare(wanted)))
+        };
+        let (separator, is_shown) = SEPARATORS.into_iter().find(|(separator, _)| holds_names(*separator))?;
+        let shown = if is_shown || !self.is_read { format!(" in \"{}\"", quote(&line)) } else { String::new() };
+        Some(format!("the separator is {:?}{shown}? set parameters.input.separator", char::from(separator)))
+    }
+}
+
+/// A name, between quotation marks where it has blanks around it.
+fn visible(name: &str) -> Cow<'_, str> {
+    if name.trim().len() == name.len() { Cow::Borrowed(name) } else { Cow::Owned(format!("\"{name}\"")) }
+}
+
+/// A name without what people write differently: blanks around it, and case.
+fn bare(name: &str) -> String {
+    name.trim().to_lowercase()
 }

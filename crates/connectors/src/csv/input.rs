@@ -10,6 +10,7 @@ use dede_core::error::{Error, Result};
 use dede_core::quote::quote;
 use dede_core::request_memory::MemoryShare;
 
+use super::encoding;
 use super::options::Settings;
 use super::records::{self, Dialect, Record};
 use super::row::Place;
@@ -82,7 +83,7 @@ impl<'a> Source<'a> {
     /// Calls `take` with every line, the header included, and where it stands.
     ///
     /// # Errors
-    /// What `take` answers; [`Error::BadInput`] when the file cannot be read.
+    /// What `take` answers; [`Error::BadInput`] when the file cannot be read, or is not UTF-8.
     pub(super) fn for_each(
         &self,
         dialect: Dialect,
@@ -94,15 +95,26 @@ impl<'a> Source<'a> {
                 let mut file = file;
                 file.seek(SeekFrom::Start(0))
                     .map_err(|error| Error::bad_input(format!("cannot read file {}: {error}", quote(name))))?;
-                records::of_reader(file, dialect, memory, |record| take(Place::File(name), record))
+                records::of_reader(file, dialect, memory, checked(Place::File(name), take))
             }
             Self::Fetched(name, bytes) => {
-                records::of_reader(bytes.as_ref(), dialect, memory, |record| take(Place::File(name), record))
+                records::of_reader(bytes.as_ref(), dialect, memory, checked(Place::File(name), take))
             }
             Self::Lines(first, lines) => lines.iter().enumerate().try_for_each(|(index, line)| {
                 records::of_text(line, dialect, memory, |record| take(Place::Item(first + index), record))
             }),
         }
+    }
+}
+
+/// Passes on the lines of a file, all of them text. (What a request holds is UTF-8 already.)
+fn checked<'p>(
+    place: Place<'p>,
+    mut take: impl FnMut(Place<'p>, Record<'_>) -> Result<()>,
+) -> impl FnMut(Record<'_>) -> Result<()> {
+    move |record| {
+        encoding::check(record, place)?;
+        take(place, record)
     }
 }
 

@@ -3,7 +3,7 @@
 //! One layout belongs to one header, or to one way of writing lines without a header. The layout of the training file
 //! (`columns` of the stored state) decides the order of the features; other headers are laid out to yield that order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use dede_core::error::{Error, Result};
 use dede_core::quote::{quote, quote_list};
@@ -68,7 +68,9 @@ impl Layout {
         }
         let layout = Self { columns, width, scales: Vec::new() };
         match &settings.id {
-            Some(id) if !layout.has_id() => Err(Error::bad_input(format!("cannot find id column {}", quote(id)))),
+            Some(id) if !layout.has_id() => {
+                Err(Error::bad_input(format!("cannot find id column {}{}", quote(id), header.without(&[id]))))
+            }
             Some(_) | None => Ok(layout),
         }
     }
@@ -143,6 +145,7 @@ impl Layout {
         {
             return self.renamed(header, settings);
         }
+        let placeholders = self.placeholders(header, &places);
         let mut columns = Vec::with_capacity(header.names.len());
         let mut found = vec![false; self.columns.len()];
         for (index, name) in header.names.iter().enumerate() {
@@ -151,6 +154,9 @@ impl Layout {
                     return Err(Error::bad_input(format!("column {} occurs twice in the header", quote(name))));
                 }
                 Some(&place) => self.columns[place].clone(),
+                None if placeholders.contains(&index) => {
+                    Column { name: name.clone(), shown: header.shown(index), role: Role::Ignored }
+                }
                 None => match role(name, 0, settings)? {
                     role @ (Role::Ignored | Role::Id | Role::Label(_)) => Column::new(header, index, role),
                     Role::Number(_) | Role::Category(..) => return Err(self.unknown_column(header, index)),
@@ -161,6 +167,24 @@ impl Layout {
             Some((missing, _)) => Err(self.missing_column(missing, header)),
             None => Ok(Self { columns, width: self.width, scales: self.scales.clone() }),
         }
+    }
+
+    /// Unknown names that stand in a header where the training data has its labels, as clients of the original write them: their cells
+    /// are labels that are not known, and are left out. Id and ignored columns do not count, since either header may lack them.
+    fn placeholders(&self, header: &Header, places: &HashMap<&str, usize>) -> HashSet<usize> {
+        let counts = |column: &Column| column.is_feature() || matches!(column.role, Role::Label(_));
+        let place = |name: &str| places.get(name).copied();
+        let trained: Vec<&Column> = self.columns.iter().filter(|column| counts(column)).collect();
+        let named = header.names.iter().enumerate();
+        let sent: Vec<(usize, &String)> =
+            named.filter(|(_, name)| place(name).is_none_or(|place| counts(&self.columns[place]))).collect();
+        if sent.len() != trained.len() {
+            return HashSet::new();
+        }
+        let stands_for_label = |(column, (_, name)): &(&Column, (usize, &String))| {
+            !column.is_feature() && place(name).is_none() && !header.names.contains(&column.name)
+        };
+        trained.into_iter().zip(sent).filter(stands_for_label).map(|(_, (index, _))| index).collect()
     }
 
     /// A header that shares no feature name with the training data: features count in its order, as in a line

@@ -1,10 +1,12 @@
 //! The `csv` connector: rows of numbers from files, URLs or strings of the request (contract.md 3.3).
 //!
 //! `options` says what may be written, `layout` what each column is, `scaling` how values are normalised, `records`
-//! how text becomes fields, `row` how fields become numbers; `predict` and `fit` put them together. Nothing here knows
+//! how text becomes fields, `row` how fields become numbers, `trained` whether a first line is a header; `predict` and
+//! `fit` put them together. Nothing here knows
 //! networks: whether labels are classes or values follows from the data and from `ReaderContext::regression`.
 
 mod categories;
+mod encoding;
 mod example;
 mod fit;
 mod header;
@@ -21,6 +23,7 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trained;
 
 use dede_core::connector::{Connector, Fetched, Fitted, Kept, Reader, ReaderContext};
 use dede_core::data::{Batch, DataKind, SampleShape};

@@ -1,7 +1,7 @@
 //! Reading the items of a predict: files and URLs with a header, lines with or without one.
 //!
-//! What the first line of in-memory data is follows contract.md 3.3(b), with two additions: a line that names all
-//! features of the training data is a header though nothing else says so, and a line that is plainly data is none.
+//! Where the training data is known, its names decide what a first line is (`trained`). Elsewhere contract.md 3.3 does: files begin with
+//! a header, lines of the request with one where the parameters ask for it and the line is not plainly data.
 
 use std::borrow::Cow;
 
@@ -13,11 +13,12 @@ use dede_core::request_memory::MemoryShare;
 
 use super::header::Header;
 use super::input::Source;
-use super::layout::{Layout, Role, missing_bounds};
+use super::layout::{Layout, missing_bounds};
 use super::options::Settings;
 use super::records::{self, Record};
 use super::row::{Place, parse_number};
 use super::table::Rows;
+use super::trained::{FirstLine, Trained};
 
 /// Layouts of so many columns are not counted.
 const FEW_COLUMNS: usize = 1000;
@@ -31,55 +32,6 @@ const COUNTED_BYTES: u64 = 256 << 10;
 pub(super) struct Predictor {
     settings: Settings,
     trained: Option<Trained>,
-}
-
-/// The layouts of lines of a service whose training data is known.
-#[derive(Debug)]
-struct Trained {
-    /// All columns, as in the training file.
-    all: Layout,
-    /// What lines without a header may hold: the features alone; the same with id, without labels; all columns.
-    forms: Vec<Layout>,
-}
-
-impl Trained {
-    /// `None` when the settings contradict what was stored (another id or label column, say): then columns count by
-    /// position, as they do for a repository that stores nothing.
-    fn new(settings: &Settings) -> Option<Self> {
-        let all = Layout::of_header(&Header::known(settings.columns.as_ref()?), settings).ok()?;
-        if settings.network_columns.is_some_and(|columns| columns != all.width) {
-            return None;
-        }
-        let all = match &settings.bounds {
-            Some(bounds) if bounds.len() == all.bound_owners(settings).len() => all.scaled(bounds, settings).ok()?,
-            Some(_) | None => all,
-        };
-        let places = |keep: fn(&Role) -> bool| -> Vec<usize> {
-            (0..all.columns.len()).filter(|&index| keep(&all.columns[index].role)).collect()
-        };
-        let features = all.select(&places(|role| matches!(role, Role::Number(_) | Role::Category(..))));
-        let unlabelled = all.select(&places(|role| !matches!(role, Role::Label(_))));
-        Some(Self { forms: vec![features, unlabelled, all.clone()], all })
-    }
-
-    /// The way of writing lines that has as many columns as this one. A separator at the end of the line adds none.
-    fn form(&self, fields: &[&[u8]]) -> Option<&Layout> {
-        let of_length = |length| self.forms.iter().find(|form| form.columns.len() == length);
-        match fields {
-            [shorter @ .., b""] => of_length(shorter.len()).or_else(|| of_length(fields.len())),
-            fields => of_length(fields.len()),
-        }
-    }
-
-    /// Whether a line names every feature.
-    fn names_features(&self, fields: &[&[u8]]) -> bool {
-        let first = fields.first().map(|field| field.strip_prefix("\u{feff}".as_bytes()).unwrap_or(field));
-        if fields.len() < self.forms[0].columns.len() || !self.all.names().any(|name| Some(name.as_bytes()) == first) {
-            return false;
-        }
-        let mut names = self.forms[0].names();
-        names.all(|name| first == Some(name.as_bytes()) || fields.contains(&name.as_bytes()))
-    }
 }
 
 impl Predictor {
@@ -134,6 +86,7 @@ impl Predictor {
             }
             let mut layout = if is_line { lines.take() } else { None };
             let read = source.for_each(self.settings.dialect, memory, |place, record| {
+                let is_first = layout.is_none();
                 let known = match &layout {
                     Some(known) => known,
                     None => {
@@ -148,7 +101,11 @@ impl Predictor {
                         known
                     }
                 };
-                let bytes = self.push(&mut collected, known, place, record)?;
+                let pushed = self.push(&mut collected, known, place, record);
+                let bytes = match pushed {
+                    Err(error) if is_first => return Err(self.refused_first_row(error, record, place)),
+                    pushed => pushed?,
+                };
                 if bytes > counted {
                     memory.grow(COUNTED_BYTES)?;
                     counted += COUNTED_BYTES;
@@ -169,10 +126,13 @@ impl Predictor {
         }
     }
 
-    /// A table as an item of its own. Its first line is a header whatever it says, and that of an item only when it is seen to be one:
-    /// other tables cannot be written as items.
+    /// A table as an item of its own. Where the training data is not known, its first line is a header whatever it says, and that of an
+    /// item only when it is seen to be one: other tables cannot be written as items.
     fn kept(&self, source: &mut Source<'_>, most_bytes: usize) -> Kept {
         let Some(text) = source.load(most_bytes) else { return Kept::Nothing };
+        if self.trained.is_some() {
+            return Kept::Rewritten(vec![text.to_owned()]);
+        }
         let mut is_header = false;
         let first = text.lines().next().unwrap_or_default();
         let looked = records::of_text(first, self.settings.dialect, &MemoryShare::unbounded(), |record| {
@@ -193,13 +153,16 @@ impl Predictor {
         Ok(rows.bytes())
     }
 
-    /// The layout that the first line of a source implies, and whether that line is a header. Files always have one.
+    /// The layout that the first line of a source implies, and whether that line is a header.
     fn first_line(&self, record: Record<'_>, place: Place<'_>) -> Result<(Cow<'_, Layout>, bool)> {
-        if place.is_read() || self.is_header(record.fields) {
-            return Ok((self.of_header(&Header::of(record, place))?, true));
-        }
+        let header = || Header::of(record, place, &self.settings);
         let layout = match &self.trained {
-            Some(trained) => Cow::Borrowed(trained.form(record.fields).unwrap_or(&trained.forms[0])),
+            Some(trained) => match self.decided(trained, record, place)? {
+                FirstLine::Header => return Ok((self.of_header(&header())?, true)),
+                FirstLine::Row => Cow::Borrowed(trained.form(record.fields).unwrap_or(&trained.forms[0])),
+            },
+            None if place.is_read() && self.is_data(record.fields) => return Err(self.is_headerless(record, place)),
+            None if place.is_read() || self.is_header(record.fields) => return Ok((self.of_header(&header())?, true)),
             None => Cow::Owned(Layout::of_numbers(match record.fields {
                 [fields @ .., b""] => fields.len(),
                 fields => fields.len(),
@@ -208,31 +171,48 @@ impl Predictor {
         Ok((self.finished(layout)?, false))
     }
 
-    fn is_header(&self, fields: &[&[u8]]) -> bool {
-        if self.trained.as_ref().is_some_and(|trained| trained.names_features(fields)) {
-            return true;
+    fn decided(&self, trained: &Trained, record: Record<'_>, place: Place<'_>) -> Result<FirstLine> {
+        if !trained.names_any(record.fields) {
+            return Ok(FirstLine::Row);
         }
+        let header = Header::of(record, place, &self.settings);
+        trained
+            .first_line(record.fields, &header, &self.settings)
+            .map_err(|reason| Error::bad_input_at(place.line(record.line, None), reason))
+    }
+
+    /// A file whose columns nothing names: its first row would be lost without a word.
+    fn is_headerless(&self, record: Record<'_>, place: Place<'_>) -> Error {
+        let reason = "is the first line a header or a row? It holds numbers only, and the columns of the training data are not known here; \
+                      write a header of names before it, or send its lines as items of data";
+        Error::bad_input_at(place.line(record.line, None), reason)
+    }
+
+    /// Why a first line is no row, and, where it has no number at all, why it is no header either.
+    fn refused_first_row(&self, error: Error, record: Record<'_>, place: Place<'_>) -> Error {
+        match (&self.trained, error) {
+            (Some(trained), Error::BadInput(Fault { at, reason }))
+                if !record.fields.iter().any(|field| parse_number(field).is_some()) =>
+            {
+                let why = trained.is_no_header(&Header::of(record, place, &self.settings));
+                Error::BadInput(Fault { at, reason: format!("{reason}{why}") })
+            }
+            (_, error) => error,
+        }
+    }
+
+    /// Whether the first line of the request is a header, where the training data is not known.
+    fn is_header(&self, fields: &[&[u8]]) -> bool {
         let implied = !self.settings.categoricals.is_empty()
             || (self.settings.in_call && self.settings.id.is_some() && fields.len() > 1);
         implied && !self.is_data(fields)
     }
 
-    /// Whether a line that stands where a header is expected can only be data.
+    /// Whether a line that stands where a header is expected can only be data, where the training data is not known.
     fn is_data(&self, fields: &[&[u8]]) -> bool {
-        match &self.trained {
-            Some(trained) => trained.form(fields).is_some_and(|form| {
-                form.columns.iter().zip(fields).all(|(column, field)| match column.role {
-                    Role::Number(_) => parse_number(field).is_some(),
-                    Role::Category(..) => field != &column.name.as_bytes(),
-                    Role::Ignored | Role::Id | Role::Label(_) => true,
-                })
-            }),
-            None => {
-                let is_id = |field: &[u8]| self.settings.id.as_ref().is_some_and(|id| id.as_bytes() == field);
-                self.settings.categoricals.is_empty()
-                    && fields.iter().all(|field| parse_number(field).is_some() && !is_id(field))
-            }
-        }
+        let is_id = |field: &[u8]| self.settings.id.as_ref().is_some_and(|id| id.as_bytes() == field);
+        self.settings.categoricals.is_empty()
+            && fields.iter().all(|field| parse_number(field).is_some() && !is_id(field))
     }
 
     fn of_header(&self, header: &Header) -> Result<Cow<'_, Layout>> {

@@ -73,7 +73,7 @@ pub(super) struct Record<'a> {
     pub(super) fields: &'a [&'a [u8]],
 }
 
-/// Calls `take` with every line of `text`. Blank lines are left out. A long line counts in `memory` until it was taken.
+/// Calls `take` with every line of `text`. Blank lines and a byte order mark are left out. A long line counts in `memory` until it was taken.
 ///
 /// # Errors
 /// What `take` answers; [`Error::TooLarge`], [`Error::Overloaded`] of the memory.
@@ -83,6 +83,7 @@ pub(super) fn of_text(
     memory: &MemoryShare,
     mut take: impl FnMut(Record<'_>) -> Result<()>,
 ) -> Result<()> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line).as_bytes();
     if !dialect.is_plain(line) {
@@ -98,7 +99,7 @@ pub(super) fn of_text(
     take(Record { line: 1, fields: &fields })
 }
 
-/// Calls `take` with every line that `reader` yields. Blank lines are left out. A long line counts in `memory` as it comes.
+/// Calls `take` with every line that `reader` yields. Blank lines and a byte order mark are left out. A long line counts in `memory` as it comes.
 ///
 /// # Errors
 /// What `take` answers, and [`Error::BadInput`] when reading fails; [`Error::TooLarge`], [`Error::Overloaded`] of the memory.

@@ -168,9 +168,36 @@ impl<'a> RowReader<'a> {
         })
     }
 
+    /// Refuses a row of training data without its label, before the names of classes are collected.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] naming line and column.
+    pub(super) fn require_labels(&self, line: u64, fields: &[&[u8]]) -> Result<()> {
+        let mut cells = self.layout.columns.iter().zip(fields);
+        match cells.find(|(column, field)| matches!(column.role, Role::Label(_)) && is_blank(field)) {
+            Some((column, _)) => Err(self.blank_label(line, column)),
+            None => Ok(()),
+        }
+    }
+
+    fn blank_label(&self, line: u64, column: &Column) -> Error {
+        let reason = format!("the label, column {}, is an empty cell: a row to train on needs its label", column.shown);
+        Error::bad_input_at(self.place.line(line, Some(column)), reason)
+    }
+
+    /// Refuses an empty cell of a categorical column that no mapping names.
+    pub(super) fn blank_category(&self, line: u64, column: &Column) -> Error {
+        let reason = format!(
+            "column {} has an empty cell: a category of its own, or a value that is missing? write a name for it, \
+             number it in parameters.input.categoricals_mapping, or ignore the column",
+            column.shown
+        );
+        Error::bad_input_at(self.place.line(line, Some(column)), reason)
+    }
+
     fn label(&self, line: u64, column: &Column, label: usize, field: &[u8]) -> Result<f64> {
-        if field.is_empty() && !self.labelled {
-            return Ok(f64::NAN);
+        if is_blank(field) {
+            return if self.labelled { Err(self.blank_label(line, column)) } else { Ok(f64::NAN) };
         }
         if self.settings.mappings.of(&column.name).is_some() {
             return Ok(self.category(line, column, field)? as f64);
@@ -203,6 +230,11 @@ impl<'a> RowReader<'a> {
     fn quoted(&self, field: &[u8]) -> String {
         if self.place.is_read() { String::new() } else { format!(" {}", quote(&String::from_utf8_lossy(field))) }
     }
+}
+
+/// Whether a cell holds nothing that can be seen.
+pub(super) fn is_blank(field: &[u8]) -> bool {
+    std::str::from_utf8(field).is_ok_and(|text| text.trim().is_empty())
 }
 
 /// A number, blanks around it removed.

@@ -190,7 +190,7 @@ fn every_complaint_names_what_and_where() {
         (label(), &[env!("CARGO_MANIFEST_DIR")], &["is a directory, requires a CSV file"]),
         (label(), &["a,target"], &["no data could be found"]),
         (label(), &["a,target", "1,0", "x,1"], &["column a is not a number", "data[2], column a"]),
-        (label(), &["a,target", "1,"], &["column target is not a number", "an empty cell"]),
+        (label(), &["a,target", "1,"], &["the label, column target, is an empty cell", "data[1], column target"]),
         (label(), &["a,target", "1,0,5"], &["expected 2 columns (a,target), found 3", "data[1]"]),
         (sent(json!({"label": "target", "test_split": 0.9})), &["a,target", "1,0"], &["leaves nothing of 1 rows"]),
         (sent(json!({"label": ["target", "b"]})), &["target,b,c", "1,x,2"], &["column b is not a number"]),
@@ -201,4 +201,123 @@ fn every_complaint_names_what_and_where() {
             assert!(refused.contains(word), "{data:?}: {refused}");
         }
     }
+}
+
+/// Writes a file for a test; the directory goes with the first value.
+fn written(content: &[u8]) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("train.csv");
+    std::fs::write(&path, content).expect("written");
+    let path = path.display().to_string();
+    (directory, path)
+}
+
+#[test]
+fn a_row_without_its_label_is_refused_with_its_line() {
+    let one = || json!({"label": "kind"});
+    let regression = || Setup { regression: true, ..sent(one()) };
+    let cases = [
+        (sent(one()), "a,kind\n1,square\n2,\n3,circle\n", "line 3"),
+        (sent(one()), "a,kind\n1,square\n2,\"\"\n", "line 3"),
+        (sent(one()), "a,kind\n1,\"  \"\n2,square\n", "line 2"),
+        (sent(one()), "a,kind\n1,square\n2, \t\n", "line 3"),
+        (sent(one()), "kind,a\nsquare,1\n\u{a0},2\n", "line 3"),
+        (sent(one()), "a,kind\n1,0\n2, \n", "line 3"),
+        (regression(), "a,kind\n1,0.5\n2,\n", "line 3"),
+        (sent(json!({"label": ["kind", "b"]})), "a,kind,b\n1,0,1\n2,1,\n", "line 3, column b"),
+        (sent(json!({"label": "kind", "categoricals": ["kind"]})), "a,kind\n1,square\n2,\n", "line 3"),
+        (sent(json!({"label": "kind", "scale": true})), "a,kind\n1,square\n2,\n", "line 3"),
+    ];
+    for (setup, content, place) in cases {
+        let (_directory, path) = written(content.as_bytes());
+        let refused = refuse(&setup, &[&path]);
+        assert!(refused.contains("is an empty cell: a row to train on needs its label"), "{content:?}: {refused}");
+        assert!(refused.contains(&format!("train.csv, {place}")), "{content:?}: {refused}");
+        let lines: Vec<&str> = content.lines().collect();
+        assert!(refuse(&setup, &lines).contains("needs its label"), "{content:?} as items");
+    }
+    let (_train, train) = written(b"a,kind\n1,square\n2,circle\n");
+    let (_test, test) = written(b"a,kind\n1,square\n2, \n");
+    let refused = refuse(&sent(one()), &[&train, &test]);
+    assert!(refused.contains("needs its label") && refused.contains("line 3"), "{refused}");
+    let known = Setup { labels: Labels::from_names(["square", ""]), ..stored(fit(&sent(one()), &[&train]).state) };
+    assert!(refuse(&known, &["a,kind", "1,"]).contains("needs its label"), "in a training that is resumed");
+    let mapped = json!({"label": "kind", "categoricals_mapping": {"kind": {"square": 0, " ": 1}}});
+    assert!(refuse(&sent(mapped), &["a,kind", "1,square"]).contains("a name for each class"));
+}
+
+#[test]
+fn an_empty_category_is_one_where_the_mapping_says_so() {
+    let lines = ["c,y", "red,0", ",1"];
+    let refused = refuse(&sent(json!({"label": "y", "categoricals": ["c"]})), &lines);
+    assert!(
+        refused.contains("column c has an empty cell: a category of its own, or a value that is missing?"),
+        "{refused}"
+    );
+    assert!(refused.contains("data[2], column c"), "{refused}");
+    let mapped = json!({"label": "y", "categoricals_mapping": {"c": {"red": 0, "": 1}}});
+    assert_eq!(features(&all(fit(&sent(mapped), &lines).train.as_ref())), [[1.0, 0.0], [0.0, 1.0]]);
+}
+
+#[test]
+fn a_file_that_is_not_utf8_is_refused_by_line() {
+    let utf16: Vec<u8> = "a,kind\n1,square\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let marked = [&b"\xff\xfe"[..], &utf16].concat();
+    let swapped: Vec<u8> = marked.chunks(2).flat_map(|pair| [pair[1], pair[0]]).collect();
+    for (content, words) in [
+        (b"a,kind\n1,square\n2,caf\xe9\n".to_vec(), ["not UTF-8, by column 2", "train.csv, line 3", "-f ISO-8859-1"]),
+        (b"a,k\xefnd\n1,square\n".to_vec(), ["not UTF-8, by column 2", "train.csv, line 1", "-f ISO-8859-1"]),
+        (marked, ["the file is UTF-16", "train.csv, line 1", "iconv -f UTF-16 -t UTF-8"]),
+        (swapped, ["the file is UTF-16", "train.csv, line 1", "iconv -f UTF-16 -t UTF-8"]),
+        (utf16, ["zero bytes, as UTF-16", "train.csv, line 1", "iconv -f UTF-16LE -t UTF-8"]),
+    ] {
+        let (_directory, path) = written(&content);
+        for setup in [sent(json!({"label": "kind"})), sent(json!({"label": "a", "ignore": ["kind"]}))] {
+            let refused = refuse(&setup, &[&path]);
+            for word in words {
+                assert!(refused.contains(word), "{content:?}: {refused}");
+            }
+        }
+        let predicted = sent(json!({"ignore": ["kind"]})).refuse(&[&path]);
+        assert!(predicted.contains(words[0]), "{content:?}: {predicted}");
+    }
+    let (_directory, path) = written("\u{feff}a,kind\n1,caf\u{e9}\n".as_bytes());
+    let fitted = fit(&sent(json!({"label": "kind"})), &[&path]);
+    assert_eq!(fitted.labels.names().collect::<Vec<_>>(), ["caf\u{e9}"]);
+}
+
+#[test]
+fn a_header_without_the_column_is_shown_as_it_was_found() {
+    let label = || sent(json!({"label": "target"}));
+    let cases: [(Setup, &str, &[&str]); 8] = [
+        (label(), "id;a;target\n1;2;0\n", &["cannot find label column target", "separator is ';'", "\"id;a;target\""]),
+        (label(), "id\ta\ttarget\n1\t2\t0\n", &["separator is '\\t'", "\"id\\ta\\ttarget\""]),
+        (label(), "\"id\"|\"target\"\n1|0\n", &["separator is '|'"]),
+        (label(), "id target\n1 0\n", &["separator is ' '?"]),
+        (label(), "id, a, target\n1, 2, 0\n", &["found 3 columns", "column 3 is \" target\", not \"target\""]),
+        (label(), "id ,a ,target \n1,2,0\n", &["column 3 is \"target \", not \"target\""]),
+        (label(), "id,a,Target\n1,2,0\n", &["column 3 is \"Target\", not \"target\""]),
+        (sent(json!({"label": "a", "id": "id"})), " id,a\n1,2\n", &["cannot find id column id", "column 1 is \" id\""]),
+    ];
+    for (setup, content, words) in cases {
+        let (_directory, path) = written(content.as_bytes());
+        let refused = refuse(&setup, &[&path]);
+        for word in words {
+            assert!(refused.contains(word), "{content:?}: {refused}");
+        }
+    }
+    let refused = refuse(&label(), &["id, a,b", "1,2,3"]);
+    assert!(refused.ends_with("cannot find label column target: found id,\" a\",b"), "{refused}");
+    // Of other files nothing is repeated, and to clients that may not read all files no line.
+    let (_directory, path) = written(b"root:x:secret\n");
+    for name in ["root", "target"] {
+        let refused = refuse(&sent(json!({"label": name})), &[&path]);
+        assert!(refused.contains("found 1 column") && !refused.contains("secret"), "{refused}");
+    }
+    let (directory, path) = written(b"id;secret;target\n");
+    let roots = dede_core::repository::Roots::new(&[directory.path().to_owned()]).expect("a directory");
+    let files = dede_core::file_access::FileAccess::Beneath(roots);
+    let guest = Setup { limits: InputLimits { files, ..InputLimits::default() }, ..label() };
+    let refused = refuse(&guest, &[&path]);
+    assert!(refused.contains("cannot find label column") && !refused.contains("secret"), "{refused}");
 }
