@@ -5,8 +5,6 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use dede_core::connector::{Fetched, InputLimits};
 use dede_core::data::Image;
 use dede_core::error::{Error, Result};
@@ -16,6 +14,7 @@ use dede_core::quote::quote;
 use dede_core::request_memory::MemoryShare;
 use rayon::prelude::*;
 
+use super::encoded;
 use super::keeping::Keeper;
 use super::options::Settings;
 use super::pipeline::{self, Failure};
@@ -26,6 +25,9 @@ const HEADER_BYTES: u64 = 1 << 20;
 
 /// Largest pixel in a file, bytes: four channels of 16 bits.
 const PIXEL_BYTES: u64 = 8;
+
+/// Items up to this length may have been meant as names of files, bytes.
+const SHORT_NAME: usize = 255;
 
 /// One image to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +183,7 @@ fn bytes_of<'a>(
         }
         Place::Inline(text) => {
             memory.grow(text.len() as u64)?;
-            match STANDARD.decode(text) {
+            match encoded::decode(text) {
                 Ok(bytes) if !bytes.is_empty() => Ok(Cow::Owned(bytes)),
                 Ok(_) | Err(_) if text.starts_with("data:") => {
                     Err(unreadable(text, "data: URIs are not read, send the base64 text alone"))
@@ -203,7 +205,11 @@ fn process(bytes: &[u8], settings: &Settings, place: &Place<'_>, memory: &Memory
     memory.shrink(counted(place, bytes));
     processed.map_err(|failure| match failure {
         Failure::Unreadable(_) if is_text => {
-            unreadable(&shown, "neither a path that exists nor the content of an image")
+            let why = encoded::fault(&shown).unwrap_or_else(|| "it is empty".to_owned());
+            unreadable(&shown, &format!("neither a path that exists nor the content of an image; {why}"))
+        }
+        Failure::Unreadable(cause) if matches!(place, Place::Inline(text) if text.len() <= SHORT_NAME) => {
+            unreadable(&shown, &format!("{cause}; read as base64, since no file has that name"))
         }
         Failure::Unreadable(cause) => unreadable(&shown, &cause),
         Failure::Unfit(cause) => unfit(&shown, &cause),

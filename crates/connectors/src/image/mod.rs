@@ -6,6 +6,7 @@
 mod colour;
 mod dataset;
 mod decode;
+mod encoded;
 mod example;
 #[cfg(test)]
 mod expected;

@@ -146,6 +146,52 @@ fn what_is_no_image_is_refused_in_the_words_of_the_contract() {
     assert!(refusal(many).contains("at most 3"));
 }
 
+/// What the command base64, Python's encodebytes, `basenc --base64url` and JWT libraries write.
+#[test]
+fn base64_is_read_in_every_way_it_is_written() {
+    let parameters = || json!({"width": 8, "height": 8});
+    let plain = base64_of(&circle());
+    let expected = read_one(parameters(), &plain);
+    let lines = |end: &str| plain.as_bytes().chunks(76).map(|line| text_of(line) + end).collect::<String>();
+    let url_safe = plain.replace('+', "-").replace('/', "_");
+    for text in [
+        lines("\n"),
+        lines("\r\n"),
+        format!("{plain}\n"),
+        plain.trim_end_matches('=').to_owned(),
+        url_safe.clone(),
+        url_safe.trim_end_matches('=').to_owned(),
+    ] {
+        assert_eq!(read_one(parameters(), &text), expected, "{}", &text[..80]);
+    }
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+#[test]
+fn what_is_no_base64_is_refused_with_its_character() {
+    let reader = open(json!({"width": 8, "height": 8}));
+    let read = |item: String| refusal(reader.read(&[item]));
+    let plain = base64_of(&circle());
+    let (start, end) = plain.split_at(1000);
+    for (text, expected) in [
+        (format!("{start}!{end}"), "found \"!\" as character 1001"),
+        (format!("{start} {end}"), "a + that became a blank on its way? \" \" as character 1001"),
+        (format!("{start}\u{e9}{end}"), "found \"\u{e9}\" as character 1001"),
+        (format!("{start}=={end}"), "after the = at its end there is"),
+        (format!("{start}A"), "it ends after 1001 characters"),
+        ("photo.jpg".to_owned(), "found \".\" as character 6"),
+        ("photo_12".to_owned(), "read as base64, since no file has that name"),
+        (String::new(), "neither a path that exists nor the content of an image; it is empty"),
+    ] {
+        let refused = read(text);
+        assert!(refused.contains(expected), "{refused}");
+        assert!(refused.len() < 400, "little is repeated: {refused}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_string_makes_it_panic(item in ".{0,300}", encoded in proptest::collection::vec(any::<u8>(), 0..60)) {

@@ -10,7 +10,9 @@ mod jpeg;
 mod jpeg;
 mod orientation;
 mod others;
+mod palette;
 mod room;
+mod stray;
 #[cfg(test)]
 mod tests;
 
@@ -60,6 +62,7 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>, buffer: Vec<
 
 fn decode_upright(bytes: &[u8], mode: Mode, room: &mut Room<'_>, buffer: Vec<u8>) -> Result<Decoded, Undecoded> {
     let (decoded, orientation) = if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
+        let bytes = &*stray::left_out(bytes, room)?;
         (jpeg::decode(bytes, mode, room, buffer)?, orientation::of_jpeg(bytes))
     } else {
         others::decode(bytes, mode, room)?

@@ -8,15 +8,15 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::{Decoded, Mode, Pixels, Room, Undecoded};
+use super::{Decoded, Mode, Pixels, Room, Undecoded, palette};
 use crate::image::colour::{GreyRule, Order, replicate, to_grey};
 use crate::image::raster::Raster;
 
 /// Memory that a decoder may use beside the pixels, bytes.
-const WORKING_BYTES: u64 = 64 << 20;
+pub(super) const WORKING_BYTES: u64 = 64 << 20;
 
 /// A pixel as it is wanted, and a copy that stands upright, bytes.
-const CONVERTED_BYTES: u64 = 8;
+pub(super) const CONVERTED_BYTES: u64 = 8;
 
 /// Widest pixel: four channels of 32 bits.
 const MAX_PIXEL_BYTES: u64 = 16;
@@ -46,6 +46,15 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>) -> Result<(D
     let guessed = image::guess_format(bytes).ok();
     let known = Format::ALL.into_iter().find(|(known, _)| guessed == Some(*known));
     let (container, format) = known.ok_or("not a JPEG, PNG, BMP, GIF, WebP or TIFF")?;
+    if format == Format::Tiff
+        && let Some(painted) = palette::decode(bytes, room)?
+    {
+        let pixels = Pixels::U8(painted.raster);
+        // As OpenCV has it, two colours are two greys where nothing is asked for.
+        let is_grey = mode == Mode::Grey || (mode == Mode::Unchanged && painted.is_bilevel);
+        let pixels = if is_grey { Pixels::U8(grey(pixels, format)) } else { pixels };
+        return Ok((Decoded { pixels, order: Order::RedFirst }, painted.orientation));
+    }
     let words = |error: image::ImageError| format!("{format:?}: {error}");
     let mut reader = ImageReader::with_format(Cursor::new(bytes), container);
     let mut limits = Limits::no_limits();

@@ -30,12 +30,14 @@ pub(in crate::image) struct Room<'a> {
     most_pixels: u64,
     memory: &'a MemoryShare,
     taken: Option<Borrowed<'a>>,
+    /// Counted for copies of the file, bytes.
+    copied: u64,
 }
 
 impl<'a> Room<'a> {
     /// For an image of at most so many pixels.
     pub(in crate::image) fn new(most_pixels: u64, memory: &'a MemoryShare) -> Self {
-        Self { most_pixels, memory, taken: None }
+        Self { most_pixels, memory, taken: None, copied: 0 }
     }
 
     /// Most pixels.
@@ -54,5 +56,21 @@ impl<'a> Room<'a> {
         }
         self.taken = Some(self.memory.borrow(pixels.saturating_mul(bytes_per_pixel)).map_err(Undecoded::Memory)?);
         Ok(())
+    }
+
+    /// Takes the memory for a copy of the file, bytes.
+    ///
+    /// # Errors
+    /// [`Undecoded::Memory`] where there is none.
+    pub(super) fn take_copy(&mut self, bytes: usize) -> Result<(), Undecoded> {
+        self.memory.grow(bytes as u64).map_err(Undecoded::Memory)?;
+        self.copied += bytes as u64;
+        Ok(())
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.memory.shrink(self.copied);
     }
 }

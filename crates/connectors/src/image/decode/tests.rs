@@ -52,6 +52,18 @@ fn tolerance(name: &str) -> u16 {
 fn pixels_equal_those_of_opencv() {
     let cases = include_str!("../../../tests/fixtures/images/decoded.tsv");
     let pixels = include_bytes!("../../../tests/fixtures/images/decoded.bin");
+    compare("", cases, pixels);
+}
+
+/// JPEG files with bytes between their segments, TIFF files with palettes.
+#[test]
+fn pixels_of_unusual_files_equal_those_of_opencv() {
+    let cases = include_str!("../../../tests/fixtures/images/unusual/decoded.tsv");
+    let pixels = include_bytes!("../../../tests/fixtures/images/unusual/decoded.bin");
+    compare("unusual/", cases, pixels);
+}
+
+fn compare(directory: &str, cases: &str, pixels: &[u8]) {
     let mut wrong = Vec::new();
     for line in cases.lines().filter(|line| !line.starts_with('#')) {
         let fields: Vec<&str> = line.split('\t').collect();
@@ -62,7 +74,13 @@ fn pixels_equal_those_of_opencv() {
             "grey" => Mode::Grey,
             _ => Mode::Unchanged,
         };
-        let decoded = decoded(&file(fields[0]), mode, LIMIT).expect(line);
+        let decoded = match decoded(&file(&format!("{directory}{}", fields[0])), mode, LIMIT) {
+            Ok(decoded) => decoded,
+            Err(refused) => {
+                wrong.push(format!("{line}: {refused}"));
+                continue;
+            }
+        };
         let deep = matches!(decoded.pixels, Pixels::U16(_));
         let (found_width, found_height, found_channels, values) = blue_first(decoded);
         if (found_width, found_height, found_channels, deep) != (width, height, channels, depth == 16) {
@@ -100,7 +118,16 @@ fn declared_sizes_are_checked_before_anything_is_allocated() {
     let refused = decoded(&png, Mode::Colour, 100_000_000).expect_err("10 gigapixels");
     assert!(refused.contains("100000x100000"), "{refused}");
 
-    for name in ["rgb.png", "rgb.bmp", "two_frames.gif", "rgb.webp", "rgb.tiff", "rgb444.jpg"] {
+    for name in [
+        "rgb.png",
+        "rgb.bmp",
+        "two_frames.gif",
+        "rgb.webp",
+        "rgb.tiff",
+        "rgb444.jpg",
+        "unusual/palette8.tiff",
+        "unusual/stray_fill.jpg",
+    ] {
         let refused = decoded(&file(name), Mode::Colour, 19).expect_err(name);
         assert!(refused.contains("expected from 1 to 19"), "{name}: {refused}");
     }
@@ -118,13 +145,43 @@ fn png_crc(bytes: &[u8]) -> u32 {
 fn truncated_files_are_refused() {
     // The first frame of the GIF ends with its first half.
     let gif = ("two_frames.gif", &[2][..]);
-    let others = ["rgb.png", "rgb.bmp", "rgb.webp", "rgb.tiff", "rgb444.jpg", "progressive.jpg"];
+    let others = [
+        "rgb.png",
+        "rgb.bmp",
+        "rgb.webp",
+        "rgb.tiff",
+        "rgb444.jpg",
+        "progressive.jpg",
+        "unusual/stray_bytes.jpg",
+        "unusual/stray_progressive.jpg",
+        "unusual/palette8.tiff",
+        "unusual/palette_tiff_lzw.tiff",
+    ];
     for (name, shares) in others.map(|name| (name, &[2, 3, 4, 9][..])).into_iter().chain([gif]) {
         let whole = file(name);
         for share in shares {
             let cut = &whole[..whole.len() - whole.len() / share];
             assert!(decoded(cut, Mode::Colour, LIMIT).is_err(), "{name} cut to {} bytes", cut.len());
         }
+    }
+}
+
+#[test]
+fn palettes_that_are_not_read_are_named() {
+    // The number of bits is the third entry of the directory, the length of the table its last.
+    let whole = file("unusual/palette4.tiff");
+    let directory = whole.len() - 4 - 11 * 12;
+    let entry = |number: usize| directory + number * 12;
+    for (changes, expected) in [
+        (&[(entry(2) + 8, 16)][..], "expected 1, 2, 4 or 8 bits per pixel"),
+        (&[(entry(10) + 4, 47)], "expected a table of 48 values, found 47"),
+        // FillOrder, in place of the compression.
+        (&[(entry(3), 266_u16.to_le_bytes()[0]), (entry(3) + 8, 2)], "expected a FillOrder of 1, found 2"),
+    ] {
+        let mut changed = whole.clone();
+        changes.iter().for_each(|&(at, value)| changed[at] = value);
+        let refused = decoded(&changed, Mode::Colour, LIMIT).expect_err(expected);
+        assert!(refused.contains(expected), "{refused}");
     }
 }
 
@@ -147,10 +204,11 @@ proptest! {
     }
 
     #[test]
-    fn no_damage_makes_it_panic(name in 0usize..10, at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    fn no_damage_makes_it_panic(name in 0usize..14, at in any::<prop::sample::Index>(), byte in any::<u8>(),
                                 cut in any::<prop::sample::Index>(), mode in 0usize..3) {
         let names = ["rgb420.jpg", "progressive.jpg", "cmyk.jpg", "orientation6.jpg", "palette.png", "rgb16.png",
-                     "rgb.bmp", "two_frames.gif", "rgba.webp", "lzw.tiff"];
+                     "rgb.bmp", "two_frames.gif", "rgba.webp", "lzw.tiff", "unusual/stray_lone.jpg",
+                     "unusual/stray_progressive.jpg", "unusual/palette4.tiff", "unusual/palette_big_last.tiff"];
         let mut bytes = file(names[name]);
         let at = at.index(bytes.len());
         bytes[at] = byte;
