@@ -119,7 +119,7 @@ impl ErrorKind {
     fn row(self) -> Row {
         use Message::{Detail, Fixed, None as Silent, Prefixed};
         let (code, msg, dd_code, dd_msg) = match self {
-            Self::NotJson => (400, "BadRequest", None, Silent),
+            Self::NotJson => (400, "BadRequest", None, Detail),
             Self::Malformed => (400, "BadRequest", Some(400), Detail),
             Self::NotABoolean => (400, "Bad request", Some(400), Detail),
             Self::Unauthorized => (401, "Unauthorized", None, Detail),
@@ -177,7 +177,7 @@ mod tests {
 
     /// Every row as it is answered, with and without a detail.
     const GOLDEN: &str = r#"
-NotJson {"code":400,"msg":"BadRequest"} =
+NotJson {"code":400,"msg":"BadRequest"} {"code":400,"msg":"BadRequest","dd_msg":"why"}
 Malformed {"code":400,"msg":"BadRequest","dd_code":400} {"code":400,"msg":"BadRequest","dd_code":400,"dd_msg":"why"}
 NotABoolean {"code":400,"msg":"Bad request","dd_code":400} {"code":400,"msg":"Bad request","dd_code":400,"dd_msg":"why"}
 Unauthorized {"code":401,"msg":"Unauthorized"} {"code":401,"msg":"Unauthorized","dd_msg":"why"}

@@ -9,7 +9,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use bytes::Bytes;
 use dede_api::Object;
 use dede_api::errors::ErrorKind;
-use dede_api::json;
+use dede_api::json::{self, NotJson};
 use dede_core::request_memory::{MemoryShare, RequestMemory};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt as _;
@@ -109,7 +109,7 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
         }
         pieces += 1;
         if pieces > MANY_PIECES && received < pieces * SMALL_PIECE {
-            return Err(not_json("it comes in too small pieces"));
+            return Err(not_json("the body comes in too small pieces"));
         }
         // Where the length is known there is room for all of it at once, which takes memory as it is filled; elsewhere it doubles.
         share.grow(piece.len() as u64 * if announced.is_some() { 1 } else { 2 })?;
@@ -150,7 +150,9 @@ impl Received {
             // Some clients send a bare deflate stream under this name.
             Some(Encoding::Deflate) => self.inflate(DeflateDecoder::new)?,
         }
-        std::str::from_utf8(&self.bytes).map_err(|error| not_json(&error.to_string()))
+        let not_text =
+            |error: std::str::Utf8Error| not_json(&NotJson::not_utf8(&self.bytes, error.valid_up_to()).to_string());
+        std::str::from_utf8(&self.bytes).map_err(not_text)
     }
 
     /// The JSON object in it.
@@ -184,8 +186,11 @@ impl Received {
         loop {
             // What a vector that grows takes is twice as much at most.
             self.share.grow(2 * PIECE)?;
-            let more =
-                decoder.by_ref().take(PIECE).read_to_end(&mut bytes).map_err(|error| not_json(&error.to_string()))?;
+            let more = decoder
+                .by_ref()
+                .take(PIECE)
+                .read_to_end(&mut bytes)
+                .map_err(|error| not_json(&format!("the body does not inflate: {error}")))?;
             if bytes.len() as u64 > self.limit {
                 return Err(too_large(self.limit));
             }
@@ -210,9 +215,8 @@ fn encoding(headers: &HeaderMap) -> Outcome<Option<Encoding>> {
     }
 }
 
-/// The answer has no room for the reason (contract.md 1.0), so it is logged.
 fn not_json(reason: &str) -> Failure {
-    tracing::warn!(target: "api", "body is not JSON: {reason}");
+    tracing::warn!(target: "api", "{reason}");
     Failure::new(ErrorKind::NotJson, reason)
 }
 
@@ -282,14 +286,21 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_a_400() {
-        for (bytes, encoding) in [
-            (b"{".to_vec(), None),
-            (b"\xff".to_vec(), None),
-            (b"no gzip".to_vec(), Some(Encoding::Gzip)),
-            (b"no deflate".to_vec(), Some(Encoding::Deflate)),
+    fn garbage_is_a_400_that_says_where() {
+        for (bytes, encoding, expected) in [
+            (b"{\n1}".to_vec(), None, "the body is not JSON: key must be a string (line 2, column 1)"),
+            (
+                b"{\"\xff".to_vec(),
+                None,
+                "the body is not JSON: expected UTF-8, found another encoding (line 1, column 3)",
+            ),
+            (b"no gzip".to_vec(), Some(Encoding::Gzip), "the body does not inflate: "),
+            (b"no deflate".to_vec(), Some(Encoding::Deflate), "the body does not inflate: "),
         ] {
-            assert_eq!(received(bytes, encoding, 100).object().expect_err("garbage").status().code, 400);
+            let status = received(bytes, encoding, 100).object().expect_err("garbage").status();
+            assert_eq!((status.code, status.dd_code), (400, None));
+            let found = status.dd_msg.expect("a reason");
+            assert!(found.starts_with(expected), "{found}");
         }
     }
 

@@ -152,6 +152,10 @@ fn deep_nesting_is_not_json() {
     let server = Server::start(&[]);
     for body in ["[".repeat(100_000), "{\"a\":".repeat(100_000)] {
         let response = server.send("POST", "/predict", &body);
-        assert_eq!(response.json().expect("JSON"), json!({"status": {"code": 400, "msg": "BadRequest"}}));
+        let answer = response.json().expect("JSON");
+        assert_eq!((&answer["status"]["code"], &answer["status"]["msg"]), (&json!(400), &json!("BadRequest")));
+        assert_eq!(answer["status"].get("dd_code"), None);
+        let reason = answer["status"]["dd_msg"].as_str().expect("a reason");
+        assert!(reason.contains("recursion limit exceeded (line 1, column "), "{reason}");
     }
 }

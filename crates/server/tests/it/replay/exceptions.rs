@@ -70,6 +70,7 @@ pub(super) const ALL: &[Exception] = &[
         "templates are built in: their directory, which clients send as it was elsewhere, is not looked at",
     ),
     of_01(&[21], Answers(409, Some(1014)), FOLLOWS),
+    of_01(&[24, 25, 47, 48, 50], Shape(&["status.dd_msg"]), "an addition: what is wrong with the JSON, and where"),
     of_01(&[46, 52, 55, 56, 57, 58, 59], Answers(400, Some(400)), CRASH),
     of_02(&[5, 7, 19], Answers(200, None), STORED),
     of_02(&[13], Shape(&["body.measure.learning_rate"]), LEFT_OVER),
