@@ -103,9 +103,10 @@ fn layer_weights(
     if blobs.is_empty() {
         return Ok(Vec::new());
     }
-    let (blobs, factor) = match &node.layer {
-        Layer::BatchNorm(BatchNorm { affine, .. }) => batch_norm::arrange(blobs, *affine)?,
-        _ => (blobs, 1.0),
+    let (blobs, factor) = if let Layer::BatchNorm(BatchNorm { affine, .. }) = &node.layer {
+        batch_norm::arrange(blobs, *affine)?
+    } else {
+        (blobs, 1.0)
     };
     let (expected, found) = (parameters.len(), blobs.len());
     if found != expected {
