@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use dede_bundle::Digest;
@@ -10,14 +9,14 @@ use dede_testing::fixtures;
 use serde_json::{Value, json};
 
 use super::breaking::{Breaking, GOOD, Plan};
-use super::get;
 use super::transfer::{command, dede};
+use super::{get, push};
 use crate::server::{Server, eventually};
 
 /// Bytes behind which connections break: several times within the network.
 const PIECE: usize = 200_000;
 
-/// A server with the service `net`, a registry with the same as `models/net:v1`, both for all tests, and its largest file.
+/// A server with the service `net`, a registry with the same as `models/net:v1`, and its largest file.
 struct Stage {
     dev: Server,
     registry: Server,
@@ -27,12 +26,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn get() -> &'static Self {
-        static STAGE: OnceLock<Stage> = OnceLock::new();
-        STAGE.get_or_init(Self::make)
-    }
-
-    fn make() -> Self {
+    fn new() -> Self {
         let (dev, registry) = (Server::start(&[]), Server::start(&[]));
         let network = json!({"template": "mlp", "layers": [450, 450], "activation": "relu", "nclasses": 3});
         let (status, answer) = dev.put(
@@ -88,10 +82,13 @@ fn reference(proxy: &Breaking) -> String {
     format!("{}/models/net:v1", proxy.address)
 }
 
-/// The first numbers of `bytes=10-` and `10-99`.
+/// The first numbers of `bytes=10-` and `10-99`. The same twice is one: a server that has not noticed yet that a connection broke has
+/// its client come again.
 fn starts(ranges: &[String]) -> Vec<u64> {
     let number = |range: &String| range.trim_start_matches("bytes=").split('-').next().unwrap().parse().unwrap();
-    ranges.iter().map(number).collect()
+    let mut numbers: Vec<u64> = ranges.iter().map(number).collect();
+    numbers.dedup();
+    numbers
 }
 
 fn is_rising(numbers: &[u64]) -> bool {
@@ -100,7 +97,7 @@ fn is_rising(numbers: &[u64]) -> bool {
 
 #[test]
 fn a_pull_goes_on_inside_of_a_blob_however_often_the_connection_breaks() {
-    let stage = Stage::get();
+    let stage = Stage::new();
     let proxy = Breaking::start(stage.registry.address, Plan { answers: PIECE, ..GOOD });
     let work = tempfile::tempdir().unwrap();
     let (success, text) = dede(work.path(), &["pull", &reference(&proxy), "pulled"]);
@@ -115,7 +112,7 @@ fn a_pull_goes_on_inside_of_a_blob_however_often_the_connection_breaks() {
 
 #[test]
 fn a_push_goes_on_inside_of_a_blob_however_often_the_connection_breaks() {
-    let (stage, registry) = (Stage::get(), Server::start(&[]));
+    let (stage, registry) = (Stage::new(), Server::start(&[]));
     let proxy = Breaking::start(registry.address, Plan { requests: PIECE, ..GOOD });
     let work = tempfile::tempdir().unwrap();
     let (success, text) = dede(work.path(), &["push", &reference(&proxy), "--on", &stage.dev.url()]);
@@ -132,7 +129,7 @@ fn a_push_goes_on_inside_of_a_blob_however_often_the_connection_breaks() {
 
 #[test]
 fn a_push_goes_on_when_both_connections_break() {
-    let (stage, registry) = (Stage::get(), Server::start(&[]));
+    let (stage, registry) = (Stage::new(), Server::start(&[]));
     let source = Breaking::start(stage.dev.address, Plan { answers: PIECE / 2, ..GOOD });
     let target = Breaking::start(registry.address, Plan { requests: PIECE, ..GOOD });
     let work = tempfile::tempdir().unwrap();
@@ -143,8 +140,27 @@ fn a_push_goes_on_when_both_connections_break() {
 }
 
 #[test]
+fn what_is_left_of_a_large_blob_travels_in_chunks() {
+    const MIB: usize = 1 << 20;
+    let (source, registry) = (Server::start(&[]), Server::start(&[]));
+    let content: Vec<u8> = (0..40 * MIB as u32).map(|number| (number / 251 + number) as u8).collect();
+    push(&source, "big", "latest", &content);
+    // The first connection breaks in the middle of everything, the second in the middle of a chunk.
+    let proxy = Breaking::start(registry.address, Plan { requests: 3 * MIB, times: 2, ..GOOD });
+    let work = tempfile::tempdir().unwrap();
+    let (success, text) = dede(work.path(), &["push", &format!("{}/big:v1", proxy.address), "--on", &source.url()]);
+    assert!(success && proxy.broken() == 2, "{text}");
+    assert!(get(&registry, &format!("/v2/big/blobs/{}", Digest::of(&content))).body == content);
+    let ranges = proxy.asked("PATCH ", "content-range");
+    let starts = starts(&ranges);
+    let [.., first, second, last] = starts[..] else { panic!("{ranges:?}") };
+    assert!(starts[0] > 0 && is_rising(&starts), "{ranges:?}");
+    assert_eq!((second - first, last - second), (16 * MIB as u64, 16 * MIB as u64), "{ranges:?}");
+}
+
+#[test]
 fn an_answer_that_is_lost_is_not_taken_for_a_failure() {
-    let stage = Stage::get();
+    let stage = Stage::new();
     for (requests, loses) in [
         (usize::MAX, "GET "),
         (usize::MAX, "HEAD "),
@@ -164,7 +180,7 @@ fn an_answer_that_is_lost_is_not_taken_for_a_failure() {
 
 #[test]
 fn a_registry_without_ranges_is_asked_from_the_beginning() {
-    let stage = Stage::get();
+    let stage = Stage::new();
     let plan = Plan { answers: PIECE, times: 2, without_ranges: true, ..GOOD };
     let proxy = Breaking::start(stage.registry.address, plan);
     let work = tempfile::tempdir().unwrap();
@@ -176,7 +192,7 @@ fn a_registry_without_ranges_is_asked_from_the_beginning() {
 
 #[test]
 fn a_registry_that_forgets_uploads_gets_new_ones() {
-    let (stage, registry) = (Stage::get(), Server::start(&[]));
+    let (stage, registry) = (Stage::new(), Server::start(&[]));
     let proxy = Breaking::start(registry.address, Plan { requests: PIECE, times: 2, forgets: true, ..GOOD });
     let work = tempfile::tempdir().unwrap();
     let (success, text) = dede(work.path(), &["push", &reference(&proxy), "--on", &stage.dev.url()]);
@@ -187,7 +203,7 @@ fn a_registry_that_forgets_uploads_gets_new_ones() {
 
 #[test]
 fn what_never_comes_through_ends_with_the_truth() {
-    let (stage, registry) = (Stage::get(), Server::start(&[]));
+    let (stage, registry) = (Stage::new(), Server::start(&[]));
     let work = tempfile::tempdir().unwrap();
     let dev = stage.dev.url();
     let blob = format!("blob {}: ", stage.digest.short());
@@ -229,7 +245,7 @@ fn partial(work: &Path, digest: &Digest) -> PathBuf {
 
 #[test]
 fn a_pull_that_is_killed_is_gone_on_with() {
-    let stage = Stage::get();
+    let stage = Stage::new();
     let proxy = Breaking::start(stage.registry.address, Plan { answers: PIECE, stalls: true, ..GOOD });
     let work = tempfile::tempdir().unwrap();
     let mut killed = command(work.path(), &["pull", &reference(&proxy), "pulled"]);
@@ -250,7 +266,7 @@ fn a_pull_that_is_killed_is_gone_on_with() {
 
 #[test]
 fn what_a_killed_pull_left_is_not_believed() {
-    let stage = Stage::get();
+    let stage = Stage::new();
     let work = tempfile::tempdir().unwrap();
     let file = partial(work.path(), &stage.digest);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
