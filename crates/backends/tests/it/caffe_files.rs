@@ -190,12 +190,9 @@ fn what_would_change_every_answer_and_is_not_applied_is_refused() {
 #[test]
 fn a_mean_in_the_repository_counts_without_being_named() {
     let case = cases().into_iter().find(|case| case.name == "mean of another name").expect("there is one");
-    let network = of_images("");
-    let files: [(&str, &[u8]); 3] = [
-        ("deploy.prototxt", network.as_bytes()),
-        ("model_iter_1.caffemodel", &[]),
-        ("mean.binaryproto", case.mean.1),
-    ];
+    let prototxt = of_images("");
+    let files: [(&str, &[u8]); 3] =
+        [("deploy.prototxt", prototxt.as_bytes()), ("model_iter_1.caffemodel", &[]), ("mean.binaryproto", case.mean.1)];
     let directory = repository(&files);
     let request = Request {
         kind: DataKind::Images,
