@@ -68,9 +68,9 @@ impl<'v, 'a> Producers<'v, 'a> {
             Some((node, index, _)) => node.op == "DynamicQuantizeLinear" && index == 1,
             None => false,
         };
-        let is_factor = |value: &&str| self.is_constant(value) || is_found(value);
-        let is_product = |node: &NodeView<'_>| node.op == "Mul" && node.inputs.iter().all(|input| is_factor(&input));
-        is_factor(&value) || self.producer(self.same(value)).is_some_and(is_product)
+        let is_factor = |value: &str| self.is_constant(value) || is_found(value);
+        let is_product = |node: &NodeView<'_>| node.op == "Mul" && node.inputs.iter().all(|input| is_factor(input));
+        is_factor(value) || self.producer(self.same(value)).is_some_and(is_product)
     }
 
     /// The number that a value is in each run, where it is a single one.

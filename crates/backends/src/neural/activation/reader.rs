@@ -66,7 +66,7 @@ impl<'v, 'a> Reader<'v, 'a> {
                         Reading::Found(_) | Reading::Unclear(_) => unclear(node, ""),
                     }
                 }
-                found => found,
+                found @ (Reading::Found(_) | Reading::Label | Reading::Unclear(_)) => found,
             },
             Operator::Renaming => match inner(self) {
                 Reading::Label => Reading::Label,
@@ -134,14 +134,14 @@ impl<'v, 'a> Reader<'v, 'a> {
 
     /// Whether a softmax stands right before a node, as where classes are merged or attention is paid.
     fn weighs_probabilities(&self, node: &NodeView<'_>) -> bool {
-        let is_softmax = |input: &&str| match self.producers.made(self.producers.same(input)) {
+        let is_softmax = |input: &str| match self.producers.made(self.producers.same(input)) {
             Some((node, index, _)) => {
                 let made = operator(node, index);
                 matches!(made, Operator::Activation(OutputActivation::Softmax | OutputActivation::LogSoftmax))
             }
             None => false,
         };
-        node.inputs.iter().any(|input| is_softmax(&input))
+        node.inputs.iter().any(|input| is_softmax(input))
     }
 
     /// Whether a node is the mean over the places of what a rectifier lets through: how convolutional networks without a

@@ -22,7 +22,7 @@ pub(super) fn are_votes(node: &NodeView<'_>) -> bool {
     if starts_from("base_values_as_tensor") || starts_from("class_weights_as_tensor") {
         return false;
     }
-    if !floats("base_values").is_empty() || weights.iter().any(|weight| !(*weight >= 0.0)) {
+    if !floats("base_values").is_empty() || weights.iter().any(|weight| weight.is_nan() || *weight < 0.0) {
         return false;
     }
     let mut of_leaves: HashMap<(i64, i64), f64> = HashMap::new();

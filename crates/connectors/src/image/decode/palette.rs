@@ -49,12 +49,11 @@ pub(super) fn decode(bytes: &[u8], room: &mut Room<'_>) -> Result<Option<Painted
     let mut decoder = Decoder::new(Cursor::new(copy)).map_err(words)?.with_limits(limits);
     let (width, height) = decoder.dimensions().map_err(words)?;
     let (width, height) = (width as usize, height as usize);
-    let bits = match decoder.colortype().map_err(words)? {
-        ColorType::Gray(bits @ (1 | 2 | 4 | 8)) => usize::from(bits),
-        other => {
-            return Err(format!("Tiff with a palette: expected 1, 2, 4 or 8 bits per pixel, found {other:?}").into());
-        }
+    let kind = decoder.colortype().map_err(words)?;
+    let ColorType::Gray(bits @ (1 | 2 | 4 | 8)) = kind else {
+        return Err(format!("Tiff with a palette: expected 1, 2, 4 or 8 bits per pixel, found {kind:?}").into());
     };
+    let bits = usize::from(bits);
     let fill = decoder.find_tag_unsigned::<u16>(Tag::FillOrder).map_err(words)?.unwrap_or(HIGHEST_FIRST);
     if fill != HIGHEST_FIRST {
         return Err(format!("Tiff with a palette: expected a FillOrder of {HIGHEST_FIRST}, found {fill}").into());
