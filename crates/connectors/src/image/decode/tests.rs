@@ -174,9 +174,9 @@ fn palettes_that_are_not_read_are_named() {
     let entry = |number: usize| directory + number * 12;
     for (changes, expected) in [
         (&[(entry(2) + 8, 16)][..], "expected 1, 2, 4 or 8 bits per pixel"),
-        (&[(entry(10) + 4, 47)], "expected a table of 48 values, found 47"),
+        (&[(entry(10) + 4, 47)][..], "expected a table of 48 values, found 47"),
         // FillOrder, in place of the compression.
-        (&[(entry(3), 266_u16.to_le_bytes()[0]), (entry(3) + 8, 2)], "expected a FillOrder of 1, found 2"),
+        (&[(entry(3), 266_u16.to_le_bytes()[0]), (entry(3) + 8, 2)][..], "expected a FillOrder of 1, found 2"),
     ] {
         let mut changed = whole.clone();
         changes.iter().for_each(|&(at, value)| changed[at] = value);
