@@ -43,7 +43,8 @@ impl Format {
 
 /// See [`super::decode`].
 pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>) -> Result<(Decoded, Orientation), Undecoded> {
-    let guessed = image::guess_format(bytes).ok();
+    let is_large_tiff = bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+");
+    let guessed = if is_large_tiff { Some(ImageFormat::Tiff) } else { image::guess_format(bytes).ok() };
     let known = Format::ALL.into_iter().find(|(known, _)| guessed == Some(*known));
     let (container, format) = known.ok_or("not a JPEG, PNG, BMP, GIF, WebP or TIFF")?;
     if format == Format::Tiff

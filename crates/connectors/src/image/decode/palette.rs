@@ -43,8 +43,9 @@ pub(super) fn decode(bytes: &[u8], room: &mut Room<'_>) -> Result<Option<Painted
     let mut copy = bytes.to_vec();
     copy[place] = BLACK_IS_ZERO;
     let mut limits = Limits::default();
-    limits.decoding_buffer_size = usize::try_from(room.most_pixels()).unwrap_or(usize::MAX);
-    limits.intermediate_buffer_size = limits.decoding_buffer_size.saturating_add(WORKING_BYTES as usize);
+    let most = usize::try_from(room.most_pixels()).unwrap_or(usize::MAX);
+    limits.decoding_buffer_size = most.saturating_add(WORKING_BYTES as usize);
+    limits.intermediate_buffer_size = limits.decoding_buffer_size;
     limits.ifd_value_size = WORKING_BYTES as usize;
     let mut decoder = Decoder::new(Cursor::new(copy)).map_err(words)?.with_limits(limits);
     let (width, height) = decoder.dimensions().map_err(words)?;
