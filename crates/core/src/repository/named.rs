@@ -157,7 +157,8 @@ mod tests {
         };
         let (usual, other, third) = (("corresp.txt", "0 a"), ("a_corresp.txt", "0 b"), ("z_corresp.txt", "0 c"));
         let (left, edited) = ((".corresp.txt.1.0.tmp", "0 d"), ("corresp.txt~", "0 e"));
-        let cases: [(&[(&str, &str)], Option<&str>); 5] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+        let cases: [Case<'_>; 5] = [
             (&[], None),
             (&[usual, other], Some("a")),
             (&[other], Some("b")),
