@@ -145,7 +145,8 @@ fn what_would_change_every_answer_and_is_not_applied_is_refused() {
     let memory =
         "layer { name: 'data' type: 'MemoryData' top: 'data' memory_data_param { channels: 4 height: 1 width: 1 }
         transform_param { scale: 0.5 } } layer { name: 'f' type: 'ReLU' bottom: 'data' top: 'f' }";
-    let cases: [(&str, &[(&str, &[u8])], DataKind, &[&str]); 9] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a [u8])], DataKind, &'a [&'a str]);
+    let cases: [Case<'_>; 9] = [
         (&named, &[], DataKind::Images, &["transform_param.mean_file", "train.mean, which is not in the repository"]),
         (&named, &[("mean.binaryproto", mean)], DataKind::Images, &["train.mean, which is not in the repository"]),
         (

@@ -33,10 +33,8 @@ fn entries(title: &str) -> &'static [Entry] {
 }
 
 fn inner(entry: &Entry) -> &'static [Entry] {
-    match entry.usage {
-        Use::Message(entries) => entries,
-        other => panic!("{}: a message expected, found {other:?}", entry.name),
-    }
+    let Use::Message(entries) = entry.usage else { panic!("{}: a message expected", entry.name) };
+    entries
 }
 
 #[test]
@@ -251,8 +249,11 @@ fn misfit(constant: Constant) -> &'static str {
     }
 }
 
+/// Makes a network with a text in it.
+type Build<'a> = dyn Fn(&str) -> Result<(Graph, Storage), String> + 'a;
+
 /// What the field does to the network of `build`, whose argument is the field's text: nothing, or a refusal that names it.
-fn check_unread(entry: &Entry, place: &str, build: &dyn Fn(&str) -> Result<(Graph, Storage), String>) {
+fn check_unread(entry: &Entry, place: &str, build: &Build<'_>) {
     let name = entry.name;
     match entry.usage {
         Use::Idle => {

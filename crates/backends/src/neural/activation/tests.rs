@@ -312,7 +312,8 @@ fn classical_classifiers_say_what_they_did() {
 
 #[test]
 fn forests_whose_leaves_share_one_vote_are_probabilities() {
-    let cases: [(&[i64], &[i64], &[f32], bool); 6] = [
+    type Case<'a> = (&'a [i64], &'a [i64], &'a [f32], bool);
+    let cases: [Case<'_>; 6] = [
         (&[0, 0, 0, 0], &[1, 1, 2, 2], &[0.25, 0.75, 1.0, 0.0], true),
         (&[0, 0, 1, 1], &[1, 1, 1, 1], &[0.1, 0.4, 0.5, 0.0], true),
         (&[0, 0, 0, 0], &[1, 1, 2, 2], &[0.25, 0.75, 1.0, 0.5], false),

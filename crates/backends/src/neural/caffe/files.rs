@@ -351,7 +351,8 @@ mod tests {
             let files = Files::find(&repository, &Section::new()).expect("found");
             files.mean(&transform(file)).map(|mean| mean.map(|mean| mean.name)).map_err(|error| error.to_string())
         };
-        let cases: [(&[(&str, &str)], Option<&str>, Option<&str>); 8] = [
+        type Case<'a, T> = (&'a [(&'a str, &'a str)], Option<&'a str>, T);
+        let cases: [Case<'_, Option<&str>>; 8] = [
             (&[], None, None),
             (&[usual], None, Some(usual.0)),
             (&[similar], None, Some(similar.0)),
@@ -364,7 +365,7 @@ mod tests {
         for (files, file, expected) in cases {
             assert_eq!(found(files, file), Ok(expected.map(str::to_owned)), "{files:?} {file:?}");
         }
-        let refused: [(&[(&str, &str)], Option<&str>, &str); 6] = [
+        let refused: [Case<'_, &str>; 6] = [
             (
                 &[],
                 Some("train.mean"),
@@ -426,7 +427,9 @@ mod tests {
             let (_directory, repository) = repository(&files);
             let found = Files::find(&repository, &Section::new()).expect("found").described_training();
             match (found, expected) {
-                (Ok(solver), Ok(expected)) => assert_eq!(Value::Object(solver).to_string(), expected, "{files:?}"),
+                (Ok(solver), Ok(expected)) => {
+                    assert_eq!(serde_json::Value::Object(solver).to_string(), expected, "{files:?}")
+                }
                 (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{files:?}: {error}"),
                 (found, expected) => panic!("{files:?}: expected {expected:?}, found {found:?}"),
             }

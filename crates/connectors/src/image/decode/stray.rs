@@ -149,7 +149,8 @@ mod tests {
         let (start, comment) = (&b"\xff\xd8"[..], &b"\xff\xfe\x00\x04ab"[..]);
         let (frame, scan) = (&b"\xff\xc0\x00\x08\x08\0\x01\0\x01\x01"[..], &b"\xff\xda\x00\x03\x01"[..]);
         let (progressive, end) = (&b"\xff\xc2\x00\x08\x08\0\x01\0\x01\x01"[..], &b"\xff\xd9"[..]);
-        let cases: [(&[&[u8]], &[&[u8]]); 12] = [
+        type Case<'a> = (&'a [&'a [u8]], &'a [&'a [u8]]);
+        let cases: [Case<'_>; 12] = [
             (&[start, comment, frame, scan, b"abc", end], &[start, comment, frame, scan, b"abc", end]),
             (&[start, b"\xff\xff", comment], &[start, comment]),
             (&[start, comment, b"stray", comment, b"\0", frame, scan], &[start, comment, comment, frame, scan]),
