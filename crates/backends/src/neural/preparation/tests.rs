@@ -97,7 +97,7 @@ fn what_does_not_fit_is_named_with_both_sizes() {
     }
     let other = caffe(Mean::Image { width: 4, height: 1, values: vec![0.0; 12] }, 1.0);
     let error = other.batch(&samples(Normalization::default()), 0..1).expect_err("another size").to_string();
-    assert!(error.contains("mean.binaryproto") && error.contains("width 4"), "{error}");
+    assert!(error.contains("the mean image has width 4, height 1") && error.contains("have 2, 1"), "{error}");
 }
 
 #[test]

@@ -102,7 +102,7 @@ mod tests {
     fn mistakes_name_the_parameter() {
         let table = [
             (json!({"template": "squeezenet"}), "not supported yet: template squeezenet"),
-            (json!({"template": "lenet"}), "found \"lenet\" (parameters.mllib.template)"),
+            (json!({"template": "lenet5"}), "found \"lenet5\" (parameters.mllib.template)"),
             (json!({"template": "mlp", "layers": "50"}), "parameters.mllib.layers"),
             (json!({"template": "mlp", "layers": [0]}), "parameters.mllib.layers"),
             (json!({"template": "mlp", "layers": [[1]]}), "parameters.mllib.layers"),
