@@ -46,7 +46,7 @@ impl Stage {
             "parameters": {"input": {"connector": "csv"}, "mllib": {"nclasses": 3}}});
         let (status, answer) = send(&stage.server, "PUT", "/services/iris", &body, true);
         assert_eq!(status, 201, "{answer}");
-        let row = format!("sepal_length,sepal_width,petal_length,petal_width\n{}\n", stage.inputs[0]);
+        let row = format!("sl,sw,pl,pw\n{}\n", stage.inputs[0]);
         std::fs::write(stage.path("data/rows.csv"), &row).unwrap();
         std::fs::write(stage.path("private/rows.csv"), &row).unwrap();
         std::fs::write(stage.path("private/secret"), format!("{SECRET},{SECRET}\n1,2\n")).unwrap();

@@ -45,7 +45,7 @@ pub(super) fn networks() -> Vec<(&'static str, Vec<u8>)> {
         (
             "a constant of 40 GB",
             beside(
-                &[numbers("shape", &[10_000_000_000], false), node("ConstantOfShape", &["shape"], &["big"], &[])],
+                &[numbers("shape", &[100_000, 100_000], false), node("ConstantOfShape", &["shape"], &["big"], &[])],
                 "big",
             ),
         ),
@@ -161,7 +161,7 @@ fn high_water_mark_mb(server: &Server) -> u64 {
 pub(super) fn creation(mllib: &str, connector: &str, repository: &Path) -> Value {
     json!({
         "mllib": mllib, "description": "", "type": "supervised", "model": {"repository": repository},
-        "parameters": {"input": {"connector": connector}, "mllib": {"nclasses": 4}}})
+        "parameters": {"input": {"connector": connector}, "mllib": {"nclasses": 4, "output_activation": "softmax"}}})
 }
 
 /// Both ways to be refused in time, beside a client that goes on.

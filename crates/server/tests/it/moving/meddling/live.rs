@@ -153,7 +153,7 @@ fn one_that_refuses_the_few_requests_that_come_in_place_of_the_former_is_rolled_
 #[test]
 fn inputs_that_come_and_go_are_nobodys_fault() {
     let world = World::new(Under::Alias);
-    let row = format!("sepal_length,sepal_width,petal_length,petal_width\n{}\n", world.models.inputs[0]);
+    let row = format!("sl,sw,pl,pw\n{}\n", world.models.inputs[0]);
     let ask =
         |path: &std::path::Path| world.target.post("/predict", &predict_body("service1", path.to_str().unwrap())).0;
     let changed = || {
