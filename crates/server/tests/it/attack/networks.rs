@@ -22,8 +22,8 @@ pub(super) fn beside(parts: &[Vec<u8>], computed: &str) -> Vec<u8> {
     model(&[0, 4], &[parts, &[sum, add]].concat())
 }
 
-fn endless_loop() -> Vec<u8> {
-    looping("count", &[numbers("count", &[1 << 62], true)], &[node("Identity", &["c"], &["c2"], &[])])
+fn endless_loop(turns: i64) -> Vec<u8> {
+    looping("count", &[numbers("count", &[turns], true)], &[node("Identity", &["c"], &["c2"], &[])])
 }
 
 pub(super) fn networks() -> Vec<(&'static str, Vec<u8>)> {
@@ -148,7 +148,8 @@ pub(super) fn networks() -> Vec<(&'static str, Vec<u8>)> {
                 ],
             ),
         ),
-        ("a loop of 2^62 turns", endless_loop()),
+        ("a loop of 2^62 turns", endless_loop(1 << 62)),
+        ("a loop of 2^31 turns", endless_loop(i64::from(i32::MAX))),
     ]
 }
 
@@ -231,7 +232,7 @@ fn many_endless_networks_at_once_hold_up_no_predict() {
     let honest = predict_body("iris", &models.inputs[0]);
     let repository = server.path().join("endless");
     std::fs::create_dir(&repository).unwrap();
-    std::fs::write(repository.join("model.onnx"), endless_loop()).unwrap();
+    std::fs::write(repository.join("model.onnx"), endless_loop(1 << 62)).unwrap();
     let put = creation("onnx", "csv", &repository);
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let creating: Vec<_> = (0..40)
