@@ -76,6 +76,11 @@ fn compare(directory: &str, cases: &str, pixels: &[u8]) {
         };
         let decoded = match decoded(&file(&format!("{directory}{}", fields[0])), mode, LIMIT) {
             Ok(decoded) => decoded,
+            // libjpeg-turbo names what it found between the last scan and the end, and its binding takes that for a failure.
+            Err(refused) if cfg!(feature = "turbojpeg") && fields[0] == "stray_end.jpg" => {
+                assert!(format!("{refused:?}").contains("extraneous bytes before marker 0xd9"), "{refused:?}");
+                continue;
+            }
             Err(refused) => {
                 wrong.push(format!("{line}: {refused}"));
                 continue;
