@@ -75,8 +75,7 @@ class Registries:
         started = [serve, ["docker-registry", "serve", configuration]]
         self.processes = [subprocess.Popen(command, stdout=self.log, stderr=self.log) for command in started]
         wait_until_ready(self.processes[0], f"http://{self.dede}")
-        while call("GET", f"http://{self.other}/v2/")[0] != 200:
-            assert self.processes[1].poll() is None, "docker-registry ended"
+        wait_until_ready(self.processes[1], f"http://{self.other}", "/v2/")
         shutil.copytree(MODEL, work / "iris")
         self.create("iris", {
             "mllib": "caffe",

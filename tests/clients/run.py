@@ -27,13 +27,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_until_ready(server, url):
+def wait_until_ready(server, url, path="/readyz"):
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if server.poll() is not None:
             sys.exit(f"the server ended with {server.returncode} before it was ready")
         try:
-            urllib.request.urlopen(f"{url}/readyz", timeout=5).close()
+            urllib.request.urlopen(f"{url}{path}", timeout=5).close()
             return
         except OSError:
             time.sleep(0.05)
