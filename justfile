@@ -28,6 +28,10 @@ soak schedules="1000" seed="1":
 soak-meddling schedules="3000" seed="1":
     DEDE_MEDDLING_SCHEDULES={{schedules}} DEDE_MEDDLING_SEED={{seed}} cargo test -p dede --test it moving::meddling::model -- --nocapture
 
+# Clients that leave at any moment, 256 of them for a minute, and 200 kills while services change.
+endurance:
+    DEDE_ENDURANCE=1 cargo test -p dede --test it endurance:: -- --nocapture --test-threads 1
+
 # What clients notice of moves, transfer, deduplication, the switch.
 bench-move *arguments:
     python3 benches/move.py {{arguments}}

@@ -2,10 +2,11 @@
 //!
 //! It must not know what is said over them.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub(crate) struct ConnectionLimits {
 pub(super) struct Connections {
     limits: ConnectionLimits,
     places: Arc<Semaphore>,
+    /// Counts what begins to be idle, so that the longest idle one is known.
+    clock: Arc<AtomicU64>,
     open: Mutex<Open>,
 }
 
@@ -62,6 +65,9 @@ impl Origin {
 /// What goes on on one connection.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
+    clock: Arc<AtomicU64>,
+    /// What `clock` counted when its last request ended, or when it was opened.
+    idle_since: AtomicU64,
     requests: AtomicUsize,
     /// An answer waits for the client to read.
     is_stalled: AtomicBool,
@@ -69,6 +75,11 @@ pub(super) struct Activity {
 }
 
 impl Activity {
+    fn new(clock: &Arc<AtomicU64>) -> Arc<Self> {
+        let idle_since = AtomicU64::new(clock.fetch_add(1, Ordering::Relaxed));
+        Arc::new(Self { clock: Arc::clone(clock), idle_since, ..Self::default() })
+    }
+
     /// A request begins; it is over when what is returned is dropped.
     pub(super) fn request(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::AcqRel);
@@ -78,6 +89,10 @@ impl Activity {
     /// Whether no request goes on, and no answer is on its way.
     pub(super) fn is_idle(&self) -> bool {
         self.requests.load(Ordering::Acquire) == 0 && !self.is_stalled.load(Ordering::Acquire)
+    }
+
+    fn idle_since(&self) -> u64 {
+        self.idle_since.load(Ordering::Relaxed)
     }
 
     /// An answer waits for the client to read, or does no more.
@@ -134,6 +149,7 @@ impl HttpBody for Passing {
 
 impl Drop for Busy {
     fn drop(&mut self) {
+        self.0.idle_since.store(self.0.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         self.0.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -168,7 +184,8 @@ impl Drop for Place {
 
 impl Connections {
     pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
-        Arc::new(Self { limits, places: Arc::new(Semaphore::new(limits.all)), open: Mutex::default() })
+        let places = Arc::new(Semaphore::new(limits.all));
+        Arc::new(Self { limits, places, clock: Arc::default(), open: Mutex::default() })
     }
 
     /// Waits for a place. Where there is none an idle connection is wanted back.
@@ -186,8 +203,8 @@ impl Connections {
         }
     }
 
-    /// Takes the place for a connection of this address. Where it has as many as it may its oldest idle one goes instead, and there is
-    /// nothing where none is idle.
+    /// Takes the place for a connection of this address. Where it has as many as it may the one that is idle for longest goes
+    /// instead, and there is nothing where none is idle.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
         let origin = Origin::of(address);
         let mut open = self.locked();
@@ -195,28 +212,28 @@ impl Connections {
         let of_origin = open.connections.entry(origin).or_default();
         if of_origin.len() >= self.limits.per_address {
             let idle = of_origin.iter().filter(|(_, activity)| activity.is_idle());
-            let oldest = idle.map(|(number, _)| *number).min()?;
-            if let Some(activity) = of_origin.remove(&oldest) {
+            let longest = idle.min_by_key(|(_, activity)| activity.idle_since()).map(|(number, _)| *number)?;
+            if let Some(activity) = of_origin.remove(&longest) {
                 activity.close.notify_one();
             }
         }
-        let activity = Arc::<Activity>::default();
+        let activity = Activity::new(&self.clock);
         of_origin.insert(number, Arc::clone(&activity));
         open.next += 1;
         drop(open);
         Some(Place { connections: Arc::clone(self), origin, number, activity, _permit: permit })
     }
 
-    /// Closes the oldest idle connection of those addresses that have most of them.
+    /// Closes the connection that is idle for longest, of those addresses that have most idle ones.
     fn want_back(&self) {
         let open = self.locked();
         let idle = open.connections.values().map(|connections| {
             let idle = connections.iter().filter(|(_, activity)| activity.is_idle());
-            let oldest = idle.clone().min_by_key(|(number, _)| **number);
-            (idle.count(), oldest)
+            let longest = idle.clone().map(|(_, activity)| activity).min_by_key(|activity| activity.idle_since());
+            (idle.count(), longest)
         });
-        let chosen = idle.filter_map(|(count, oldest)| oldest.map(|(number, activity)| (count, number, activity)));
-        if let Some((_, _, activity)) = chosen.max_by_key(|(count, number, _)| (*count, std::cmp::Reverse(*number))) {
+        let chosen = idle.filter_map(|(count, longest)| Some((count, longest?)));
+        if let Some((_, activity)) = chosen.max_by_key(|(count, longest)| (*count, Reverse(longest.idle_since()))) {
             activity.close.notify_one();
         }
     }
@@ -258,6 +275,24 @@ mod tests {
         assert!(take("2001:db8:0:0:ffff::1").await.is_none(), "two of one network are busy");
         drop((busy, busy_too, both, third, other, same));
         assert!(connections.locked().connections.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_used_last_stays_though_it_was_opened_first() {
+        let connections = Connections::new(ConnectionLimits { all: 3, per_address: 2 });
+        let take = async |from: &str| {
+            let permit = connections.place().await.expect("never closed");
+            connections.take(address(from), permit).expect("a place")
+        };
+        let (used, unused) = (take("10.0.0.1").await, take("10.0.0.1").await);
+        drop(used.activity().request());
+        let _third = take("10.0.0.1").await;
+        let patience = Duration::from_secs(60);
+        tokio::time::timeout(patience, unused.activity().wanted_back()).await.expect("it was never used");
+        drop(used.activity().request());
+        connections.want_back();
+        let wanted = tokio::time::timeout(Duration::ZERO, used.activity().wanted_back()).await;
+        assert!(wanted.is_err(), "another one is idle for longer");
     }
 
     #[tokio::test]

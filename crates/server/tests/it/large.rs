@@ -63,12 +63,6 @@ fn write_network(path: &Path, layers: usize, place: Weights) {
     }
 }
 
-fn high_water_mark(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
-}
-
 /// With the engine that servers choose here.
 #[test]
 fn a_large_network_takes_what_its_plan_says_and_is_held_once() {
@@ -91,7 +85,7 @@ fn serve_and_plan(place: Weights) -> (u64, u64) {
     let source = Server::start(&[]);
     let url = format!("http://{}", source.address);
     let target = Server::start_with_peers(&[("dev", &url)], &[]);
-    let idle = high_water_mark(&source);
+    let idle = source.peak_kb() * 1024;
     let create = json!({
         "mllib": "onnx", "description": "", "type": "supervised", "model": {"repository": repository.path()},
         "parameters": {"input": {"connector": "csv"}, "mllib": {"nclasses": 3}}});
@@ -107,7 +101,7 @@ fn serve_and_plan(place: Weights) -> (u64, u64) {
             });
         }
     });
-    let used = high_water_mark(&source) - idle;
+    let used = source.peak_kb() * 1024 - idle;
     let (status, plan) = target.json("POST", "/moves/plan", &json!({"service": "large", "source": "dev"}));
     assert_eq!(status, 200, "{plan}");
     let planned = plan["body"]["memory_needed_bytes"].as_u64().unwrap();

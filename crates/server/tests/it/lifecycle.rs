@@ -51,12 +51,7 @@ fn readiness_has_the_envelope_and_a_retry_after() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn a_service_that_is_deleted_leaves_memory() {
     let server = Server::start(&[]);
-    let resident_mb = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
-    };
-    let before_mb = resident_mb();
+    let before_mb = server.resident_mb();
     let put = json!({
         "mllib": "caffe",
         "description": "large",
@@ -79,9 +74,9 @@ fn a_service_that_is_deleted_leaves_memory() {
     });
     assert_eq!(server.post("/train", &train).0, 201);
     // Nine million weights; what the training needed besides may be gone by now.
-    assert!(resident_mb() >= before_mb + 34);
+    assert!(server.resident_mb() >= before_mb + 34);
     assert_eq!(server.delete("/services/large").0, 200);
-    eventually("its memory is given back", || resident_mb() < before_mb + 30);
+    eventually("its memory is given back", || server.resident_mb() < before_mb + 30);
     server.stop();
 }
 

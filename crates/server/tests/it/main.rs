@@ -13,6 +13,8 @@ mod commands;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod distribution;
+#[cfg(target_os = "linux")]
+mod endurance;
 mod forwarding;
 mod from_directory;
 mod fuzz;
@@ -27,6 +29,7 @@ mod lifecycle;
 mod models;
 mod moving;
 mod predict;
+mod process;
 mod proxy;
 mod relay;
 mod replay;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::net::TcpSocket;
 
+use super::honest::Honest;
 use crate::models::{Models, put_service};
 use crate::server::{Server, eventually};
 
@@ -38,12 +39,13 @@ fn ask(stream: &mut TcpStream, path: &str) -> Option<u16> {
 #[test]
 fn one_address_keeps_no_other_out() {
     let server = Server::start(&["--max-connections", &ALL.to_string()]);
+    let _honest = Honest::beside(&server);
     let idle: Vec<TcpStream> = (0..10 * ALL).filter_map(|_| connect(&server, 2).ok()).collect();
     for from in 3..9 {
         let mut honest = connect(&server, from).unwrap();
         assert_eq!(ask(&mut honest, "/info"), Some(200), "127.0.0.{from}");
     }
-    // The one that has too many gets places back for its oldest idle ones.
+    // The one that has too many gets places back for those that are idle for longest.
     eventually("its own next connection is served", || ask(&mut connect(&server, 2).unwrap(), "/info") == Some(200));
     drop(idle);
 }
@@ -51,6 +53,7 @@ fn one_address_keeps_no_other_out() {
 #[test]
 fn idle_connections_of_many_addresses_go_where_places_run_short() {
     let server = Server::start(&["--max-connections", &ALL.to_string()]);
+    let _honest = Honest::beside(&server);
     let mut idle: Vec<TcpStream> =
         (0..ALL * 2).filter_map(|number| connect(&server, 2 + (number / PER_ADDRESS) as u8).ok()).collect();
     let used = idle.iter_mut().filter_map(|stream| ask(stream, "/info")).count();
@@ -64,7 +67,11 @@ fn idle_connections_of_many_addresses_go_where_places_run_short() {
 #[test]
 fn what_goes_on_is_not_interrupted() {
     let (source, models) = (Server::start(&[]), Models::get());
-    let server = Server::start_with_peers(&[("dev", &source.url())], &["--max-connections", "16"]);
+    let server = Server::start_with_peers(
+        &[("dev", &source.url())],
+        &["--max-connections", "16", "--connections-per-address", "4"],
+    );
+    let _honest = Honest::beside(&server);
     for (server, name, version) in [(&source, "service2", 1), (&server, "service1", 0)] {
         models.versions[version].write(&server.path().join(name));
         put_service(server, name, &server.path().join(name));

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::honest::Honest;
 use crate::models::{Models, classes};
 use crate::server::Server;
 use crate::tree::{difference, tree};
@@ -61,6 +62,7 @@ const FOREIGN: &[&str] = &[
 #[test]
 fn what_was_in_a_directory_before_is_there_afterwards() {
     let server = Server::start(&[]);
+    let _honest = Honest::beside(&server);
     let home = server.path().join("home");
     fill(&home, FOREIGN);
     let before = tree(&home);
@@ -84,6 +86,7 @@ fn what_was_in_a_directory_before_is_there_afterwards() {
 #[test]
 fn a_directory_of_a_service_alone_goes_whole_with_the_answer_of_the_original() {
     let (server, models) = (Server::start(&[]), Models::get());
+    let _honest = Honest::beside(&server);
     for (clear, is_there) in [("full", true), ("dir", false)] {
         let repository = server.path().join("model");
         models.versions[0].write(&repository);
@@ -101,6 +104,7 @@ fn a_guest_is_told_how_many_files_are_left_and_no_names() {
     fill(&directory.path().join("home"), FOREIGN);
     // Beyond loopback and without a token the original's routes are as open as the original's.
     let server = Server::start_in(directory, &["--host", "0.0.0.0"]);
+    let _honest = Honest::beside(&server);
     assert_eq!(put(&server, &server.path().join("home")).0, 201);
     let (status, answer) = server.delete("/services/attack?clear=full");
     assert!(status == 200 && answer["body"]["left_count"].as_u64().unwrap() > 5, "{answer}");
@@ -116,6 +120,7 @@ fn the_servers_own_directories_are_no_repositories_whatever_they_are_called() {
     symlink("a/..", directory.path().join("root/itself")).unwrap();
     let data = directory.path().join("data").to_str().unwrap().to_owned();
     let server = Server::start_in(directory, &["--data-root", &data]);
+    let _honest = Honest::beside(&server);
     let own = ["state/mine.txt", "state/state.json", "state/blobs/lock"];
     server.put("/services/other", &body(&server.path().join("root/a")));
     for place in [
@@ -158,6 +163,7 @@ fn a_root_for_repositories_is_none_and_what_leaves_it_is_refused_at_each_use() {
     let arguments = ["--repository-root", root.to_str().unwrap(), "--repository-root"].map(str::to_owned);
     let team = root.join("team").to_str().unwrap().to_owned();
     let server = Server::start_in(directory, &[&arguments[0], &arguments[1], &arguments[2], &team]);
+    let _honest = Honest::beside(&server);
     // A root inside of another one is a root, too.
     for place in
         ["root", "root/", "root/itself", "root/up", "root/team", "root/team/..", "precious", "root/up/precious"]
@@ -190,6 +196,7 @@ fn a_root_for_repositories_is_none_and_what_leaves_it_is_refused_at_each_use() {
 #[test]
 fn without_roots_too_a_directory_that_leads_elsewhere_is_not_cleared() {
     let server = Server::start(&[]);
+    let _honest = Honest::beside(&server);
     fill(
         server.path(),
         &["precious/corresp.txt", "precious/config.json", "precious/runs/1/service.json", "v1/x", "v2/corresp.txt"],
@@ -220,6 +227,7 @@ fn without_roots_too_a_directory_that_leads_elsewhere_is_not_cleared() {
 #[test]
 fn repositories_lie_beside_each_other_or_are_one() {
     let (server, models) = (Server::start(&[]), Models::get());
+    let _honest = Honest::beside(&server);
     let model = server.path().join("models/iris");
     models.versions[0].write(&model);
     crate::models::put_service(&server, "iris", &model);
@@ -245,6 +253,7 @@ fn repositories_lie_beside_each_other_or_are_one() {
 #[test]
 fn a_config_of_another_program_is_never_overwritten() {
     let server = Server::start(&[]);
+    let _honest = Honest::beside(&server);
     let home = server.path().join("home");
     let config = home.join("config.json");
     fs::create_dir(&home).unwrap();
@@ -286,6 +295,7 @@ fn a_config_of_another_program_is_never_overwritten() {
 #[test]
 fn no_member_that_only_other_programs_know_is_written() {
     let server = Server::start(&[]);
+    let _honest = Honest::beside(&server);
     let home = server.path().join("home");
     fs::create_dir(&home).unwrap();
     let mut request = body(&home);

@@ -3,6 +3,7 @@
 use dede_testing::http::Connection;
 use serde_json::{Value, json};
 
+use super::honest::Honest;
 use crate::models::{Models, predict_body, put_service};
 use crate::server::Server;
 
@@ -67,6 +68,7 @@ impl Stage {
 #[test]
 fn a_guest_reads_no_file_and_learns_of_none() {
     let stage = Stage::new();
+    let _honest = Honest::beside(&stage.server);
     let inputs = [
         json!({}),
         json!({"id": SECRET}),
@@ -101,6 +103,7 @@ fn a_guest_reads_no_file_and_learns_of_none() {
 #[test]
 fn no_error_repeats_what_a_file_holds() {
     let stage = Stage::new();
+    let _honest = Honest::beside(&stage.server);
     let known = "sepal_length,sepal_width,petal_length,petal_width";
     let contents = [
         format!("{SECRET}\n"),
@@ -155,6 +158,7 @@ fn no_error_repeats_what_a_file_holds() {
 #[test]
 fn errors_repeat_little_of_what_was_sent() {
     let stage = Stage::new();
+    let _honest = Honest::beside(&stage.server);
     let long = "x".repeat(1 << 20);
     let names = vec!["a-name"; 100_000].join(",");
     for (data, input) in [
@@ -187,6 +191,7 @@ fn errors_repeat_little_of_what_was_sent() {
 #[test]
 fn the_owner_reads_what_it_names_and_a_guest_what_is_for_all() {
     let stage = Stage::new();
+    let _honest = Honest::beside(&stage.server);
     for (place, is_owner) in [("private/rows.csv", true), ("data/rows.csv", true), ("data/rows.csv", false)] {
         for scheme in ["", "file://"] {
             let (status, answer) = stage.ask(&json!([format!("{scheme}{}", stage.path(place))]), &json!({}), is_owner);
@@ -218,6 +223,7 @@ fn a_guest_reads_no_file_of_a_peer() {
     std::fs::write(&token, TOKEN).unwrap();
     std::fs::create_dir_all(directory.path().join("config/dede")).unwrap();
     let front = Server::start_with_peers(&[("peer", &peer.server.url())], &["--token-file", token.to_str().unwrap()]);
+    let _honest = Honest::beside(&front);
     let forwards = json!({"peer": "peer", "service": "iris"});
     let (status, answer) = send(&front, "PUT", "/aliases/there", &forwards, true);
     assert_eq!(status, 200, "{answer}");
@@ -233,6 +239,7 @@ fn a_guest_reads_no_file_of_a_peer() {
 #[test]
 fn a_guest_has_no_answer_sent_anywhere() {
     let stage = Stage::new();
+    let _honest = Honest::beside(&stage.server);
     let network = json!({"url": format!("http://{}/services/iris", stage.server.address), "http_method": "POST"});
     let body = json!({"service": "iris", "data": [stage.inputs[0]], "parameters": {"output": {"network": network}}});
     let (status, answer) = send(&stage.server, "POST", "/predict", &body, false);
@@ -243,6 +250,7 @@ fn a_guest_has_no_answer_sent_anywhere() {
 #[test]
 fn a_server_never_calls_itself() {
     let (server, models) = (Server::start(&[]), Models::get());
+    let _honest = Honest::beside(&server);
     models.versions[0].write(&server.path().join("model"));
     put_service(&server, "iris", &server.path().join("model"));
     let port = server.address.port();
@@ -270,6 +278,7 @@ fn picture() -> Vec<u8> {
 #[test]
 fn images_are_files_too() {
     let stage = Stage::new();
+    let _honest = Honest::beside(&stage.server);
     let body = json!({
         "mllib": "caffe", "description": "", "type": "supervised",
         "model": {"repository": stage.path("images"), "create_repository": true},

@@ -1,6 +1,8 @@
 //! A client that only asks whether the server is well, beside an attack.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dede_testing::http::Connection;
@@ -8,41 +10,46 @@ use dede_testing::http::Connection;
 use crate::server::Server;
 
 /// Answers of which the slowest part in 100 is looked at, where nothing else goes on.
-const ALONE: usize = 500;
+const ALONE: usize = 200;
 /// What a machine with fewer cores than clients of this test adds to any answer.
 const NOISE: Duration = Duration::from_millis(500);
 
-/// Does `attack`, and holds the 99th percentile of the time to an answer of `/healthz` beside it against three times that without it.
-pub(super) fn beside<T>(server: &Server, what: &str, attack: impl FnOnce() -> T) -> T {
-    let mut connection = Connection::open(server.address).unwrap();
-    let mut alone: Vec<Duration> = (0..ALONE).map(|_| ask(&mut connection)).collect();
-    let over = AtomicBool::new(false);
-    let (done, mut meanwhile) = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| {
+/// Asks from here to the end of the scope, and then holds the 99th percentile of the time to an answer of `/healthz` against three times
+/// that of before.
+pub(super) struct Honest {
+    alone: Duration,
+    over: Arc<AtomicBool>,
+    asking: Option<JoinHandle<Vec<Duration>>>,
+}
+
+impl Honest {
+    pub(super) fn beside(server: &Server) -> Self {
+        let mut connection = Connection::open(server.address).unwrap();
+        let mut alone: Vec<Duration> = (0..ALONE).map(|_| ask(&mut connection)).collect();
+        let over = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&over);
+        let asking = std::thread::spawn(move || {
             let mut times = Vec::new();
-            while !over.load(Ordering::Acquire) || times.is_empty() {
+            while !end.load(Ordering::Acquire) || times.is_empty() {
                 times.push(ask(&mut connection));
                 // One client asks so often at most: it takes no core for itself.
                 std::thread::sleep(Duration::from_millis(1));
             }
             times
         });
-        let ended = Ended(&over);
-        let done = attack();
-        drop(ended);
-        (done, asking.join().unwrap())
-    });
-    let (alone, meanwhile) = (p99(&mut alone), p99(&mut meanwhile));
-    assert!(meanwhile <= (3 * alone).max(NOISE), "{what}: {meanwhile:?} beside it, {alone:?} alone");
-    done
+        Self { alone: p99(&mut alone), over, asking: Some(asking) }
+    }
 }
 
-/// Ends the asking, also where the attack fails.
-struct Ended<'a>(&'a AtomicBool);
-
-impl Drop for Ended<'_> {
+impl Drop for Honest {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
+        self.over.store(true, Ordering::Release);
+        let Some(asked) = self.asking.take().map(JoinHandle::join) else { return };
+        // Of a test that fails already there is nothing more to say.
+        if !std::thread::panicking() {
+            let (beside, alone) = (p99(&mut asked.expect("every answer is 200")), self.alone);
+            assert!(beside <= (3 * alone).max(NOISE), "{beside:?} beside the attack, {alone:?} alone");
+        }
     }
 }
 

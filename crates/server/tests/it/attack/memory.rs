@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::{Value, json};
 
-use super::honest;
+use super::honest::Honest;
 use crate::server::{Server, eventually};
 
 /// For all requests, MiB.
@@ -19,12 +19,6 @@ const MEMORY_MB: u64 = 128;
 /// Beyond it, of what is not a request's: threads, pools, what the allocator keeps.
 const BESIDES_MB: u64 = 64;
 const CONNECTIONS: usize = 64;
-
-fn high_water_mark_mb(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
-}
 
 fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -55,7 +49,8 @@ fn bodies_that_inflate_or_parse_to_more_are_refused_before_they_do() {
     ];
     for (what, text) in bombs {
         let server = Server::start(&["--request-memory", &MEMORY_MB.to_string()]);
-        let idle = high_water_mark_mb(&server);
+        let _honest = Honest::beside(&server);
+        let idle = server.peak_mb();
         let body = gzip(&text);
         drop(text);
         for (method, path) in [("POST", "/predict"), ("PUT", "/services/x"), ("POST", "/train"), ("PUT", "/aliases/x")]
@@ -66,10 +61,9 @@ fn bodies_that_inflate_or_parse_to_more_are_refused_before_they_do() {
                 let answer = connection.exchange(&request).unwrap();
                 assert!([400, 404, 413, 503].contains(&answer.status), "{what} {path}: {}", answer.status);
             };
-            let attack = || std::thread::scope(|scope| (0..CONNECTIONS).for_each(|_| drop(scope.spawn(send))));
-            honest::beside(&server, &format!("{what} {path}"), attack);
+            std::thread::scope(|scope| (0..CONNECTIONS).for_each(|_| drop(scope.spawn(send))));
         }
-        let taken = high_water_mark_mb(&server) - idle;
+        let taken = server.peak_mb() - idle;
         assert!(taken < MEMORY_MB * 6 / 5 + BESIDES_MB, "{what}: {taken} MB of {MEMORY_MB}");
         assert_eq!(server.get("/info").0, 200, "{what}");
     }
@@ -152,6 +146,7 @@ fn serve_bodies(bytes: usize) -> String {
 #[test]
 fn items_and_answers_that_grow_are_counted_before_they_do() {
     let server = stage();
+    let _honest = Honest::beside(&server);
     let rows = "5.1,3.5,1.4,0.2";
     let table = format!("sepal_length,sepal_width,petal_length,petal_width\n{}", format!("{rows}\n").repeat(200_000));
     std::fs::write(server.path().join("table.csv"), &table).unwrap();
@@ -188,7 +183,7 @@ fn items_and_answers_that_grow_are_counted_before_they_do() {
         ),
     ];
     for (what, request) in cases {
-        let idle = reset_high_water_mark_mb(&server);
+        let idle = server.reset_peak_mb();
         std::thread::scope(|scope| {
             for _ in 0..CONNECTIONS {
                 scope.spawn(|| {
@@ -197,7 +192,7 @@ fn items_and_answers_that_grow_are_counted_before_they_do() {
                 });
             }
         });
-        let taken = high_water_mark_mb(&server).saturating_sub(idle);
+        let taken = server.peak_mb().saturating_sub(idle);
         assert!(taken < MEMORY_MB * 6 / 5 + BESIDES_MB, "{what}: {taken} MB of {MEMORY_MB}");
     }
 }
@@ -210,18 +205,13 @@ fn is_bounded(answer: &std::io::Result<Response>) -> bool {
     }
 }
 
-/// The high-water mark begins anew, at what is resident now; MiB.
-fn reset_high_water_mark_mb(server: &Server) -> u64 {
-    std::fs::write(format!("/proc/{}/clear_refs", server.pid()), "5").unwrap();
-    high_water_mark_mb(server)
-}
-
 /// Each layer that is asked for is another copy of the network.
 #[test]
 fn layers_that_are_asked_for_in_turn_take_no_more_than_there_is() {
     const LAYERS: usize = 65;
     const ASKING: usize = 8;
     let server = Server::start(&["--request-memory", &MEMORY_MB.to_string()]);
+    let _honest = Honest::beside(&server);
     let body = json!({
         "mllib": "caffe", "description": "", "type": "supervised",
         "model": {"repository": server.path().join("deep"), "create_repository": true},
@@ -234,7 +224,7 @@ fn layers_that_are_asked_for_in_turn_take_no_more_than_there_is() {
     let rows = json!(["5.1,3.5,1.4,0.2"]);
     let honest = predict("deep", rows.clone(), json!({}));
     let ask = |request: &[u8]| Connection::open(server.address).unwrap().exchange(request).unwrap().status;
-    let idle = reset_high_water_mark_mb(&server);
+    let idle = server.reset_peak_mb();
     std::thread::scope(|scope| {
         let asking: Vec<_> = (0..ASKING)
             .map(|first| {
@@ -256,16 +246,17 @@ fn layers_that_are_asked_for_in_turn_take_no_more_than_there_is() {
             assert_eq!(ask(&honest), 200);
         }
     });
-    let taken = high_water_mark_mb(&server).saturating_sub(idle);
+    let taken = server.peak_mb().saturating_sub(idle);
     assert!(taken < MEMORY_MB * 6 / 5 + BESIDES_MB, "{taken} MB of {MEMORY_MB}");
 }
 
 #[test]
 fn answers_that_are_not_read_count_until_they_are_gone() {
     let server = stage();
+    let _honest = Honest::beside(&server);
     let rows = "5.1,3.5,1.4,0.2";
     let request = predict("wide", json!(vec![rows; 500]), json!({"mllib": {"extract_layer": "fc_data"}}));
-    let idle = reset_high_water_mark_mb(&server);
+    let idle = server.reset_peak_mb();
     let unread: Vec<TcpStream> = (0..CONNECTIONS)
         .map(|_| {
             let mut stream = TcpStream::connect(server.address).unwrap();
@@ -275,7 +266,7 @@ fn answers_that_are_not_read_count_until_they_are_gone() {
             stream
         })
         .collect();
-    let taken = high_water_mark_mb(&server).saturating_sub(idle);
+    let taken = server.peak_mb().saturating_sub(idle);
     assert!(taken < MEMORY_MB * 6 / 5 + BESIDES_MB, "{taken} MB of {MEMORY_MB}");
     let ask = |request: &[u8]| Connection::open(server.address).unwrap().exchange(request).unwrap().status;
     assert_eq!(ask(&request), 503, "all of it is taken");

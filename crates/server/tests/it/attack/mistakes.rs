@@ -3,6 +3,7 @@
 use dede_testing::protobuf::{bytes, number};
 use serde_json::{Value, json};
 
+use super::honest::Honest;
 use crate::models::{Models, put_service};
 use crate::server::Server;
 
@@ -14,6 +15,7 @@ fn creation(mllib: &str, repository: &std::path::Path, parameters: Value) -> Val
 #[test]
 fn names_of_classes_that_are_no_text_are_the_repositorys_mistake() {
     let (server, models) = (Server::start(&[]), Models::get());
+    let _honest = Honest::beside(&server);
     for (number, content) in [&b"0 \xff\xfe\n"[..], &[0xc3; 100], b"\x000 a\n\xed\xa0\x80"].into_iter().enumerate() {
         let repository = server.path().join(format!("r{number}"));
         models.versions[0].write(&repository);
@@ -45,6 +47,7 @@ fn with_weights_in(location: &str, offset: &str, length: &str) -> Vec<u8> {
 #[test]
 fn weights_in_places_that_cannot_be_are_the_repositorys_mistake() {
     let server = Server::start(&[]);
+    let _honest = Honest::beside(&server);
     for (number, (location, offset, length)) in [
         ("model.onnx", "0", "48"),
         ("./model.onnx", "0", "48"),
@@ -76,6 +79,7 @@ fn weights_in_places_that_cannot_be_are_the_repositorys_mistake() {
 #[test]
 fn labels_that_are_no_classes_are_the_clients_mistake() {
     let (server, models) = (Server::start(&[]), Models::get());
+    let _honest = Honest::beside(&server);
     models.versions[0].write(&server.path().join("iris"));
     put_service(&server, "iris", &server.path().join("iris"));
     for offset in [-1, -100, 100, i64::MAX, i64::MIN] {
@@ -89,6 +93,7 @@ fn labels_that_are_no_classes_are_the_clients_mistake() {
 #[test]
 fn templates_of_any_size_are_answered_at_once() {
     let server = Server::start(&[]);
+    let _honest = Honest::beside(&server);
     let large = [
         ("mlp", json!(vec![2; 200_000])),
         ("mlp", json!(vec![1_000_000; 3])),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::honest::Honest;
 use super::onnx_file::{Attribute, floats, looping, model, node, numbers};
 use crate::models::{Models, predict_body, put_service};
 use crate::server::Server;
@@ -153,12 +154,6 @@ pub(super) fn networks() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-fn high_water_mark_mb(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
-}
-
 pub(super) fn creation(mllib: &str, connector: &str, repository: &Path) -> Value {
     json!({
         "mllib": mllib, "description": "", "type": "supervised", "model": {"repository": repository},
@@ -167,7 +162,7 @@ pub(super) fn creation(mllib: &str, connector: &str, repository: &Path) -> Value
 
 /// Both ways to be refused in time, beside a client that goes on.
 fn refuse(server: &Server, honest: &Value, what: &str, put: &Value) -> bool {
-    let (before_mb, mut seen) = (high_water_mark_mb(server), false);
+    let (before_mb, mut seen) = (server.peak_mb(), false);
     let began = Instant::now();
     let (status, answer) = std::thread::scope(|scope| {
         let creating = scope.spawn(|| server.put("/services/tried", put));
@@ -182,7 +177,7 @@ fn refuse(server: &Server, honest: &Value, what: &str, put: &Value) -> bool {
     });
     assert_eq!(status, 400, "{what}: {answer}");
     assert!(began.elapsed() < Duration::from_secs(TIMEOUT_S + 20), "{what}: {:?}", began.elapsed());
-    let taken_mb = high_water_mark_mb(server) - before_mb;
+    let taken_mb = server.peak_mb() - before_mb;
     assert!(taken_mb < BESIDES_MB, "{what}: {taken_mb} MB");
     seen
 }
@@ -200,6 +195,7 @@ fn no_network_takes_the_server_down() {
     for engine in [&["--engine", "rten"][..], &[]] {
         let bounds = ["--max-network-memory", &MEMORY_MB.to_string(), "--network-timeout", &TIMEOUT_S.to_string()];
         let server = Server::start(&[&bounds[..], engine].concat());
+        let _honest = Honest::beside(&server);
         models.versions[0].write(&server.path().join("iris"));
         put_service(&server, "iris", &server.path().join("iris"));
         let (honest, mut seen) = (predict_body("iris", &models.inputs[0]), false);
@@ -227,6 +223,7 @@ fn no_network_takes_the_server_down() {
 fn many_endless_networks_at_once_hold_up_no_predict() {
     let models = Models::get();
     let server = Server::start(&["--max-network-memory", &MEMORY_MB.to_string(), "--network-timeout", "1"]);
+    let _honest = Honest::beside(&server);
     models.versions[0].write(&server.path().join("iris"));
     put_service(&server, "iris", &server.path().join("iris"));
     let honest = predict_body("iris", &models.inputs[0]);

@@ -10,6 +10,7 @@ use dede_bundle::Digest;
 use dede_testing::http::Connection;
 use serde_json::{Value, json};
 
+use super::honest::Honest;
 use crate::distribution::{begin, call, descriptor, get, header, manifest, push, push_blob, put_manifest, refusal};
 use crate::models::Models;
 use crate::server::{Server, eventually};
@@ -60,6 +61,7 @@ fn stream(server: &Server, method: &str, path: &str, bytes: usize) -> Vec<u8> {
 #[test]
 fn no_way_of_pushing_takes_more_than_the_quota_and_all_of_it_comes_back() {
     let server = limited();
+    let _honest = Honest::beside(&server);
     let big = vec![7; 5 * MIB];
     let digest = Digest::of(&big);
     let at_start = on_disk(&server);
@@ -85,6 +87,7 @@ fn no_way_of_pushing_takes_more_than_the_quota_and_all_of_it_comes_back() {
 #[test]
 fn small_things_in_great_number_stop_at_the_quota() {
     let server = limited();
+    let _honest = Honest::beside(&server);
     let refused = |response: dede_testing::http::Response| response.status == 403;
     // Blobs of a byte, each a file.
     let blob = |number: usize| {
@@ -110,6 +113,7 @@ fn small_things_in_great_number_stop_at_the_quota() {
 #[test]
 fn manifests_in_great_number_stop_at_the_quota_and_refused_ones_take_nothing() {
     let server = limited();
+    let _honest = Honest::beside(&server);
     let mut document = manifest(&server, "a", b"content");
     let mut put = |number: usize, missing: bool| {
         document["annotations"] = json!({"number": number.to_string(), "text": "x".repeat(300_000)});
@@ -129,6 +133,7 @@ fn manifests_in_great_number_stop_at_the_quota_and_refused_ones_take_nothing() {
 #[test]
 fn uploads_that_are_begun_and_left_are_bounded_and_cost_one_client_its_own_places() {
     let server = Server::start(&[]);
+    let _honest = Honest::beside(&server);
     let begin = |number: usize| call(&server, "POST", &format!("/v2/r{number}/blobs/uploads/"), &[], b"");
     let begun: Vec<_> = (0..ONE_CLIENT).map(begin).collect();
     assert!(begun.iter().all(|answer| answer.status == 202));
@@ -149,6 +154,7 @@ fn uploads_that_are_begun_and_left_are_bounded_and_cost_one_client_its_own_place
 #[test]
 fn a_full_registry_stops_no_move_and_no_predict() {
     let server = limited();
+    let _honest = Honest::beside(&server);
     let models = Models::get();
     models.versions[0].write(&server.path().join("model"));
     crate::models::put_service(&server, "iris", &server.path().join("model"));
@@ -175,6 +181,7 @@ fn a_full_registry_stops_no_move_and_no_predict() {
 #[test]
 fn sizes_and_embedded_contents_that_are_not_so_are_refused() {
     let server = Server::start(&[]);
+    let _honest = Honest::beside(&server);
     let good = manifest(&server, "a", b"content");
     let (subject, _) = push(&server, "a", "subject", b"other");
     let with = |place: &str, value: Value| {
@@ -211,6 +218,7 @@ fn credentials_that_are_no_base64_are_no_credentials() {
     std::fs::write(directory.path().join("token"), "t0ken-of-the-owner").unwrap();
     let token = directory.path().join("token").to_str().unwrap().to_owned();
     let server = Server::start_in(directory, &["--token-file", &token]);
+    let _honest = Honest::beside(&server);
     let status = |credentials: &str| {
         let head = format!("GET /v2/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: {credentials}\r\n\r\n");
         Connection::open(server.address).unwrap().exchange(head.as_bytes()).unwrap().status

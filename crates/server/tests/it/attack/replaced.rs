@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::honest::Honest;
 use super::networks::{creation, networks};
 use super::onnx_file::{model, node};
 use crate::models::predict_body;
@@ -28,10 +29,12 @@ fn a_network_that_was_replaced_takes_no_restart_down() {
         fs::write(path("another/new.onnx"), &good).unwrap();
         fs::rename(path("another/new.onnx"), path("another/model.onnx")).unwrap();
         let server = Server::start_in(directory, BOUNDS);
+        let honest = Honest::beside(&server);
         let ask = |name: &str| server.post("/predict", &predict_body(name, "1,2,3,4"));
         assert_eq!((ask("kept").0, ask("another").0), (200, 200), "{what}");
         let (status, answer) = ask("replaced");
         assert!(status >= 400 && answer.to_string().contains("tried in a process"), "{what}: {status} {answer}");
+        drop(honest);
         fs::write(server.path().join("replaced/model.onnx"), &good).unwrap();
         let server = Server::start_in(server.stop(), BOUNDS);
         assert_eq!(server.post("/predict", &predict_body("replaced", "1,2,3,4")).0, 200, "{what}: put right");

@@ -1,5 +1,6 @@
 //! Networks in which a request's values say how much is computed: refused, as nothing that is tried at creation bounds them.
 
+use super::honest::Honest;
 use super::networks::{beside, creation};
 use super::onnx_file::{Attribute, FLOAT, INT64, call, floats, looping, model, node, numbers, with_function};
 use crate::models::predict_body;
@@ -132,6 +133,7 @@ fn bounded() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn what_values_make_large_is_refused() {
     let server = Server::start(&[]);
+    let _honest = Honest::beside(&server);
     let networks =
         unbounded().into_iter().map(|case| (true, case)).chain(bounded().into_iter().map(|case| (false, case)));
     for (number, (is_refused, (what, network))) in networks.enumerate() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use dede_testing::http::request;
 use serde_json::{Value, json};
 
-use super::honest::beside;
+use super::honest::Honest;
 use crate::models::{Models, predict_body, put_service};
 use crate::server::{Server, eventually};
 
@@ -35,6 +35,7 @@ fn with_template(inputs: &[String], template: String) -> Value {
 #[test]
 fn templates_that_multiply_end_and_stop_no_other_request() {
     let (server, inputs) = serving(&[]);
+    let _honest = Honest::beside(&server);
     let nested = |open: &str, inside: &str, close: &str| format!("{}{inside}{}", open.repeat(40), close.repeat(40));
     let list = "{{#body}}{{#predictions}}";
     let end = "{{/predictions}}{{/body}}";
@@ -102,6 +103,7 @@ fn silent(says: &'static [u8]) -> (String, Arc<AtomicUsize>) {
 fn other_machines_that_do_not_answer_stop_no_other_request() {
     const FETCH_TIMEOUT_S: u64 = 3;
     let (server, inputs) = serving(&["--fetch-timeout", &FETCH_TIMEOUT_S.to_string()]);
+    let _honest = Honest::beside(&server);
     let slow_body = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
     let honest = predict_body("iris", &inputs[0]);
     let alone = slowest_of(&server, &honest, 200);
@@ -143,25 +145,24 @@ fn clients_that_leave_free_what_waits_for_them() {
     const WAITING: usize = 60;
     // Far longer than this test takes.
     let (server, inputs) = serving(&["--fetch-timeout", "600"]);
+    let _honest = Honest::beside(&server);
     let (url, connections) = silent(b"");
     let mut sent_on = predict_body("iris", &inputs[0]);
     sent_on["parameters"]["output"]["network"] = json!({"url": url});
     for body in [json!({"service": "iris", "data": [url]}), sent_on] {
         // As many again as there are places, so that the first ones must have been freed.
-        beside(&server, "clients that leave", || {
-            for round in 0..3 {
-                let clients: Vec<TcpStream> = (0..WAITING)
-                    .map(|_| {
-                        let mut client = TcpStream::connect(server.address).unwrap();
-                        client.write_all(&request("POST", "/predict", body.to_string().as_bytes())).unwrap();
-                        client
-                    })
-                    .collect();
-                eventually("they wait", || connections.load(Ordering::SeqCst) == WAITING);
-                drop(clients);
-                eventually(&format!("nothing waits for them, {round}"), || connections.load(Ordering::SeqCst) == 0);
-            }
-        });
+        for round in 0..3 {
+            let clients: Vec<TcpStream> = (0..WAITING)
+                .map(|_| {
+                    let mut client = TcpStream::connect(server.address).unwrap();
+                    client.write_all(&request("POST", "/predict", body.to_string().as_bytes())).unwrap();
+                    client
+                })
+                .collect();
+            eventually("they wait", || connections.load(Ordering::SeqCst) == WAITING);
+            drop(clients);
+            eventually(&format!("nothing waits for them, {round}"), || connections.load(Ordering::SeqCst) == 0);
+        }
     }
 }
 

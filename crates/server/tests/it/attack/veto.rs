@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::honest::Honest;
 use crate::models::{Models, predict_body, put_service};
 use crate::server::{Server, eventually};
 
@@ -13,6 +14,7 @@ fn numbers_beyond_the_range_of_a_network_are_the_clients_mistake_and_roll_no_mov
     for replace_first in [false, true] {
         let (models, source) = (Models::get(), Server::start(&[]));
         let target = Server::start_with_peers(&[("dev", &source.url())], &[]);
+        let _honest = Honest::beside(&target);
         for (server, name, version) in [(&source, "service2", 1), (&target, "service1", 0)] {
             let repository = server.path().join(name);
             models.versions[version].write(&repository);

@@ -186,14 +186,13 @@ fn case_8_sizes_that_nobody_has_are_refused() {
 fn case_16_uploads_that_break_off_leave_no_open_files_and_can_go_on() {
     let server = Server::start(&[]);
     push_blob(&server, "a", b"content");
-    let open = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
     let location = begin(&server, "a");
-    let before = open();
+    let before = server.open_files();
     for _ in 0..200 {
         let mut stream = TcpStream::connect(server.address).unwrap();
         write!(stream, "PATCH {location} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx").unwrap();
     }
-    eventually("the files are closed", || open() <= before + 2);
+    eventually("the files are closed", || server.open_files() <= before + 2);
     let status = get(&server, &location);
     let kept: usize = header(&status, "range").strip_prefix("0-").unwrap().parse().unwrap();
     assert!(kept < 200, "at most one byte of each: {kept}");
@@ -205,7 +204,7 @@ fn large_blobs_take_little_memory() {
     const SIZE: usize = 192 << 20;
     let server = Server::start(&[]);
     let content = vec![7; SIZE];
-    let peak = || crate::security::memory_kb(&server, "VmHWM");
+    let peak = || server.peak_kb();
     push_blob(&server, "a", b"content");
     let before = peak();
     let digest = push_blob(&server, "a", &content);

@@ -74,21 +74,15 @@ fn run(what: &str, server: &Server, mut attempt: impl FnMut(&mut Random)) {
         |name: &str, default: u64| std::env::var(name).map_or(default, |value| value.parse().expect("a number"));
     let (seed, time) = (number("DEDE_FUZZ_SEED", 1), Duration::from_secs(number("DEDE_FUZZ_S", 3)));
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let (began, before_mb, mut attempts) = (Instant::now(), resident_mb(server), 0);
+    let (began, before_mb, mut attempts) = (Instant::now(), server.resident_mb(), 0);
     while began.elapsed() < time {
         attempt(&mut random);
         attempts += 1;
     }
     assert_eq!(server.get("/info").0, 200, "{what}");
-    let grown_mb = resident_mb(server).saturating_sub(before_mb);
+    let grown_mb = server.resident_mb().saturating_sub(before_mb);
     assert!(grown_mb < GROWTH_MB, "{what}: {grown_mb} MB more after {attempts} attempts");
     let log = server.log();
     assert!(!log.contains("panicked"), "{what}: {log}");
     eprintln!("{what}: {attempts} attempts, seed {seed}, {grown_mb} MB more");
-}
-
-fn resident_mb(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
 }

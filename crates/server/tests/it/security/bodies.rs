@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use super::{ask, create_iris, memory_kb};
+use super::{ask, create_iris};
 use crate::server::Server;
 
 /// A request whose body of `pieces` pieces, each of `size` bytes, is chunked; gives the status.
@@ -31,17 +31,17 @@ fn a_body_in_many_pieces_is_refused_and_costs_no_memory() {
     assert_eq!(send_chunked(&server, 60_000, 1), 400, "not JSON, but read to its end");
     assert_eq!(send_chunked(&server, 100_000, 50), 400, "this too");
     assert!(!server.log().contains("too small pieces"), "{}", server.log());
-    let before = memory_kb(&server, "VmRSS");
+    let before = server.resident_kb();
     assert_eq!(send_chunked(&server, 3_000_000, 1), 400);
     assert!(server.log().contains("the body comes in too small pieces"), "{}", server.log());
-    let grown = memory_kb(&server, "VmHWM").saturating_sub(before);
+    let grown = server.peak_kb().saturating_sub(before);
     assert!(grown < 32 << 10, "{grown} kB more for 3 MB");
 }
 
 #[test]
 fn announced_sizes_are_not_believed() {
     let server = Server::start(&[]);
-    let before = memory_kb(&server, "VmRSS");
+    let before = server.resident_kb();
     for length in ["9223372036854775808", "18446744073709551615", "99999999999999999999", "-1", "0x10", "1, 2"] {
         let mut stream = TcpStream::connect(server.address).unwrap();
         write!(stream, "POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n")
@@ -50,7 +50,7 @@ fn announced_sizes_are_not_believed() {
         stream.read_exact(&mut head).unwrap();
         assert!(head.starts_with(b"HTTP/1.1 4"), "{length}: {}", String::from_utf8_lossy(&head));
     }
-    assert!(memory_kb(&server, "VmHWM") < before + (32 << 10));
+    assert!(server.peak_kb() < before + (32 << 10));
     let both = "Transfer-Encoding: chunked\r\n";
     let response = ask(&server, "POST", "/predict", both, b"0\r\n\r\n");
     assert!((400..500).contains(&response.status), "two lengths are one too many: {}", response.status);

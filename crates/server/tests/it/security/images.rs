@@ -9,7 +9,6 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use serde_json::json;
 
-use super::memory_kb;
 use crate::server::Server;
 
 fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
@@ -93,7 +92,7 @@ fn image_bombs_are_refused_within_the_memory_of_an_image() {
         &json!({"mllib": "caffe", "parameters": {"input": {"connector": "image"}}, "model": {"repository": repository}}),
     );
     assert_eq!(status, 201, "{answer}");
-    let before = memory_kb(&server, "VmHWM");
+    let before = server.peak_kb();
     for (name, bomb) in bombs() {
         assert!(bomb.len() < 8 << 20, "{name}");
         let data = STANDARD.encode(bomb);
@@ -101,7 +100,7 @@ fn image_bombs_are_refused_within_the_memory_of_an_image() {
         // A text or a profile may be skipped, then the pixel beside it is an image.
         let is_beside_a_pixel = name.contains("text") || name.contains("profile") || name.contains("pixel");
         assert!(status == 400 || (status == 200 && is_beside_a_pixel), "{name}: {answer}");
-        let grown = memory_kb(&server, "VmHWM").saturating_sub(before);
+        let grown = server.peak_kb().saturating_sub(before);
         assert!(grown < 256 << 10, "{name}: {grown} kB more");
     }
     assert_eq!(server.get("/info").0, 200);

@@ -64,10 +64,3 @@ fn tree(directory: &Path) -> BTreeSet<PathBuf> {
     }
     found
 }
-
-/// A number of kilobytes in `/proc/<pid>/status`, such as `VmHWM`, the most memory it ever had.
-pub(crate) fn memory_kb(server: &Server, key: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with(key)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
