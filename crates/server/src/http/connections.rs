@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
@@ -19,6 +19,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How long an idle connection that is wanted back is waited for before another one is.
 const AGAIN: Duration = Duration::from_millis(50);
+
+/// How long a connection stands idle before other addresses may have its place: the next request of a client that goes on, and the first
+/// of a new one, come sooner. A burst of new connections would close them else.
+const IN_USE: Duration = Duration::from_millis(100);
 
 /// Length of an answer that is handed over in one piece, bytes.
 const SHORT: u64 = 16 << 10;
@@ -37,8 +41,6 @@ pub(crate) struct ConnectionLimits {
 pub(super) struct Connections {
     limits: ConnectionLimits,
     places: Arc<Semaphore>,
-    /// Counts what begins to be idle, so that the longest idle one is known.
-    clock: Arc<AtomicU64>,
     open: Mutex<Open>,
 }
 
@@ -63,23 +65,30 @@ impl Origin {
 }
 
 /// What goes on on one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Activity {
-    clock: Arc<AtomicU64>,
-    /// What `clock` counted when its last request ended, or when it was opened.
-    idle_since: AtomicU64,
+    opened: Instant,
+    /// When its last request ended, nanoseconds since it was opened.
+    idle_since_ns: AtomicU64,
     requests: AtomicUsize,
     /// An answer waits for the client to read.
     is_stalled: AtomicBool,
     close: Notify,
 }
 
-impl Activity {
-    fn new(clock: &Arc<AtomicU64>) -> Arc<Self> {
-        let idle_since = AtomicU64::new(clock.fetch_add(1, Ordering::Relaxed));
-        Arc::new(Self { clock: Arc::clone(clock), idle_since, ..Self::default() })
+impl Default for Activity {
+    fn default() -> Self {
+        Self {
+            opened: Instant::now(),
+            idle_since_ns: AtomicU64::default(),
+            requests: AtomicUsize::default(),
+            is_stalled: AtomicBool::default(),
+            close: Notify::default(),
+        }
     }
+}
 
+impl Activity {
     /// A request begins; it is over when what is returned is dropped.
     pub(super) fn request(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::AcqRel);
@@ -91,8 +100,8 @@ impl Activity {
         self.requests.load(Ordering::Acquire) == 0 && !self.is_stalled.load(Ordering::Acquire)
     }
 
-    fn idle_since(&self) -> u64 {
-        self.idle_since.load(Ordering::Relaxed)
+    fn idle_since(&self) -> Instant {
+        self.opened + Duration::from_nanos(self.idle_since_ns.load(Ordering::Relaxed))
     }
 
     /// An answer waits for the client to read, or does no more.
@@ -149,7 +158,8 @@ impl HttpBody for Passing {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.idle_since.store(self.0.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        let since_ns = u64::try_from(self.0.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.0.idle_since_ns.store(since_ns, Ordering::Relaxed);
         self.0.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -184,8 +194,7 @@ impl Drop for Place {
 
 impl Connections {
     pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
-        let places = Arc::new(Semaphore::new(limits.all));
-        Arc::new(Self { limits, places, clock: Arc::default(), open: Mutex::default() })
+        Arc::new(Self { limits, places: Arc::new(Semaphore::new(limits.all)), open: Mutex::default() })
     }
 
     /// Waits for a place. Where there is none an idle connection is wanted back.
@@ -203,8 +212,8 @@ impl Connections {
         }
     }
 
-    /// Takes the place for a connection of this address. Where it has as many as it may the one that is idle for longest goes
-    /// instead, and there is nothing where none is idle.
+    /// Takes the place for a connection of this address. Where it has as many as it may the one goes instead that is idle for
+    /// longest, and there is nothing where none is idle.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
         let origin = Origin::of(address);
         let mut open = self.locked();
@@ -217,7 +226,7 @@ impl Connections {
                 activity.close.notify_one();
             }
         }
-        let activity = Activity::new(&self.clock);
+        let activity = Arc::<Activity>::default();
         of_origin.insert(number, Arc::clone(&activity));
         open.next += 1;
         drop(open);
@@ -227,13 +236,13 @@ impl Connections {
     /// Closes the connection that is idle for longest, of those addresses that have most idle ones.
     fn want_back(&self) {
         let open = self.locked();
-        let idle = open.connections.values().map(|connections| {
-            let idle = connections.iter().filter(|(_, activity)| activity.is_idle());
-            let longest = idle.clone().map(|(_, activity)| activity).min_by_key(|activity| activity.idle_since());
-            (idle.count(), longest)
+        let chosen = open.connections.values().filter_map(|connections| {
+            let idle = connections.values().filter(|activity| activity.is_idle());
+            let idle: Vec<_> = idle.filter(|activity| activity.idle_since().elapsed() >= IN_USE).collect();
+            let longest = idle.iter().min_by_key(|activity| activity.idle_since())?;
+            Some((idle.len(), Reverse(longest.idle_since()), *longest))
         });
-        let chosen = idle.filter_map(|(count, longest)| Some((count, longest?)));
-        if let Some((_, activity)) = chosen.max_by_key(|(count, longest)| (*count, Reverse(longest.idle_since()))) {
+        if let Some((_, _, activity)) = chosen.max_by_key(|(count, since, _)| (*count, *since)) {
             activity.close.notify_one();
         }
     }
@@ -278,21 +287,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_used_last_stays_though_it_was_opened_first() {
+    async fn what_is_used_stays_though_it_was_opened_first() {
         let connections = Connections::new(ConnectionLimits { all: 3, per_address: 2 });
         let take = async |from: &str| {
             let permit = connections.place().await.expect("never closed");
             connections.take(address(from), permit).expect("a place")
         };
+        let patience = Duration::from_secs(60);
         let (used, unused) = (take("10.0.0.1").await, take("10.0.0.1").await);
         drop(used.activity().request());
-        let _third = take("10.0.0.1").await;
-        let patience = Duration::from_secs(60);
-        tokio::time::timeout(patience, unused.activity().wanted_back()).await.expect("it was never used");
+        let third = take("10.0.0.1").await;
+        tokio::time::timeout(patience, unused.activity().wanted_back()).await.expect("it is idle for longer");
+        drop((unused, third));
+        // Of other addresses, once each was idle for a while.
+        let newer = take("10.0.0.2").await;
         drop(used.activity().request());
         connections.want_back();
-        let wanted = tokio::time::timeout(Duration::ZERO, used.activity().wanted_back()).await;
-        assert!(wanted.is_err(), "another one is idle for longer");
+        let is_wanted =
+            async |place: &Place| tokio::time::timeout(Duration::ZERO, place.activity().wanted_back()).await.is_ok();
+        assert!(!is_wanted(&used).await && !is_wanted(&newer).await, "both are in use");
+        tokio::time::sleep(IN_USE).await;
+        connections.want_back();
+        assert!(is_wanted(&newer).await && !is_wanted(&used).await, "the newer one is idle for longer");
     }
 
     #[tokio::test]

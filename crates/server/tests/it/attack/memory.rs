@@ -148,7 +148,7 @@ fn items_and_answers_that_grow_are_counted_before_they_do() {
     let server = stage();
     let _honest = Honest::beside(&server);
     let rows = "5.1,3.5,1.4,0.2";
-    let table = format!("sepal_length,sepal_width,petal_length,petal_width\n{}", format!("{rows}\n").repeat(200_000));
+    let table = format!("sl,sw,pl,pw\n{}", format!("{rows}\n").repeat(200_000));
     std::fs::write(server.path().join("table.csv"), &table).unwrap();
     let (small, large) = (STANDARD.encode(png(1)), STANDARD.encode(png(5000)));
     let layer = json!({"mllib": {"extract_layer": "fc_data"}});
