@@ -148,33 +148,48 @@ fn items_and_answers_that_grow_are_counted_before_they_do() {
     let server = stage();
     let _honest = Honest::beside(&server);
     let rows = "5.1,3.5,1.4,0.2";
-    let table = format!("sl,sw,pl,pw\n{}", format!("{rows}\n").repeat(200_000));
+    let table = format!("sl,sw,pl,pw\n{}", format!("{rows}\n").repeat(90_000));
     std::fs::write(server.path().join("table.csv"), &table).unwrap();
     let (small, large) = (STANDARD.encode(png(1)), STANDARD.encode(png(5000)));
     let layer = json!({"mllib": {"extract_layer": "fc_data"}});
     let url = serve_bodies(32 << 20);
     let cases = [
-        ("tiny images made large", predict("images", json!(vec![&small; 20]), json!({"input": {"width": 10_000}}))),
-        ("images of both sides", predict("images", json!([small]), json!({"input": {"width": 9000, "height": 9000}}))),
-        ("images that declare much", predict("images", json!(vec![&large; 8]), json!({}))),
+        (
+            "tiny images made large",
+            400,
+            predict("images", json!(vec![&small; 20]), json!({"input": {"width": 10_000}})),
+        ),
+        (
+            "images of both sides",
+            413,
+            predict("images", json!([small]), json!({"input": {"width": 9000, "height": 9000}})),
+        ),
+        ("images that declare much", 413, predict("images", json!(vec![&large; 8]), json!({}))),
         (
             "images kept as they are",
+            413,
             predict("images", json!(vec![&large; 8]), json!({"input": {"unchanged_data": true}})),
         ),
-        ("images that are fetched", predict("images", json!(vec![&url; 8]), json!({}))),
-        ("a table that is fetched", predict("wide", json!([url]), json!({}))),
-        ("values of a layer", predict("wide", json!(vec![rows; 4000]), layer)),
-        ("classes of rows", predict("wide", json!(vec![rows; 90_000]), json!({}))),
-        ("rows of one item", predict("wide", json!([format!("{rows}\n").repeat(90_000)]), json!({}))),
-        ("one long row", predict("wide", json!(["1,".repeat(20 << 20)]), json!({}))),
+        ("images that are fetched", 413, predict("images", json!(vec![&url; 8]), json!({}))),
+        ("a table that is fetched", 413, predict("wide", json!([url]), json!({}))),
+        ("values of a layer", 413, predict("wide", json!(vec![rows; 4000]), layer)),
+        ("classes of rows", 200, predict("wide", json!(vec![rows; 90_000]), json!({}))),
+        ("rows of one item", 200, predict("wide", json!([format!("{rows}\n").repeat(90_000)]), json!({}))),
+        ("one long row", 413, predict("wide", json!(["1,".repeat(20 << 20)]), json!({}))),
         (
             "a long header",
+            413,
             predict("wide", json!([format!("{}\n1", "a,".repeat(10 << 20))]), json!({"input": {"id": "a"}})),
         ),
-        ("a long row of quotes", predict("wide", json!(["'1',".repeat(10 << 20)]), json!({"input": {"quote": "'"}}))),
-        ("rows of a file", predict("wide", json!([server.path().join("table.csv")]), json!({}))),
+        (
+            "a long row of quotes",
+            413,
+            predict("wide", json!(["'1',".repeat(10 << 20)]), json!({"input": {"quote": "'"}})),
+        ),
+        ("rows of a file", 200, predict("wide", json!([server.path().join("table.csv")]), json!({}))),
         (
             "a template that repeats",
+            200,
             predict(
                 "wide",
                 json!(vec![rows; 2000]),
@@ -182,7 +197,7 @@ fn items_and_answers_that_grow_are_counted_before_they_do() {
             ),
         ),
     ];
-    for (what, request) in cases {
+    for (what, status, request) in cases {
         let idle = server.reset_peak_mb();
         std::thread::scope(|scope| {
             for _ in 0..CONNECTIONS {
@@ -193,6 +208,8 @@ fn items_and_answers_that_grow_are_counted_before_they_do() {
             }
         });
         let taken = server.peak_mb().saturating_sub(idle);
+        let alone = Connection::open(server.address).unwrap().exchange(&request).map(|answer| answer.status);
+        assert_eq!(alone.unwrap(), status, "{what}: with all the memory for itself");
         assert!(taken < MEMORY_MB * 6 / 5 + BESIDES_MB, "{what}: {taken} MB of {MEMORY_MB}");
     }
 }
