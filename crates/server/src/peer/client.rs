@@ -196,11 +196,10 @@ struct PeerResolver {
 
 impl Resolver for PeerResolver {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let resolved = DefaultResolver::default().resolve(uri, config, timeout);
-        let found = resolved.map_err(|error| match error {
-            ureq::Error::Io(error) => UnknownHost::error(uri.host().unwrap_or_default(), &error),
-            error => error,
-        })?;
+        let found = match DefaultResolver::default().resolve(uri, config, timeout) {
+            Err(ureq::Error::Io(error)) => return Err(UnknownHost::error(uri.host().unwrap_or_default(), &error)),
+            resolved => resolved?,
+        };
         if self.only_loopback && !found.iter().all(|address| address.ip().to_canonical().is_loopback()) {
             let reason = "the token is sent over plain http to this machine only";
             return Err(ureq::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, reason)));

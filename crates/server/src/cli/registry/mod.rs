@@ -163,11 +163,13 @@ fn fetch(source: &Registry, bundle: &Bundle, destination: &Destination, transfer
 
 /// Why a blob is not in the store. What the connection had says its registry, blob and step itself.
 fn not_stored(source: &Registry, destination: &Destination, error: &StoreError) -> String {
-    match error {
-        StoreError::Source(error) => error.to_string(),
-        StoreError::DigestMismatch { expected, .. } => source.about_blob(expected, &error.to_string()),
-        error => destination.failed(error),
+    if let StoreError::Source(error) = error {
+        return error.to_string();
     }
+    if let StoreError::DigestMismatch { expected, .. } = error {
+        return source.about_blob(expected, &error.to_string());
+    }
+    destination.failed(error)
 }
 
 /// The body of a PUT that creates the service on these files.

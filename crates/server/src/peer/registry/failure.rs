@@ -54,11 +54,10 @@ impl Failure {
 
     /// No answer.
     pub(super) fn of_error(error: &ureq::Error) -> Self {
-        let (reason, kind) = match error {
-            ureq::Error::Io(error) => (error.to_string(), of_io(error)),
-            error => (error.to_string(), of_client(error)),
-        };
-        Self { reason, kind, status: None }
+        if let ureq::Error::Io(error) = error {
+            return Self { reason: error.to_string(), kind: of_io(error), status: None };
+        }
+        Self { reason: error.to_string(), kind: of_client(error), status: None }
     }
 
     /// An answer whose body cannot be read.
@@ -82,11 +81,13 @@ impl Failure {
 
 fn of_client(error: &ureq::Error) -> FailureKind {
     use ureq::Error::{ConnectionFailed, HostNotFound, Timeout as TimedOut};
-    match error {
-        HostNotFound | ConnectionFailed | TimedOut(Timeout::Resolve | Timeout::Connect) => FailureKind::Unreachable,
-        error if is_mistake(error) => FailureKind::Permanent,
+    if matches!(error, HostNotFound | ConnectionFailed | TimedOut(Timeout::Resolve | Timeout::Connect)) {
+        FailureKind::Unreachable
+    } else if is_mistake(error) {
+        FailureKind::Permanent
+    } else {
         // Other timeouts, and answers that are no HTTP because they broke off.
-        _ => FailureKind::Transient(None),
+        FailureKind::Transient(None)
     }
 }
 
@@ -102,12 +103,14 @@ fn of_io(error: &io::Error) -> FailureKind {
     if inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some_and(is_refusal) {
         return FailureKind::Permanent;
     }
-    match error.kind() {
-        PermissionDenied | InvalidInput => FailureKind::Permanent,
-        ConnectionRefused | HostUnreachable | NetworkUnreachable | NetworkDown | AddrNotAvailable => {
-            FailureKind::Unreachable
-        }
-        _ => FailureKind::Transient(None),
+    let kind = error.kind();
+    if matches!(kind, PermissionDenied | InvalidInput) {
+        FailureKind::Permanent
+    } else if matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable | NetworkDown | AddrNotAvailable)
+    {
+        FailureKind::Unreachable
+    } else {
+        FailureKind::Transient(None)
     }
 }
 
