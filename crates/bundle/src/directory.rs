@@ -1,5 +1,5 @@
 //! A directory that nothing leaves: files are opened, created and listed beneath it without following a link, whatever their names and
-//! whoever else writes there. The only place that turns a [`FileName`] into a file.
+//! whatever else writes there. The only place that turns a [`FileName`] into a file.
 
 use std::fs::File;
 use std::io;
@@ -125,7 +125,7 @@ impl Directory {
         Ok(found)
     }
 
-    /// Removes what a process that crashed while it placed files here has left; nobody may be placing meanwhile.
+    /// Removes what a process that crashed while it placed files here has left; none may be placed meanwhile.
     ///
     /// # Errors
     /// As [`Self::files`].

@@ -5,7 +5,7 @@ use std::path::Path;
 /// Holds still here if a test says so.
 ///
 /// `DEDE_FAILPOINTS` is a directory. The file `wanted` in it names the place, and after a colon how many times it is passed before:
-/// `copying`, `chunk:7`. The file `reached` is made there, and the thread goes on when somebody removes it.
+/// `copying`, `chunk:7`. The file `reached` is made there, and the thread goes on when it is removed.
 #[cfg(feature = "failpoints")]
 pub fn failpoint(name: &str) {
     use std::sync::{Mutex, PoisonError};

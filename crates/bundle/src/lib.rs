@@ -4,6 +4,7 @@
 //! This crate owns the identity of a model: two directories with the same digest answer alike on the same engine. It knows files and
 //! hashes; it must not know HTTP, services or networks. Everything in it blocks.
 
+mod blob;
 pub mod chunks;
 mod digest;
 mod directory;
@@ -16,6 +17,7 @@ pub mod oci;
 pub mod store;
 mod text;
 
+pub use blob::Blob;
 pub use digest::{Digest, Hasher, InvalidDigest, hash_file};
 pub use directory::{Directory, DirectoryError};
 pub use failpoint::{failpoint, failpoint_at};

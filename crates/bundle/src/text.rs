@@ -1,6 +1,6 @@
 //! Text that can only be parsed: what all names of this crate have in common. It knows no particular name.
 
-/// A text that is not what it has to be. The text itself is shown escaped and cut, since it may come from anybody.
+/// A text that is not what it has to be. The text itself is shown escaped and cut, since it may come from any client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a {what}: expected {expected}, found {found:?}")]
 pub struct InvalidText {
@@ -18,11 +18,15 @@ impl InvalidText {
     }
 }
 
-/// Declares a newtype over a string that only parsing makes: from text, from JSON, nothing else.
+/// Declares a newtype over a string that only parsing makes: from text, from JSON, nothing else. In the order of its bytes, or in
+/// another one that tells all different texts apart.
 macro_rules! parsed_text {
     ($(#[$documentation:meta])* $name:ident, $what:literal, $expected:literal, $accepts:path) => {
+        parsed_text! { $(#[$documentation])* $name, $what, $expected, $accepts, str::cmp }
+    };
+    ($(#[$documentation:meta])* $name:ident, $what:literal, $expected:literal, $accepts:path, $order:path) => {
         $(#[$documentation])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -30,6 +34,18 @@ macro_rules! parsed_text {
             /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+                $order(&self.0, &other.0)
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+                Some(self.cmp(other))
             }
         }
 

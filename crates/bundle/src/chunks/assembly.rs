@@ -40,7 +40,7 @@ impl Report {
 /// Why a file could not be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum AssemblyError {
-    /// Whoever fetches, or watches, gave up.
+    /// What fetches, or watches, gave up.
     #[error("fetch bytes {} to {}: {source}", range.start, range.end)]
     Fetch {
         /// What was to be fetched.
@@ -239,7 +239,7 @@ where
             self.hasher.take(&mut self.buffer)?;
             self.hashed += 1;
         }
-        // As whoever hashes does.
+        // As hashing does.
         std::thread::yield_now();
         let range = self.chunk(index).range();
         (self.watch)(&self.report).map_err(|source| AssemblyError::Fetch { range, source })

@@ -1,3 +1,5 @@
+//! Chunk lists, plans and assemblies, with connections and files that fail in between.
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;

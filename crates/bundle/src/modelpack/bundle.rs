@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::config::Config;
 use super::{ARTIFACT_TYPE, CONFIG_TYPE, FILE_PATH, SERVICE, VERSION};
+use crate::blob::Blob;
 use crate::digest::{Digest, InvalidDigest};
 use crate::file_name::FileName;
 use crate::oci::{Descriptor, ImageManifest, InvalidManifest, MANIFEST_LIMIT, Manifest, MediaType};
@@ -53,11 +54,18 @@ pub struct BundleFile {
     pub digest: Digest,
 }
 
+impl BundleFile {
+    /// Its content.
+    pub fn blob(&self) -> Blob {
+        Blob { digest: self.digest, size: self.size }
+    }
+}
+
 /// A service's files and description. Immutable: the digest of its manifest names all of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bundle {
     pub(super) manifest_digest: Digest,
-    pub(super) config: (Digest, u64),
+    pub(super) config: Blob,
     pub(super) version: Digest,
     pub(super) service: Map<String, Value>,
     pub(super) files: Vec<BundleFile>,
@@ -122,7 +130,7 @@ impl Bundle {
         let total_size = check_files(&files)?;
         Ok(Self {
             manifest_digest: Digest::of(manifest),
-            config: (document.config.digest, document.config.size),
+            config: document.config.blob(),
             version: version(&document)?,
             service: service(&document.config)?,
             files,
@@ -143,8 +151,8 @@ impl Bundle {
         self.manifest_digest
     }
 
-    /// Digest and size of the configuration.
-    pub fn config(&self) -> (Digest, u64) {
+    /// The configuration.
+    pub fn config(&self) -> Blob {
         self.config
     }
 

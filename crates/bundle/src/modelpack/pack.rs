@@ -11,6 +11,7 @@ use super::config::{About, Config, Contents, Technical};
 use super::{
     ARTIFACT_TYPE, Bundle, BundleFile, CONFIG_TYPE, FILE_PATH, InvalidBundle, Role, SERVICE, VERSION, media_type,
 };
+use crate::blob::Blob;
 use crate::digest::{Digest, Hasher};
 use crate::directory::{Directory, DirectoryError};
 use crate::file_name::FileName;
@@ -88,7 +89,7 @@ impl Packed {
             return Err(InvalidBundle::from(InvalidManifest::TooLarge(manifest.len() as u64)).into());
         }
         let manifest_digest = Digest::of(&manifest);
-        let about_config = (Digest::of(&config), config.len() as u64);
+        let about_config = Blob { digest: Digest::of(&config), size: config.len() as u64 };
         let bundle = Bundle { manifest_digest, config: about_config, version, service, files, total_size };
         Ok(Self { bundle, manifest, config, sources })
     }

@@ -1,3 +1,5 @@
+//! Bundles: what is packed can be parsed, and nothing else can.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

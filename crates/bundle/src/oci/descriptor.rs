@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::blob::Blob;
 use crate::digest::Digest;
 use crate::oci::MediaType;
 
@@ -87,6 +88,11 @@ impl Descriptor {
     /// The descriptor of bytes in memory.
     pub fn of(media_type: MediaType, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
+    }
+
+    /// The content.
+    pub fn blob(&self) -> Blob {
+        Blob { digest: self.digest, size: self.size }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Image manifests and indexes, parsed from bytes that anybody may have sent.
+//! Image manifests and indexes, parsed from bytes that any client may have sent.
 
 use std::collections::BTreeMap;
 

@@ -11,4 +11,4 @@ mod tests;
 pub use descriptor::Descriptor;
 pub use manifest::{ImageIndex, ImageManifest, InvalidManifest, MANIFEST_LIMIT, Manifest};
 pub use media_type::MediaType;
-pub use name::{Reference, RepositoryName, Tag};
+pub use name::{Reference, RepositoryName, Tag, listing_order};

@@ -1,5 +1,6 @@
 //! Names of the distribution specification: repositories, tags, and the reference that is a tag or a digest.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -20,11 +21,18 @@ parsed_text! {
 }
 
 parsed_text! {
-    /// `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
+    /// `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`, in [`listing_order`].
     Tag,
     "tag",
     "at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or dash",
-    is_tag
+    is_tag,
+    listing_order
+}
+
+/// The order in which the specification wants names listed: by letters whatever their case, by bytes where these are the same.
+pub fn listing_order(one: &str, other: &str) -> Ordering {
+    let folded = one.bytes().map(|byte| byte.to_ascii_lowercase());
+    folded.cmp(other.bytes().map(|byte| byte.to_ascii_lowercase())).then_with(|| one.cmp(other))
 }
 
 /// What names a manifest in a repository.

@@ -1,3 +1,5 @@
+//! Names, descriptors and manifests: what the specification allows, and what is refused.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -14,7 +14,7 @@ use crate::digest::{BLOCK, Digest, Hasher};
 use crate::draft::{Draft, unique};
 use crate::failpoint;
 
-/// Nobody writes to a blob, not even through a hard link in a repository.
+/// Nothing writes to a blob, not even through a hard link in a repository.
 const READ_ONLY: u32 = 0o444;
 
 #[derive(Debug)]
@@ -120,7 +120,7 @@ impl Blobs {
         charge.set(cost(file.metadata().map_err(context())?.len()));
         failpoint("blob-written");
         {
-            let _turn = lock(&self.naming);
+            let _lock = lock(&self.naming);
             // Where another request was first, the same content takes its place; a directory that has that file's second name keeps it.
             let is_new = self.size(&digest)?.is_none();
             fs::rename(path, &target).map_err(context())?;
@@ -135,7 +135,7 @@ impl Blobs {
     /// Gives a blob's file a second name, unless it has one already or the file system cannot; whether it got it.
     pub(super) fn link(&self, digest: &Digest, draft: &Draft<'_>) -> Result<bool> {
         let path = self.path(digest);
-        let _turn = lock(&self.linking);
+        let _lock = lock(&self.linking);
         let links = fs::metadata(&path).map_err(StoreError::io(format!("look at blob {digest}")))?.nlink();
         Ok(links == 1 && draft.link(&path).is_ok())
     }
@@ -143,7 +143,7 @@ impl Blobs {
     /// Takes a blob out of sight with one rename; the rest of its removal is the result's.
     pub(super) fn bury(&self, digest: &Digest) -> io::Result<Buried> {
         let grave = self.temporary.join(unique());
-        let _turn = lock(&self.naming);
+        let _lock = lock(&self.naming);
         let size = fs::metadata(self.path(digest))?.len();
         fs::rename(self.path(digest), &grave)?;
         self.room.free(cost(size));

@@ -19,7 +19,7 @@ pub struct Collected {
     pub blobs: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// Uploads and partial files that nobody went on with.
+    /// Uploads and partial files that were not gone on with.
     pub unfinished: usize,
 }
 

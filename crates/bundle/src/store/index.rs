@@ -54,7 +54,7 @@ impl ManifestRecord {
 pub(super) struct Index {
     format: u32,
     pub(super) manifests: BTreeMap<Digest, ManifestRecord>,
-    /// In the order of their bytes, which is the order they are listed in.
+    /// In the order they are listed in.
     pub(super) tags: BTreeMap<Tag, Digest>,
     /// Blobs the repository may show, with the Unix time at which each was put or mounted.
     pub(super) blobs: BTreeMap<Digest, u64>,

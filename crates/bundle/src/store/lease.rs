@@ -45,7 +45,7 @@ impl Holds {
     }
 }
 
-/// A promise that blobs stay in the store, there already or yet to come, until it is dropped. Whoever puts blobs holds one, and drops
+/// A promise that blobs stay in the store, there already or yet to come, until it is dropped. What puts blobs holds one, and drops
 /// it when a manifest or a directory has what it needs. After a restart, leases are taken anew before the next collection.
 #[derive(Debug)]
 #[must_use = "dropping a lease releases its blobs"]
@@ -79,7 +79,7 @@ impl Lease {
         lock(&self.verified).insert(digest);
     }
 
-    /// Whether whoever holds this has just brought it, so that it need not be read once more.
+    /// Whether it has just been brought under this lease, so that it need not be read once more.
     pub(super) fn has_verified(&self, digest: &Digest) -> bool {
         lock(&self.verified).contains(digest)
     }

@@ -7,7 +7,9 @@ use super::error::{Result, StoreError};
 use super::index::{Change, Index, ManifestRecord};
 use super::room::cost;
 use crate::digest::Digest;
-use crate::oci::{Descriptor, ImageIndex, MANIFEST_LIMIT, Manifest, MediaType, Reference, RepositoryName, Tag};
+use crate::oci::{
+    Descriptor, ImageIndex, MANIFEST_LIMIT, Manifest, MediaType, Reference, RepositoryName, Tag, listing_order,
+};
 
 /// What became of a pushed manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +36,7 @@ pub struct ManifestContent {
 /// Part of a list of tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagPage {
-    /// In the order of their bytes.
+    /// In the order of the specification.
     pub tags: Vec<Tag>,
     /// Whether more follow.
     pub more: bool,
@@ -130,13 +132,14 @@ impl BlobStore {
         Ok(ManifestContent { digest, media_type, bytes })
     }
 
-    /// Up to `limit` tags after `last`.
+    /// Up to `limit` tags after `last`, which need not be one of them.
     ///
     /// # Errors
     /// [`StoreError::UnknownRepository`].
     pub fn tags(&self, repository: &RepositoryName, limit: Option<usize>, last: Option<&str>) -> Result<TagPage> {
+        let is_before = |tag: &Tag| last.is_some_and(|last| listing_order(tag.as_str(), last).is_le());
         self.look(repository, |index| {
-            let mut following = index.tags.keys().skip_while(|tag| last.is_some_and(|last| tag.as_str() <= last));
+            let mut following = index.tags.keys().skip_while(|tag| is_before(tag));
             let tags: Vec<_> = following.by_ref().take(limit.unwrap_or(usize::MAX)).cloned().collect();
             // By the specification, a page of none has none after it.
             let more = limit != Some(0) && following.next().is_some();

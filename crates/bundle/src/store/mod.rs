@@ -158,7 +158,7 @@ impl BlobStore {
         self.holds.lease()
     }
 
-    /// Opens a blob, whoever may show it.
+    /// Opens a blob, whichever repository may show it.
     ///
     /// # Errors
     /// [`StoreError::UnknownBlob`].

@@ -48,7 +48,7 @@ impl BlobStore {
         let digest = plan.list().digest();
         lease.hold(digest);
         lease.hold_all(plan.sources());
-        let _turn = Turn::take(&self.partials, digest)?;
+        let _lock = PartialLock::take(&self.partials, digest)?;
         if let Some(size) = self.size(&digest)? {
             return Ok(Report { size, resumed: size, ..Report::default() });
         }
@@ -75,7 +75,7 @@ impl BlobStore {
         remove(&self.chunks_path(digest)).map(drop).map_err(StoreError::io(format!("forget the chunks of {digest}")))
     }
 
-    /// Removes the partial files that nobody works on, nor did for so long.
+    /// Removes the partial files that no request works on, nor did for so long.
     pub(super) fn expire_partials(&self, idle: Duration) -> Result<usize> {
         let context = || StoreError::io("list the partial files");
         let mut expired = 0;
@@ -85,8 +85,8 @@ impl BlobStore {
             let Some(digest) = name.to_str().and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok()) else {
                 continue;
             };
-            // A turn, so that nobody begins with the file while it is looked at. Held digests are a move's.
-            let Ok(_turn) = Turn::take(&self.partials, digest) else { continue };
+            // Locked, so that no request begins with the file while it is looked at. Held digests are a move's.
+            let Ok(_lock) = PartialLock::take(&self.partials, digest) else { continue };
             let modified = entry.metadata().and_then(|metadata| metadata.modified());
             let old = modified.is_ok_and(|time| time.elapsed().unwrap_or_default() >= idle);
             if old && self.holds.unless_held(&digest, || ()).is_some() {
@@ -96,9 +96,9 @@ impl BlobStore {
         Ok(expired)
     }
 
-    /// Removes the partial file of a digest that nobody works on or holds; whether there was one.
+    /// Removes the partial file of a digest that no request works on or holds; whether there was one.
     pub(super) fn forget_partial(&self, digest: &Digest) -> Result<bool> {
-        let Ok(_turn) = Turn::take(&self.partials, *digest) else { return Ok(false) };
+        let Ok(_lock) = PartialLock::take(&self.partials, *digest) else { return Ok(false) };
         if self.holds.unless_held(digest, || ()).is_none() {
             return Ok(false);
         }
@@ -115,12 +115,12 @@ impl BlobStore {
 }
 
 /// The right to write one partial file.
-pub(super) struct Turn<'a> {
+pub(super) struct PartialLock<'a> {
     taken: &'a Mutex<HashSet<Digest>>,
     digest: Digest,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> PartialLock<'a> {
     pub(super) fn take(taken: &'a Mutex<HashSet<Digest>>, digest: Digest) -> Result<Self> {
         if lock(taken).insert(digest) {
             Ok(Self { taken, digest })
@@ -130,7 +130,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for PartialLock<'_> {
     fn drop(&mut self) {
         lock(self.taken).remove(&self.digest);
     }

@@ -7,12 +7,13 @@ use std::io::{self, Read};
 use super::blobs::copy;
 use super::durable::remove;
 use super::error::{Result, StoreError};
-use super::partial::Turn;
+use super::partial::PartialLock;
 use super::{BlobStore, Lease};
-use crate::digest::{Digest, Hasher};
+use crate::blob::Blob;
+use crate::digest::Hasher;
 
 impl BlobStore {
-    /// Puts a blob of `size` bytes, unless it is there. `open` gives its content from an offset on: the one behind what an earlier call
+    /// Puts a blob, unless it is there. `open` gives its content from an offset on: the one behind what an earlier call
     /// for the same digest left. What comes is kept where the reader fails, and where this process is killed.
     ///
     /// Where the whole has another digest, nothing of it is kept. If a part of it was left by an earlier call, which a crash of the
@@ -21,37 +22,31 @@ impl BlobStore {
     /// # Errors
     /// [`StoreError::Busy`] when the same blob is being put already; [`StoreError::Source`] for the reader's errors, and for content
     /// that ends early; [`StoreError::DigestMismatch`]; what the system says.
-    pub fn put_resumed<R: Read>(
-        &self,
-        expected: Digest,
-        size: u64,
-        mut open: impl FnMut(u64) -> R,
-        lease: &Lease,
-    ) -> Result<()> {
-        lease.hold(expected);
-        let _turn = Turn::take(&self.partials, expected)?;
-        if self.size(&expected)?.is_some() {
+    pub fn put_resumed<R: Read>(&self, blob: Blob, mut open: impl FnMut(u64) -> R, lease: &Lease) -> Result<()> {
+        lease.hold(blob.digest);
+        let _lock = PartialLock::take(&self.partials, blob.digest)?;
+        if self.size(&blob.digest)?.is_some() {
             return Ok(());
         }
-        let (file, hasher) = self.left_of(&expected, size)?;
+        let (file, hasher) = self.left_of(blob)?;
         let was_resumed = hasher.length() > 0;
-        match self.complete(&file, hasher, (expected, size), &mut open) {
+        match self.complete(blob, &file, hasher, &mut open) {
             Err(StoreError::DigestMismatch { .. }) if was_resumed => {
-                let (file, hasher) = self.left_of(&expected, size)?;
-                self.complete(&file, hasher, (expected, size), &mut open)?;
+                let (file, hasher) = self.left_of(blob)?;
+                self.complete(blob, &file, hasher, &mut open)?;
             }
             outcome => outcome?,
         }
-        lease.note_verified(expected);
+        lease.note_verified(blob.digest);
         Ok(())
     }
 
     /// The partial file, at its end, with the hash of what is in it. One that is too long is emptied: it is of no use.
-    fn left_of(&self, digest: &Digest, size: u64) -> Result<(File, Hasher)> {
-        let context = || StoreError::io(format!("open the partial file of {digest}"));
-        let path = self.partial_path(digest);
+    fn left_of(&self, blob: Blob) -> Result<(File, Hasher)> {
+        let context = || StoreError::io(format!("open the partial file of {}", blob.digest));
+        let path = self.partial_path(&blob.digest);
         let mut file = File::options().read(true).append(true).create(true).open(path).map_err(context())?;
-        if file.metadata().map_err(context())?.len() > size {
+        if file.metadata().map_err(context())?.len() > blob.size {
             file.set_len(0).map_err(context())?;
         }
         let mut hasher = Hasher::new();
@@ -62,11 +57,12 @@ impl BlobStore {
     /// Brings what is missing, and makes a blob of the file.
     fn complete<R: Read>(
         &self,
+        blob: Blob,
         mut file: &File,
         mut hasher: Hasher,
-        (expected, size): (Digest, u64),
         open: &mut impl FnMut(u64) -> R,
     ) -> Result<()> {
+        let Blob { digest: expected, size } = blob;
         let path = self.partial_path(&expected);
         let missing = size - hasher.length();
         if missing > 0 {

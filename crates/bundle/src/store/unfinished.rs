@@ -128,7 +128,7 @@ impl Unfinished {
                 continue;
             }
             // Held to the end, so that no request begins to work on it meanwhile; one may have ended its work just now.
-            let Ok(_turn) = slot.try_lock() else { continue };
+            let Ok(_lock) = slot.try_lock() else { continue };
             if is_old() {
                 expired += usize::from(self.remove(&id)?);
             }

@@ -39,13 +39,15 @@ impl Transfer {
     }
 
     /// Says a line without spoiling the bar.
-    pub(super) fn teller(&self) -> Arc<dyn Fn(&str)> {
+    pub(super) fn reporter(&self) -> Arc<dyn Fn(&str)> {
         let bar = self.bar.clone();
         Arc::new(move |line| bar.suspend(|| remark(line)))
     }
+}
 
-    /// All is there.
-    pub(super) fn end(&self) {
+impl Drop for Transfer {
+    /// What is said next, a result or an error, has the line of the bar.
+    fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }
@@ -79,7 +81,10 @@ mod tests {
         rest.read_exact(&mut [0; 3]).expect("it is there");
         assert_eq!(transfer.bar.position(), 7);
         // The line about a broken connection moves nothing.
-        (transfer.teller())("broke off");
+        (transfer.reporter())("broke off");
         assert_eq!(transfer.bar.position(), 7);
+        let bar = transfer.bar.clone();
+        drop(transfer);
+        assert!(bar.is_finished(), "also where an error ends the command");
     }
 }

@@ -3,7 +3,9 @@
 //! The token goes to that peer alone: redirects are not followed, proxies are not used, and over plain http it goes to this machine
 //! only, or where the configuration says so.
 
-use std::io::Read as _;
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -61,19 +63,34 @@ pub(crate) fn agent(options: &AgentOptions<'_>) -> Result<Agent, String> {
     Ok(Agent::with_parts(config, DefaultConnector::default(), resolver))
 }
 
+/// Why the body of an answer was not read.
+#[derive(Debug)]
+pub(crate) enum BodyError {
+    /// It did not come to its end.
+    BrokeOff(io::Error),
+    /// It has more bytes than these.
+    TooLong(u64),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BrokeOff(error) => write!(formatter, "its answer broke off: {error}"),
+            Self::TooLong(limit) => write!(formatter, "expected an answer of at most {limit} bytes"),
+        }
+    }
+}
+
 /// The body of an answer, inflated, of at most `limit` bytes.
 ///
 /// # Errors
-/// A sentence.
-pub(crate) fn bounded(answer: Response<Body>, limit: u64) -> Result<Vec<u8>, String> {
+/// [`BodyError`].
+pub(crate) fn bounded(answer: Response<Body>, limit: u64) -> Result<Vec<u8>, BodyError> {
     let mut bytes = Vec::new();
     let mut body = answer.into_body();
     let read = body.as_reader().take(limit.saturating_add(1)).read_to_end(&mut bytes);
-    read.map_err(|error| format!("its answer broke off: {error}"))?;
-    if bytes.len() as u64 > limit {
-        return Err(format!("expected an answer of at most {limit} bytes"));
-    }
-    Ok(bytes)
+    read.map_err(BodyError::BrokeOff)?;
+    if bytes.len() as u64 > limit { Err(BodyError::TooLong(limit)) } else { Ok(bytes) }
 }
 
 /// Talks to one peer over connections that are kept.
@@ -145,7 +162,7 @@ impl PeerClient {
     /// # Errors
     /// A sentence with the peer's name.
     pub(crate) fn bytes(&self, answer: Response<Body>, limit: u64) -> Result<Vec<u8>, String> {
-        bounded(answer, limit).map_err(|reason| format!("{}: {reason}", self.name))
+        bounded(answer, limit).map_err(|error| format!("{}: {error}", self.name))
     }
 
     fn failure(&self, path: &str, reason: &str) -> String {
@@ -155,7 +172,7 @@ impl PeerClient {
 
 fn roots(ca_file: Option<&Path>) -> Result<RootCerts, String> {
     let Some(file) = ca_file else { return Ok(RootCerts::WebPki) };
-    let unreadable = |error: std::io::Error| format!("cannot read the certificates in {}: {error}", file.display());
+    let unreadable = |error: io::Error| format!("cannot read the certificates in {}: {error}", file.display());
     let mut pem = Vec::new();
     std::fs::File::open(file).and_then(|file| file.take(CA_LIMIT).read_to_end(&mut pem)).map_err(unreadable)?;
     let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
@@ -179,14 +196,35 @@ struct PeerResolver {
 
 impl Resolver for PeerResolver {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let found = DefaultResolver::default().resolve(uri, config, timeout)?;
+        let found = match DefaultResolver::default().resolve(uri, config, timeout) {
+            Err(ureq::Error::Io(error)) => return Err(UnknownHost::error(uri.host().unwrap_or_default(), &error)),
+            resolved => resolved?,
+        };
         if self.only_loopback && !found.iter().all(|address| address.ip().to_canonical().is_loopback()) {
             let reason = "the token is sent over plain http to this machine only";
-            return Err(ureq::Error::Io(std::io::Error::new(std::io::ErrorKind::PermissionDenied, reason)));
+            return Err(ureq::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, reason)));
         }
         Ok(found)
     }
 }
+
+/// A name without an address. The system says so in words alone, so that nothing else tells it from a connection that broke.
+#[derive(Debug)]
+pub(crate) struct UnknownHost(String);
+
+impl UnknownHost {
+    fn error(host: &str, error: &io::Error) -> ureq::Error {
+        ureq::Error::Io(io::Error::other(Self(format!("no address of {host}: {error}"))))
+    }
+}
+
+impl fmt::Display for UnknownHost {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Error for UnknownHost {}
 
 #[cfg(test)]
 mod tests {
@@ -288,7 +326,7 @@ mod tests {
         assert!(reason.contains("dev: ") && reason.contains("ca.pem"), "{reason}");
         let closed = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound");
         let client = PeerClient::new(&peer(&format!("http://{closed}"), None)).expect("usable");
-        let reason = client.get("/info").expect_err("nobody there");
+        let reason = client.get("/info").expect_err("nothing listens there");
         assert!(reason.starts_with("dev (http://127.0.0.1:"), "{reason}");
     }
 }

@@ -1,6 +1,6 @@
 //! Another server as the source of a move: the seam of `dede_core::migration` over HTTP.
 //!
-//! Whatever comes back is bounded here and checked by whoever asked.
+//! Whatever comes back is bounded here and checked by the caller.
 
 use std::io::Read;
 use std::ops::Range;
@@ -43,7 +43,7 @@ impl Peers for ConfiguredPeers {
     }
 }
 
-/// One server, as whoever reaches it asks it.
+/// One server, with what it is asked with.
 ///
 /// # Errors
 /// [`Error::Peer`]: its token or its certificates cannot be used.

@@ -1,3 +1,5 @@
+//! Blobs: put once, checked, read back, removed.
+
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;

@@ -1,3 +1,5 @@
+//! Collection: what is removed, and what must stay.
+
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -152,7 +154,7 @@ fn collections_in_the_midst_of_everything_take_nothing_that_is_needed() {
 }
 
 #[test]
-fn a_partial_file_survives_a_restart_and_goes_when_nobody_wants_it() {
+fn a_partial_file_survives_a_restart_and_goes_when_it_is_not_wanted() {
     let (directory, store) = store();
     let bytes = content(9, 2_000_000);
     let list = crate::chunks::ChunkList::of_reader(bytes.as_slice()).unwrap();

@@ -1,3 +1,5 @@
+//! Tests of the store as a whole, through what it offers to other crates.
+
 mod blobs;
 mod collection;
 mod journal;
@@ -12,6 +14,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::blob::Blob;
 use crate::oci::{MediaType, Reference, Tag};
 
 /// A store in a directory of its own.

@@ -1,3 +1,5 @@
+//! Placing blobs in directories: shared, linked or copied, and never what is damaged.
+
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -106,9 +108,9 @@ fn small_and_other_files_are_the_services_own() {
     assert_eq!(places.read("one", "config.json"), b"small", "what was there is replaced");
 }
 
-/// Whoever brought a blob has hashed it on the way; everybody else reads it first.
+/// The lease that brought a blob has hashed it on the way; every other one reads it first.
 #[test]
-fn only_what_somebody_else_brought_is_read_again() {
+fn only_what_another_lease_brought_is_read_again() {
     let places = places();
     let digest = places.put(&content(9, LARGE));
     fs::remove_file(places.blob(&digest)).unwrap();

@@ -1,3 +1,5 @@
+//! Repositories: manifests, tags, referrers, and what each repository shows.
+
 use std::fs;
 
 use super::*;
@@ -96,12 +98,14 @@ fn tags_are_listed_in_order_and_in_pages() {
         let page = store.tags(&name, limit, last).unwrap();
         (page.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), page.more)
     };
-    assert_eq!(page(None, None), ("10 9 B _x a b".into(), false));
+    assert_eq!(page(None, None), ("10 9 _x a B b".into(), false));
     assert_eq!(page(Some(2), None), ("10 9".into(), true));
-    assert_eq!(page(Some(2), Some("9")), ("B _x".into(), true));
-    assert_eq!(page(Some(2), Some("_x")), ("a b".into(), false));
+    assert_eq!(page(Some(2), Some("9")), ("_x a".into(), true));
+    assert_eq!(page(Some(2), Some("a")), ("B b".into(), false));
+    assert_eq!(page(Some(2), Some("B")), ("b".into(), false));
     assert_eq!(page(Some(2), Some("b")), (String::new(), false));
-    assert_eq!(page(None, Some("C")), ("_x a b".into(), false), "a tag that is not there");
+    assert_eq!(page(None, Some("A")), ("a B b".into(), false), "a tag that is not there");
+    assert_eq!(page(None, Some("AA")), ("B b".into(), false), "another one");
     assert_eq!(page(Some(0), None), (String::new(), false));
 }
 

@@ -1,3 +1,5 @@
+//! Blobs that come in several calls: what is kept of those that broke off, and what is not believed.
+
 use std::cell::RefCell;
 use std::io::{self, Read};
 
@@ -25,7 +27,7 @@ fn put(store: &BlobStore, digest: Digest, bytes: &[u8], after: usize) -> (Result
         let rest = &bytes[usize::try_from(offset).unwrap().min(bytes.len())..];
         Broken(&rest[..after.min(rest.len())])
     };
-    let outcome = store.put_resumed(digest, SIZE as u64, open, &store.lease());
+    let outcome = store.put_resumed(Blob { digest, size: SIZE as u64 }, open, &store.lease());
     (outcome, asked.into_inner())
 }
 
@@ -92,11 +94,11 @@ fn content_that_ends_early_is_kept_and_said() {
     let bytes = content(1, SIZE);
     let digest = Digest::of(&bytes);
     let lease = store.lease();
-    let error = store.put_resumed(digest, SIZE as u64, |_| &bytes[..10], &lease).unwrap_err();
+    let error = store.put_resumed(Blob { digest, size: SIZE as u64 }, |_| &bytes[..10], &lease).unwrap_err();
     assert!(error.to_string().contains("ended after 10 of 400000 bytes"), "{error}");
     let (outcome, asked) = put(&store, digest, &bytes, SIZE);
     outcome.unwrap();
     assert_eq!(asked, [10]);
-    store.put_resumed(Digest::of(b""), 0, |_| &b""[..], &lease).unwrap();
+    store.put_resumed(Blob { digest: Digest::of(b""), size: 0 }, |_| &b""[..], &lease).unwrap();
     assert!(store.contains(&Digest::of(b"")).unwrap(), "nothing is a blob too");
 }

@@ -1,3 +1,5 @@
+//! Uploads: chunks in order, limits in number, and what a restart leaves of them.
+
 use std::fs;
 use std::io::{self, Read};
 use std::sync::mpsc;

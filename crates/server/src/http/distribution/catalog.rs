@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::http::header::LINK;
 use axum::response::Response;
-use dede_bundle::oci::{RepositoryName, Tag};
+use dede_bundle::oci::{RepositoryName, Tag, listing_order};
 use serde_json::json;
 
 use super::refusal::{Answer, Code, Refusal};
@@ -37,7 +37,7 @@ pub(super) async fn repositories(call: &Call) -> Answer {
     let of_services = services.chain(local.map(|alias| &alias.name)).map(|name| name.as_str().to_owned());
     let mut names: Vec<String> = of_services.filter(|name| name.parse::<RepositoryName>().is_ok()).collect();
     names.extend(call.store()?.repositories().into_iter().map(String::from));
-    names.sort_unstable();
+    names.sort_unstable_by(|one, other| listing_order(one, other));
     names.dedup();
     let (names, more) = page.cut(names.into_iter());
     Ok(answer(&page, "/v2/_catalog", "repositories", names, more, None))
@@ -57,9 +57,10 @@ impl Page {
         Ok(Self { limit, last: call.query.get("last").map(str::to_owned) })
     }
 
-    /// That part of sorted names, and whether more follow.
+    /// That part of names in [`listing_order`], and whether more follow.
     fn cut(&self, names: impl Iterator<Item = String>) -> (Vec<String>, bool) {
-        let mut following = names.skip_while(|name| self.last.as_ref().is_some_and(|last| name <= last));
+        let is_before = |name: &String| self.last.as_ref().is_some_and(|last| listing_order(name, last).is_le());
+        let mut following = names.skip_while(is_before);
         let page = following.by_ref().take(self.limit.unwrap_or(usize::MAX)).collect();
         (page, self.limit != Some(0) && following.next().is_some())
     }

@@ -20,21 +20,27 @@ pub(crate) struct Copied {
     pub(crate) referrers: usize,
 }
 
-/// Copies the artifact under `from` to the name `to`, with its referrers. `moved` sees how many bytes of how many of its blobs are on
+/// What is in a repository under a tag or a digest.
+pub(crate) struct Artifact<'a> {
+    /// Its repository.
+    pub(crate) registry: &'a Registry,
+    /// Its name there.
+    pub(crate) reference: &'a Reference,
+}
+
+/// Copies the artifact `from` to the name `to`, with its referrers. `moved` sees how many bytes of how many of its blobs are on
 /// their way or there.
 ///
 /// # Errors
 /// A sentence.
-pub(crate) fn copy(
-    (source, from): (&Registry, &Reference),
-    (target, to): (&Registry, &Reference),
-    moved: &dyn Fn(u64, u64),
-) -> Result<Copied, String> {
-    let found = source.manifest(from)?;
-    let (media_type, bytes) = found.ok_or_else(|| format!("there is no {from} of {}", source.repository))?;
+pub(crate) fn copy(from: &Artifact<'_>, to: &Artifact<'_>, moved: &dyn Fn(u64, u64)) -> Result<Copied, String> {
+    let (source, target) = (from.registry, to.registry);
+    let found = source.manifest(from.reference)?;
+    let missing = || format!("there is no {} of {}", from.reference, source.repository);
+    let (media_type, bytes) = found.ok_or_else(missing)?;
     let digest = Digest::of(&bytes);
     let (sent, total) = copy_blobs(source, target, &image(&media_type, &bytes)?, moved)?;
-    target.push_manifest(to, &media_type, &bytes)?;
+    target.push_manifest(to.reference, &media_type, &bytes)?;
     let listed = source.referrers(&digest)?;
     for entry in &listed {
         copy_referrer(source, target, entry)?;
@@ -55,7 +61,7 @@ fn copy_blobs(
     for blob in blobs() {
         if !target.has_blob(&blob.digest)? {
             let show = |position: u64| moved(before.saturating_add(position), total);
-            target.push_blob(blob.digest, blob.size, &Content { source, blob, moved: &show })?;
+            target.push_blob(blob.blob(), &Content { source, blob, moved: &show })?;
             sent += blob.size;
         }
         before = before.saturating_add(blob.size);
@@ -73,7 +79,7 @@ struct Content<'a> {
 
 impl Source for Content<'_> {
     fn content(&self, offset: u64) -> Box<dyn Read + '_> {
-        Box::new(self.source.blob(self.blob.digest, self.blob.size, offset))
+        Box::new(self.source.blob(self.blob.blob(), offset))
     }
 
     fn moved(&self, position: u64) {
@@ -140,7 +146,7 @@ pub(crate) fn read_small(registry: &Registry, blob: &Descriptor) -> Result<Vec<u
         return Err(registry.about_blob(&digest, &format!("expected at most {MANIFEST_LIMIT} bytes, found {size}")));
     }
     let mut bytes = Vec::new();
-    registry.blob(digest, size, 0).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    registry.blob(blob.blob(), 0).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if Digest::of(&bytes) != digest {
         return Err(registry.about_blob(&digest, "it is something else there"));
     }

@@ -6,13 +6,14 @@
 
 use std::io::{self, Read};
 
-use dede_bundle::Digest;
+use dede_bundle::Blob;
 use ureq::Body;
 use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, HeaderName, RANGE};
 use ureq::http::{Method, Response};
 
 use super::Registry;
 use super::attempts::Attempts;
+use super::exchange::content_digest;
 use super::failure::Failure;
 
 /// Hops that the download of a blob may take: registries keep them elsewhere.
@@ -20,13 +21,11 @@ const REDIRECTS: usize = 3;
 /// Bytes that are read at once where they are known already.
 const BLOCK: u64 = 64 << 10;
 const STEP: &str = "downloading";
-const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Reads a blob from an offset to its end, never beyond.
 pub(crate) struct Download<'a> {
     registry: &'a Registry,
-    digest: Digest,
-    size: u64,
+    blob: Blob,
     position: u64,
     body: Option<Box<dyn Read + Send>>,
     attempts: Attempts,
@@ -34,9 +33,9 @@ pub(crate) struct Download<'a> {
 
 impl<'a> Download<'a> {
     /// Nothing is asked before the first byte is wanted.
-    pub(super) fn new(registry: &'a Registry, (digest, size): (Digest, u64), offset: u64) -> Self {
-        let attempts = Attempts::new(registry.retry.attempts);
-        Self { registry, digest, size, position: offset, body: None, attempts }
+    pub(super) fn new(registry: &'a Registry, blob: Blob, offset: u64) -> Self {
+        let attempts = Attempts::behind(offset, registry.retry.attempts);
+        Self { registry, blob, position: offset, body: None, attempts }
     }
 
     /// The next bytes over the present connection, or a new one.
@@ -45,16 +44,16 @@ impl<'a> Download<'a> {
             Some(body) => body,
             None => self.open()?,
         };
-        let missing = usize::try_from(self.size - self.position).unwrap_or(usize::MAX);
+        let missing = usize::try_from(self.blob.size - self.position).unwrap_or(usize::MAX);
         let length = buffer.len().min(missing);
-        let broke_off = || format!("broke off after {} of {} bytes", self.position, self.size);
+        let broke_off = || format!("broke off after {} of {} bytes", self.position, self.blob.size);
         match body.read(&mut buffer[..length]) {
-            Ok(0) => Err(Failure::passing(broke_off())),
+            Ok(0) => Err(Failure::transient(broke_off())),
             Ok(count) => {
                 self.body = Some(body);
                 Ok(count)
             }
-            Err(error) => Err(Failure::passing(format!("{}: {error}", broke_off()))),
+            Err(error) => Err(Failure::transient(format!("{}: {error}", broke_off()))),
         }
     }
 
@@ -65,7 +64,7 @@ impl<'a> Download<'a> {
         if self.position > 0 {
             headers.push((RANGE.as_str(), &range));
         }
-        let mut url = self.registry.of_repository(&format!("blobs/{}", self.digest))?;
+        let mut url = self.registry.of_repository(&format!("blobs/{}", self.blob.digest))?;
         for _ in 0..=REDIRECTS {
             let answer = self.registry.send(Method::GET, &url, &headers, ())?;
             if !answer.status().is_redirection() {
@@ -73,34 +72,39 @@ impl<'a> Download<'a> {
             }
             url = self.registry.location(&answer, &url)?;
             if !self.registry.is_own(&url) && url.scheme() != "https" {
-                return Err(Failure::last("the registry keeps its blobs elsewhere without TLS"));
+                return Err(Failure::permanent("the registry keeps its blobs elsewhere without TLS"));
             }
         }
-        Err(Failure::last("too many redirects"))
+        Err(Failure::permanent("too many redirects"))
     }
 
     /// The body of an answer, at the present position.
     fn accept(&self, answer: Response<Body>) -> Result<Box<dyn Read + Send>, Failure> {
-        let announced = header(&answer, &CONTENT_DIGEST).and_then(|text| text.parse::<Digest>().ok());
-        if let Some(found) = announced.filter(|found| *found != self.digest) {
-            return Err(Failure::last(format!("it is something else there: {found} instead of {}", self.digest)));
+        if let Some(found) = content_digest(&answer).filter(|found| *found != self.blob.digest) {
+            return Err(Failure::permanent(format!(
+                "it is something else there: {found} instead of {}",
+                self.blob.digest
+            )));
         }
         let is_part = answer.status().as_u16() == 206;
         let is_coded = answer.headers().contains_key(CONTENT_ENCODING);
         if is_part {
             let range = header(&answer, &CONTENT_RANGE).unwrap_or_default();
-            if is_coded || !is_rest(range, self.position, self.size) {
-                return Err(Failure::last(format!(
+            if is_coded || !is_rest(range, self.position, self.blob.size) {
+                return Err(Failure::permanent(format!(
                     "bytes {}-{}/{} were asked for, and it answers 206 with Content-Range {range:?}",
                     self.position,
-                    self.size.saturating_sub(1),
-                    self.size
+                    self.blob.size.saturating_sub(1),
+                    self.blob.size
                 )));
             }
         } else if let Some(found) = header(&answer, &CONTENT_LENGTH).filter(|_| !is_coded)
-            && found.parse() != Ok(self.size)
+            && found.parse() != Ok(self.blob.size)
         {
-            return Err(Failure::last(format!("it is something else there: {found} bytes instead of {}", self.size)));
+            return Err(Failure::permanent(format!(
+                "it is something else there: {found} bytes instead of {}",
+                self.blob.size
+            )));
         }
         let mut body = answer.into_body().into_reader();
         if !is_part {
@@ -112,18 +116,18 @@ impl<'a> Download<'a> {
 
 impl Read for Download<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() || self.position >= self.size {
+        if buffer.is_empty() || self.position >= self.blob.size {
             return Ok(0);
         }
         loop {
             match self.next(buffer) {
                 Ok(count) => {
                     self.position += count as u64;
-                    self.attempts.progress();
+                    self.attempts.reached(self.position);
                     return Ok(count);
                 }
                 Err(failure) => {
-                    let what = format!("blob {}: {STEP}", self.digest.short());
+                    let what = format!("blob {}: {STEP}", self.blob.digest.short());
                     self.registry.wait(&mut self.attempts, &what, &failure).map_err(io::Error::other)?;
                 }
             }
@@ -154,9 +158,9 @@ fn skip(body: &mut impl Read, count: u64) -> Result<(), Failure> {
         let length = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let broke_off = || format!("began anew, and broke off after {} bytes", count - left);
         match body.read(&mut block[..length]) {
-            Ok(0) => return Err(Failure::passing(broke_off())),
+            Ok(0) => return Err(Failure::transient(broke_off())),
             Ok(read) => left -= read as u64,
-            Err(error) => return Err(Failure::passing(format!("{}: {error}", broke_off()))),
+            Err(error) => return Err(Failure::transient(format!("{}: {error}", broke_off()))),
         }
     }
     Ok(())

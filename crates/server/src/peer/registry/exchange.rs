@@ -1,9 +1,10 @@
 //! One request to a registry and its answer: URLs, credentials, bounds. Knows nothing of second attempts.
 
-use std::io::Read as _;
+use std::time::Duration;
 
+use dede_bundle::Digest;
 use serde_json::Value;
-use ureq::http::header::{AUTHORIZATION, LOCATION};
+use ureq::http::header::{AUTHORIZATION, HeaderName, LOCATION};
 use ureq::http::{Method, Request, Response};
 use ureq::{AsSendBody, Body};
 use url::Url;
@@ -14,12 +15,15 @@ use crate::peer::client;
 
 /// Largest answer that is neither manifest nor blob, bytes.
 pub(super) const SMALL: u64 = 1 << 20;
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 /// Characters of a registry's own words that are shown.
 const SHOWN: usize = 300;
+/// Longest time until the answer begins to a request without content. Content may have to be checked and stored before.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Registry {
     pub(super) fn url(&self, path: &str) -> Result<Url, Failure> {
-        self.base.join(&format!("v2/{path}")).map_err(|error| Failure::last(error.to_string()))
+        self.base.join(&format!("v2/{path}")).map_err(|error| Failure::permanent(error.to_string()))
     }
 
     pub(super) fn of_repository(&self, path: &str) -> Result<Url, Failure> {
@@ -35,7 +39,7 @@ impl Registry {
     pub(super) fn location(&self, answer: &Response<Body>, from: &Url) -> Result<Url, Failure> {
         let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         let joined = location.and_then(|location| from.join(location).ok());
-        joined.ok_or_else(|| Failure::last("its answer has no Location"))
+        joined.ok_or_else(|| Failure::permanent("its answer has no Location"))
     }
 
     /// Sends one request; credentials go along to the registry's own origin only. A token that has run out is renewed, and the request
@@ -53,7 +57,7 @@ impl Registry {
         let answer = self.exchange(method, url, headers, body, self.login.header().as_deref())?;
         if self.login.has_run_out(answer.status().as_u16()) {
             self.renew()?;
-            return Err(Failure::passing("the token had run out"));
+            return Err(Failure::transient("the token had run out"));
         }
         Ok(answer)
     }
@@ -74,8 +78,14 @@ impl Registry {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let request = request.body(body).map_err(|error| Failure::last(error.to_string()))?;
-        self.agent.run(request).map_err(|error| Failure::of_error(&error))
+        let brings_content = matches!(request.method_ref(), Some(&Method::PUT | &Method::PATCH));
+        let request = request.body(body).map_err(|error| Failure::permanent(error.to_string()))?;
+        let mut request = self.agent.configure_request(request);
+        if !brings_content {
+            request = request.timeout_recv_response(Some(ANSWER_TIMEOUT));
+        }
+        let answer = self.agent.run(request.build());
+        answer.map_err(|error| Failure::of_error(&error))
     }
 
     pub(super) fn accepted(&self, answer: Response<Body>) -> Result<Response<Body>, Failure> {
@@ -96,16 +106,14 @@ impl Registry {
     }
 }
 
+/// The digest of what an answer brings, where it names one.
+pub(super) fn content_digest(answer: &Response<Body>) -> Option<Digest> {
+    answer.headers().get(&CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
+}
+
 /// The body of an answer, inflated, of at most `limit` bytes.
 pub(super) fn read(answer: Response<Body>, limit: u64) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let mut body = answer.into_body();
-    let read = body.as_reader().take(limit.saturating_add(1)).read_to_end(&mut bytes);
-    read.map_err(|error| Failure::passing(format!("its answer broke off: {error}")))?;
-    if bytes.len() as u64 > limit {
-        return Err(Failure::last(format!("expected an answer of at most {limit} bytes")));
-    }
-    Ok(bytes)
+    client::bounded(answer, limit).map_err(|error| Failure::of_body(&error))
 }
 
 /// The URL of the next page in a `Link` header (RFC 8288), which may name several.

@@ -5,18 +5,21 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use tokio_rustls::rustls;
+use ureq::Timeout;
 use ureq::http::HeaderMap;
 use ureq::http::header::RETRY_AFTER;
 
+use crate::peer::client::{BodyError, UnknownHost};
+
 /// What may be different when the same request is made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outlook {
+pub(super) enum FailureKind {
     /// Nothing: a refusal, or content that is wrong.
-    Final,
-    /// There is no connection to be had; a name that does not exist or a port where no program listens looks like this too.
-    Absent,
+    Permanent,
+    /// There is no connection to be had: the name has no address, no program listens at the port, no way leads there.
+    Unreachable,
     /// A connection that broke, or a registry with too much to do, which may say how long it wants to be left alone.
-    Passing(Option<Duration>),
+    Transient(Option<Duration>),
 }
 
 /// One failed request.
@@ -25,64 +28,89 @@ pub(super) struct Failure {
     /// In words, without the registry and the request.
     pub(super) reason: String,
     /// Whether it is worth another attempt.
-    pub(super) outlook: Outlook,
+    pub(super) kind: FailureKind,
     /// The status, where the registry answered.
     pub(super) status: Option<u16>,
 }
 
 impl Failure {
     /// One that another attempt cannot change.
-    pub(super) fn last(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), outlook: Outlook::Final, status: None }
+    pub(super) fn permanent(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), kind: FailureKind::Permanent, status: None }
     }
 
     /// One that another attempt may change.
-    pub(super) fn passing(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), outlook: Outlook::Passing(None), status: None }
+    pub(super) fn transient(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), kind: FailureKind::Transient(None), status: None }
     }
 
     /// The same, seen by a client that has no reason to believe that there is a registry at all.
     pub(super) fn at_first_contact(mut self) -> Self {
-        if self.outlook == Outlook::Absent {
-            self.outlook = Outlook::Final;
+        if self.kind == FailureKind::Unreachable {
+            self.kind = FailureKind::Permanent;
         }
         self
     }
 
     /// No answer.
     pub(super) fn of_error(error: &ureq::Error) -> Self {
-        let outlook = if let ureq::Error::Io(error) = error {
-            of_io(error)
-        } else if matches!(error, ureq::Error::HostNotFound | ureq::Error::ConnectionFailed) {
-            Outlook::Absent
-        } else if is_mistake(error) {
-            Outlook::Final
-        } else {
-            // Timeouts, and answers that are no HTTP because they broke off.
-            Outlook::Passing(None)
-        };
-        Self { reason: error.to_string(), outlook, status: None }
+        if let ureq::Error::Io(error) = error {
+            return Self { reason: error.to_string(), kind: of_io(error), status: None };
+        }
+        Self { reason: error.to_string(), kind: of_client(error), status: None }
+    }
+
+    /// An answer whose body cannot be read.
+    pub(super) fn of_body(error: &BodyError) -> Self {
+        match error {
+            BodyError::BrokeOff(_) => Self::transient(error.to_string()),
+            BodyError::TooLong(_) => Self::permanent(error.to_string()),
+        }
     }
 
     /// An answer with a status that says that the request was not served.
     pub(super) fn of_answer(status: u16, headers: &HeaderMap, reason: String) -> Self {
-        let outlook = match status {
-            429 | 503 => Outlook::Passing(retry_after(headers, SystemTime::now())),
-            408 | 500 | 502 | 504 => Outlook::Passing(None),
-            _ => Outlook::Final,
+        let kind = match status {
+            429 | 503 => FailureKind::Transient(retry_after(headers, SystemTime::now())),
+            408 | 500 | 502 | 504 => FailureKind::Transient(None),
+            _ => FailureKind::Permanent,
         };
-        Self { reason, outlook, status: Some(status) }
+        Self { reason, kind, status: Some(status) }
     }
 }
 
-fn of_io(error: &io::Error) -> Outlook {
-    let refused = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some_and(is_refusal);
-    if refused || matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) {
-        Outlook::Final
-    } else if error.kind() == io::ErrorKind::ConnectionRefused {
-        Outlook::Absent
+fn of_client(error: &ureq::Error) -> FailureKind {
+    use ureq::Error::{ConnectionFailed, HostNotFound, Timeout as TimedOut};
+    if matches!(error, HostNotFound | ConnectionFailed | TimedOut(Timeout::Resolve | Timeout::Connect)) {
+        FailureKind::Unreachable
+    } else if is_mistake(error) {
+        FailureKind::Permanent
     } else {
-        Outlook::Passing(None)
+        // Other timeouts, and answers that are no HTTP because they broke off.
+        FailureKind::Transient(None)
+    }
+}
+
+fn of_io(error: &io::Error) -> FailureKind {
+    use io::ErrorKind::{
+        AddrNotAvailable, ConnectionRefused, HostUnreachable, InvalidInput, NetworkDown, NetworkUnreachable,
+        PermissionDenied,
+    };
+    let inner = error.get_ref();
+    if inner.is_some_and(|inner| inner.is::<UnknownHost>()) {
+        return FailureKind::Unreachable;
+    }
+    if inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some_and(is_refusal) {
+        return FailureKind::Permanent;
+    }
+    let kind = error.kind();
+    if matches!(kind, PermissionDenied | InvalidInput) {
+        FailureKind::Permanent
+    } else if matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable | NetworkDown | AddrNotAvailable)
+    {
+        FailureKind::Unreachable
+    } else {
+        FailureKind::Transient(None)
     }
 }
 
@@ -130,15 +158,16 @@ mod tests {
     use ureq::http::HeaderValue;
 
     use super::*;
+    use crate::peer::client::{self, AgentOptions};
 
     #[test]
     fn statuses_that_may_pass_are_told_from_those_that_do_not() {
-        let outlook = |status| Failure::of_answer(status, &HeaderMap::new(), String::new()).outlook;
+        let kind = |status| Failure::of_answer(status, &HeaderMap::new(), String::new()).kind;
         for status in [408, 429, 500, 502, 503, 504] {
-            assert_eq!(outlook(status), Outlook::Passing(None), "{status}");
+            assert_eq!(kind(status), FailureKind::Transient(None), "{status}");
         }
         for status in [301, 400, 401, 403, 404, 405, 409, 411, 413, 416, 501, 507] {
-            assert_eq!(outlook(status), Outlook::Final, "{status}");
+            assert_eq!(kind(status), FailureKind::Permanent, "{status}");
         }
     }
 
@@ -148,21 +177,39 @@ mod tests {
         let tls = |error| ureq::Error::Io(io::Error::new(io::ErrorKind::InvalidData, error));
         let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
         for (error, expected) in [
-            (io(io::ErrorKind::ConnectionReset), Outlook::Passing(None)),
-            (io(io::ErrorKind::UnexpectedEof), Outlook::Passing(None)),
-            (io(io::ErrorKind::BrokenPipe), Outlook::Passing(None)),
-            (io(io::ErrorKind::TimedOut), Outlook::Passing(None)),
-            (io(io::ErrorKind::ConnectionRefused), Outlook::Absent),
-            (ureq::Error::HostNotFound, Outlook::Absent),
-            (io(io::ErrorKind::PermissionDenied), Outlook::Final),
-            (tls(certificate), Outlook::Final),
-            (tls(rustls::Error::DecryptError), Outlook::Passing(None)),
-            (ureq::Error::BadUri("x".to_owned()), Outlook::Final),
+            (io(io::ErrorKind::ConnectionReset), FailureKind::Transient(None)),
+            (io(io::ErrorKind::UnexpectedEof), FailureKind::Transient(None)),
+            (io(io::ErrorKind::BrokenPipe), FailureKind::Transient(None)),
+            (io(io::ErrorKind::TimedOut), FailureKind::Transient(None)),
+            (io(io::ErrorKind::ConnectionRefused), FailureKind::Unreachable),
+            (io(io::ErrorKind::HostUnreachable), FailureKind::Unreachable),
+            (io(io::ErrorKind::NetworkUnreachable), FailureKind::Unreachable),
+            (ureq::Error::Timeout(Timeout::Connect), FailureKind::Unreachable),
+            (ureq::Error::Timeout(Timeout::PerRead), FailureKind::Transient(None)),
+            (io(io::ErrorKind::PermissionDenied), FailureKind::Permanent),
+            (tls(certificate), FailureKind::Permanent),
+            (tls(rustls::Error::DecryptError), FailureKind::Transient(None)),
+            (ureq::Error::BadUri("x".to_owned()), FailureKind::Permanent),
         ] {
             let found = Failure::of_error(&error);
-            assert_eq!(found.outlook, expected, "{error}");
-            let first = if expected == Outlook::Absent { Outlook::Final } else { expected };
-            assert_eq!(found.at_first_contact().outlook, first, "{error}");
+            assert_eq!(found.kind, expected, "{error}");
+            let first = if expected == FailureKind::Unreachable { FailureKind::Permanent } else { expected };
+            assert_eq!(found.at_first_contact().kind, first, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_by_what_the_client_really_returns() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound");
+        let agent = client::agent(&AgentOptions { ca_file: None, only_loopback: false }).expect("usable");
+        for (url, expected) in [
+            ("http://no-such-host.invalid/v2/".to_owned(), "no-such-host.invalid"),
+            (format!("http://{closed}/v2/"), "refused"),
+        ] {
+            let found = Failure::of_error(&agent.get(&url).call().expect_err("nothing is there"));
+            assert_eq!(found.kind, FailureKind::Unreachable, "{url}: {found:?}");
+            assert!(found.reason.contains(expected), "{url}: {found:?}");
+            assert_eq!(found.at_first_contact().kind, FailureKind::Permanent, "{url}");
         }
     }
 

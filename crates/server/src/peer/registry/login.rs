@@ -61,10 +61,10 @@ impl Registry {
     ) -> Result<Challenge, Failure> {
         let headers = answer.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         let scope = format!("repository:{}:{actions}", self.repository);
-        let asked = authorization::challenge(headers, &self.base, &scope).map_err(Failure::last)?;
+        let asked = authorization::challenge(headers, &self.base, &scope).map_err(Failure::permanent)?;
         match (asked, credentials) {
             (Some(Challenge::Basic), None) | (None, _) => {
-                Err(Failure::last("it wants a user and a password (--user, --password-file)"))
+                Err(Failure::permanent("it wants a user and a password (--user, --password-file)"))
             }
             (Some(asked), _) => Ok(asked),
         }
@@ -92,6 +92,6 @@ impl Registry {
         let answer = self.accepted(self.exchange(Method::GET, realm, &[], (), basic)?)?;
         let said: Value = serde_json::from_slice(&read(answer, SMALL)?).unwrap_or_default();
         let token = said["token"].as_str().or(said["access_token"].as_str());
-        token.map(|token| format!("Bearer {token}")).ok_or_else(|| Failure::last("it gives no token"))
+        token.map(|token| format!("Bearer {token}")).ok_or_else(|| Failure::permanent("it gives no token"))
     }
 }

@@ -1,7 +1,7 @@
 //! A client for any OCI registry, as far as moving artifacts needs it: manifests, blobs, referrers.
 //!
-//! Nothing a registry says is believed: answers are bounded, content is checked against its digest by whoever asked, credentials go to
-//! the registry's own origin only. What breaks off is tried again within bounds ([`attempts`]), what is refused is not ([`failure`]).
+//! Nothing a registry says is believed: answers are bounded, content is checked against its digest by the caller, credentials go to the
+//! registry's own origin only. What breaks off is tried again within bounds ([`attempts`]), what is refused is not ([`failure`]).
 
 mod attempts;
 mod authorization;
@@ -13,11 +13,14 @@ mod login;
 mod reference;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::thread;
 
-use dede_bundle::Digest;
 use dede_bundle::oci::{Descriptor, ImageIndex, MANIFEST_LIMIT, MediaType, Reference, RepositoryName};
+use dede_bundle::{Blob, Digest};
 use ureq::Agent;
 use ureq::http::Method;
 use ureq::http::header::{CONTENT_TYPE, LINK};
@@ -25,7 +28,7 @@ use url::Url;
 
 use self::attempts::Attempts;
 pub(crate) use self::authorization::Credentials;
-pub(crate) use self::copy::{copy, read_small};
+pub(crate) use self::copy::{Artifact, copy, read_small};
 pub(crate) use self::download::Download;
 use self::failure::Failure;
 use self::login::Login;
@@ -46,7 +49,38 @@ pub(crate) struct Retry {
     /// Attempts in a row that bring nothing before something is given up; at least one.
     pub(crate) attempts: u32,
     /// Told before each pause what broke, and what follows.
-    pub(crate) tell: Arc<dyn Fn(&str)>,
+    pub(crate) report: Arc<dyn Fn(&str)>,
+}
+
+/// What a registry is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// To give.
+    Pull,
+    /// To give and to take.
+    PullAndPush,
+}
+
+impl Access {
+    /// As the scope of a token names it.
+    fn actions(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::PullAndPush => "pull,push",
+        }
+    }
+}
+
+/// Where a repository is, and what its registry is spoken to with.
+pub(crate) struct Endpoint<'a> {
+    /// The registry.
+    pub(crate) registry: &'a PeerUrl,
+    /// One of its repositories.
+    pub(crate) repository: RepositoryName,
+    /// What it may want to see.
+    pub(crate) credentials: Option<Credentials>,
+    /// How connections are made.
+    pub(crate) agent: AgentOptions<'a>,
 }
 
 /// One repository of a registry.
@@ -59,24 +93,23 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Connects to a registry for one repository. `actions` are `pull`, or `pull,push`.
+    /// Connects to a registry for one repository.
     ///
     /// # Errors
     /// A sentence: it does not answer, is none, or wants what it is not given.
     pub(crate) fn connect(
-        registry: &PeerUrl,
-        repository: RepositoryName,
-        credentials: Option<&Credentials>,
-        options: &AgentOptions<'_>,
-        (actions, retry): (&str, &Retry),
+        Endpoint { registry, repository, credentials, agent }: Endpoint<'_>,
+        access: Access,
+        retry: &Retry,
     ) -> Result<Self, String> {
         let base = Url::parse(&registry.join("/")).map_err(|error| error.to_string())?;
-        let (agent, retry) = (client::agent(options)?, retry.clone());
+        let (agent, retry) = (client::agent(&agent)?, retry.clone());
         let mut this = Self { agent, base, repository, login: Login::none(), retry };
+        let credentials = credentials.as_ref();
         let challenge = this.patiently("GET /v2/", || {
             let answer = this.send(Method::GET, &this.url("")?, &[], ()).map_err(Failure::at_first_contact)?;
             if answer.status().as_u16() == 401 {
-                return this.challenge(&answer, credentials, actions).map(Some);
+                return this.challenge(&answer, credentials, access.actions()).map(Some);
             }
             this.accepted(answer).map(|_| None)
         })?;
@@ -100,20 +133,21 @@ impl Registry {
             let answer = self.accepted(answer)?;
             let announced = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
             let announced = announced.and_then(|text| text.split(';').next()?.trim().parse::<MediaType>().ok());
-            let media_type = announced.ok_or_else(|| Failure::last("its manifest has no Content-Type"))?;
+            let media_type = announced.ok_or_else(|| Failure::permanent("its manifest has no Content-Type"))?;
+            let announced_digest = exchange::content_digest(&answer);
             let bytes = exchange::read(answer, MANIFEST_LIMIT)?;
-            if let Reference::Digest(digest) = reference
-                && Digest::of(&bytes) != *digest
-            {
-                return Err(Failure::last(format!("manifest {digest} is something else there")));
+            let found = Digest::of(&bytes);
+            let expected = if let Reference::Digest(digest) = reference { Some(*digest) } else { announced_digest };
+            if let Some(expected) = expected.filter(|expected| *expected != found) {
+                return Err(Failure::permanent(format!("it is something else there: {found} instead of {expected}")));
             }
             Ok(Some((media_type, bytes)))
         })
     }
 
-    /// A blob of that size from an offset on: not checked, and never longer. Connections that break are its own business.
-    pub(crate) fn blob(&self, digest: Digest, size: u64, offset: u64) -> Download<'_> {
-        Download::new(self, (digest, size), offset)
+    /// A blob from an offset on: not checked, and never longer than it should be. Connections that break are its own business.
+    pub(crate) fn blob(&self, blob: Blob, offset: u64) -> Download<'_> {
+        Download::new(self, blob, offset)
     }
 
     /// Whether a blob is there.
@@ -135,12 +169,12 @@ impl Registry {
         }
     }
 
-    /// Pushes a blob of that many bytes.
+    /// Pushes a blob.
     ///
     /// # Errors
     /// A sentence.
-    pub(crate) fn push_blob(&self, digest: Digest, size: u64, source: &dyn Source) -> Result<(), String> {
-        Upload::new(self, (digest, size), source).run()
+    pub(crate) fn push_blob(&self, blob: Blob, source: &dyn Source) -> Result<(), String> {
+        Upload::new(self, blob, source).run()
     }
 
     /// Pushes a manifest; whether the registry lists it among the referrers of its subject by itself.
@@ -190,12 +224,13 @@ impl Registry {
         let links = answer.headers().get_all(LINK).iter().filter_map(|value| value.to_str().ok());
         let next = links.filter_map(exchange::next_page).next().map(str::to_owned);
         let next = next.map(|link| url.join(&link)).transpose();
-        let next = next.map_err(|error| Failure::last(format!("Link: a URL expected: {error}")))?;
+        let next = next.map_err(|error| Failure::permanent(format!("Link: a URL expected: {error}")))?;
         if next.as_ref().is_some_and(|url| !self.is_own(url)) {
-            return Err(Failure::last("its list goes on elsewhere, where its credentials do not go"));
+            return Err(Failure::permanent("its list goes on elsewhere, where its credentials do not go"));
         }
         let bytes = exchange::read(answer, MANIFEST_LIMIT)?;
-        let index: ImageIndex = serde_json::from_slice(&bytes).map_err(|error| Failure::last(error.to_string()))?;
+        let index: ImageIndex =
+            serde_json::from_slice(&bytes).map_err(|error| Failure::permanent(error.to_string()))?;
         Ok((index.manifests, next))
     }
 
@@ -214,7 +249,7 @@ impl Registry {
     fn wait(&self, attempts: &mut Attempts, what: &str, failure: &Failure) -> Result<(), String> {
         let sentence = self.about(what, &failure.reason);
         let Some(pause) = attempts.pause_after(failure) else { return Err(format!("{sentence} ({attempts})")) };
-        (self.retry.tell)(&format!("{sentence}; attempt {} in {:.1} s", attempts.next(), pause.as_secs_f64()));
+        (self.retry.report)(&format!("{sentence}; attempt {} in {:.1} s", attempts.next(), pause.as_secs_f64()));
         thread::sleep(pause);
         Ok(())
     }

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use dede_bundle::Digest;
+use dede_bundle::Blob;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, LOCATION, RANGE};
 use ureq::http::{HeaderMap, Method, Response};
 use ureq::{Body, SendBody};
@@ -37,8 +37,10 @@ enum Session {
     None,
     /// The registry has what is before the offset, and waits for the rest.
     Open(Place, u64),
-    /// The connection broke: what the registry has must be asked for. A chunk from the offset on was refused as out of order.
-    Unknown(Place, Option<u64>),
+    /// The connection broke: what the registry has must be asked for.
+    Unknown(Place),
+    /// A chunk that begins at the offset was refused as out of order, where the registry had said that it begins.
+    Refused(Place, u64),
     /// The blob is there.
     Done,
 }
@@ -54,20 +56,17 @@ struct Place {
 /// One blob on its way.
 pub(super) struct Upload<'a> {
     registry: &'a Registry,
-    digest: Digest,
-    size: u64,
+    blob: Blob,
     source: &'a dyn Source,
     session: Session,
-    /// The largest offset that the registry ever had.
-    best: u64,
     is_first: bool,
     attempts: Attempts,
 }
 
 impl<'a> Upload<'a> {
-    pub(super) fn new(registry: &'a Registry, (digest, size): (Digest, u64), source: &'a dyn Source) -> Self {
+    pub(super) fn new(registry: &'a Registry, blob: Blob, source: &'a dyn Source) -> Self {
         let attempts = Attempts::new(registry.retry.attempts);
-        Self { registry, digest, size, source, session: Session::None, best: 0, is_first: true, attempts }
+        Self { registry, blob, source, session: Session::None, is_first: true, attempts }
     }
 
     /// Sends it.
@@ -85,14 +84,15 @@ impl<'a> Upload<'a> {
                 }
                 Err(failure) => failure,
             };
-            let what = format!("blob {}: {}", self.digest.short(), self.session.step(self.size));
+            let what = format!("blob {}: {}", self.blob.digest.short(), self.session.step(self.blob.size));
             self.registry.wait(&mut self.attempts, &what, &failure)?;
             self.session = match std::mem::replace(&mut self.session, Session::None) {
                 Session::Open(place, offset) => {
                     self.is_first = false;
-                    Session::Unknown(place, (failure.status == Some(OUT_OF_ORDER)).then_some(offset))
+                    let is_refused = failure.status == Some(OUT_OF_ORDER);
+                    if is_refused { Session::Refused(place, offset) } else { Session::Unknown(place) }
                 }
-                same @ (Session::None | Session::Unknown(..) | Session::Done) => same,
+                same @ (Session::None | Session::Unknown(_) | Session::Refused(..) | Session::Done) => same,
             };
         }
     }
@@ -100,10 +100,7 @@ impl<'a> Upload<'a> {
     fn note_progress(&mut self) {
         if let Session::Open(_, offset) = self.session {
             self.source.moved(offset);
-            if offset > self.best {
-                self.best = offset;
-                self.attempts.progress();
-            }
+            self.attempts.reached(offset);
         }
     }
 
@@ -112,9 +109,10 @@ impl<'a> Upload<'a> {
         match &self.session {
             Session::None => self.begin(),
             Session::Open(place, 0) if self.is_first => self.send_all(place),
-            Session::Open(place, offset) if *offset < self.size => self.send_chunk(place, *offset),
+            Session::Open(place, offset) if *offset < self.blob.size => self.send_chunk(place, *offset),
             Session::Open(place, _) => self.finish(place),
-            Session::Unknown(place, refused) => self.ask(place, *refused),
+            Session::Unknown(place) => self.ask(place, None),
+            Session::Refused(place, offset) => self.ask(place, Some(*offset)),
             Session::Done => Ok(Session::Done),
         }
     }
@@ -128,17 +126,17 @@ impl<'a> Upload<'a> {
     }
 
     fn send_all(&self, place: &Place) -> Result<Session, Failure> {
-        self.send(Method::PUT, &self.closing(place), 0, self.size, &[])?;
+        self.send(Method::PUT, &self.closing(place), 0, self.blob.size, &[])?;
         Ok(Session::Done)
     }
 
     fn send_chunk(&self, place: &Place, offset: u64) -> Result<Session, Failure> {
-        let end = self.size.min(offset.saturating_add(place.chunk));
+        let end = self.blob.size.min(offset.saturating_add(place.chunk));
         let range = format!("{offset}-{}", end - 1);
         let sent = self.send(Method::PATCH, &place.url, offset, end, &[(CONTENT_RANGE.as_str(), &range)]);
         let answer = sent.map_err(|failure| match failure.status {
             // Asking where it stands shows whether it can be gone on with.
-            Some(OUT_OF_ORDER) => Failure { status: failure.status, ..Failure::passing(failure.reason) },
+            Some(OUT_OF_ORDER) => Failure { status: failure.status, ..Failure::transient(failure.reason) },
             _ => failure,
         })?;
         let now = match received(answer.headers())? {
@@ -147,16 +145,17 @@ impl<'a> Upload<'a> {
             said => said.unwrap_or(end),
         };
         if now > end {
-            return Err(Failure::last(format!("it says that it has {now} bytes, of which {end} were sent")));
+            return Err(Failure::permanent(format!("it says that it has {now} bytes, of which {end} were sent")));
         }
-        if now <= offset {
-            return Err(Failure::passing(format!("it took none of the bytes {range}")));
+        if now < end {
+            let taken = now.saturating_sub(offset);
+            return Err(Failure::transient(format!("it took {taken} of the {} bytes {range}", end - offset)));
         }
         Ok(Session::Open(self.following(place, &answer)?, now))
     }
 
     fn finish(&self, place: &Place) -> Result<Session, Failure> {
-        self.send(Method::PUT, &self.closing(place), self.size, self.size, &[])?;
+        self.send(Method::PUT, &self.closing(place), self.blob.size, self.blob.size, &[])?;
         Ok(Session::Done)
     }
 
@@ -167,7 +166,7 @@ impl<'a> Upload<'a> {
             200..300 => {}
             // It may have been finished, and the answer was lost.
             404 => {
-                let is_there = self.registry.shows_blob(&self.digest)?;
+                let is_there = self.registry.shows_blob(&self.blob.digest)?;
                 return Ok(if is_there { Session::Done } else { Session::None });
             }
             401 | 403 | 408 | 429 | 500.. => return Err(self.registry.refusal(answer)),
@@ -175,7 +174,7 @@ impl<'a> Upload<'a> {
             _ => return Ok(Session::None),
         }
         let offset = received(answer.headers())?.unwrap_or_default();
-        if offset > self.size || refused == Some(offset) {
+        if offset > self.blob.size || refused == Some(offset) {
             self.forget(place);
             return Ok(Session::None);
         }
@@ -209,7 +208,7 @@ impl<'a> Upload<'a> {
         };
         let sent = self.registry.send(method, url, &headers, SendBody::from_reader(&mut content));
         if let Some(reason) = content.lost {
-            return Err(Failure::last(reason));
+            return Err(Failure::permanent(reason));
         }
         self.registry.accepted(sent?)
     }
@@ -223,13 +222,13 @@ impl<'a> Upload<'a> {
     }
 
     fn own(&self, url: Url) -> Result<Url, Failure> {
-        let elsewhere = || Failure::last("it takes uploads elsewhere, where its credentials do not go");
+        let elsewhere = || Failure::permanent("it takes uploads elsewhere, where its credentials do not go");
         self.registry.is_own(&url).then_some(url).ok_or_else(elsewhere)
     }
 
     fn closing(&self, place: &Place) -> Url {
         let mut url = place.url.clone();
-        url.query_pairs_mut().append_pair("digest", &self.digest.to_string());
+        url.query_pairs_mut().append_pair("digest", &self.blob.digest.to_string());
         url
     }
 }
@@ -241,7 +240,7 @@ impl Session {
             Self::None => "beginning the upload",
             Self::Open(_, offset) if *offset > 0 && *offset >= size => "finishing the upload",
             Self::Open(..) => "uploading",
-            Self::Unknown(..) => "asking for the state of the upload",
+            Self::Unknown(_) | Self::Refused(..) => "asking for the state of the upload",
             Self::Done => "done",
         }
     }
@@ -282,7 +281,7 @@ fn received(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
     match range.split_once('-').map(|(first, last)| (first.parse::<u64>(), last.parse::<u64>())) {
         Some((Ok(0), Ok(0))) => Ok(Some(0)),
         Some((Ok(0), Ok(last))) => Ok(Some(last.saturating_add(1))),
-        _ => Err(Failure::last(format!("Range: 0-<last> expected in its answer, found {text:?}"))),
+        _ => Err(Failure::permanent(format!("Range: 0-<last> expected in its answer, found {text:?}"))),
     }
 }
 

@@ -99,18 +99,18 @@ fn connect(
     let loses = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut way = Way { to: &server, left: plan.requests, plan, broken, loses: &loses };
-            let _ = requests(client, &mut way, heads);
+            let mut direction = Direction { to: &server, left: plan.requests, plan, broken, loses: &loses };
+            let _ = requests(client, &mut direction, heads);
             end();
         });
-        let mut way = Way { to: client, left: plan.answers, plan, broken, loses: &loses };
+        let mut direction = Direction { to: client, left: plan.answers, plan, broken, loses: &loses };
         let mut piece = vec![0; 16 << 10];
         let mut from = &server;
         while let Ok(count @ 1..) = from.read(&mut piece) {
             if loses.swap(false, Ordering::SeqCst) {
-                way.left = 0;
+                direction.left = 0;
             }
-            if way.pass(&piece[..count]).is_err() {
+            if direction.pass(&piece[..count]).is_err() {
                 break;
             }
         }
@@ -120,7 +120,7 @@ fn connect(
 }
 
 /// One direction of one connection.
-struct Way<'a> {
+struct Direction<'a> {
     to: &'a TcpStream,
     left: usize,
     plan: Plan,
@@ -129,7 +129,7 @@ struct Way<'a> {
     loses: &'a AtomicBool,
 }
 
-impl Way<'_> {
+impl Direction<'_> {
     fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
         let passing = bytes.len().min(self.left);
         self.to.write_all(&bytes[..passing])?;
@@ -153,7 +153,7 @@ impl Way<'_> {
 }
 
 /// Passes requests on, each head as the plan wants it.
-fn requests(mut client: &TcpStream, way: &mut Way<'_>, heads: &Mutex<Vec<String>>) -> io::Result<()> {
+fn requests(mut client: &TcpStream, direction: &mut Direction<'_>, heads: &Mutex<Vec<String>>) -> io::Result<()> {
     let (mut waiting, mut piece) = (Vec::new(), vec![0; 16 << 10]);
     loop {
         let Some(end) = waiting.windows(4).position(|window| window == b"\r\n\r\n") else {
@@ -168,16 +168,16 @@ fn requests(mut client: &TcpStream, way: &mut Way<'_>, heads: &Mutex<Vec<String>
         let mut head = String::from_utf8(std::mem::take(&mut waiting)).expect("a head in text");
         heads.lock().unwrap().push(head.clone());
         let mut left: usize = value(&head, "content-length").map_or(0, |length| length.parse().expect("a length"));
-        if way.plan.without_ranges {
+        if direction.plan.without_ranges {
             head = head.replace("\r\nrange:", "\r\nx-range:").replace("\r\nRange:", "\r\nX-Range:");
         }
-        if way.plan.forgets && head.starts_with("GET") {
+        if direction.plan.forgets && head.starts_with("GET") {
             head = head.replacen("/blobs/uploads/", "/blobs/uploads/of-nothing-", 1);
         }
-        if way.plan.loses.is_some_and(|begin| head.starts_with(begin)) {
-            way.loses.store(true, Ordering::SeqCst);
+        if direction.plan.loses.is_some_and(|begin| head.starts_with(begin)) {
+            direction.loses.store(true, Ordering::SeqCst);
         }
-        way.pass(head.as_bytes())?;
+        direction.pass(head.as_bytes())?;
         while left > 0 {
             if body.is_empty() {
                 let count = client.read(&mut piece)?;
@@ -187,7 +187,7 @@ fn requests(mut client: &TcpStream, way: &mut Way<'_>, heads: &Mutex<Vec<String>
                 body.extend_from_slice(&piece[..count]);
             }
             let count = body.len().min(left);
-            way.pass(&body[..count])?;
+            direction.pass(&body[..count])?;
             body.drain(..count);
             left -= count;
         }

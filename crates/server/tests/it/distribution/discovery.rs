@@ -20,7 +20,7 @@ fn must_list_tags_with_200_in_the_given_form_and_in_order() {
     let server = with_tags(&["v10", "b", "v9", "A", "_x", "a", "B"]);
     let answer = get(&server, "/v2/lib/a/tags/list");
     assert_eq!(answer.status, 200);
-    let expected = json!({"name": "lib/a", "tags": ["A", "B", "_x", "a", "b", "v10", "v9"]});
+    let expected = json!({"name": "lib/a", "tags": ["_x", "A", "a", "B", "b", "v10", "v9"]});
     assert_eq!(answer.json().unwrap(), expected);
     assert_eq!(answer.header("link"), None);
 }
@@ -72,6 +72,8 @@ fn must_list_the_tags_after_the_last_one_in_order() {
         ("last=b", json!(["c", "d"])),
         ("last=bb", json!(["c", "d"])),
         ("n=9&last=d", json!([])),
+        ("last=BB", json!(["c", "d"])),
+        ("n=1&last=B", json!(["b"])),
     ] {
         assert_eq!(get(&server, &format!("/v2/lib/a/tags/list?{query}")).json().unwrap()["tags"], expected, "{query}");
     }

@@ -265,6 +265,32 @@ fn a_pull_that_is_killed_is_gone_on_with() {
 }
 
 #[test]
+fn a_second_pull_into_the_same_directory_is_refused_and_harms_nothing() {
+    let stage = Stage::new();
+    let proxy = Breaking::start(stage.registry.address, Plan { answers: PIECE, times: 1, stalls: true, ..GOOD });
+    let work = tempfile::tempdir().unwrap();
+    let mut first = command(work.path(), &["pull", &reference(&proxy), "pulled"]);
+    let mut first = first.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let length = || std::fs::metadata(partial(work.path(), &stage.digest)).map_or(0, |metadata| metadata.len());
+    eventually("a part of the network comes", || proxy.broken() > 0 && length() > 0);
+    let there = length();
+    for what in [reference(&proxy), format!("{}/net", stage.dev.address)] {
+        let (success, text) = dede(work.path(), &["pull", &what, "pulled"]);
+        assert!(!success && text.contains(&format!("pulled.partial: process {} ", first.id())), "{text}");
+    }
+    assert_eq!((length(), work.path().join("pulled.partial/content").is_dir()), (there, true));
+    // Another directory is another matter.
+    let (success, text) = dede(work.path(), &["pull", &reference(&proxy), "other"]);
+    assert!(success, "{text}");
+    stage.check_pulled(&work.path().join("other"));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let (success, text) = dede(work.path(), &["pull", &reference(&proxy), "pulled"]);
+    assert!(success, "{text}");
+    stage.check_pulled(&work.path().join("pulled"));
+}
+
+#[test]
 fn what_a_killed_pull_left_is_not_believed() {
     let stage = Stage::new();
     let work = tempfile::tempdir().unwrap();

@@ -167,7 +167,7 @@ fn case_19_a_compressed_manifest_is_bounded_after_inflating() {
 }
 
 #[test]
-fn case_8_sizes_that_nobody_has_are_refused() {
+fn case_8_sizes_that_nothing_has_are_refused() {
     let server = Server::start(&[]);
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();

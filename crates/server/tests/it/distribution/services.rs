@@ -122,7 +122,7 @@ fn a_bundle_is_copied_by_mounting_its_blobs() {
     let server = Server::start(&[]);
     create(&server, "iris");
     let (bundle, manifest) = bundle(&server, "iris", "latest");
-    let contents = bundle.files().iter().map(|file| file.digest).chain([bundle.config().0]);
+    let contents = bundle.files().iter().map(|file| file.digest).chain([bundle.config().digest]);
     for digest in contents.collect::<BTreeSet<_>>() {
         let path = format!("/v2/copies/iris/blobs/uploads/?mount={digest}&from=iris");
         assert_eq!(call(&server, "POST", &path, &[], b"").status, 201);

@@ -1,22 +1,25 @@
 //! `dede push` and `dede pull`: services to and from OCI registries.
 
+mod destination;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dede_bundle::Directory;
 use dede_bundle::modelpack::Bundle;
-use dede_bundle::oci::Reference;
+use dede_bundle::oci::{Reference, RepositoryName};
 use dede_bundle::store::{BlobStore, StoreError};
 use serde_json::{Map, Value};
 
+use self::destination::{Destination, beside, check_unused};
 use super::peers::ConfigOption;
 use super::remote;
 use super::report::say;
 use super::transfer::Transfer;
 use crate::config::Configuration;
 use crate::peer::client::AgentOptions;
-use crate::peer::registry::{Credentials, Place, Registry, Retry, copy, read_small};
+use crate::peer::registry::{Access, Artifact, Credentials, Endpoint, Place, Registry, Retry, copy, read_small};
 use crate::peer::{Peer, PeerUrl};
 use crate::token::Token;
 
@@ -45,7 +48,8 @@ pub(crate) struct RegistryOptions {
     #[arg(long)]
     plain_http: bool,
 
-    /// Attempts in a row that bring nothing, after which a blob or a request is given up. What came stays: the same command goes on.
+    /// Attempts in a row that together bring less than 64 KiB, after which a blob or a request is given up. What came stays: the same
+    /// command goes on.
     #[arg(long, value_name = "NUMBER", default_value_t = ATTEMPTS, value_parser = clap::value_parser!(u32).range(1..))]
     attempts: u32,
 
@@ -95,13 +99,13 @@ pub(crate) fn push(options: &PushOptions) -> Result<(), String> {
     let peer = remote::peer(options.on.as_deref(), &options.registry.config)?;
     let transfer = Transfer::new();
     let retry = options.registry.retry(&transfer);
-    let (credentials, agent) = (credentials(&peer)?, agent_options(&peer));
-    let source = Registry::connect(&peer.url, name, credentials.as_ref(), &agent, ("pull", &retry))?;
+    let source = Registry::connect(endpoint(&peer, name)?, Access::Pull, &retry)?;
     let latest: Reference = "latest".parse().map_err(|error| format!("{error}"))?;
-    let target = options.registry.connect(&place, ("pull,push", &retry))?;
-    let show = |done, total| transfer.moved(done, total);
-    let copied = copy((&source, &latest), (&target, &place.reference), &show)?;
-    transfer.end();
+    let target = options.registry.connect(&place, Access::PullAndPush, &retry)?;
+    let from = Artifact { registry: &source, reference: &latest };
+    let to = Artifact { registry: &target, reference: &place.reference };
+    let copied = copy(&from, &to, &|done, total| transfer.moved(done, total))?;
+    drop(transfer);
     say(&format!(
         "{service} is {} at {}: {} of {} bytes sent, {} statements about it",
         copied.digest, options.reference, copied.sent, copied.total, copied.referrers
@@ -118,60 +122,54 @@ pub(crate) fn pull(options: &PullOptions) -> Result<(), String> {
     let directory = options.directory.clone().unwrap_or_else(|| PathBuf::from(last_part(&place)));
     check_unused(&directory)?;
     let transfer = Transfer::new();
-    let source = options.registry.connect(&place, ("pull", &options.registry.retry(&transfer)))?;
+    let source = options.registry.connect(&place, Access::Pull, &options.registry.retry(&transfer))?;
     let found = source.manifest(&place.reference)?;
     let (_, manifest) = found.ok_or_else(|| format!("there is no {}", options.reference))?;
     let refused = |error| format!("{} is no service: {error}", options.reference);
     let config = read_small(&source, &Bundle::config_of(&manifest).map_err(refused)?)?;
     let bundle = Bundle::parse(&manifest, &config).map_err(refused)?;
-    let files = fetch(&source, &bundle, &directory, &transfer)?;
-    transfer.end();
-    let creation = beside(&directory, "put.json")?;
+    let destination = Destination::take(&directory)?;
+    fetch(&source, &bundle, &destination, &transfer)?;
+    drop(transfer);
+    let (creation, files) = (beside(&directory, "put.json")?, destination.absolute()?);
     write_creation(&creation, &bundle, &files)?;
+    destination.finish()?;
     say(&format!("{} files of version {} are in {}", bundle.files().len(), bundle.version(), files.display()));
     say(&format!("create a service: curl -X PUT http://localhost:8080/services/NAME -d @{}", creation.display()));
     Ok(())
 }
 
-/// Brings all files to a place of their own, each checked; together they become `directory` at the end. What was interrupted is gone
-/// on with, inside of a file too.
-fn fetch(source: &Registry, bundle: &Bundle, directory: &Path, transfer: &Transfer) -> Result<PathBuf, String> {
-    let partial = beside(directory, "partial")?;
-    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", partial.display());
-    let content = partial.join("content");
-    if content.exists() {
-        fs::remove_dir_all(&content).map_err(|error| failed(&error))?;
-    }
-    fs::create_dir_all(&content).map_err(|error| failed(&error))?;
-    let store = BlobStore::open(&partial.join("blobs")).map_err(|error| failed(&error))?;
-    let (lease, target) = (store.lease(), Directory::open(&content).map_err(|error| failed(&error))?);
+/// Brings all files, each checked. What was interrupted is gone on with, inside of a file too.
+fn fetch(source: &Registry, bundle: &Bundle, destination: &Destination, transfer: &Transfer) -> Result<(), String> {
+    let failed = |error: &dyn std::fmt::Display| destination.failed(error);
+    destination.clear_content()?;
+    let store = BlobStore::open(&destination.blobs()).map_err(|error| failed(&error))?;
+    let target = Directory::open(&destination.content()).map_err(|error| failed(&error))?;
+    let lease = store.lease();
     let total = bundle.files().iter().fold(0, |sum: u64, file| sum.saturating_add(file.size));
     let mut before = 0u64;
     for file in bundle.files() {
         if store.size(&file.digest).map_err(|error| failed(&error))? != Some(file.size) {
-            let open = |offset| transfer.watch(source.blob(file.digest, file.size, offset), before + offset, total);
-            let put = store.put_resumed(file.digest, file.size, open, &lease);
-            put.map_err(|error| format!("{}: {}", file.name, not_stored(source, &error)))?;
+            let open = |offset| transfer.watch(source.blob(file.blob(), offset), before + offset, total);
+            let put = store.put_resumed(file.blob(), open, &lease);
+            put.map_err(|error| format!("{}: {}", file.name, not_stored(source, destination, &error)))?;
         }
         before = before.saturating_add(file.size);
         transfer.moved(before, total);
         store.place(&file.digest, &target, &file.name, file.role, &lease).map_err(|error| failed(&error))?;
     }
-    drop((store, target));
-    // An empty directory may be there already.
-    let moved = fs::rename(&content, directory).and_then(|()| fs::remove_dir_all(&partial));
-    moved.and_then(|()| fs::canonicalize(directory)).map_err(|error| failed(&error))
+    Ok(())
 }
 
 /// Why a blob is not in the store. What the connection had says its registry, blob and step itself.
-fn not_stored(source: &Registry, error: &StoreError) -> String {
+fn not_stored(source: &Registry, destination: &Destination, error: &StoreError) -> String {
     if let StoreError::Source(error) = error {
         return error.to_string();
     }
     if let StoreError::DigestMismatch { expected, .. } = error {
         return source.about_blob(expected, &error.to_string());
     }
-    error.to_string()
+    destination.failed(error)
 }
 
 /// The body of a PUT that creates the service on these files.
@@ -182,22 +180,6 @@ fn write_creation(path: &Path, bundle: &Bundle, files: &Path) -> Result<(), Stri
     fs::write(path, format!("{:#}\n", Value::Object(creation))).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn check_unused(directory: &Path) -> Result<(), String> {
-    match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
-        Ok(true) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Ok(false) => Err(format!("{} is not empty", directory.display())),
-        Err(error) => Err(format!("{}: {error}", directory.display())),
-    }
-}
-
-/// A path beside a directory: its name with an ending.
-fn beside(directory: &Path, ending: &str) -> Result<PathBuf, String> {
-    let name = directory.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| format!("{}: a directory with a name expected", directory.display()))?;
-    Ok(directory.with_file_name(format!("{name}.{ending}")))
-}
-
 fn last_part(place: &Place) -> &str {
     place.repository.as_str().rsplit('/').next().unwrap_or_default()
 }
@@ -205,29 +187,30 @@ fn last_part(place: &Place) -> &str {
 impl RegistryOptions {
     /// What is done about connections that break.
     fn retry(&self, transfer: &Transfer) -> Retry {
-        Retry { attempts: self.attempts, tell: transfer.teller() }
+        Retry { attempts: self.attempts, report: transfer.reporter() }
     }
 
-    /// The registry at a place: a peer of the configuration with what that one needs, or any other. `how`: what for, and how often.
-    fn connect(&self, place: &Place, how: (&str, &Retry)) -> Result<Registry, String> {
+    /// The registry at a place: a peer of the configuration with what that one needs, or any other.
+    fn connect(&self, place: &Place, access: Access, retry: &Retry) -> Result<Registry, String> {
         let configuration = Configuration::load(self.config.config.as_deref())?;
         let given = match (&self.user, &self.password_file) {
             (Some(user), Some(file)) => Some(Credentials { user: user.clone(), password: Token::read(file)? }),
             _ => None,
         };
         let peer = configuration.peers().find(|peer| is_at(peer, &place.registry) && given.is_none());
-        match peer {
-            Some(peer) => {
-                let credentials = credentials(peer)?;
-                let repository = place.repository.clone();
-                Registry::connect(&peer.url, repository, credentials.as_ref(), &agent_options(peer), how)
-            }
-            None => {
-                let only_loopback = place.registry.is_plain() && !self.plain_http;
-                let options = AgentOptions { ca_file: self.ca_file.as_deref(), only_loopback };
-                Registry::connect(&place.registry, place.repository.clone(), given.as_ref(), &options, how)
-            }
-        }
+        let endpoint = match peer {
+            Some(peer) => endpoint(peer, place.repository.clone())?,
+            None => Endpoint {
+                registry: &place.registry,
+                repository: place.repository.clone(),
+                credentials: given,
+                agent: AgentOptions {
+                    ca_file: self.ca_file.as_deref(),
+                    only_loopback: place.registry.is_plain() && !self.plain_http,
+                },
+            },
+        };
+        Registry::connect(endpoint, access, retry)
     }
 }
 
@@ -247,7 +230,9 @@ fn credentials(peer: &Peer) -> Result<Option<Credentials>, String> {
     Ok(token.map(|password| Credentials { user: TOKEN_USER.to_owned(), password }))
 }
 
-fn agent_options(peer: &Peer) -> AgentOptions<'_> {
+/// A repository of a peer, with what that one needs.
+fn endpoint(peer: &Peer, repository: RepositoryName) -> Result<Endpoint<'_>, String> {
     let only_loopback = peer.url.is_plain() && !peer.plain_http && peer.token_file.is_some();
-    AgentOptions { ca_file: peer.ca_file.as_deref(), only_loopback }
+    let agent = AgentOptions { ca_file: peer.ca_file.as_deref(), only_loopback };
+    Ok(Endpoint { registry: &peer.url, repository, credentials: credentials(peer)?, agent })
 }
