@@ -130,7 +130,15 @@ fn part(node: &NodeView<'_>, index: usize, scope: &Scope<'_, '_>) -> Option<usiz
     let maker = scope.maker(node.inputs.get(index)?)?;
     match maker.op {
         "Unsqueeze" => (scope.rank(maker, 0)? == 0).then_some(1),
-        "Shape" if maker.attribute("start").or_else(|| maker.attribute("end")).is_none() => scope.rank(maker, 0),
+        "Shape" => {
+            let bound = |name| maker.attribute(name).map(|bound| bound.integer.and_then(|at| usize::try_from(at).ok()));
+            match (bound("start"), bound("end")) {
+                (None, None) => scope.rank(maker, 0),
+                // Both from the front, of a value that has as many axes.
+                (start, Some(Some(end))) => end.checked_sub(start.unwrap_or(Some(0))?),
+                _ => None,
+            }
+        }
         "Constant" => Some(maker.attribute("value_ints")?.integers.len()),
         _ => None,
     }

@@ -81,6 +81,7 @@ fn gap(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> Option<&'static str> {
         "NonMaxSuppression" if !has_one_class(node, scope) => {
             Some("with several classes or images is computed wrongly")
         }
+        "Expand" if is_shorter(node, scope) => Some("by a computed shape of fewer axes is not supported"),
         "LSTM" | "GRU" if node.inputs.get(4).is_some_and(|lengths| !lengths.is_empty()) => {
             Some("with sequence_lens is computed wrongly")
         }
@@ -98,6 +99,13 @@ fn gap(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// Whether the shape of an Expand has fewer axes than its value, and is not known before a run.
+fn is_shorter(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> bool {
+    let is_constant = node.inputs.get(1).is_some_and(|shape| scope.constant(shape).is_some());
+    let length = scope.dims(node, 1).and_then(|dims| *dims.first()?);
+    !is_constant && length.zip(scope.rank(node, 0)).is_some_and(|(length, rank)| length < rank)
 }
 
 /// Whether both types of a BitCast have in rten as many bits as in ONNX.

@@ -81,7 +81,28 @@ fn free_prefix(graph: &GraphView<'_>) -> String {
 
 /// Whether the right side of a product may be a vector, and the left more than a matrix.
 fn may_be_vector(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> bool {
-    scope.rank(node, 1).is_none_or(|rank| rank == 1) && scope.rank(node, 0).is_none_or(|rank| rank > 2)
+    let right = node.inputs.get(1).copied().unwrap_or_default();
+    !has_several_axes(right, scope, 0) && scope.rank(node, 0).is_none_or(|rank| rank > 2)
+}
+
+/// Whether a value is known to have more than one axis: what is computed number by number has as many as any value that goes into it.
+fn has_several_axes(name: &str, scope: &Scope<'_, '_>, depth: usize) -> bool {
+    /// More operators in a row than stand between what tells and a product.
+    const DEEPEST: usize = 4;
+    if let Some(rank) = scope.rank_of(name) {
+        return rank > 1;
+    }
+    let Some(maker) = scope.maker(name).filter(|_| depth < DEEPEST) else { return false };
+    let mut inputs = maker.inputs.iter();
+    match maker.op {
+        "Add" | "Sub" | "Mul" | "Div" | "Where" | "Max" | "Min" => {
+            inputs.any(|input| has_several_axes(input, scope, depth + 1))
+        }
+        "Identity" | "Cast" | "CastLike" | "Softmax" | "Tanh" | "Concat" | "Slice" | "Dropout" => {
+            inputs.next().is_some_and(|input| has_several_axes(input, scope, depth + 1))
+        }
+        _ => false,
+    }
 }
 
 /// Softmax over all axes from one on: over the last axis of a matrix with the same values.
