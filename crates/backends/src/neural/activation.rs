@@ -13,13 +13,14 @@ mod tests;
 mod trees;
 mod written_out;
 
+use std::collections::HashSet;
+
 use dede_core::backend::OutputActivation;
 use dede_core::error::{Error, Result};
 
 use super::onnx_view::{GraphView, NodeView};
 use super::options::MLLIB;
-use axes::Axes;
-use operators::integers_of;
+use operators::{kept_inputs, makes_integers};
 use producers::Producers;
 use reader::Reader;
 
@@ -36,13 +37,23 @@ pub(super) enum Reading {
 
 /// What the value `output` of the graph holds. `opset` is the version of the standard operator set.
 pub(super) fn reading(graph: &GraphView<'_>, opset: i64, output: &str) -> Reading {
-    Reader::new(Producers::of(graph), Axes::of(graph, opset)).read(output, 0)
+    Reader::new(Producers::of(graph), opset).read(output, 0)
 }
 
 /// Whether the value `output` of the graph is whole numbers that stand for others, their scale not applied.
 pub(super) fn lacks_scale(graph: &GraphView<'_>, output: &str) -> bool {
     let producers = Producers::of(graph);
-    producers.producer(producers.rearranged(output)).is_some_and(integers_of)
+    let (mut seen, mut waiting) = (HashSet::new(), vec![output]);
+    while let Some(value) = waiting.pop() {
+        let Some((node, index, name)) = producers.made(value) else { continue };
+        if makes_integers(node, index) {
+            return true;
+        }
+        if seen.insert(name) {
+            waiting.extend(kept_inputs(node, index));
+        }
+    }
+    false
 }
 
 /// What an output is taken for: what was asked for, else what was found.

@@ -72,6 +72,9 @@ fn refused(onnx: &[u8], request: &Request) -> String {
 
 fn assert_close(found: &[Vec<f32>], expected: &[&[f32]], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found.len(), expected.len(), "{what}");
+    }
     for (found, expected) in found.iter().flatten().zip(expected.iter().copied().flatten()) {
         assert!((found - expected).abs() < TOLERANCE, "{what}: {found}, expected {expected}");
     }
@@ -275,6 +278,17 @@ fn maps_of_scikit_learn_are_their_probabilities_or_refused() {
                 }
             }
         }
+    }
+}
+
+/// Files may leave out the type of an output.
+#[test]
+fn an_output_without_a_type_is_a_tensor() {
+    let onnx = Onnx::new(17).input("x", F32, &[-1, 2]).untyped_output("y");
+    let onnx = onnx.node("Softmax", &["x"], &["y"], &[("axis", Int(1))]).build();
+    for engine in usable_engines() {
+        let model = model_of(&Backend, repository(&onnx).path(), &Request { engine, ..with(json!({})) });
+        assert_close(&rows(model.as_ref(), &table(&[&[1.0, 1.0]])), &[&[0.5, 0.5]], engine);
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Operator {
     Choosing,
     /// The numbers of its first input as whole numbers.
     Rounding,
+    /// The numbers of its first input in the type of its second.
+    Converting,
     /// Other names, or numbers, for the values of its first input, by a table.
     Renaming,
     /// The numbers of its first input, cut to a range that probabilities do not leave.
@@ -73,8 +75,9 @@ fn standard(node: &NodeView<'_>, index: usize) -> Operator {
         "Dropout" if index > 0 => Operator::Other,
         // The items would be elsewhere.
         "Transpose" if moves_items(node) => Operator::Other,
-        "Identity" | "Cast" | "CastLike" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Expand"
-        | "Dropout" | "QuantizeLinear" | "DequantizeLinear" | "Slice" | "Split" => Operator::Passing,
+        "CastLike" => Operator::Converting,
+        "Identity" | "Cast" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Expand" | "Dropout"
+        | "QuantizeLinear" | "DequantizeLinear" | "Slice" | "Split" => Operator::Passing,
         "Gather" => Operator::Choosing,
         "Relu" | "Clip" | "Abs" => Operator::Bounding,
         // Of one input it moves or adds numbers.
@@ -105,7 +108,8 @@ fn classical(node: &NodeView<'_>, index: usize) -> Operator {
         ("LinearClassifier" | "TreeEnsembleClassifier" | "SVMClassifier", 0) | ("Binarizer", _) => Operator::Label,
         ("LinearClassifier" | "TreeEnsembleClassifier" | "SVMClassifier", _) => match text(node, "post_transform") {
             b"SOFTMAX" | b"SOFTMAX_ZERO" => Operator::Activation(OutputActivation::Softmax),
-            b"LOGISTIC" | b"PROBIT" => Operator::Activation(OutputActivation::Sigmoid),
+            // ONNX Runtime computes for PROBIT the scores of probabilities, and not the other way round.
+            b"LOGISTIC" => Operator::Activation(OutputActivation::Sigmoid),
             _ if node.op == "TreeEnsembleClassifier" && are_votes(node) => {
                 Operator::Activation(OutputActivation::Softmax)
             }
@@ -147,9 +151,28 @@ pub(super) fn joined<'n>(node: &'n NodeView<'_>) -> impl Iterator<Item = &'n str
     node.inputs.iter().copied().skip(first).step_by(step)
 }
 
-/// Whether a node lets scores above 0 through, and less of those below.
-pub(super) fn is_rectifier(node: &NodeView<'_>) -> bool {
-    matches!(node.op, "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "Clip" | "HardSwish")
+/// Whether a node lets scores above 0 through, and less of those below. What cuts them at 1 may mean probabilities.
+pub(super) fn is_rectifier(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> bool {
+    match node.op {
+        "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "HardSwish" => true,
+        "Clip" => {
+            let (low, high) = bounds(node, producers);
+            low.is_some_and(|low| low > f32::MIN) && high.is_some_and(|high| high > 1.0)
+        }
+        _ => false,
+    }
+}
+
+/// The numbers that a Clip leaves others between; those of all numbers where it has none, `None` where they are computed.
+fn bounds(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> (Option<f32>, Option<f32>) {
+    let bound = |name: &str, place: usize, default: f32| match node.attribute(name) {
+        Some(attribute) => attribute.float,
+        None => match node.inputs.get(place).filter(|input| !input.is_empty()) {
+            Some(input) => producers.number(input),
+            None => Some(default),
+        },
+    };
+    (bound("min", 1, f32::MIN), bound("max", 2, f32::MAX))
 }
 
 /// Whether a node of kind [`Operator::Bounding`] lets probabilities through. Bounds next to 0 and 1 keep logarithms finite.
@@ -158,20 +181,37 @@ pub(super) fn keeps_probabilities(node: &NodeView<'_>, producers: &Producers<'_,
     if node.op != "Clip" {
         return true;
     }
-    let bound = |name: &str, place: usize, default: f32| match node.attribute(name) {
-        Some(attribute) => attribute.float,
-        None => match node.inputs.get(place).filter(|input| !input.is_empty()) {
-            Some(input) => producers.number(input),
-            None => Some(default),
-        },
-    };
-    let (low, high) = (bound("min", 1, f32::MIN), bound("max", 2, f32::MAX));
+    let (low, high) = bounds(node, producers);
     low.is_some_and(|low| low <= NEAR) && high.is_some_and(|high| high >= 1.0 - NEAR)
 }
 
 /// Whether a node makes the whole numbers that stand for others.
-pub(super) fn integers_of(node: &NodeView<'_>) -> bool {
-    node.op == "QuantizeLinear" || node.op.starts_with("QLinear")
+pub(super) fn makes_integers(node: &NodeView<'_>, index: usize) -> bool {
+    /// Of the scale of QGemm's output: without it, that is a float.
+    const SCALE: usize = 7;
+    match node.op {
+        "QuantizeLinear" | "MatMulInteger" | "ConvInteger" => true,
+        "DynamicQuantizeLinear" => index == 0,
+        "QGemm" => node.inputs.get(SCALE).is_some_and(|scale| !scale.is_empty()),
+        op => op.starts_with("QLinear"),
+    }
+}
+
+/// The inputs of a node that its numbers are, perhaps elsewhere, in other company or as sums: they stand for others where those do.
+pub(super) fn kept_inputs<'a>(node: &NodeView<'a>, index: usize) -> Vec<&'a str> {
+    let kept = match operator(node, index) {
+        _ if node.op == "DequantizeLinear" => 0,
+        Operator::Passing
+        | Operator::Choosing
+        | Operator::Rounding
+        | Operator::Converting
+        | Operator::Bounding
+        | Operator::Renaming
+        | Operator::Scaled => 1,
+        Operator::Joining | Operator::Averaging | Operator::Largest | Operator::Affine => usize::MAX,
+        _ => 0,
+    };
+    node.inputs.iter().copied().take(kept).collect()
 }
 
 /// Whether a Transpose puts another axis first; without `perm` it turns the order of all.

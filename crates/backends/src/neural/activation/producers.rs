@@ -3,9 +3,9 @@
 //! It owns what counts as the same value: one that only moves to another shape or type. It must not know what operators say
 //! of an output.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use crate::neural::onnx_view::{ElementType, GraphView, NodeView};
+use crate::neural::onnx_view::{AttributeView, Dimension, ElementType, GraphView, NodeView, TensorView, ValueView};
 
 /// Nodes between two forms of one value.
 const FARTHEST: usize = 32;
@@ -22,16 +22,14 @@ const FORMS: [&str; 10] = [
     "QuantizeLinear",
     "DequantizeLinear",
 ];
-/// Those of them after which whole numbers are the same whole numbers.
-const PLACES: usize = 7;
 /// How deep two expressions are compared.
 const DEEPEST: usize = 4;
 
 /// The nodes of a graph by what they make.
 pub(super) struct Producers<'v, 'a> {
-    graph: &'v GraphView<'a>,
     made: HashMap<&'v str, (&'v NodeView<'a>, usize)>,
-    constants: HashSet<&'v str>,
+    constants: HashMap<&'v str, &'v TensorView<'a>>,
+    values: HashMap<&'v str, &'v ValueView<'a>>,
 }
 
 impl<'v, 'a> Producers<'v, 'a> {
@@ -40,8 +38,10 @@ impl<'v, 'a> Producers<'v, 'a> {
             let named = node.outputs.iter().enumerate().filter(|(_, value)| !value.is_empty());
             named.map(move |(index, &value)| (value, (node, index)))
         });
-        let constants = graph.initializers.iter().map(|tensor| tensor.name).collect();
-        Self { graph, made: made.collect(), constants }
+        let constants = graph.initializers.iter().map(|tensor| (tensor.name, tensor)).collect();
+        let values = graph.values.iter().chain(&graph.outputs).chain(&graph.inputs);
+        let values = values.map(|value| (value.name, value)).collect();
+        Self { made: made.collect(), constants, values }
     }
 
     /// The node that makes a value, which of its outputs that is, and the value's name as the graph has it.
@@ -59,7 +59,7 @@ impl<'v, 'a> Producers<'v, 'a> {
     pub(super) fn is_constant(&self, value: &str) -> bool {
         let value = self.same(value);
         let is_made = |node: &NodeView<'_>| matches!(node.op, "Constant" | "ConstantOfShape");
-        value.is_empty() || self.constants.contains(value) || self.producer(value).is_some_and(is_made)
+        value.is_empty() || self.constants.contains_key(value) || self.producer(value).is_some_and(is_made)
     }
 
     /// Whether a value is a constant, or the scale that a run found for whole numbers, perhaps times constants.
@@ -75,22 +75,45 @@ impl<'v, 'a> Producers<'v, 'a> {
 
     /// The number that a value is in each run, where it is a single one.
     pub(super) fn number(&self, value: &str) -> Option<f32> {
-        self.graph.constant(self.same(value))?.single_float()
+        let value = self.same(value);
+        match self.attribute(value) {
+            Some(attribute) if attribute.name == "value_float" => attribute.float,
+            _ => self.constant(value)?.single_float(),
+        }
     }
 
     /// The whole numbers that a value is in each run.
     pub(super) fn integers(&self, value: &str) -> Option<Vec<i64>> {
-        let constant = self.graph.constant(self.same(value))?;
-        let held = constant.element == ElementType::I64 && constant.external.is_none();
-        held.then(|| constant.longs().collect())
+        let value = self.same(value);
+        match self.attribute(value) {
+            Some(attribute) if attribute.name == "value_ints" => Some(attribute.integers.clone()),
+            Some(attribute) if attribute.name == "value_int" => Some(vec![attribute.integer?]),
+            _ => {
+                let constant = self.constant(value)?;
+                let held = constant.element == ElementType::I64 && constant.external.is_none();
+                held.then(|| constant.longs().collect())
+            }
+        }
     }
 
-    /// The value that `value` is, before it got another shape.
-    pub(super) fn rearranged<'s>(&self, value: &'s str) -> &'s str
-    where
-        'v: 's,
-    {
-        self.back_through(value, &FORMS[..PLACES])
+    fn constant(&self, value: &str) -> Option<&'v TensorView<'a>> {
+        self.constants.get(value).copied().or_else(|| self.attribute(value)?.tensor.as_ref())
+    }
+
+    /// What a Constant operator holds.
+    fn attribute(&self, value: &str) -> Option<&'v AttributeView<'a>> {
+        self.producer(value).filter(|node| node.op == "Constant")?.attributes.first()
+    }
+
+    /// Axes of a value, where the file says them.
+    pub(super) fn dims(&self, value: &str) -> Option<&'v [Dimension<'a>]> {
+        self.values.get(value)?.dims.as_deref()
+    }
+
+    /// Type of a value, where the file says it.
+    pub(super) fn element(&self, value: &str) -> Option<ElementType> {
+        let declared = || self.values.get(value)?.element;
+        self.constant(value).map(|tensor| tensor.element).or_else(declared)
     }
 
     /// The value that `value` is, before it got another form.
@@ -98,16 +121,9 @@ impl<'v, 'a> Producers<'v, 'a> {
     where
         'v: 's,
     {
-        self.back_through(value, &FORMS)
-    }
-
-    fn back_through<'s>(&self, value: &'s str, forms: &[&str]) -> &'s str
-    where
-        'v: 's,
-    {
         let mut value = value;
         for _ in 0..FARTHEST {
-            let node = self.producer(value).filter(|node| forms.contains(&node.op));
+            let node = self.producer(value).filter(|node| FORMS.contains(&node.op));
             let Some(&before) = node.and_then(|node| node.inputs.first()) else { break };
             value = before;
         }

@@ -7,12 +7,12 @@ use std::collections::HashMap;
 
 use dede_core::backend::OutputActivation;
 
-use super::axes::{Axes, goes_over_items};
+use super::axes::{goes_over_items, mixes_items, norm_problem, softmax_problem};
 use super::operators::{Operator, is_rectifier, joined, keeps_probabilities, operator};
 use super::producers::Producers;
 use super::written_out::{Quotient, is_complement, is_log_softmax, normalized};
 use super::{Reading, unclear};
-use crate::neural::onnx_view::NodeView;
+use crate::neural::onnx_view::{ElementType, NodeView};
 
 /// Operators between an output and what decides; more of them are no head of a classifier.
 const DEEPEST: usize = 200;
@@ -20,13 +20,14 @@ const DEEPEST: usize = 200;
 /// Goes from an output back to what decides, each value once.
 pub(super) struct Reader<'v, 'a> {
     producers: Producers<'v, 'a>,
-    axes: Axes<'v, 'a>,
+    opset: i64,
     known: HashMap<&'v str, Reading>,
+    stemming: HashMap<&'v str, bool>,
 }
 
 impl<'v, 'a> Reader<'v, 'a> {
-    pub(super) fn new(producers: Producers<'v, 'a>, axes: Axes<'v, 'a>) -> Self {
-        Self { producers, axes, known: HashMap::new() }
+    pub(super) fn new(producers: Producers<'v, 'a>, opset: i64) -> Self {
+        Self { producers, opset, known: HashMap::new(), stemming: HashMap::new() }
     }
 
     /// What a value holds, `depth` operators before the output.
@@ -50,9 +51,12 @@ impl<'v, 'a> Reader<'v, 'a> {
     fn of_node(&mut self, node: &'v NodeView<'_>, index: usize, depth: usize) -> Reading {
         use OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
         let inner = |reader: &mut Self| reader.read(node.inputs.first().copied().unwrap_or(""), depth);
+        if mixes_items(&self.producers, node) {
+            return unclear(node, "along axis 0, the items of a request");
+        }
         match operator(node, index) {
             Operator::Activation(activation @ (Softmax | LogSoftmax)) if node.domain != "ai.onnx.ml" => {
-                let problem = self.axes.softmax_problem(node);
+                let problem = softmax_problem(&self.producers, node, self.opset);
                 problem.map_or(Reading::Found(activation), |problem| unclear(node, &problem))
             }
             Operator::Activation(activation) => Reading::Found(activation),
@@ -72,7 +76,8 @@ impl<'v, 'a> Reader<'v, 'a> {
                 Reading::Label => Reading::Label,
                 Reading::Found(_) | Reading::Unclear(_) => unclear(node, "of what is no class"),
             },
-            Operator::Rounding => match inner(self) {
+            Operator::Converting if self.converts_to_floats(node) => inner(self),
+            Operator::Rounding | Operator::Converting => match inner(self) {
                 Reading::Label => Reading::Label,
                 Reading::Found(_) | Reading::Unclear(_) => unclear(node, "to whole numbers"),
             },
@@ -83,14 +88,16 @@ impl<'v, 'a> Reader<'v, 'a> {
                 }
                 Reading::Found(_) | Reading::Unclear(_) => unclear(node, ""),
             },
-            Operator::Weighting if self.weighs_probabilities(node) => unclear(node, "of probabilities"),
+            Operator::Weighting if self.weighs_probabilities(node, depth) => unclear(node, "of probabilities"),
             Operator::Weighting => Reading::Found(Logits),
-            Operator::Averaging | Operator::Largest if node.op.starts_with("Reduce") && self.reduces_items(node) => {
+            Operator::Averaging | Operator::Largest | Operator::Scaled
+                if node.op.starts_with("Reduce") && goes_over_items(&self.producers, node) =>
+            {
                 unclear(node, "over the items of a request")
             }
             Operator::Averaging => match agreed(self.operands(node, depth)) {
                 Some(found @ Reading::Found(Softmax | Sigmoid | Heads | Logits)) => found,
-                Some(Reading::Unclear(_)) if self.averages_rectified(node) => Reading::Found(Logits),
+                Some(Reading::Unclear(_)) if self.averages_rectified(node, depth) => Reading::Found(Logits),
                 Some(Reading::Unclear(_) | Reading::Found(LogSoftmax) | Reading::Label) | None => unclear(node, ""),
             },
             Operator::Largest => match agreed(self.operands(node, depth)) {
@@ -121,34 +128,52 @@ impl<'v, 'a> Reader<'v, 'a> {
         }
     }
 
-    /// Whether a node reduces along the items of a request, as far as its axes are known.
-    fn reduces_items(&self, node: &NodeView<'_>) -> bool {
-        let are_given = node.attribute("axes").is_some() || node.inputs.get(1).is_some_and(|axes| !axes.is_empty());
-        are_given && goes_over_items(&self.producers, node)
-    }
-
     /// Of the standard's LpNormalization; the classical Normalizer goes along the numbers of an item.
     fn norm_problem(&self, node: &NodeView<'_>) -> Option<String> {
-        if node.op == "LpNormalization" { self.axes.norm_problem(node) } else { None }
+        if node.op == "LpNormalization" { norm_problem(&self.producers, node) } else { None }
     }
 
-    /// Whether a softmax stands right before a node, as where classes are merged or attention is paid.
-    fn weighs_probabilities(&self, node: &NodeView<'_>) -> bool {
-        let is_softmax = |input: &str| match self.producers.made(self.producers.same(input)) {
-            Some((node, index, _)) => {
-                let made = operator(node, index);
-                matches!(made, Operator::Activation(OutputActivation::Softmax | OutputActivation::LogSoftmax))
+    /// Whether a node gives its numbers the type of a float.
+    fn converts_to_floats(&self, node: &NodeView<'_>) -> bool {
+        let like = node.inputs.get(1).and_then(|like| self.producers.element(like));
+        matches!(like, Some(ElementType::F32 | ElementType::F64 | ElementType::F16 | ElementType::Bf16))
+    }
+
+    /// Whether probabilities are what is weighed, as where classes are merged or attention is paid.
+    fn weighs_probabilities(&mut self, node: &'v NodeView<'_>, depth: usize) -> bool {
+        node.inputs.iter().any(|input| self.stems_from_probabilities(input, depth))
+    }
+
+    /// Whether a value is made of probabilities alone, by whatever operators, as long as they learn nothing.
+    fn stems_from_probabilities(&mut self, value: &str, depth: usize) -> bool {
+        use OutputActivation::{Heads, LogSoftmax, Softmax};
+        let Some((node, index, value)) = self.producers.made(value).filter(|_| depth <= DEEPEST) else { return false };
+        if let Some(&known) = self.stemming.get(value) {
+            return known;
+        }
+        self.stemming.insert(value, false);
+        let stems = match self.read(value, depth) {
+            Reading::Found(Softmax | LogSoftmax | Heads) => true,
+            _ if matches!(operator(node, index), Operator::Weighting | Operator::Activation(_)) => false,
+            _ => {
+                let computed = node.inputs.iter().copied().filter(|input| !self.producers.is_constant(input));
+                let computed: Vec<&str> = computed.collect();
+                !computed.is_empty() && computed.iter().all(|input| self.stems_from_probabilities(input, depth + 1))
             }
-            None => false,
         };
-        node.inputs.iter().any(|input| is_softmax(input))
+        self.stemming.insert(value, stems);
+        stems
     }
 
     /// Whether a node is the mean over the places of what a rectifier lets through: how convolutional networks without a
-    /// fully connected layer end.
-    fn averages_rectified(&self, node: &NodeView<'_>) -> bool {
+    /// fully connected layer end. What rectifies probabilities makes no scores of them.
+    fn averages_rectified(&mut self, node: &NodeView<'_>, depth: usize) -> bool {
         let before = node.inputs.first().and_then(|input| self.producers.producer(self.producers.same(input)));
-        node.op != "Mean" && before.is_some_and(is_rectifier)
+        let Some(rectifier) = before.filter(|before| node.op != "Mean" && is_rectifier(before, &self.producers)) else {
+            return false;
+        };
+        let rectified = rectifier.inputs.first().map(|input| self.read(input, depth));
+        matches!(rectified, Some(Reading::Unclear(_) | Reading::Found(OutputActivation::Logits)))
     }
 
     /// Readings of the inputs that are computed.
@@ -201,9 +226,6 @@ impl<'v, 'a> Reader<'v, 'a> {
     /// Several heads beside each other: each as it is, where that needs the same of all.
     fn of_heads(&mut self, node: &NodeView<'_>, depth: usize) -> Reading {
         use OutputActivation::{Heads, LogSoftmax, Sigmoid, Softmax};
-        if node.attribute("axis").and_then(|axis| axis.integer) == Some(0) {
-            return unclear(node, "along axis 0, the items of a request");
-        }
         let heads: Vec<_> = joined(node).map(|input| self.read(input, depth)).collect();
         let all = |wanted: &[OutputActivation]| {
             heads.iter().all(|head| matches!(head, Reading::Found(found) if wanted.contains(found)))

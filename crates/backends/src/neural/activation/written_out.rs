@@ -5,7 +5,7 @@
 
 use dede_core::backend::OutputActivation;
 
-use super::axes::goes_over_items;
+use super::axes::{goes_over_items, sums_one_number};
 use super::producers::Producers;
 use crate::neural::onnx_view::NodeView;
 
@@ -64,7 +64,7 @@ fn quotient<'n>(producers: &Producers<'_, '_>, above: &'n str, below: &str) -> O
 fn sum_of<'v>(producers: &Producers<'v, '_>, value: &str) -> Option<&'v str> {
     let node = producers.producer(producers.same(value))?;
     match (node.op, node.inputs.as_slice()) {
-        ("ReduceSum" | "ReduceL1", [summed, ..]) => Some(*summed).filter(|_| !goes_over_items(producers, node)),
+        ("ReduceSum" | "ReduceL1", _) => summed(producers, value),
         ("Clip", [sum, ..]) => summed(producers, sum),
         ("Add" | "Max", [one, other]) => match (producers.is_constant(one), producers.is_constant(other)) {
             (true, false) => summed(producers, other),
@@ -77,8 +77,13 @@ fn sum_of<'v>(producers: &Producers<'v, '_>, value: &str) -> Option<&'v str> {
 
 fn summed<'v>(producers: &Producers<'v, '_>, value: &str) -> Option<&'v str> {
     let node = producers.producer(producers.same(value))?;
-    let is_sum = matches!(node.op, "ReduceSum" | "ReduceL1") && !goes_over_items(producers, node);
+    let is_sum = matches!(node.op, "ReduceSum" | "ReduceL1") && is_of_classes(producers, node);
     node.inputs.first().copied().filter(|_| is_sum)
+}
+
+/// Whether a node reduces along the classes.
+fn is_of_classes(producers: &Producers<'_, '_>, node: &NodeView<'_>) -> bool {
+    !goes_over_items(producers, node) && !sums_one_number(producers, node)
 }
 
 /// `e` where a value is `1 + e`.
@@ -126,7 +131,7 @@ fn log_sum<'v>(producers: &Producers<'v, '_>, node: &NodeView<'v>) -> Option<&'v
         node.inputs.first().copied()
     };
     match node.op {
-        "ReduceLogSumExp" | "ReduceLogSum" if goes_over_items(producers, node) => None,
+        "ReduceLogSumExp" | "ReduceLogSum" if !is_of_classes(producers, node) => None,
         "ReduceLogSumExp" => Some(input),
         "ReduceLogSum" => exponent(input),
         "Log" => exponent(sum_of(producers, input)?),
