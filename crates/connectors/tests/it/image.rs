@@ -117,6 +117,38 @@ fn class_directories_carry_targets() {
     let known = setting.open(json!({"width": 8, "height": 8})).expect("a reader").read(&data).expect("images");
     let expected: Vec<i64> = [2, 0, 1].into_iter().flat_map(|class| [class; 4]).collect();
     assert_eq!(known.targets, Some(Targets::Classes(expected)));
+
+    let labels = Labels::parse("0 square\n1 triangle\n");
+    let setting = Setting { labels, ..Setting::default() };
+    let unknown = setting.open(json!({"width": 8, "height": 8})).expect("a reader").read(&data).expect("images");
+    assert_eq!(unknown.targets, Some(Targets::Unknown { class: "circle".to_owned(), items: 12 }));
+}
+
+/// Directories of classes, each with one image.
+fn class_directories(classes: &[&str]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    for class in classes {
+        let path = directory.path().join(class);
+        std::fs::create_dir(&path).expect("a directory");
+        std::fs::copy(circle(), path.join("image.jpg")).expect("a copy");
+    }
+    directory
+}
+
+#[test]
+fn test_sets_have_no_classes_that_the_training_set_lacks() {
+    let train = class_directories(&["cat", "dog"]);
+    let tests = class_directories(&["dog", "horse"]);
+    let list = tests.path().join("list.txt");
+    std::fs::write(&list, "dog/image.jpg 1\n").expect("a list");
+    let fit = |train: &Path, test: &Path| open(json!({"width": 8, "height": 8})).fit(&[text(train), text(test)]);
+    let refused = refusal(fit(train.path(), tests.path()));
+    assert!(refused.contains("class \"horse\" is none of the training set's"), "{refused}");
+    let refused = refusal(fit(&list, tests.path()));
+    assert!(refused.contains("expected a list file"), "{refused}");
+    let few = class_directories(&["dog"]);
+    let fitted = fit(train.path(), few.path()).expect("the test set has some of the classes");
+    assert_eq!(fitted.tests[0].data.batch(&[0]).expect("an image").targets, Some(Targets::Classes(vec![1])));
 }
 
 #[test]
@@ -425,7 +457,7 @@ fn list_files_train() {
         text(&path)
     };
     let parameters = json!({"width": 8, "height": 8});
-    let classes = list("classes.txt", &format!("{} 1\r\n\na circle.jpg 0\n", circle()));
+    let classes = list("classes.txt", &format!("\u{feff}{} 1\r\n\na circle.jpg 0\n", circle()));
     let fitted = fit(&Setting::default(), parameters.clone(), std::slice::from_ref(&classes));
     assert_eq!(all(&fitted).targets, Some(Targets::Classes(vec![1, 0])));
     assert!(fitted.labels.is_empty());
