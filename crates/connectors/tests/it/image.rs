@@ -262,6 +262,13 @@ fn sizes_out_of_range_are_refused_with_their_parameter() {
         (json!({"test_split": 1.5}), "parameters.input.test_split"),
         (json!({"timeout": 40000}), "parameters.input.timeout"),
         (json!({"width": 10, "crop_width": 11}), "Crop width must be less than or equal to width"),
+        (json!({"width": 30, "crop_width": -5}), "parameters.input.crop_width"),
+        (json!({"width": 30, "height": 20, "crop_height": -1}), "parameters.input.crop_height"),
+        (json!({"scale_min": 30, "crop_width": 20}), "parameters.input.crop_width"),
+        (json!({"scaled": true, "crop_height": 20}), "parameters.input.crop_height"),
+        (json!({"width": 30, "height": 20, "aspect_ratio_pad": true}), "parameters.input.aspect_ratio_pad"),
+        (json!({"width": -1, "height": -1, "aspect_ratio_pad": true}), "parameters.input.aspect_ratio_pad"),
+        (json!({"scale_max": 30, "aspect_ratio_pad": true}), "parameters.input.aspect_ratio_pad"),
     ] {
         let refused = refusal(Setting::default().open(parameters.clone()));
         assert!(refused.contains(expected), "{parameters}: {refused}");
