@@ -20,11 +20,11 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.to_str().expect("utf-8").to_owned()
 }
 
-fn circle() -> String {
+pub(crate) fn circle() -> String {
     text(&fixture("shapes/circle/circle00.jpg"))
 }
 
@@ -55,7 +55,7 @@ impl Setting {
     }
 }
 
-fn open(parameters: Value) -> Box<dyn Reader> {
+pub(crate) fn open(parameters: Value) -> Box<dyn Reader> {
     Setting::default().open(parameters).expect("good parameters")
 }
 
@@ -78,7 +78,7 @@ fn bytes(image: &Image) -> &[u8] {
     }
 }
 
-fn refusal<T>(result: Result<T>) -> String {
+pub(crate) fn refusal<T>(result: Result<T>) -> String {
     match result {
         Err(Error::BadInput(fault)) => fault.to_string(),
         Err(other) => panic!("BadInput expected, found {other:?}"),
@@ -122,33 +122,6 @@ fn class_directories_carry_targets() {
     let setting = Setting { labels, ..Setting::default() };
     let unknown = setting.open(json!({"width": 8, "height": 8})).expect("a reader").read(&data).expect("images");
     assert_eq!(unknown.targets, Some(Targets::Unknown { class: "circle".to_owned(), items: 12 }));
-}
-
-/// Directories of classes, each with one image.
-fn class_directories(classes: &[&str]) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().expect("a directory");
-    for class in classes {
-        let path = directory.path().join(class);
-        std::fs::create_dir(&path).expect("a directory");
-        std::fs::copy(circle(), path.join("image.jpg")).expect("a copy");
-    }
-    directory
-}
-
-#[test]
-fn test_sets_have_no_classes_that_the_training_set_lacks() {
-    let train = class_directories(&["cat", "dog"]);
-    let tests = class_directories(&["dog", "horse"]);
-    let list = tests.path().join("list.txt");
-    std::fs::write(&list, "dog/image.jpg 1\n").expect("a list");
-    let fit = |train: &Path, test: &Path| open(json!({"width": 8, "height": 8})).fit(&[text(train), text(test)]);
-    let refused = refusal(fit(train.path(), tests.path()));
-    assert!(refused.contains("class \"horse\" is none of the training set's"), "{refused}");
-    let refused = refusal(fit(&list, tests.path()));
-    assert!(refused.contains("expected a list file"), "{refused}");
-    let few = class_directories(&["dog"]);
-    let fitted = fit(train.path(), few.path()).expect("the test set has some of the classes");
-    assert_eq!(fitted.tests[0].data.batch(&[0]).expect("an image").targets, Some(Targets::Classes(vec![1])));
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(super) fn exif(bytes: &[u8]) -> Option<&[u8]> {
     segments.find_map(|(marker, segment)| (marker == APP1).then(|| segment.strip_prefix(b"Exif\0\0")).flatten())
 }
 
-/// Whether there is a JFIF header. By it three components are YCbCr, whatever else the file says.
+/// Whether there is a JFIF header. By it three components are `YCbCr`, whatever else the file says.
 pub(super) fn is_jfif(bytes: &[u8]) -> bool {
     Segments::of(bytes).any(|(marker, segment)| marker == APP0 && segment.starts_with(b"JFIF\0") && segment.len() >= 14)
 }
@@ -63,8 +63,7 @@ impl Frame {
         for (marker, segment) in Segments::of(bytes) {
             match (marker, &mut frame) {
                 (START_OF_SCAN, Some(frame)) => frame.scanned = segment.first().copied().unwrap_or(0),
-                (0xc4 | 0xc8 | 0xcc, _) => {}
-                (0xc0..=0xcf, None) => {
+                (0xc0..=0xcf, None) if ![0xc4, 0xc8, 0xcc].contains(&marker) => {
                     let components = segment.get(6..).unwrap_or_default().chunks_exact(3);
                     let sampling = components.map(|component| (component[1] >> 4, component[1] & 0xf)).collect();
                     frame = Some(Self { marker, sampling, scanned: 0 });

@@ -13,7 +13,7 @@ const MAX_SAMPLES: u64 = 16;
 const MAX_TABLE_BYTES: u64 = 1 << 16;
 
 /// A value as the decoder holds it while it reads a list of them, and then as a number, bytes.
-const LISTED_BYTES: u64 = 40;
+const LISTED_BYTES: usize = 40;
 
 /// What the samples of a pixel stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,7 +175,7 @@ impl Layout {
     /// What else the decoder takes: the places and lengths of all strips or tiles, and a row of them, bytes.
     pub(super) fn working_bytes(&self) -> usize {
         let row = self.chunks.width.saturating_mul(self.pixel_bytes() as usize);
-        (self.chunks.count.saturating_mul(2 * LISTED_BYTES as usize)).saturating_add(row)
+        self.chunks.count.saturating_mul(2 * LISTED_BYTES).saturating_add(row)
     }
 }
 
