@@ -104,6 +104,13 @@ pub enum Targets {
     Classes(Vec<i64>),
     /// `[items, targets]`.
     Values(Tensor),
+    /// Some items are of a class that the network does not have, by this name: nothing can be measured with them.
+    Unknown {
+        /// The name.
+        class: String,
+        /// Number of items.
+        items: usize,
+    },
 }
 
 impl Targets {
@@ -112,6 +119,7 @@ impl Targets {
         match self {
             Self::Classes(classes) => classes.len(),
             Self::Values(tensor) => tensor.rows(),
+            Self::Unknown { items, .. } => *items,
         }
     }
 

@@ -35,12 +35,15 @@ impl GreyRule {
     pub(super) const CONVERSION: Self = Self { weights: [9798, 19235, 3735], bits: 15, nearest: true };
     /// OpenCV's readers of BMP and TIFF.
     pub(super) const READERS: Self = Self { weights: [4899, 9617, 1868], bits: 14, nearest: true };
+    /// OpenCV's reader of BMP with alpha.
+    pub(super) const BMP_WITH_ALPHA: Self = Self { nearest: false, ..Self::READERS };
     /// libpng, asked for weights of 0.299 and 0.587, on 8 bits.
     pub(super) const LIBPNG_8: Self = Self { weights: [9797, 19234, 3737], bits: 15, nearest: false };
     /// The same on 16 bits.
     pub(super) const LIBPNG_16: Self = Self { nearest: true, ..Self::LIBPNG_8 };
 
-    fn grey(self, rgb: [u32; 3]) -> u32 {
+    /// Of red, green and blue.
+    pub(super) fn grey(self, rgb: [u32; 3]) -> u32 {
         let sum: u32 = rgb.iter().zip(self.weights).map(|(value, weight)| value * weight).sum();
         (sum + if self.nearest { 1 << (self.bits - 1) } else { 0 }) >> self.bits
     }

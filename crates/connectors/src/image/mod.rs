@@ -23,7 +23,7 @@ mod training;
 use std::sync::Arc;
 
 use dede_core::connector::{Connector, Fetched, Fitted, InputLimits, Kept, Reader, ReaderContext};
-use dede_core::data::{Batch, DataKind, SampleShape, Samples, Targets};
+use dede_core::data::{Batch, DataKind, SampleShape, Samples};
 use dede_core::error::Result;
 use dede_core::labels::Labels;
 use dede_core::parameters::keys::KeyTable;
@@ -92,7 +92,7 @@ impl Reader for ImageReader {
         let images = items::read(&items, &self.settings, (&self.fetcher, fetched), &keeper, memory)?;
         let kept = keeper.finish();
         let classes: Option<Vec<&str>> = items.iter().map(|item| item.class.as_deref()).collect();
-        let targets = classes.map(|names| Targets::Classes(training::class_ids(&names, &self.labels).0));
+        let targets = classes.map(|names| training::targets_of(&names, &self.labels));
         let uris = items.into_iter().map(|item| item.uri).collect();
         let normalization = self.settings.normalization.clone();
         Ok((Batch { samples: Samples::Images { images, normalization }, uris, targets }, kept))

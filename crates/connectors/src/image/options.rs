@@ -123,7 +123,26 @@ fn bad(key: &str, reason: impl Into<String>) -> Error {
 }
 
 fn target(options: &Options, shape: Option<SampleShape>, max_pixels: u64) -> Result<Target> {
+    let target = sized(options, shape, max_pixels)?;
+    if options.aspect_ratio_pad == Some(true) && !matches!(target, Target::LongerSide { .. }) {
+        let reason = "it has an effect where width or height alone is negative: make one of them -1, or leave it out";
+        return Err(bad("aspect_ratio_pad", reason));
+    }
+    Ok(target)
+}
+
+fn sized(options: &Options, shape: Option<SampleShape>, max_pixels: u64) -> Result<Target> {
     let scaled = options.scale_min.is_some() || options.scale_max.is_some() || options.scaled == Some(true);
+    let crops = [("crop_width", options.crop_width), ("crop_height", options.crop_height)];
+    for (key, crop) in crops {
+        match crop.unwrap_or(0) {
+            crop if crop < 0 => return Err(bad(key, format!("expected 0 or more, found {crop}"))),
+            crop if crop > 0 && scaled => {
+                return Err(bad(key, "it has no effect beside scaled, scale_min and scale_max: leave out one of them"));
+            }
+            _ => {}
+        }
+    }
     if scaled {
         let min = side("scale_min", options.scale_min.unwrap_or(600))?;
         let max = side("scale_max", options.scale_max.unwrap_or(1000))?;

@@ -2,14 +2,15 @@
 //!
 //! Nothing is decoded here.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dede_core::connector::{Fitted, TestSet};
-use dede_core::data::{Dataset, SampleShape};
+use dede_core::data::{Dataset, SampleShape, Targets};
 use dede_core::error::{Error, Result};
 use dede_core::file_access::Kind;
 use dede_core::labels::Labels;
@@ -37,12 +38,12 @@ pub(super) fn fit(reader: &ImageReader, data: &[String]) -> Result<Fitted> {
             return Err(Error::bad_input(format!("multiple test sets not supported yet: expected one, found {found}")));
         }
     };
-    let mut listed = list(reader, train, &reader.labels)?;
+    let mut listed = list(reader, train, Names::Known(&reader.labels))?;
     if reader.settings.split.shuffle {
         shuffle(&mut listed.samples, reader.settings.split.seed);
     }
     let tests = match test {
-        Some(path) => list(reader, path, &listed.labels)?.samples,
+        Some(path) => list(reader, path, Names::Trained(&listed.labels))?.samples,
         None => split_off(&mut listed.samples, reader.settings.split),
     };
     check_same_targets(&listed.samples, &tests)?;
@@ -69,12 +70,21 @@ struct Listed {
     labels: Labels,
 }
 
-/// Lists one data item. Class names that `labels` has keep their ids.
-fn list(reader: &ImageReader, item: &str, labels: &Labels) -> Result<Listed> {
+/// Class names that there are before a directory is read.
+#[derive(Clone, Copy)]
+enum Names<'a> {
+    /// The service's: they keep their ids where the directory has no others.
+    Known(&'a Labels),
+    /// The training set's: the directory may have no others.
+    Trained(&'a Labels),
+}
+
+/// Lists one data item.
+fn list(reader: &ImageReader, item: &str, names: Names<'_>) -> Result<Listed> {
     let listed = match Origin::of(item, &reader.limits.files) {
         Origin::Directory(path) => {
             check_no_database(&path, &reader.limits.files)?;
-            class_directory(reader, &path, labels)?
+            class_directory(reader, &path, names)?
         }
         Origin::File(path) => Listed { samples: list_file(reader, &path)?, labels: Labels::default() },
         Origin::Url(_) => {
@@ -90,31 +100,54 @@ fn list(reader: &ImageReader, item: &str, labels: &Labels) -> Result<Listed> {
     Ok(listed)
 }
 
-fn class_directory(reader: &ImageReader, path: &Path, labels: &Labels) -> Result<Listed> {
+fn class_directory(reader: &ImageReader, path: &Path, known: Names<'_>) -> Result<Listed> {
+    let refused = |reason: String| Error::bad_input_at(quote(&path.to_string_lossy()), reason);
     let files = items::directory(&reader.limits.files, path, MAX_FILES)?;
     let names: Option<Vec<&str>> = files.iter().map(|(_, class)| class.as_deref()).collect();
-    let names = names.filter(|names| !names.is_empty()).ok_or_else(|| {
-        Error::bad_input_at(
-            quote(&path.to_string_lossy()),
-            "expected one sub-directory per class, found none with files",
-        )
-    })?;
-    let (ids, labels) = class_ids(&names, labels);
+    let names = names
+        .filter(|names| !names.is_empty())
+        .ok_or_else(|| refused("expected one sub-directory per class, found none with files".to_owned()))?;
+    let labels = match known {
+        Names::Known(labels) if names.iter().all(|name| labels.id(name).is_some()) => labels.clone(),
+        Names::Known(_) => numbered(&names),
+        Names::Trained(labels) if labels.is_empty() => {
+            return Err(refused("expected a list file, as the training set is, found a directory".to_owned()));
+        }
+        Names::Trained(labels) => labels.clone(),
+    };
+    let ids = ids(&names, &labels)
+        .map_err(|class| refused(format!("class \"{}\" is none of the training set's", quote(class))))?;
     let samples =
         ids.into_iter().zip(&files).map(|(id, (path, _))| Sample { path: path.clone(), target: Target::Class(id) });
     Ok(Listed { samples: samples.collect(), labels })
 }
 
-/// Ids of class names: the known ones when all names are known, else by sorted name from 0.
-pub(super) fn class_ids(names: &[&str], known: &Labels) -> (Vec<i64>, Labels) {
-    let distinct: BTreeSet<&str> = names.iter().copied().collect();
-    let labels = match distinct.iter().all(|name| known.id(name).is_some()) {
-        true => known.clone(),
-        false => Labels::from_names(distinct),
+/// Class names, numbered by their order.
+fn numbered(names: &[&str]) -> Labels {
+    Labels::from_names(names.iter().copied().collect::<BTreeSet<&str>>())
+}
+
+/// Ids of class names, or the first name that has none.
+fn ids<'a>(names: &[&'a str], labels: &Labels) -> Result<Vec<i64>, &'a str> {
+    let mut known = HashMap::new();
+    let mut id = |name: &'a str| match known.entry(name) {
+        Entry::Occupied(id) => Ok(*id.get()),
+        Entry::Vacant(place) => match labels.id(name).and_then(|id| i64::try_from(id).ok()) {
+            Some(id) => Ok(*place.insert(id)),
+            None => Err(name),
+        },
     };
-    let ids: std::collections::HashMap<&str, i64> =
-        names.iter().filter_map(|name| Some((*name, i64::try_from(labels.id(name)?).ok()?))).collect();
-    (names.iter().map(|name| ids.get(name).copied().unwrap_or(-1)).collect(), labels)
+    names.iter().map(|name| id(name)).collect()
+}
+
+/// What the items of a predict should be recognised as, by the names of their directories: numbered in their order where the network's
+/// classes have no names.
+pub(super) fn targets_of(names: &[&str], known: &Labels) -> Targets {
+    let found = if known.is_empty() { ids(names, &numbered(names)) } else { ids(names, known) };
+    match found {
+        Ok(ids) => Targets::Classes(ids),
+        Err(class) => Targets::Unknown { class: class.to_owned(), items: names.len() },
+    }
 }
 
 /// Reads `path label` or `path f1 f2 …` lines. All lines have the same number of values.
@@ -126,10 +159,12 @@ fn list_file(reader: &ImageReader, list: &Path) -> Result<Vec<Sample>> {
     for (index, line) in BufReader::new(file).lines().enumerate() {
         let at = || format!("{shown}, line {}", index + 1);
         let line = line.map_err(|error| Error::bad_input_at(at(), error.to_string()))?;
+        // A byte order mark belongs to no path.
+        let line = line.strip_prefix('\u{feff}').filter(|_| index == 0).unwrap_or(&line);
         if line.trim().is_empty() {
             continue;
         }
-        let (name, values) = row(&line).map_err(|reason| Error::bad_input_at(at(), reason))?;
+        let (name, values) = row(line).map_err(|reason| Error::bad_input_at(at(), reason))?;
         let expected = rows.first().map_or(values.len(), |(_, first): &(PathBuf, Vec<String>)| first.len());
         if values.len() != expected {
             return Err(Error::bad_input_at(at(), format!("expected {expected} values, found {}", values.len())));

@@ -20,11 +20,11 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.to_str().expect("utf-8").to_owned()
 }
 
-fn circle() -> String {
+pub(crate) fn circle() -> String {
     text(&fixture("shapes/circle/circle00.jpg"))
 }
 
@@ -55,7 +55,7 @@ impl Setting {
     }
 }
 
-fn open(parameters: Value) -> Box<dyn Reader> {
+pub(crate) fn open(parameters: Value) -> Box<dyn Reader> {
     Setting::default().open(parameters).expect("good parameters")
 }
 
@@ -78,7 +78,7 @@ fn bytes(image: &Image) -> &[u8] {
     }
 }
 
-fn refusal<T>(result: Result<T>) -> String {
+pub(crate) fn refusal<T>(result: Result<T>) -> String {
     match result {
         Err(Error::BadInput(fault)) => fault.to_string(),
         Err(other) => panic!("BadInput expected, found {other:?}"),
@@ -117,6 +117,11 @@ fn class_directories_carry_targets() {
     let known = setting.open(json!({"width": 8, "height": 8})).expect("a reader").read(&data).expect("images");
     let expected: Vec<i64> = [2, 0, 1].into_iter().flat_map(|class| [class; 4]).collect();
     assert_eq!(known.targets, Some(Targets::Classes(expected)));
+
+    let labels = Labels::parse("0 square\n1 triangle\n");
+    let setting = Setting { labels, ..Setting::default() };
+    let unknown = setting.open(json!({"width": 8, "height": 8})).expect("a reader").read(&data).expect("images");
+    assert_eq!(unknown.targets, Some(Targets::Unknown { class: "circle".to_owned(), items: 12 }));
 }
 
 #[test]
@@ -230,6 +235,13 @@ fn sizes_out_of_range_are_refused_with_their_parameter() {
         (json!({"test_split": 1.5}), "parameters.input.test_split"),
         (json!({"timeout": 40000}), "parameters.input.timeout"),
         (json!({"width": 10, "crop_width": 11}), "Crop width must be less than or equal to width"),
+        (json!({"width": 30, "crop_width": -5}), "parameters.input.crop_width"),
+        (json!({"width": 30, "height": 20, "crop_height": -1}), "parameters.input.crop_height"),
+        (json!({"scale_min": 30, "crop_width": 20}), "parameters.input.crop_width"),
+        (json!({"scaled": true, "crop_height": 20}), "parameters.input.crop_height"),
+        (json!({"width": 30, "height": 20, "aspect_ratio_pad": true}), "parameters.input.aspect_ratio_pad"),
+        (json!({"width": -1, "height": -1, "aspect_ratio_pad": true}), "parameters.input.aspect_ratio_pad"),
+        (json!({"scale_max": 30, "aspect_ratio_pad": true}), "parameters.input.aspect_ratio_pad"),
     ] {
         let refused = refusal(Setting::default().open(parameters.clone()));
         assert!(refused.contains(expected), "{parameters}: {refused}");
@@ -425,7 +437,7 @@ fn list_files_train() {
         text(&path)
     };
     let parameters = json!({"width": 8, "height": 8});
-    let classes = list("classes.txt", &format!("{} 1\r\n\na circle.jpg 0\n", circle()));
+    let classes = list("classes.txt", &format!("\u{feff}{} 1\r\n\na circle.jpg 0\n", circle()));
     let fitted = fit(&Setting::default(), parameters.clone(), std::slice::from_ref(&classes));
     assert_eq!(all(&fitted).targets, Some(Targets::Classes(vec![1, 0])));
     assert!(fitted.labels.is_empty());

@@ -3,3 +3,4 @@
 mod capture;
 mod conformance;
 mod image;
+mod image_classes;

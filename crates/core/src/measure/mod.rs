@@ -208,6 +208,7 @@ impl<'a> Classified<'a> {
                 }
                 values.values().iter().map(|&value| checked(value as i64)).collect::<Result<_>>()?
             }
+            Targets::Unknown { class, .. } => return Err(unknown(class)),
         };
         Ok(Self { scores, classes })
     }
@@ -250,11 +251,16 @@ fn estimated(measure: Measure, outputs: &Tensor, targets: &Tensor, values: &mut 
     }
 }
 
+fn unknown(class: &str) -> Error {
+    Error::bad_input(format!("class \"{}\" is none of the network's", quote(class)))
+}
+
 /// Targets in the shape of `outputs`; class ids count as values.
 fn as_values(targets: &Targets, outputs: &Tensor) -> Result<Tensor> {
     let values = match targets {
         Targets::Values(values) => values.values().to_vec(),
         Targets::Classes(classes) => classes.iter().map(|&class| class as f32).collect(),
+        Targets::Unknown { class, .. } => return Err(unknown(class)),
     };
     Tensor::new(outputs.shape().to_vec(), values).map_err(|mismatch| {
         let (expected, rows) = (outputs.row_len(), outputs.rows());

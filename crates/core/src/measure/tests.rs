@@ -223,6 +223,8 @@ fn targets_that_cannot_be_are_refused_in_the_words_of_the_original() {
         "target class has id 2 is higher than the number of classes 2 (e.g. wrong number of classes specified with nclasses"
     );
     assert_eq!(refused(Targets::Classes(vec![0, 1])), "1 outputs for 2 targets");
+    let unknown = Targets::Unknown { class: "horse".to_owned(), items: 1 };
+    assert_eq!(refused(unknown), "class \"horse\" is none of the network's");
     assert!(refused(Targets::Values(tensor(&[&[0.5]]))).contains("expected one class id"));
     let outputs = Outputs::Regression(tensor(&[&[1.0, 2.0]]));
     let refused = evaluate(&spec(&["eucll"]), &outputs, &Targets::Classes(vec![1]), &Labels::default());

@@ -20,6 +20,7 @@ use crate::output::OutputOptions;
 use crate::parameters::keys::Call;
 use crate::parameters::{Parameters, Section, over};
 use crate::progress::Progress;
+use crate::quote::quote;
 use crate::repository::{LABELS, NewRecord, Run, ServiceRecord, StoredParameters, TEXT_LIMIT};
 
 /// A train request, whoever it was addressed to.
@@ -40,6 +41,8 @@ struct Training {
     service: Arc<Service>,
     plan: Box<dyn TrainingPlan>,
     reader: Box<dyn Reader>,
+    /// Those of the run that is resumed.
+    classes: Option<Labels>,
     data: Vec<String>,
     measures: MeasureSpec,
     body: String,
@@ -73,9 +76,12 @@ impl Service {
             engine: &self.environment.engine,
         })?;
         let resumed_run = plan.resumes_from().and_then(Path::parent);
+        let mut classes = None;
         if let Some(directory) = resumed_run {
-            // A resumed run goes on with the bounds and categories that its weights were trained with.
-            input = over(&input, &read_state(directory)?);
+            // A resumed run goes on with the bounds, categories and classes that its weights were trained with.
+            let state;
+            (state, classes) = read_state(directory)?;
+            input = over(&input, &state);
         }
         output.check_task(plan.task())?;
         let progress = match resumed_run {
@@ -87,7 +93,7 @@ impl Service {
             parameters: &input,
             parameters_in_call: true,
             shape: None,
-            labels: &serving.labels,
+            labels: classes.as_ref().unwrap_or(&serving.labels),
             regression: is_regression(None, &mllib),
             limits: Arc::clone(guest.unwrap_or(&self.environment.limits)),
         })?;
@@ -95,6 +101,7 @@ impl Service {
             service: Arc::clone(self),
             plan,
             reader,
+            classes,
             data: call.data,
             measures: output.measures,
             body: call.body,
@@ -131,13 +138,14 @@ impl Service {
 
 impl Training {
     fn run(self, job: &Job) -> Result<JobResult> {
-        let Self { service, plan, reader, data, measures, body } = self;
+        let Self { service, plan, reader, classes, data, measures, body } = self;
         let repository = &service.definition.repository;
         record(&service, "model.json", format!("{body}\n").as_bytes());
         let fitted = reader.fit(&data)?;
         check_names(&service, &fitted.labels)?;
+        check_classes(classes.as_ref(), &fitted.labels)?;
         let run = repository.begin_run()?;
-        write_state(run.directory(), &fitted.state)?;
+        write_state(run.directory(), &fitted)?;
         let trained = plan.run(TrainingRun {
             data: &fitted,
             directory: run.directory(),
@@ -183,6 +191,23 @@ fn check_names(service: &Service, found: &Labels) -> Result<()> {
     }
 }
 
+/// That a run goes on with the classes that its weights were trained for.
+///
+/// # Errors
+/// [`Error::BadInput`] naming a class that is none of them.
+fn check_classes(resumed: Option<&Labels>, found: &Labels) -> Result<()> {
+    match resumed {
+        Some(known) if !known.is_empty() && !found.is_empty() && known != found => {
+            let reason = match found.names().find(|name| known.id(name).is_none()) {
+                Some(class) => format!("class \"{}\" is none of the run's that is resumed", quote(class)),
+                None => "the classes have other numbers than in the run that is resumed".to_owned(),
+            };
+            Err(Error::bad_input(reason))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Whether a stopped training leaves what was served before it: always when it did not get through one iteration, and
 /// when the server or the service was stopped rather than the training. Its checkpoint stays for `resume`.
 fn keeps_former(service: &Service, job: &Job) -> bool {
@@ -194,17 +219,26 @@ fn keeps_former(service: &Service, job: &Job) -> bool {
 /// Connector state of a run, written before it trains, so that a killed run can be resumed.
 const STATE: &str = "input.json";
 
-fn write_state(directory: &Path, state: &Section) -> Result<()> {
-    let bytes = serde_json::to_vec(state).map_err(|error| Error::Internal(error.to_string()))?;
-    write_atomically(&directory.join(STATE), &bytes)
+/// Where the class names of a run stand in it.
+const CLASSES: &str = "class_names";
+
+fn write_state(directory: &Path, fitted: &Fitted) -> Result<()> {
+    let internal = |error: serde_json::Error| Error::Internal(error.to_string());
+    let mut state = fitted.state.clone();
+    state.insert(CLASSES.to_owned(), serde_json::to_value(&fitted.labels).map_err(internal)?);
+    write_atomically(&directory.join(STATE), &serde_json::to_vec(&state).map_err(internal)?)
 }
 
-fn read_state(directory: &Path) -> Result<Section> {
+/// The state of a run and its class names, which runs of earlier versions lack.
+fn read_state(directory: &Path) -> Result<(Section, Option<Labels>)> {
     let path = directory.join(STATE);
     let shown = path.display().to_string();
     let text = read_text(&path, TEXT_LIMIT)?;
     let text = text.ok_or_else(|| Error::bad_parameter_at(&shown, "the run to resume has no such file"))?;
-    serde_json::from_str(&text).map_err(|error| Error::bad_parameter_at(shown, error.to_string()))
+    let unreadable = |error: serde_json::Error| Error::bad_parameter_at(&shown, error.to_string());
+    let mut state: Section = serde_json::from_str(&text).map_err(unreadable)?;
+    let classes = state.remove(CLASSES).map(serde_json::from_value).transpose().map_err(unreadable)?;
+    Ok((state, classes))
 }
 
 fn complete(service: &Service, run: &Run, fitted: &Fitted, trained: &Trained) -> Result<()> {
@@ -254,5 +288,23 @@ fn write_records(service: &Service, job: &Job, fitted: &Fitted, trained: &Traine
 fn record(service: &Service, name: &str, bytes: &[u8]) {
     if let Err(error) = service.definition.repository.write_record(name, bytes) {
         tracing::warn!(service = %service.name(), %error, "record not written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resumed_runs_keep_their_classes() {
+        let known = Labels::from_names(["cat", "dog"]);
+        let check = |found: &[&str]| check_classes(Some(&known), &Labels::from_names(found.iter().copied()));
+        assert!(check(&["cat", "dog"]).is_ok());
+        assert!(check(&[]).is_ok(), "a list file has numbers");
+        assert!(check_classes(None, &known).is_ok());
+        let refused = check(&["bird", "dog"]).expect_err("another class").to_string();
+        assert!(refused.contains("class \"bird\" is none of the run's that is resumed"), "{refused}");
+        let refused = check(&["dog", "cat"]).expect_err("another order").to_string();
+        assert!(refused.contains("other numbers"), "{refused}");
     }
 }

@@ -8,6 +8,7 @@ use burn::tensor::{Tensor, activation};
 use dede_core::backend::Task;
 use dede_core::data::Targets;
 use dede_core::error::{Error, Result};
+use dede_core::quote::quote;
 
 use super::interpreter::Matrix;
 
@@ -74,6 +75,7 @@ fn mismatch(task: Task, targets: &Targets) -> Error {
     let found = match targets {
         Targets::Classes(_) => "a class per item".to_owned(),
         Targets::Values(tensor) => format!("{} values per item", tensor.row_len()),
+        Targets::Unknown { class, .. } => format!("the class \"{}\", which it does not have", quote(class)),
     };
     Error::bad_parameter_at("parameters.mllib", format!("the network learns {wanted}, the data has {found}"))
 }

@@ -10,11 +10,13 @@ mod jpeg;
 mod jpeg;
 mod orientation;
 mod others;
-mod palette;
+mod png;
 mod room;
+mod segments;
 mod stray;
 #[cfg(test)]
 mod tests;
+mod tiff;
 
 use std::panic::AssertUnwindSafe;
 
@@ -23,6 +25,7 @@ use image::metadata::Orientation;
 use super::colour::Order;
 use super::raster::Raster;
 pub(super) use room::{Room, Undecoded};
+use segments::Frame;
 
 /// Which pixels are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,15 +64,16 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>, buffer: Vec<
 }
 
 fn decode_upright(bytes: &[u8], mode: Mode, room: &mut Room<'_>, buffer: Vec<u8>) -> Result<Decoded, Undecoded> {
+    // What is kept as it is in the file is not turned, but for TIFF: there OpenCV always does.
     let (decoded, orientation) = if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
         let bytes = &*stray::left_out(bytes, room)?;
-        (jpeg::decode(bytes, mode, room, buffer)?, orientation::of_jpeg(bytes))
+        let orientation = if mode == Mode::Unchanged { Orientation::NoTransforms } else { orientation::of_jpeg(bytes) };
+        (jpeg::decode(bytes, mode, room, buffer)?, orientation)
+    } else if tiff::is_one(bytes) {
+        tiff::decode(bytes, mode, room)?
     } else {
         others::decode(bytes, mode, room)?
     };
-    if mode == Mode::Unchanged {
-        return Ok(decoded);
-    }
     let pixels = match decoded.pixels {
         Pixels::U8(raster) => Pixels::U8(orientation::apply(raster, orientation)),
         Pixels::U16(raster) => Pixels::U16(orientation::apply(raster, orientation)),
@@ -78,10 +82,11 @@ fn decode_upright(bytes: &[u8], mode: Mode, room: &mut Room<'_>, buffer: Vec<u8>
 }
 
 /// What a JPEG takes for each of its pixels: three bytes, as many for a copy that stands upright, and twice as many for the
-/// coefficients of a progressive one.
+/// coefficients of one that comes in several scans.
 fn jpeg_pixel_bytes(bytes: &[u8]) -> u64 {
     let turned = orientation::of_jpeg(bytes) != Orientation::NoTransforms;
-    let copies = 1 + u64::from(turned) + 2 * u64::from(orientation::is_progressive(bytes));
+    let holds_coefficients = Frame::of(bytes).is_some_and(|frame| frame.comes_in_several_scans());
+    let copies = 1 + u64::from(turned) + 2 * u64::from(holds_coefficients);
     3 * copies
 }
 

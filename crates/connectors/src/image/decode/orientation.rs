@@ -1,45 +1,13 @@
-//! What the segments of JPEG files say before the pixels: orientation (EXIF) and whether they come in several scans; turning pixels.
+//! How an image is to be turned, and turning its pixels.
 
 use image::metadata::Orientation;
 
+use super::segments;
 use crate::image::raster::Raster;
 
-/// Finds the orientation that a JPEG declares, by walking its segments up to the first scan (ITU-T T.81, B.1.1).
+/// The orientation that a JPEG declares.
 pub(super) fn of_jpeg(bytes: &[u8]) -> Orientation {
-    exif_chunk(bytes).and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
-}
-
-/// Whether it comes in several scans, whose coefficients are all held until the last of them (ITU-T T.81, table B.1).
-pub(super) fn is_progressive(bytes: &[u8]) -> bool {
-    const PROGRESSIVE: [u8; 4] = [0xc2, 0xc6, 0xca, 0xce];
-    Segments(bytes.get(2..).unwrap_or_default()).any(|(marker, _)| PROGRESSIVE.contains(&marker))
-}
-
-fn exif_chunk(bytes: &[u8]) -> Option<&[u8]> {
-    const APP1: u8 = 0xe1;
-    let mut segments = Segments(bytes.get(2..)?);
-    segments.find_map(|(marker, segment)| (marker == APP1).then(|| segment.strip_prefix(b"Exif\0\0")).flatten())
-}
-
-/// Marker and content of the segments up to the first scan.
-struct Segments<'a>(&'a [u8]);
-
-impl<'a> Iterator for Segments<'a> {
-    type Item = (u8, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        const START_OF_SCAN: u8 = 0xda;
-        let start = self.0.iter().position(|byte| *byte != 0xff)?;
-        let marker = self.0[start];
-        if start == 0 || marker == START_OF_SCAN {
-            return None;
-        }
-        let rest = &self.0[start + 1..];
-        let length = usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]));
-        let segment = rest.get(2..length)?;
-        self.0 = &rest[length..];
-        Some((marker, segment))
-    }
+    segments::exif(bytes).and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
 }
 
 /// Turns and mirrors.

@@ -1,4 +1,4 @@
-//! PNG, BMP, GIF (first frame), WebP and TIFF.
+//! PNG, BMP, GIF (first frame) and WebP.
 //!
 //! Where 8 bits or grey are wanted of a file that has more, each format follows the rounding of the library that
 //! OpenCV reads it with.
@@ -8,18 +8,20 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::{Decoded, Mode, Pixels, Room, Undecoded, palette};
+use super::png::{self, Gamma};
+use super::{Decoded, Mode, Pixels, Room, Undecoded};
 use crate::image::colour::{GreyRule, Order, replicate, to_grey};
 use crate::image::raster::Raster;
 
-/// Memory that a decoder may use beside the pixels, bytes.
-pub(super) const WORKING_BYTES: u64 = 64 << 20;
+/// What a decoder may take for texts, profiles and chunks in pieces: so many times the file, and bytes beside.
+const METADATA_TIMES: usize = 3;
+const METADATA_BYTES: usize = 1 << 20;
 
 /// A pixel as it is wanted, and a copy that stands upright, bytes.
 pub(super) const CONVERTED_BYTES: u64 = 8;
 
-/// Widest pixel: four channels of 32 bits.
-const MAX_PIXEL_BYTES: u64 = 16;
+/// A pixel of a frame, which is decoded beside the image that it is a part of, bytes.
+const FRAME_PIXEL_BYTES: u64 = 4;
 
 /// The formats read here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,52 +30,81 @@ enum Format {
     Bmp,
     Gif,
     WebP,
-    Tiff,
 }
 
 impl Format {
-    const ALL: [(ImageFormat, Self); 5] = [
+    const ALL: [(ImageFormat, Self); 4] = [
         (ImageFormat::Png, Self::Png),
         (ImageFormat::Bmp, Self::Bmp),
         (ImageFormat::Gif, Self::Gif),
         (ImageFormat::WebP, Self::WebP),
-        (ImageFormat::Tiff, Self::Tiff),
     ];
 }
 
 /// See [`super::decode`].
 pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>) -> Result<(Decoded, Orientation), Undecoded> {
-    let is_large_tiff = bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+");
-    let guessed = if is_large_tiff { Some(ImageFormat::Tiff) } else { image::guess_format(bytes).ok() };
+    let guessed = image::guess_format(bytes).ok();
     let known = Format::ALL.into_iter().find(|(known, _)| guessed == Some(*known));
     let (container, format) = known.ok_or("not a JPEG, PNG, BMP, GIF, WebP or TIFF")?;
-    if format == Format::Tiff
-        && let Some(painted) = palette::decode(bytes, room)?
-    {
-        let pixels = Pixels::U8(painted.raster);
-        // As OpenCV has it, two colours are two greys where nothing is asked for.
-        let is_grey = mode == Mode::Grey || (mode == Mode::Unchanged && painted.is_bilevel);
-        let pixels = if is_grey { Pixels::U8(grey(pixels, format)) } else { pixels };
-        return Ok((Decoded { pixels, order: Order::RedFirst }, painted.orientation));
-    }
     let words = |error: image::ImageError| format!("{format:?}: {error}");
+    let metadata = bytes.len().saturating_mul(METADATA_TIMES).saturating_add(METADATA_BYTES);
+    room.take_copy(metadata)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), container);
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(room.most_pixels().saturating_mul(MAX_PIXEL_BYTES).saturating_add(WORKING_BYTES));
-    reader.limits(limits);
+    reader.limits(at_most(metadata as u64));
     let mut decoder = reader.into_decoder().map_err(words)?;
     let (width, height) = decoder.dimensions();
     let pixel_bytes = u64::from(decoder.color_type().bytes_per_pixel()) + CONVERTED_BYTES;
     room.take(width as usize, height as usize, pixel_bytes)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    if format == Format::Gif {
+        // A frame may declare more pixels than the image has; its memory is that of the copy, which is made later.
+        decoder.set_limits(at_most(u64::from(width) * u64::from(height) * FRAME_PIXEL_BYTES)).map_err(words)?;
+    }
+    let orientation = match (mode, format) {
+        (Mode::Unchanged, _) => Orientation::NoTransforms,
+        (_, Format::Png) => png::orientation(bytes),
+        (_, Format::Bmp | Format::Gif | Format::WebP) => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+    };
     let image = DynamicImage::from_decoder(decoder).map_err(words)?;
-    let stored = stored(image).ok_or_else(|| format!("{format:?}: expected 8 or 16 bits per channel"))?;
-    let pixels = match mode {
-        Mode::Unchanged => unchanged(stored),
-        Mode::Colour => Pixels::U8(colour(narrowed(stored, format))),
-        Mode::Grey => Pixels::U8(grey(stored, format)),
+    let mut stored = stored(image).ok_or_else(|| format!("{format:?}: expected 8 or 16 bits per channel"))?;
+    if format == Format::Bmp {
+        leave_bits_out(&mut stored, bytes);
+    }
+    let pixels = match (mode, format) {
+        (Mode::Unchanged, _) => unchanged(stored),
+        (Mode::Colour, _) => Pixels::U8(colour(narrowed(stored))),
+        (Mode::Grey, Format::Png) => Pixels::U8(png_grey(stored, Gamma::of(bytes))),
+        (Mode::Grey, _) => Pixels::U8(grey(narrowed(stored), format)),
     };
     Ok((Decoded { pixels, order: Order::RedFirst }, orientation))
+}
+
+fn at_most(bytes: u64) -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(bytes);
+    limits
+}
+
+/// Leaves the bits of red, green and blue 0 that a BMP of 16 bits per pixel does not decide, as OpenCV does; the decoder here fills them.
+fn leave_bits_out(stored: &mut Pixels, bmp: &[u8]) {
+    let (Pixels::U8(raster), Some(kept)) = (stored, decided_bits(bmp)) else { return };
+    if raster.channels == 3 {
+        for pixel in raster.values.chunks_exact_mut(3) {
+            pixel.iter_mut().zip(kept).for_each(|(value, kept)| *value &= kept);
+        }
+    }
+}
+
+/// Which bits of red, green and blue a BMP of 16 bits per pixel decides.
+fn decided_bits(bmp: &[u8]) -> Option<[u8; 3]> {
+    /// Green of 6 bits, between red and blue of 5.
+    const SIX: u32 = 0x07e0;
+    let number = |at: usize| bmp.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+    let (bits, compression) = (number(28)? & 0xffff, number(30)?);
+    match (bits, compression) {
+        (16, 0) => Some([0xf8; 3]),
+        (16, 3) => Some([0xf8, if number(58)? == SIX { 0xfc } else { 0xf8 }, 0xf8]),
+        _ => None,
+    }
 }
 
 /// Pixels as the decoder gives them: 1 to 4 channels.
@@ -109,16 +140,12 @@ fn unchanged(stored: Pixels) -> Pixels {
     }
 }
 
-/// 8 bits: libpng cuts, libtiff rounds.
-fn narrowed(stored: Pixels, format: Format) -> Raster<u8> {
-    let narrow = |value: u16| match format {
-        Format::Png => (value >> 8) as u8,
-        Format::Bmp | Format::Gif | Format::WebP | Format::Tiff => ((u32::from(value) + 128) / 257) as u8,
-    };
+/// 8 bits: libpng cuts off what is beyond them.
+fn narrowed(stored: Pixels) -> Raster<u8> {
     match stored {
         Pixels::U8(raster) => raster,
         Pixels::U16(raster) => {
-            let values = raster.values.into_iter().map(narrow).collect();
+            let values = raster.values.into_iter().map(|value| (value >> 8) as u8).collect();
             Raster::new(raster.width, raster.height, raster.channels, values)
         }
     }
@@ -140,18 +167,24 @@ fn colour(raster: Raster<u8>) -> Raster<u8> {
     }
 }
 
-/// One channel, without alpha.
-fn grey(stored: Pixels, format: Format) -> Raster<u8> {
-    if let (Pixels::U16(raster), Format::Png) = (&stored, format)
-        && raster.channels >= 3
-    {
-        let grey = to_grey(raster, Order::RedFirst, GreyRule::LIBPNG_16);
-        return narrowed(Pixels::U16(grey), format);
+/// One channel, without alpha, as libpng makes it.
+fn png_grey(stored: Pixels, gamma: Option<Gamma>) -> Raster<u8> {
+    match (stored, gamma) {
+        (Pixels::U16(raster), gamma) if raster.channels >= 3 => narrowed(Pixels::U16(match gamma {
+            Some(gamma) => gamma.deep_grey(&raster),
+            None => to_grey(&raster, Order::RedFirst, GreyRule::LIBPNG_16),
+        })),
+        (Pixels::U8(raster), Some(gamma)) if raster.channels >= 3 => gamma.grey(&raster),
+        (stored, _) => grey(narrowed(stored), Format::Png),
     }
-    let raster = narrowed(stored, format);
+}
+
+/// One channel, without alpha.
+fn grey(raster: Raster<u8>, format: Format) -> Raster<u8> {
     let rule = match format {
         Format::Png => GreyRule::LIBPNG_8,
-        Format::Bmp | Format::Tiff => GreyRule::READERS,
+        Format::Bmp if raster.channels == 4 => GreyRule::BMP_WITH_ALPHA,
+        Format::Bmp => GreyRule::READERS,
         Format::Gif | Format::WebP => GreyRule::CONVERSION,
     };
     match raster.channels {

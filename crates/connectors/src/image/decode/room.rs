@@ -30,7 +30,7 @@ pub(in crate::image) struct Room<'a> {
     most_pixels: u64,
     memory: &'a MemoryShare,
     taken: Option<Borrowed<'a>>,
-    /// Counted for copies of the file, bytes.
+    /// Counted beside the pixels, bytes.
     copied: u64,
 }
 
@@ -43,6 +43,11 @@ impl<'a> Room<'a> {
     /// Most pixels.
     pub(super) fn most_pixels(&self) -> u64 {
         self.most_pixels
+    }
+
+    /// Room for a part of the image, which is decoded by itself.
+    pub(super) fn beside(&self, most_pixels: u64) -> Self {
+        Self::new(most_pixels, self.memory)
     }
 
     /// Takes the memory for an image that declares this size, and takes so many bytes for each of its pixels while it is decoded.
@@ -58,7 +63,7 @@ impl<'a> Room<'a> {
         Ok(())
     }
 
-    /// Takes the memory for a copy of the file, bytes.
+    /// Takes the memory for copies and lists beside the pixels, bytes.
     ///
     /// # Errors
     /// [`Undecoded::Memory`] where there is none.

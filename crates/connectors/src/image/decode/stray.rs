@@ -1,7 +1,8 @@
 //! Bytes between the segments of JPEG files that belong to none of them, as some cameras write them.
 //!
 //! libjpeg, which OpenCV reads with, skips them and warns; the decoders here refuse them, or lose what follows. So they are left out
-//! before any of those looks at the file. This must not know pixels, nor what segments mean beyond their length.
+//! before any of those looks at the file, and with them the segments that libjpeg skips and they do not know. This must not know pixels,
+//! nor what other segments mean beyond their length.
 
 use std::borrow::Cow;
 
@@ -62,7 +63,12 @@ struct Frame {
 impl Parts<'_> {
     /// The next part, without what lies before it.
     fn following(&mut self) -> Result<Part, Undecoded> {
-        let Some(start) = self.marker() else { return Ok(self.rest(self.at)) };
+        let mut start = self.marker();
+        while let Some(end) = start.and_then(|start| self.skipped(start)) {
+            self.at = end;
+            start = self.marker();
+        }
+        let Some(start) = start else { return Ok(self.rest(self.at)) };
         let end = match self.bytes[start + 1] {
             0xc0..=0xc7 | 0xc9..=0xcf | 0xda..=0xdd | 0xe0..=0xef | 0xfe => self.segment_end(start),
             0xd8 | 0xd9 => None,
@@ -98,6 +104,19 @@ impl Parts<'_> {
                 0x00 | 0x01 | 0xd0..=0xd7 => {}
                 _ => return Some(at - 1),
             }
+        }
+    }
+
+    /// The end of a segment that holds nothing for a decoder: one of an application, or a comment, with a length that leaves out the
+    /// length itself, and the number of lines, which stands in the frame too. None of any other.
+    fn skipped(&self, start: usize) -> Option<usize> {
+        match self.bytes[start + 1] {
+            0xe0..=0xef | 0xfe => {
+                let length = self.bytes.get(start + 2..start + 4)?;
+                (length[0] == 0 && length[1] < 2).then_some(start + 4)
+            }
+            0xdc => self.segment_end(start),
+            _ => None,
         }
     }
 
@@ -150,7 +169,7 @@ mod tests {
         let (frame, scan) = (&b"\xff\xc0\x00\x08\x08\0\x01\0\x01\x01"[..], &b"\xff\xda\x00\x03\x01"[..]);
         let (progressive, end) = (&b"\xff\xc2\x00\x08\x08\0\x01\0\x01\x01"[..], &b"\xff\xd9"[..]);
         type Case<'a> = (&'a [&'a [u8]], &'a [&'a [u8]]);
-        let cases: [Case<'_>; 12] = [
+        let cases: [Case<'_>; 13] = [
             (&[start, comment, frame, scan, b"abc", end], &[start, comment, frame, scan, b"abc", end]),
             (&[start, b"\xff\xff", comment], &[start, comment]),
             (&[start, comment, b"stray", comment, b"\0", frame, scan], &[start, comment, comment, frame, scan]),
@@ -168,7 +187,11 @@ mod tests {
             (&[start, comment, b"stray", end, b"after\xff\xfe"], &[start, comment, end, b"after\xff\xfe"]),
             (&[start, comment, b"stray"], &[start, comment, b"stray"]),
             (&[start, b"\xff\xfe\xff\xffab"], &[start, b"\xff\xfe\xff\xffab"]),
-            (&[start, b"\xff\xfe\x00\x01ab"], &[start, b"\xff\xfe\x00\x01ab"]),
+            (&[start, b"\xff\xfe\x00\x01ab"], &[start, b"ab"]),
+            (
+                &[start, b"\xff\xe3\x00\x00", comment, b"\xff\xdc\x00\x04\x00\x01", frame, scan],
+                &[start, comment, frame, scan],
+            ),
             (&[start], &[start]),
         ];
         for (file, expected) in cases {
