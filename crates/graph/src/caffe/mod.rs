@@ -45,3 +45,5 @@ pub fn import(network: (&str, &str), weights: (&str, &[u8])) -> Result<Graph> {
 mod schema_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod weights_tests;
