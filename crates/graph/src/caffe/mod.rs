@@ -23,11 +23,13 @@ mod schema;
 mod storage;
 mod tables;
 mod text;
+mod training;
 mod weights;
 mod windows;
 
 pub use mean::{MeanImage, read_mean};
 pub use network::{NetworkOptions, parse_network};
+pub use training::{check_nothing_frozen, check_training_network};
 
 use crate::error::Result;
 use crate::graph::Graph;
