@@ -1,7 +1,10 @@
-//! Reading request bodies the way DeepDetect does: strict JSON, except that `NaN`, `Inf` and `Infinity` are numbers.
+//! Reading request bodies: strict JSON in which each member of an object stands once. A byte order mark before it is passed over, as
+//! RFC 8259 allows.
 //!
-//! Those have no place in a JSON value, so they are read as `null`, which counts as absent everywhere. Nesting is bounded at
-//! 128 levels by the parser, so no body can exhaust a stack.
+//! DeepDetect takes `NaN` and `Infinity` for numbers and the last of several members. Neither can be meant, so both are refused. Nesting
+//! is bounded at 128 levels by the parser, so no body can exhaust a stack.
+
+mod strict;
 
 use std::fmt;
 
@@ -10,9 +13,13 @@ use serde_json::Value;
 use crate::Object;
 use crate::requests::Malformed;
 
+pub use strict::parse as parse_strictly;
+
 /// A body that is not JSON: what was wrong and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotJson {
+    /// It is JSON, of which two readers could read different things.
+    is_ambiguous: bool,
     reason: String,
     /// 1-based.
     line: usize,
@@ -22,7 +29,8 @@ pub struct NotJson {
 
 impl fmt::Display for NotJson {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the body is not JSON: {} (line {}, column {})", self.reason, self.line, self.column)
+        let what = if self.is_ambiguous { "the body is ambiguous" } else { "the body is not JSON" };
+        write!(formatter, "{what}: {} (line {}, column {})", self.reason, self.line, self.column)
     }
 }
 
@@ -31,16 +39,36 @@ impl NotJson {
     pub fn not_utf8(bytes: &[u8], at: usize) -> Self {
         let before = String::from_utf8_lossy(&bytes[..at.min(bytes.len())]);
         let (line, column) = position(&before);
-        Self { reason: "expected UTF-8, found another encoding".to_owned(), line, column: column + 1 }
+        let reason = "expected UTF-8, found another encoding".to_owned();
+        Self { is_ambiguous: false, reason, line, column: column + 1 }
     }
 
-    /// A complaint of the parser about `text`, at `at` bytes into it.
-    fn of(error: &serde_json::Error, text: &str, at: usize) -> Self {
-        let reason = error.to_string();
+    /// A complaint of the parser about `text`.
+    fn of(error: &serde_json::Error, text: &str) -> Self {
+        let at = text.floor_char_boundary(bytes_read(error, text));
+        let (line, column) = position(&text[..at]);
+        let said = error.to_string();
         let suffix = format!(" at line {} column {}", error.line(), error.column());
-        let (line, column) = position(&text[..text.floor_char_boundary(at)]);
-        Self { reason: reason.strip_suffix(&suffix).unwrap_or(&reason).to_owned(), line, column }
+        let reason = match special_number(text, at) {
+            Some(word) => format!("expected a number, found {word}"),
+            None => said.strip_suffix(&suffix).unwrap_or(&said).to_owned(),
+        };
+        Self { is_ambiguous: error.is_data(), reason, line, column }
     }
+}
+
+/// What stands in JavaScript for numbers that JSON has not.
+const SPECIAL_NUMBERS: [&str; 3] = ["NaN", "Infinity", "Inf"];
+
+/// The special number that the parser stopped at, which is within the first letter of it or behind.
+fn special_number(text: &str, at: usize) -> Option<&'static str> {
+    let begins = |word: &&str| [at.checked_sub(1), Some(at)].iter().flatten().any(|&from| stands_at(text, from, word));
+    SPECIAL_NUMBERS.into_iter().find(begins)
+}
+
+/// Whether `word` stands at `from`.
+fn stands_at(text: &str, from: usize, word: &str) -> bool {
+    text.get(from..).is_some_and(|rest| rest.starts_with(word))
 }
 
 /// The line that `before` ends on, and how many characters of it there are.
@@ -60,21 +88,14 @@ fn bytes_read(error: &serde_json::Error, text: &str) -> usize {
 /// # Errors
 /// [`NotJson`] with line and column.
 pub fn parse(text: &str) -> Result<Value, NotJson> {
-    let parsed = match serde_json::from_str(text) {
-        Ok(value) => Ok(value),
-        Err(error) => match without_special_numbers(text) {
-            Some(plain) => serde_json::from_str(&plain).map_err(|error| {
-                let at = before_replacing(text, bytes_read(&error, &plain));
-                NotJson::of(&error, text, at)
-            }),
-            None => Err(NotJson::of(&error, text, bytes_read(&error, text))),
-        },
-    };
-    parsed.map(|mut value| {
-        drop_nulls(&mut value);
-        value
-    })
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let mut value = parse_strictly(text).map_err(|error| NotJson::of(&error, text))?;
+    drop_nulls(&mut value);
+    Ok(value)
 }
+
+/// What some programs write before a text in UTF-8.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Parses a body that has to be an object.
 ///
@@ -115,86 +136,6 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// The text with every `NaN`, `Inf` and `Infinity` outside strings, signed or not, replaced by `null`; `None` when there
-/// is none.
-fn without_special_numbers(text: &str) -> Option<String> {
-    let mut plain = String::with_capacity(text.len());
-    let mut replaced = false;
-    for piece in (Pieces { rest: text, in_string: false }) {
-        match piece {
-            Piece::Other(other) => plain.push_str(other),
-            Piece::SpecialNumber(_) => {
-                plain.push_str(NULL);
-                replaced = true;
-            }
-        }
-    }
-    replaced.then_some(plain)
-}
-
-/// The place in `text` of what is at `place` once the special numbers are replaced, bytes.
-fn before_replacing(text: &str, place: usize) -> usize {
-    let (mut before, mut after) = (0, 0);
-    for piece in (Pieces { rest: text, in_string: false }) {
-        let (length, replaced) = match piece {
-            Piece::Other(other) => (other.len(), other.len()),
-            Piece::SpecialNumber(length) => (length, NULL.len()),
-        };
-        if after + replaced > place {
-            return before + (place - after).min(length);
-        }
-        before += length;
-        after += replaced;
-    }
-    before
-}
-
-/// What stands for a special number.
-const NULL: &str = "null";
-
-/// A part of a text.
-enum Piece<'a> {
-    /// A character, an escape in a string.
-    Other(&'a str),
-    /// A special number of so many bytes.
-    SpecialNumber(usize),
-}
-
-/// The parts of a text.
-struct Pieces<'a> {
-    rest: &'a str,
-    in_string: bool,
-}
-
-impl<'a> Iterator for Pieces<'a> {
-    type Item = Piece<'a>;
-
-    fn next(&mut self) -> Option<Piece<'a>> {
-        let first = self.rest.chars().next()?;
-        let (length, is_special) = if self.in_string && first == '\\' {
-            (1 + self.rest[1..].chars().next().map_or(0, char::len_utf8), false)
-        } else if !self.in_string
-            && let Some(length) = special_number(self.rest)
-        {
-            (length, true)
-        } else {
-            self.in_string ^= first == '"';
-            (first.len_utf8(), false)
-        };
-        let (piece, rest) = self.rest.split_at(length);
-        self.rest = rest;
-        Some(if is_special { Piece::SpecialNumber(length) } else { Piece::Other(piece) })
-    }
-}
-
-/// Length of the special number at the start of `text`.
-fn special_number(text: &str) -> Option<usize> {
-    let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let word = ["NaN", "Infinity", "Inf"].into_iter().find(|word| unsigned.starts_with(word))?;
-    let ends = !unsigned[word.len()..].starts_with(|next: char| next.is_ascii_alphanumeric());
-    ends.then_some(text.len() - unsigned.len() + word.len())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -203,19 +144,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn special_numbers_are_absent_members() {
+    fn null_members_are_absent() {
         for (text, expected) in [
-            (r#"{"a":NaN,"b":1}"#, json!({"b": 1})),
-            (r#"{"a":[1,-Infinity,Inf]}"#, json!({"a": [1, null, null]})),
-            (r#"{"a":"NaN, \" NaN","b":NaN}"#, json!({"a": "NaN, \" NaN"})),
+            (r#"{"a":null,"b":1}"#, json!({"b": 1})),
+            (r#"{"a":[1,null]}"#, json!({"a": [1, null]})),
             (r#"{"a":{"b":null}}"#, json!({"a": {}})),
+            ("\u{feff}{\"a\":\"NaN\"}", json!({"a": "NaN"})),
         ] {
-            assert_eq!(parse(text).expect("tolerated"), expected, "{text}");
+            assert_eq!(parse(text).expect("JSON"), expected, "{text}");
         }
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn what_is_no_json_is_refused() {
         for text in ["", "{", "{\"a\":", "NaNa", "Infinit", "{\"a\":NaN", "{a:1}", "[1,]", "\u{0}"] {
             assert!(parse(text).is_err(), "{text:?}");
         }
@@ -233,13 +174,19 @@ mod tests {
             ("", "EOF while parsing a value (line 1, column 0)"),
             ("{\"ééé\": 'x'}", "expected value (line 1, column 9)"),
             ("{} x", "trailing characters (line 1, column 4)"),
-            // Special numbers are longer or shorter than what they are read as.
-            ("{\"a\": [NaN, -Infinity], b}", "key must be a string (line 1, column 25)"),
-            ("{\"a\": NaN,\n \"b\": Infinity x}", "expected `,` or `}` (line 2, column 16)"),
-            ("{\"a\": NaN NaN}", "expected `,` or `}` (line 1, column 11)"),
+            ("{\"a\": [NaN]}", "expected a number, found NaN (line 1, column 8)"),
+            ("{\"a\": 1,\n \"b\": Infinity}", "expected a number, found Infinity (line 2, column 7)"),
+            ("{\"a\": -Inf}", "expected a number, found Inf (line 1, column 8)"),
         ] {
             let refused = parse(text).expect_err(text).to_string();
             assert_eq!(refused, format!("the body is not JSON: {expected}"), "{text:?}");
+        }
+        for (text, expected) in [
+            ("{\"a\": 1,\n \"a\": 2}", "the member \"a\" stands twice in one object (line 2, column 4)"),
+            ("{\"é\": [{\"b\": 1, \"\\u0062\": null}]}", "\"b\" stands twice in one object (line 1, column 24)"),
+        ] {
+            let refused = parse(text).expect_err(text).to_string();
+            assert!(refused.starts_with("the body is ambiguous: ") && refused.ends_with(expected), "{refused}");
         }
         let bytes = b"{\n\"\xc3\xa9\xff\"}";
         let refused = NotJson::not_utf8(bytes, 5).to_string();

@@ -2,25 +2,23 @@
 //!
 //! Old clients send `"input":[{…}]` for `"input":{…}` and `"label":"target"` for `"label":["target"]`.
 
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// Reads `x` and `[x, y]` alike; always written as a list.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
 pub struct OneOrMany<T>(pub Vec<T>);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form<T> {
-            Many(Vec<T>),
-            One(T),
-        }
-        Ok(match Form::deserialize(deserializer)? {
-            Form::Many(values) => Self(values),
-            Form::One(value) => Self(vec![value]),
-        })
+impl<'de, T: DeserializeOwned> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let values = match Value::deserialize(deserializer)? {
+            Value::Array(values) => values,
+            one => vec![one],
+        };
+        let read = |value| T::deserialize(value).map_err(D::Error::custom);
+        values.into_iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -40,6 +38,9 @@ mod tests {
         for (text, expected) in [("3", vec![3]), ("[3]", vec![3]), ("[3,4]", vec![3, 4]), ("[]", vec![])] {
             assert_eq!(serde_json::from_str::<OneOrMany<i32>>(text).expect(text).0, expected);
         }
-        assert!(serde_json::from_str::<OneOrMany<i32>>("\"a\"").is_err());
+        for text in ["\"a\"", "[1, \"a\"]"] {
+            let error = serde_json::from_str::<OneOrMany<i32>>(text).expect_err(text).to_string();
+            assert_eq!(error, "invalid type: string \"a\", expected i32");
+        }
     }
 }

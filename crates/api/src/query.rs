@@ -30,6 +30,12 @@ impl Query {
         self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Its names that are none of these, as they stand behind the question mark.
+    pub fn others(&self, known: &[&str]) -> Vec<String> {
+        let others = self.0.iter().filter(|(name, _)| !known.contains(&name.as_str()));
+        others.map(|(name, _)| format!("?{name}")).collect()
+    }
+
     /// A boolean: `0`, `1`, `true` or `false` in lower case, as the original has it.
     ///
     /// # Errors
@@ -158,6 +164,12 @@ mod tests {
         assert_eq!(query.flag("absent", true), Ok(true));
         assert_eq!(query.flag("c", true), Err(NotABoolean("c")));
         assert_eq!(query.flag("d", true), Err(NotABoolean("d")));
+    }
+
+    #[test]
+    fn other_names_are_listed() {
+        let query = Query::parse("claer=full&status=1&status=0&status.x=1");
+        assert_eq!(query.others(&["status"]), ["?claer", "?status.x"]);
     }
 
     #[test]

@@ -78,6 +78,15 @@ pub trait Backend: Send + Sync {
         KEYS
     }
 
+    /// Checks the values of what a creation says of later trainings; `mllib` is that section of the request.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::BadParameter`] naming the parameter.
+    fn check_creation(&self, mllib: &Section) -> Result<()> {
+        let _ = mllib;
+        Ok(())
+    }
+
     /// Checks the creation parameters against the repository and loads the model it holds, if any. Never writes
     /// over a trained network.
     ///

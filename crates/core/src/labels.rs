@@ -10,13 +10,16 @@ use std::collections::BTreeMap;
 pub struct Labels(BTreeMap<usize, String>);
 
 impl Labels {
-    /// Parses corresp.txt; lines that do not start with a number are skipped.
+    /// Parses corresp.txt, of which some programs begin the text with a byte order mark; lines that do not start with a number are
+    /// skipped.
     pub fn parse(text: &str) -> Self {
-        let pairs = text.lines().filter_map(|line| {
-            let (id, name) = line.trim_end_matches('\r').split_once(' ')?;
-            Some((id.parse().ok()?, name.to_owned()))
-        });
-        Self(pairs.collect())
+        Self(pairs(text).map(|(id, name)| (id, name.to_owned())).collect())
+    }
+
+    /// A class that the text of corresp.txt gives two names.
+    pub fn named_twice(text: &str) -> Option<usize> {
+        let mut names = BTreeMap::new();
+        pairs(text).find(|(id, name)| names.insert(*id, *name).is_some_and(|other| other != *name)).map(|(id, _)| id)
     }
 
     /// Numbers names in the order given, from 0.
@@ -55,6 +58,14 @@ impl Labels {
     }
 }
 
+/// Number and name of each line that has both.
+fn pairs(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.strip_prefix('\u{feff}').unwrap_or(text).lines().filter_map(|line| {
+        let (id, name) = line.trim_end_matches('\r').split_once(' ')?;
+        Some((id.parse().ok()?, name))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +77,8 @@ mod tests {
         assert_eq!(labels.name(7), "7");
         assert_eq!(labels.id("square"), Some(1));
         assert_eq!(Labels::parse(&labels.render()), labels);
+        assert_eq!(Labels::parse("\u{feff}0 circle\n1 square\n").name(0), "circle");
+        assert_eq!(Labels::named_twice("0 a\n1 b\n2 b\n0 a\n"), None);
+        assert_eq!(Labels::named_twice("0 a\n1 b\n0 c\n"), Some(0));
     }
 }

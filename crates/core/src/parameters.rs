@@ -7,6 +7,9 @@
 //! Which keys there are is in the tables of their owners: see [`keys`].
 
 pub mod keys;
+mod number;
+
+pub use number::{Count, Whole};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

@@ -11,7 +11,7 @@ pub(super) const KEYS: KeyTable = KeyTable(&[
     &[Key::not_yet("scale").unless(&[Neutral::Number(1.0)]).because("parameters.input.scale is applied")],
     &TRAINING,
     &SOLVER,
-    &SOLVER_NOT_YET,
+    &OTHERS_OF_TRAINING,
     &PLACE,
     &TASKS,
     &AUGMENTATION,
@@ -23,10 +23,10 @@ pub(super) const KEYS: KeyTable = KeyTable(&[
 /// Of networks of Caffe.
 pub(super) const CAFFE_KEYS: KeyTable = KeyTable(&[
     &NETWORK,
-    &[Key::applied("scale", Moment::Network)],
+    &[Key::applied("scale", Moment::Network).unless(&[Neutral::Number(1.0)])],
     &TRAINING,
     &SOLVER,
-    &SOLVER_NOT_YET,
+    &OTHERS_OF_TRAINING,
     &PLACE,
     &TASKS,
     &AUGMENTATION,
@@ -85,10 +85,13 @@ const SOLVER: [Key; 20] = [
     Key::applied("solver.iter_size", Moment::Training),
 ];
 
-/// Numbers that are neutral are the defaults of the original.
-const SOLVER_NOT_YET: [Key; 26] = [
+/// Of trainings: what is not there yet, and what decides no weight. Numbers that are neutral are the defaults of the original.
+const OTHERS_OF_TRAINING: [Key; 26] = [
     Key::without_effect("solver.snapshot_prefix", "snapshots are written in the run's directory of the repository"),
-    Key::not_yet("solver.average_loss").unless(&[Neutral::Number(1.0)]),
+    Key::without_effect(
+        "solver.average_loss",
+        "the loss is answered as it is, and not smoothed; no weight depends on it",
+    ),
     Key::not_yet("solver.rectified"),
     Key::not_yet("solver.adabelief"),
     Key::not_yet("solver.gradient_centralization"),

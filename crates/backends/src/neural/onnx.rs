@@ -59,6 +59,10 @@ impl Backend for Onnx {
         KEYS
     }
 
+    fn check_creation(&self, mllib: &Section) -> Result<()> {
+        training::check_creation(mllib)
+    }
+
     fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
         let options = CreationOptions::parse(request.mllib)?;
         let in_call = CreationOptions::parse(request.mllib_in_call)?;
@@ -72,6 +76,7 @@ impl Backend for Onnx {
         };
         template::check_run(&in_call, request.mllib_stored, &file.name)?;
         let (model, task, files) = load(request, &options, &file)?;
+        in_call.check_other_count(task)?;
         Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files })
     }
 

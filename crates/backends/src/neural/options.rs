@@ -4,7 +4,7 @@
 
 use dede_core::backend::{OpenRequest, OutputActivation, ServiceType, Task};
 use dede_core::error::{Error, Result};
-use dede_core::parameters::{Section, parse};
+use dede_core::parameters::{Count, Section, parse};
 use dede_core::quote::quote;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -26,10 +26,12 @@ pub(super) struct CreationOptions {
     /// Whether it normalises over the batch.
     pub(super) bn: Option<bool>,
     /// Number of classes.
+    #[serde(default, deserialize_with = "count")]
     pub(super) nclasses: Option<usize>,
     /// Values instead of classes.
     pub(super) regression: Option<bool>,
     /// Number of values.
+    #[serde(default, deserialize_with = "count")]
     pub(super) ntargets: Option<usize>,
     /// Weights are taken over into a new network.
     pub(super) finetuning: Option<bool>,
@@ -45,6 +47,13 @@ pub(super) struct CreationOptions {
     /// What the numbers of the output went through, instead of what the network's file says.
     #[serde(default, deserialize_with = "activation")]
     pub(super) output_activation: Option<OutputActivation>,
+}
+
+/// A number of outputs; 0 asks for none.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<usize>, D::Error> {
+    let Count(count) = Count::deserialize(deserializer)?;
+    let count = usize::try_from(count).map_err(<D::Error as serde::de::Error>::custom)?;
+    Ok(Some(count).filter(|&count| count > 0))
 }
 
 /// The activations that can be asked for; several heads are found, never asked for.
@@ -69,8 +78,10 @@ impl CreationOptions {
         options.extract_layer = options.extract_layer.filter(|name| !name.is_empty());
         options.output = options.output.filter(|name| !name.is_empty());
         options.output_blob = options.output_blob.filter(|name| !name.is_empty());
-        options.nclasses = options.nclasses.filter(|&count| count > 0);
-        options.ntargets = options.ntargets.filter(|&count| count > 0);
+        if let Some(scale) = options.scale.filter(|scale| !scale.is_finite()) {
+            let reason = format!("expected a number of single precision, found {scale}");
+            return Err(Error::bad_parameter_at(format!("{MLLIB}.scale"), reason));
+        }
         Ok(options)
     }
 
@@ -117,6 +128,25 @@ impl CreationOptions {
             Some(true) => targets,
             Some(false) => classes,
             None => classes.or(targets),
+        }
+    }
+
+    /// Refuses the number that services of the other task have, where it is not that of this one's outputs.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the key.
+    pub(super) fn check_other_count(&self, task: Task) -> Result<()> {
+        let (key, asked, what, found) = match task {
+            Task::Classification { classes } => ("ntargets", self.ntargets, "classes", classes),
+            Task::Regression { targets } => ("nclasses", self.nclasses, "values", targets),
+            Task::Features => return Ok(()),
+        };
+        match asked.filter(|&asked| asked != found) {
+            None => Ok(()),
+            Some(asked) => {
+                let reason = format!("expected none, as the service answers {found} {what}, found {asked}");
+                Err(Error::bad_parameter_at(format!("{MLLIB}.{key}"), reason))
+            }
         }
     }
 
@@ -239,6 +269,21 @@ mod tests {
     fn both_numbers_are_named() {
         let error = options(json!({"nclasses": 7})).task_of(ServiceType::Supervised, 3, true).expect_err("7 is not 3");
         assert_eq!(error.to_string(), "the network has 3 outputs, found nclasses 7 (parameters.mllib.nclasses)");
+    }
+
+    #[test]
+    fn numbers_of_the_other_task_are_refused() {
+        let (classes, targets) = (Task::Classification { classes: 5 }, Task::Regression { targets: 5 });
+        for (mllib, task, fits) in [
+            (json!({"nclasses": 5.0}), classes, true),
+            (json!({"ntargets": 5, "nclasses": 5}), classes, true),
+            (json!({"ntargets": 4}), classes, false),
+            (json!({"regression": true, "nclasses": 4}), targets, false),
+            (json!({"regression": true, "nclasses": 0}), targets, true),
+            (json!({"nclasses": 4, "ntargets": 9}), Task::Features, true),
+        ] {
+            assert_eq!(options(mllib.clone()).check_other_count(task).is_ok(), fits, "{mllib}");
+        }
     }
 
     /// Each key that decides a network, with a value that is read as other options than none.

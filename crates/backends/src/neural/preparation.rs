@@ -48,7 +48,8 @@ pub(super) enum InputType {
 /// Which arithmetic an mllib does on pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Arithmetic {
-    /// `(x - mean) × scale`; `mean` of the input connector counts unless the network has one, its `scale` and `std` do not.
+    /// `(x - mean) × scale`; the input connector's `mean` comes on top of means per channel, a mean image counts alone. The connector's
+    /// `scale` and `std` have no place in it.
     Caffe {
         /// The network's own mean.
         mean: Mean,
@@ -62,11 +63,11 @@ pub(super) enum Arithmetic {
 /// A mean that belongs to a network.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Mean {
-    /// None: that of the input connector is used.
+    /// None.
     Absent,
-    /// One for each channel, or one for all; used unless the input connector has one.
+    /// One for each channel, or one for all.
     Channels(Vec<f32>),
-    /// One for each pixel (`mean.binaryproto`): used before any other.
+    /// One for each pixel (`mean.binaryproto`): the input connector's is not subtracted then.
     Image {
         /// Columns.
         width: usize,
@@ -179,6 +180,11 @@ impl Preparation {
                 return Err(Error::bad_parameter_at(format!("parameters.input.{name}"), reason));
             }
         }
+        if let Arithmetic::Caffe { .. } = self.arithmetic
+            && let Some(key) = without_place(normalization)
+        {
+            return Err(Error::bad_parameter_at(format!("parameters.input.{key}"), WITHOUT_PLACE));
+        }
         if self.input == InputType::U8 && *normalization != Normalization::default() {
             let reason = "the network takes pixels as they are: mean, std and scale cannot be applied";
             return Err(Error::bad_parameter_at("parameters.input", reason));
@@ -237,10 +243,11 @@ impl Preparation {
         };
         let one = |channel| match &self.arithmetic {
             Arithmetic::Caffe { mean, scale } => {
+                let asked = of(&normalization.mean, channel, 0.0);
                 let mean = match mean {
                     Mean::Image { .. } => 0.0,
-                    Mean::Channels(own) if normalization.mean.is_empty() => of(own, channel, 0.0),
-                    Mean::Channels(_) | Mean::Absent => of(&normalization.mean, channel, 0.0),
+                    Mean::Channels(own) => of(own, channel, 0.0) + asked,
+                    Mean::Absent => asked,
                 };
                 Channel { before: 1.0, mean, after: *scale }
             }
@@ -326,6 +333,18 @@ pub(super) fn prepare_for_training(samples: &Samples, arithmetic: &Arithmetic) -
     };
     preparation.check(samples)?;
     Ok(preparation.batch(samples, 0..samples.len())?.into_tensor())
+}
+
+/// Why a network of Caffe cannot be given [`without_place`].
+pub(super) const WITHOUT_PLACE: &str =
+    "expected none with a network of Caffe, whose pixels are multiplied by parameters.mllib.scale alone";
+
+/// The key of what a network of Caffe has no place for.
+fn without_place(normalization: &Normalization) -> Option<&'static str> {
+    if normalization.std.iter().any(|&divisor| divisor != 1.0) {
+        return Some("std");
+    }
+    (normalization.scale != 1.0).then_some("scale")
 }
 
 fn misfit(reason: String) -> Error {

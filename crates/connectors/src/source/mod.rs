@@ -35,7 +35,7 @@ pub(crate) enum Origin<'a> {
 impl<'a> Origin<'a> {
     /// Resolves an item. What may not be looked at is no path.
     pub(crate) fn of(item: &'a str, files: &FileAccess) -> Self {
-        if is_remote(item) || item.starts_with("file://") {
+        if is_remote(item) || has_scheme(item, "file://") {
             return Self::Url(item);
         }
         if item.is_empty() || item.len() > MAX_PATH_BYTES || item.contains('\0') {
@@ -64,7 +64,12 @@ pub(crate) fn check_no_database(path: &Path, files: &FileAccess) -> Result<(), E
 
 /// Whether an item is a URL that another machine answers.
 pub(crate) fn is_remote(item: &str) -> bool {
-    item.starts_with("http://") || item.starts_with("https://")
+    has_scheme(item, "http://") || has_scheme(item, "https://")
+}
+
+/// Schemes are read in any case (RFC 3986, section 3.1).
+fn has_scheme(item: &str, scheme: &str) -> bool {
+    item.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
 /// The path in a `file://` URL.
@@ -143,6 +148,9 @@ mod tests {
         std::fs::write(&file, b"content").expect("written");
         let (file_text, directory_text) = (file.to_str().expect("utf-8"), directory.path().to_str().expect("utf-8"));
         assert_eq!(Origin::of("https://host/a", &FileAccess::Anywhere), Origin::Url("https://host/a"));
+        assert_eq!(Origin::of("HTTP://host/a", &FileAccess::Anywhere), Origin::Url("HTTP://host/a"));
+        assert_eq!(Origin::of("File:///a", &FileAccess::Anywhere), Origin::Url("File:///a"));
+        assert!(is_remote("Https://host") && !is_remote("http:/é"));
         assert_eq!(Origin::of(file_text, &FileAccess::Anywhere), Origin::File(file.clone()));
         assert_eq!(Origin::of(directory_text, &FileAccess::Anywhere), Origin::Directory(directory.path().to_owned()));
         assert_eq!(Origin::of("/nonexistent/a.jpg", &FileAccess::Anywhere), Origin::Inline("/nonexistent/a.jpg"));

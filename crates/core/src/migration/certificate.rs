@@ -12,9 +12,9 @@ use dede_api::moves::MovePhase;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde_json::{Value, json};
 
+use super::Surroundings;
 use super::record::{Effects, MoveId};
 use super::state::{Move, now_ms};
-use super::{Surroundings, strict_json};
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove_file, write_atomically, write_new_private};
 
@@ -145,7 +145,7 @@ fn sign(certificate: Value, key: &SigningKey) -> Value {
 /// [`Error::BadParameter`] saying what is wrong.
 pub fn verify(text: &str) -> Result<Verified> {
     let wrong = |reason: &str| Error::bad_parameter_at("certificate", reason);
-    let signed = strict_json::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    let signed = dede_api::json::parse_strictly(text).map_err(|error| wrong(&error.to_string()))?;
     let known = ["certificate", "public_key", "signature"];
     let members = signed.as_object().into_iter().flat_map(|members| members.keys());
     if let Some(other) = members.into_iter().find(|name| !known.contains(&name.as_str())) {

@@ -39,7 +39,6 @@ mod shadowing;
 mod sources;
 mod standing;
 mod state;
-mod strict_json;
 mod switching;
 mod undo;
 mod upload;

@@ -1,11 +1,12 @@
 //! `parameters.output`, as written and as resolved.
 
+use dede_api::one_or_many::OneOrMany;
 use serde::Deserialize;
 
 use crate::backend::Task;
 use crate::error::{Error, Fault, Result};
 use crate::measure::MeasureSpec;
-use crate::parameters::{Section, parse};
+use crate::parameters::{Count, Section, Whole, parse};
 
 /// Where these parameters stand in a request.
 const AT: &str = "parameters.output";
@@ -50,9 +51,9 @@ pub enum Binarized {
 /// The section as written; [`super::keys`] has every key that there is.
 #[derive(Debug, Default, Deserialize)]
 struct Written {
-    best: Option<i64>,
+    best: Option<Whole>,
     confidence_threshold: Option<f32>,
-    measure: Option<OneOrMany>,
+    measure: Option<OneOrMany<String>>,
     binarized: Option<bool>,
     bool_binarized: Option<bool>,
     string_binarized: Option<bool>,
@@ -60,14 +61,7 @@ struct Written {
     network: Option<Section>,
     regression: Option<bool>,
     measure_hist: Option<bool>,
-    max_hist_points: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
+    max_hist_points: Option<Count>,
 }
 
 impl OutputOptions {
@@ -84,13 +78,9 @@ impl OutputOptions {
         }
         // A threshold alone asks for every class above it.
         let default_best = if written.confidence_threshold.is_some() { -1 } else { 1 };
-        let names = match written.measure {
-            None => Vec::new(),
-            Some(OneOrMany::One(name)) => vec![name],
-            Some(OneOrMany::Many(names)) => names,
-        };
+        let names = written.measure.unwrap_or_default().0;
         Ok(Self {
-            best: usize::try_from(written.best.unwrap_or(default_best)).ok(),
+            best: usize::try_from(written.best.map_or(default_best, |best| best.0)).ok(),
             confidence_threshold: threshold,
             measures: MeasureSpec::parse(&names)?,
             binarized: binarized(written.binarized, written.bool_binarized, written.string_binarized),
@@ -98,7 +88,7 @@ impl OutputOptions {
             network: written.network,
             regression: written.regression.unwrap_or(false),
             measure_hist: written.measure_hist.unwrap_or(false),
-            max_hist_points: written.max_hist_points,
+            max_hist_points: written.max_hist_points.map(|points| points.0),
         })
     }
 
@@ -169,6 +159,19 @@ mod tests {
             assert_ne!(options(&section), plain, "{path}");
         }
         assert_eq!(KEYS.ambiguous(), [""; 0]);
+    }
+
+    #[test]
+    fn numbers_and_names_are_read_in_every_form() {
+        assert_eq!(options(&json!({"best": 2.0})).best, Some(2));
+        assert_eq!(options(&json!({"measure": "acc"})), options(&json!({"measure": ["acc"]})));
+        for (section, expected) in [
+            (json!({"best": 1.5}), "expected a whole number, found 1.5 (parameters.output.best)"),
+            (json!({"measure": 3}), "invalid type: integer `3`, expected a string (parameters.output.measure)"),
+        ] {
+            let error = OutputOptions::parse(section.as_object().unwrap()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{section}: {error}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Section;
 use crate::error::{Error, Result};
+use crate::quote::quote;
 
 /// One key of a section.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,7 +39,7 @@ pub enum Moment {
     Each,
     /// It decides how a network is loaded: later calls may repeat it, and change none.
     Loading,
-    /// It decides which network there is: a training may change it, a predict may only repeat it.
+    /// It decides which network there is: a training may say what the creation left open, a predict may only repeat it.
     Network,
     /// In trainings.
     Training,
@@ -168,10 +169,45 @@ impl KeyTable {
     /// # Errors
     /// [`Error::BadParameter`] naming a key that is not supported yet, one that the call may not change, or one that is no object.
     pub fn check(self, section: &Section, at: &str, call: Call, created: &Section) -> Result<Remarks> {
-        let mut check = Check { table: self, at, call, created, remarks: Remarks::default() };
+        self.check_known(section, at, call, [created, &Section::new()])
+    }
+
+    /// As [`KeyTable::check`], where the network says something too: with it, the call may repeat that.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_known(
+        self,
+        section: &Section,
+        at: &str,
+        call: Call,
+        [created, known]: [&Section; 2],
+    ) -> Result<Remarks> {
+        let mut check = Check { table: self, at, call, created, known, remarks: Remarks::default() };
         check.section(section, "")?;
         Ok(check.remarks)
     }
+}
+
+/// Whether a value of a creation is as if it was not there: `false` says something, an empty name or list and 0 do not.
+pub fn says_nothing(value: &Value) -> bool {
+    !value.is_boolean() && (value.is_null() || Neutral::Off.is(value))
+}
+
+/// Whether two values are the same to the one who reads them: 5 and 5.0 are.
+pub fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        _ => one == other,
+    }
+}
+
+/// A value as an error repeats it.
+fn shown(value: &Value) -> String {
+    quote(&value.to_string())
 }
 
 struct Check<'a> {
@@ -179,6 +215,7 @@ struct Check<'a> {
     at: &'a str,
     call: Call,
     created: &'a Section,
+    known: &'a Section,
     remarks: Remarks,
 }
 
@@ -207,6 +244,12 @@ impl Check<'_> {
     }
 
     fn key(&mut self, key: &'static Key, value: &Value) -> Result<()> {
+        if let Standing::Applied(moment @ (Moment::Loading | Moment::Network)) = key.standing
+            && self.call != Call::Create
+        {
+            // A neutral value in place of another one is a change, too.
+            return self.repeated(key, moment, value);
+        }
         if key.is_neutral(value) {
             return Ok(());
         }
@@ -219,33 +262,43 @@ impl Check<'_> {
                 self.idle(key, reason);
                 Ok(())
             }
-            Standing::Applied(moment) => self.applied(key, moment, value),
+            Standing::Applied(moment) => {
+                self.applied(key, moment);
+                Ok(())
+            }
         }
     }
 
-    fn applied(&mut self, key: &'static Key, moment: Moment, value: &Value) -> Result<()> {
+    fn applied(&mut self, key: &'static Key, moment: Moment) {
         match (moment, self.call) {
             (Moment::Training, Call::Predict) => self.idle(key, "it has an effect in trainings alone"),
             (Moment::Predict, Call::Train) => self.idle(key, "it has an effect in predicts alone"),
-            (Moment::Loading, Call::Train | Call::Predict) | (Moment::Network, Call::Predict) => {
-                self.repeated(key, value)?;
-            }
-            (Moment::Each, _)
+            (Moment::Each | Moment::Loading | Moment::Network, _)
             | (_, Call::Create)
-            | (Moment::Training | Moment::Network, Call::Train)
+            | (Moment::Training, Call::Train)
             | (Moment::Predict, Call::Predict) => {}
         }
-        Ok(())
     }
 
-    fn repeated(&self, key: &Key, value: &Value) -> Result<()> {
+    /// Refuses another value than the service was created with. Where it was created without, a training may say which network there
+    /// is to be, and what asks for nothing may stand anywhere.
+    fn repeated(&self, key: &Key, moment: Moment, value: &Value) -> Result<()> {
         let mut names = key.path.split('.');
         let first = names.next().and_then(|name| self.created.get(name));
-        if names.fold(first, |within, name| within?.get(name)) == Some(value) {
+        let created = names.fold(first, |within, name| within?.get(name)).filter(|created| !says_nothing(created));
+        let fits = match created {
+            Some(created) => same(created, value),
+            None if key.is_neutral(value) || (moment == Moment::Network && self.call == Call::Train) => true,
+            None => self.known.get(key.path).is_some_and(|known| same(known, value)),
+        };
+        if fits {
             return Ok(());
         }
-        let reason =
-            "expected as the service was created with, found another value: it decides how a network is loaded";
+        let created = created.or_else(|| self.known.get(key.path)).map_or_else(|| "nothing".to_owned(), shown);
+        let reason = format!(
+            "expected {created}, as the service was created with, found {}: it decides how a network is loaded",
+            shown(value)
+        );
         Err(Error::bad_parameter_at(format!("{}.{}", self.at, key.path), reason))
     }
 
@@ -274,6 +327,8 @@ mod tests {
             Key::applied("width", Moment::Each),
             Key::applied("output", Moment::Loading),
             Key::applied("nclasses", Moment::Network),
+            Key::applied("regression", Moment::Network),
+            Key::applied("layers", Moment::Network),
             Key::applied("solver.rate", Moment::Training),
             Key::applied("layer", Moment::Predict),
         ],
@@ -343,22 +398,44 @@ mod tests {
 
     #[test]
     fn what_a_service_was_created_with_may_be_repeated_and_not_changed() {
-        let created = json!({"output": "y", "nclasses": 3});
+        let created = json!({"output": "y", "nclasses": 3, "regression": true, "layers": []});
         let (train, predict) = (Call::Train, Call::Predict);
-        for (section, call, refused) in [
-            (json!({"output": "y", "nclasses": 3}), predict, None),
-            (json!({"output": null, "nclasses": 0}), predict, None),
-            (json!({"output": "z"}), predict, Some("parameters.x.output")),
-            (json!({"output": "z"}), train, Some("parameters.x.output")),
-            (json!({"nclasses": 4}), predict, Some("parameters.x.nclasses")),
-            (json!({"nclasses": 4}), train, None),
+        for (section, created, call, refused) in [
+            (json!({"output": "y", "nclasses": 3, "regression": true}), &created, predict, None),
+            (json!({"output": null, "nclasses": 3.0}), &created, predict, None),
+            (json!({"layers": []}), &created, predict, None),
+            (json!({"output": "z"}), &created, predict, Some("expected \"y\", as the service was created with, found")),
+            (json!({"output": "z"}), &created, train, Some("parameters.x.output")),
+            (json!({"nclasses": 4}), &created, predict, Some("parameters.x.nclasses")),
+            (json!({"nclasses": 0}), &created, predict, Some("parameters.x.nclasses")),
+            (json!({"regression": false}), &created, predict, Some("parameters.x.regression")),
+            (json!({"layers": [8]}), &created, predict, Some("expected nothing")),
+            (json!({"nclasses": 4}), &created, train, Some("parameters.x.nclasses")),
+            (json!({"regression": false}), &created, train, Some("parameters.x.regression")),
+            (json!({"layers": [8]}), &created, train, None),
+            (json!({"nclasses": 0, "output": "", "regression": false}), &json!({}), predict, None),
+            (json!({"nclasses": 4, "regression": true}), &json!({"nclasses": 0}), train, None),
         ] {
-            match (check_created(&section, call, &created), refused) {
+            match (check_created(&section, call, created), refused) {
                 (Ok(remarks), None) => assert_eq!(remarks, Remarks::default(), "{section}"),
                 (Err(error), Some(key)) => assert!(error.contains(key), "{section}: {error}"),
                 (found, expected) => panic!("{section}: expected {expected:?}, found {found:?}"),
             }
         }
+    }
+
+    #[test]
+    fn what_the_network_says_may_be_repeated() {
+        let known = json!({"nclasses": 3, "output": "y"});
+        let check = |section: Value| {
+            let (section, known) = (section.as_object().unwrap(), known.as_object().unwrap());
+            TABLE.check_known(section, "x", Call::Predict, [&Section::new(), known]).map_err(|error| error.to_string())
+        };
+        for section in [json!({"nclasses": 3, "output": "y"}), json!({"nclasses": 0, "output": ""})] {
+            assert_eq!(check(section.clone()), Ok(Remarks::default()), "{section}");
+        }
+        let refused = check(json!({"output": "z"})).unwrap_err();
+        assert!(refused.contains("expected \"y\""), "{refused}");
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn is_leftover(name: &str, is_own: impl Fn(&str) -> bool) -> bool {
     inner().is_some_and(|inner| !inner.starts_with('.') && is_own(inner))
 }
 
-/// Whether what is in a file is a record with these members; it need not be strict JSON.
+/// Whether what is in a file is a record with these members. DeepDetect writes `NaN` and `Infinity` into its records.
 pub(super) fn is_record(mut file: File, members: &[&str]) -> bool {
     let has_all = |has: &dyn Fn(&str) -> bool| members.iter().all(|member| has(member));
     if let Ok(found) = serde_json::from_reader::<_, BTreeMap<String, IgnoredAny>>(BufReader::new(&file)) {
@@ -134,9 +134,30 @@ pub(super) fn is_record(mut file: File, members: &[&str]) -> bool {
     }
     let mut text = String::new();
     let read = file.rewind().and_then(|()| file.take(RECORD_LIMIT).read_to_string(&mut text));
-    let parsed = read.ok().and_then(|_| dede_api::json::parse_object(&text).ok()?.ok());
-    parsed.is_some_and(|found| has_all(&|member| found.contains_key(member)))
+    let plain = read.map(|_| without_special_numbers(&text)).unwrap_or_default();
+    serde_json::from_str::<BTreeMap<String, IgnoredAny>>(&plain)
+        .is_ok_and(|found| has_all(&|member| found.contains_key(member)))
 }
+
+/// A text with `null` for each number outside of strings that JSON has not.
+fn without_special_numbers(text: &str) -> String {
+    let (mut plain, mut rest, mut in_string) = (String::with_capacity(text.len()), text, false);
+    while let Some(first) = rest.chars().next() {
+        let word = SPECIAL_NUMBERS.iter().find(|word| !in_string && rest.starts_with(**word));
+        let length = match word {
+            Some(word) => word.len(),
+            None if in_string && first == '\\' => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            None => first.len_utf8(),
+        };
+        in_string ^= first == '"';
+        plain.push_str(if word.is_some() { "null" } else { &rest[..length] });
+        rest = &rest[length..];
+    }
+    plain
+}
+
+/// Longer ones first.
+const SPECIAL_NUMBERS: [&str; 6] = ["-Infinity", "Infinity", "-Inf", "Inf", "-NaN", "NaN"];
 
 impl Repository {
     /// Whether a record may be written: nothing has its name, or an earlier record has.
@@ -222,6 +243,7 @@ mod tests {
         for (name, content, expected) in [
             (CONFIG, r#"{"mllib":"caffe","parameters":{"input":{"connector":"csv"}},"model":{}}"#, true),
             (CONFIG, r#"{"mllib":"caffe","parameters":{"input":[{"x":NaN}]}}"#, true),
+            (CONFIG, r#"{"mllib":"a\"NaN","x":[-Infinity,Inf],"parameters":{}}"#, true),
             (CONFIG, r#"{"auths":{}}"#, false),
             (CONFIG, r#"{"mllib":"caffe"}"#, false),
             (CONFIG, r#"["mllib","parameters"]"#, false),

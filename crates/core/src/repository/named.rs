@@ -82,6 +82,9 @@ impl Repository {
         let text = read_text(&path, TEXT_LIMIT).map_err(|error| fail(error.to_string()))?;
         let text = text.ok_or_else(|| fail("the file is gone".to_owned()))?;
         let labels = Labels::parse(&text);
+        if let Some(class) = Labels::named_twice(&text) {
+            return Err(fail(format!("found two names of class {class}")));
+        }
         // An empty file says that the numbers are the names.
         if labels.is_empty() && !text.trim().is_empty() {
             let lines = text.lines().count();
@@ -115,8 +118,14 @@ mod tests {
 
     #[test]
     fn a_file_of_class_names_is_applied_or_refused() {
-        let files =
-            [("corresp.txt", "0 a\n"), ("names.txt", "0 b\n"), ("synsets.txt", "n01440764\n"), ("below/x", "0 x\n")];
+        let files = [
+            ("corresp.txt", "0 a\n"),
+            ("names.txt", "0 b\n"),
+            ("marked.txt", "\u{feff}0 m\n1 n\n"),
+            ("twice.txt", "0 a\n1 b\n0 c\n"),
+            ("synsets.txt", "n01440764\n"),
+            ("below/x", "0 x\n"),
+        ];
         let (directory, repository) = repository(&files);
         std::fs::write(directory.path().join("outside.txt"), "0 c\n").expect("written");
         let asked = |corresp: Value| {
@@ -130,6 +139,7 @@ mod tests {
             (json!("corresp.txt"), None),
             (json!("names.txt"), Some("b")),
             (json!(inside), Some("b")),
+            (json!("marked.txt"), Some("m")),
         ] {
             assert_eq!(asked(corresp.clone()), Ok(expected.map(str::to_owned)), "{corresp}");
         }
@@ -141,6 +151,7 @@ mod tests {
             (json!("below"), "the repository has no file below"),
             (json!(3), "a file name expected"),
             (json!(["names.txt"]), "a file name expected"),
+            (json!("twice.txt"), "found two names of class 0"),
             (json!("synsets.txt"), "found none in 1 lines"),
         ] {
             let error = asked(corresp.clone()).expect_err("refused");

@@ -48,10 +48,11 @@ impl Definition {
     ) -> Result<Self> {
         let remarks = checked_keys(&request, environment)?;
         let path = repository_path(&request)?;
+        let create = flag(&request, "create_repository")?;
         environment.repository_roots.check(&path)?;
         is_free(&Place::of(&path))?;
         environment.check_repository(&path)?;
-        let repository = Repository::open(&path, flag(&request, "create_repository"))?;
+        let repository = Repository::open(&path, create)?;
         // A link may have come between the check and the opening.
         environment.check_repository(repository.place().path())?;
         Ok(Self { remarks, ..Self::with_repository(request, repository, environment)? })
@@ -125,6 +126,7 @@ fn checked_keys(request: &CreateRequest, environment: &Environment) -> Result<Re
     let input = connector.keys().check(&sections.input, "parameters.input", Call::Create, &none)?;
     let mllib = backend.keys().check(&sections.mllib, "parameters.mllib", Call::Create, &none)?;
     let output = output::KEYS.check(&sections.output, "parameters.output", Call::Create, &none)?;
+    backend.check_creation(&sections.mllib)?;
     OutputOptions::parse(&sections.output)?;
     let model = backend.model_keys().check(&request.model, "model", Call::Create, &none)?;
     let members = Remarks { unknown: request.unknown.clone(), idle: Vec::new() };
@@ -162,7 +164,8 @@ pub(crate) fn record(request: &CreateRequest) -> String {
 
 fn repository_path(request: &CreateRequest) -> Result<PathBuf> {
     match request.model.get("repository") {
-        None | Some(Value::Null) => Ok(PathBuf::new()),
+        None | Some(Value::Null) => Err(no_repository()),
+        Some(Value::String(path)) if path.is_empty() => Err(no_repository()),
         Some(Value::String(path)) if path.contains('\0') => {
             Err(Error::bad_parameter_at("model.repository", "a path without NUL expected"))
         }
@@ -171,6 +174,14 @@ fn repository_path(request: &CreateRequest) -> Result<PathBuf> {
     }
 }
 
-fn flag(request: &CreateRequest, key: &str) -> bool {
-    request.model.get(key).and_then(Value::as_bool).unwrap_or(false)
+fn no_repository() -> Error {
+    Error::bad_parameter_at("model.repository", "destination model directory  is not writable or does not exist.")
+}
+
+fn flag(request: &CreateRequest, key: &str) -> Result<bool> {
+    match request.model.get(key) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(_) => Err(Error::bad_parameter_at(format!("model.{key}"), "expected true or false")),
+    }
 }

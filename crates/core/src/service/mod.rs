@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 pub use definition::Definition;
 pub use info::{InfoOptions, wire_status};
@@ -31,8 +30,8 @@ use crate::job::{JobQueue, JobStore};
 use crate::memory;
 use crate::name::ServiceName;
 use crate::output;
-use crate::parameters::Parameters;
 use crate::parameters::keys::{Call, Idle, Remarks};
+use crate::parameters::{Parameters, Section};
 use crate::statistics::Statistics;
 
 /// Identity of a service within a server: it stays when the service is renamed.
@@ -180,25 +179,28 @@ impl Service {
         self.serving().map_or_else(|_| NO_VERSION.to_owned(), |serving| serving.version())
     }
 
-    /// Checks the keys of a predict or a training; `created` is what the service has where it says nothing.
+    /// Checks the keys of a predict or a training; `created` is what the service has where it says nothing, `known` what its network
+    /// says under keys of `parameters.mllib`.
     ///
     /// # Errors
     /// [`Error::BadParameter`] naming a key that is not supported yet, one that cannot change in this call, or, in strict mode, one in no
     /// table.
-    fn check_keys(&self, sent: &Parameters, created: &Parameters, call: Call) -> Result<()> {
+    fn check_keys(&self, sent: &Parameters, created: &Parameters, known: &Section, call: Call) -> Result<()> {
+        let none = Section::new();
         let sections = [
-            (self.definition.connector.keys(), &sent.input, "parameters.input", &created.input),
-            (self.definition.backend.keys(), &sent.mllib, "parameters.mllib", &created.mllib),
-            (output::KEYS, &sent.output, "parameters.output", &created.output),
+            (self.definition.connector.keys(), &sent.input, "parameters.input", [&created.input, &none]),
+            (self.definition.backend.keys(), &sent.mllib, "parameters.mllib", [&created.mllib, known]),
+            (output::KEYS, &sent.output, "parameters.output", [&created.output, &none]),
         ];
         for (table, section, at, created) in sections {
             if !section.is_empty() {
-                self.note(&table.check(section, at, call, created)?)?;
+                self.note(&table.check_known(section, at, call, created)?)?;
             }
         }
         match sent.input.get("connector") {
-            Some(Value::String(name)) if *name != self.definition.request.connector => {
-                let reason = format!("expected {}, as the service was created with", self.definition.request.connector);
+            Some(found) if *found != *self.definition.request.connector => {
+                let expected = &self.definition.request.connector;
+                let reason = format!("expected {expected}, as the service was created with, found another value");
                 Err(Error::bad_parameter_at("parameters.input.connector", reason))
             }
             Some(_) | None => Ok(()),

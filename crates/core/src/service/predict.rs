@@ -98,7 +98,7 @@ impl Service {
     /// As [`Service::predict`].
     pub fn fetch(&self, call: &PredictCall, memory: &MemoryShare) -> Result<Fetched> {
         let serving = self.ready()?;
-        let checked = self.check_keys(&call.parameters, &serving.parameters, Call::Predict);
+        let checked = self.check_keys(&call.parameters, &serving.parameters, &serving.known, Call::Predict);
         let fetched =
             checked.and_then(|()| self.reader(&serving, call)).and_then(|reader| reader.fetch(&call.data, memory));
         if fetched.is_err() {
@@ -137,6 +137,7 @@ impl Service {
         let options = options(&serving, &call.parameters.mllib)?;
         let reader = self.reader(&serving, call)?;
         let batch = reader.read(&call.data)?;
+        check_ids(call, &batch)?;
         let transform = started.elapsed();
         let outputs = compute(&**model, &batch, &options, &MemoryShare::unbounded())?;
         let took = Took { transform, total: started.elapsed() };
@@ -172,6 +173,7 @@ impl Service {
         let reader = self.reader(serving, call)?;
         let most_bytes = capture.as_ref().map_or(0, Capture::most_bytes);
         let (batch, kept) = reader.read_fetched(&call.data, fetched, most_bytes, memory)?;
+        check_ids(call, &batch)?;
         let transform = started.elapsed();
         let items = batch.samples.len();
         self.statistics.transformed(items, transform);
@@ -202,7 +204,7 @@ impl Service {
 
     /// What is to be answered: checks every key of the call, and that the network can give what it asks for.
     fn output(&self, serving: &Serving, call: &PredictCall, model: &dyn Model) -> Result<OutputOptions> {
-        self.check_keys(&call.parameters, &serving.parameters, Call::Predict)?;
+        self.check_keys(&call.parameters, &serving.parameters, &serving.known, Call::Predict)?;
         let output = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
         output.check_task(model.description().task)?;
         if options(serving, &call.parameters.mllib)?.extract_layer.is_some() {
@@ -248,6 +250,15 @@ impl Service {
         self.recent_reader.store(Some(Arc::new(recent)));
         Ok(reader)
     }
+}
+
+/// That each item has an id of its own, where there are ids: with fewer, or more, which is whose cannot be told.
+fn check_ids(call: &PredictCall, batch: &Batch) -> Result<()> {
+    let (items, ids) = (batch.samples.len(), call.ids.len());
+    if ids == 0 || ids == items {
+        return Ok(());
+    }
+    Err(Error::bad_parameter_at("ids", format!("expected {items}, one for each item, found {ids}")))
 }
 
 /// The service's own options, or those of the call.

@@ -10,7 +10,7 @@ use dede_bundle::{Digest, Manifest};
 use serde_json::Value;
 
 use super::definition::Definition;
-use crate::backend::{DecidingFile, Model, OpenRequest, Opened, PredictOptions, Task};
+use crate::backend::{DecidingFile, Model, ModelDescription, OpenRequest, Opened, PredictOptions, Task};
 use crate::connector::{InputLimits, Reader, ReaderContext};
 use crate::data::SampleShape;
 use crate::environment::Environment;
@@ -53,6 +53,8 @@ pub struct Serving {
     pub labels: Labels,
     /// Creation over stored.
     pub parameters: Parameters,
+    /// What the network says under keys of `parameters.mllib`: a predict may repeat it.
+    pub known: Section,
     /// Stored by the training whose network is served; empty otherwise.
     pub stored: Parameters,
     /// What the outputs mean, where known.
@@ -139,6 +141,7 @@ impl Serving {
             guest_reader,
             labels,
             predict_options: predict_options(&parameters.mllib)?,
+            known: known(opened.model.as_deref()),
             task: opened.task,
             model: opened.model,
             parameters,
@@ -179,6 +182,27 @@ impl Drop for Serving {
             memory::give_back_soon();
         }
     }
+}
+
+/// What a network says, under the keys of `parameters.mllib` that ask for it.
+fn known(model: Option<&dyn Model>) -> Section {
+    let mut known = Section::new();
+    let Some(ModelDescription { output, task, .. }) = model.map(Model::description) else { return known };
+    if !output.name.is_empty() {
+        known.insert("output".into(), output.name.clone().into());
+        known.insert("outputBlob".into(), output.name.clone().into());
+    }
+    if let Some(activation) = output.activation {
+        known.insert("output_activation".into(), activation.name().into());
+    }
+    let (key, count) = match *task {
+        Task::Classification { classes } => ("nclasses", classes),
+        Task::Regression { targets } => ("ntargets", targets),
+        Task::Features => return known,
+    };
+    known.insert(key.into(), count.into());
+    known.insert("regression".into(), matches!(task, Task::Regression { .. }).into());
+    known
 }
 
 /// Options of a predict from `parameters.mllib`.

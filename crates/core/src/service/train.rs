@@ -62,7 +62,7 @@ impl Service {
         }
         let own = &self.definition.parameters;
         // What an earlier version of this server accepted at creation is refused here.
-        self.check_keys(&call.parameters.over(own), own, Call::Train)?;
+        self.check_keys(&call.parameters.over(own), own, &Section::new(), Call::Train)?;
         let mut input = over(&call.parameters.input, &own.input);
         input.remove("connector");
         let mllib = over(&call.parameters.mllib, &over(&own.mllib, &serving.stored.mllib));

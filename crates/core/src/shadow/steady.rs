@@ -37,7 +37,8 @@ pub(super) fn input_changed(copied: &Copied, shadow: &Service, answer: &Result<R
 /// The files among the inputs of a call.
 fn files(call: &PredictCall) -> Vec<Option<Identity>> {
     let identity = |item: &String| {
-        let name = item.strip_prefix("file://").unwrap_or(item);
+        let scheme = item.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("file://")).unwrap_or_default();
+        let name = &item[scheme.len()..];
         let found = fs::metadata(name).ok().filter(|_| name.len() <= LONGEST_NAME)?;
         Some((found.dev(), found.ino(), found.len(), found.modified().ok()))
     };

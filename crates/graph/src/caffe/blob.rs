@@ -113,7 +113,10 @@ impl<'a> Blob<'a> {
 
 impl Values<'_> {
     fn is_empty(&self) -> bool {
-        self.len() == 0
+        match self {
+            Self::Floats(bytes) | Self::Doubles(bytes) | Self::Halves(bytes) => bytes.is_empty(),
+            Self::Single(values) => values.is_empty(),
+        }
     }
 
     fn len(&self) -> usize {
@@ -126,29 +129,42 @@ impl Values<'_> {
     }
 
     fn to_vec(&self) -> Result<Vec<f32>, String> {
+        let mut values = Vec::with_capacity(self.len());
+        self.extend(&mut values)?;
+        Ok(values)
+    }
+
+    /// Appends its numbers to `target`.
+    fn extend(&self, target: &mut Vec<f32>) -> Result<(), String> {
         match self {
-            Self::Floats(bytes) => Ok(floats(bytes)?.collect()),
+            Self::Floats(bytes) => target.extend(floats(bytes)?),
             Self::Doubles(bytes) => match bytes.as_chunks::<8>() {
-                (chunks, []) => Ok(chunks.iter().map(|&chunk| f64::from_le_bytes(chunk) as f32).collect()),
-                _ => Err(format!("{} bytes are not whole doubles", bytes.len())),
+                (chunks, []) => target.extend(chunks.iter().map(|&chunk| f64::from_le_bytes(chunk) as f32)),
+                _ => return Err(format!("{} bytes are not whole doubles", bytes.len())),
             },
             Self::Halves(bytes) => match bytes.as_chunks::<2>() {
-                (chunks, []) => Ok(chunks.iter().map(|&chunk| half(u16::from_le_bytes(chunk))).collect()),
-                _ => Err(format!("{} bytes are not whole 16-bit floats", bytes.len())),
+                (chunks, []) => target.extend(chunks.iter().map(|&chunk| half(u16::from_le_bytes(chunk)))),
+                _ => return Err(format!("{} bytes are not whole 16-bit floats", bytes.len())),
             },
-            Self::Single(values) => Ok(values.clone()),
+            Self::Single(values) => target.extend(values),
         }
+        Ok(())
     }
 }
 
 impl<'a> Values<'a> {
-    /// A repeated field that stands in several pieces is all of them.
+    /// A repeated field that stands in several pieces is all of them. Each piece is copied once, however many there are.
     fn append(&mut self, more: Values<'a>) -> Result<(), String> {
-        match (&mut *self, &more) {
-            (Self::Single(values), Self::Single(more)) => values.extend(more),
-            (first, _) if first.is_empty() => *self = more,
-            (first, more) => *self = Self::Single([first.to_vec()?, more.to_vec()?].concat()),
+        if self.is_empty() {
+            *self = more;
+            return Ok(());
         }
+        let mut values = match std::mem::replace(self, Self::Single(Vec::new())) {
+            Self::Single(values) => values,
+            first => first.to_vec()?,
+        };
+        more.extend(&mut values)?;
+        *self = Self::Single(values);
         Ok(())
     }
 }

@@ -5,21 +5,22 @@ use super::text::Message;
 use crate::graph::Transform;
 use crate::shape::Shape;
 
-/// Extents of one sample from extents that begin with the batch.
+/// Extents of one sample from extents that begin with the batch; `None` where there is no axis but the batch, as labels have.
 ///
 /// # Errors
 /// Says what they should be.
-pub(super) fn sample_shape(extents: &[usize]) -> Result<Shape, String> {
-    let shape = Shape::new(extents.get(1..).unwrap_or_default());
-    if shape.dims().is_empty() {
-        return Err(format!("its shape should be the batch and at least one axis, found {extents:?}"));
+pub(super) fn sample_shape(extents: &[usize]) -> Result<Option<Shape>, String> {
+    let (_, sample) = extents.split_first().ok_or("its shape should be the batch and at least one axis, found none")?;
+    if sample.is_empty() {
+        return Ok(None);
     }
+    let shape = Shape::new(sample);
     shape.elements()?;
-    Ok(shape)
+    Ok(Some(shape))
 }
 
-/// Shapes of a data layer's tops that are inputs of the network, and what is done to an image before; further tops are
-/// labels. `fallback` is for layers that do not say.
+/// Shapes of a data layer's tops that are inputs of the network, and what is done to an image before; tops without one, and further
+/// tops, are labels. `fallback` is for layers that do not say.
 ///
 /// # Errors
 /// Names the field.
@@ -28,7 +29,7 @@ pub(super) fn inputs(
     message: &Message,
     tops: usize,
     fallback: Option<&Shape>,
-) -> Result<(Vec<Shape>, Transform), String> {
+) -> Result<(Vec<Option<Shape>>, Transform), String> {
     if kind == "Input" {
         return Ok((declared(message, tops)?, Transform::default()));
     }
@@ -44,13 +45,13 @@ pub(super) fn inputs(
     if means > 1 && means != channels {
         return Err(format!("mean_value should be there once, or for each of {channels} channels, found {means}"));
     }
-    Ok((vec![shape], transform))
+    Ok((vec![Some(shape)], transform))
 }
 
 /// `input_param`: one shape for all tops, or one for each.
-fn declared(message: &Message, tops: usize) -> Result<Vec<Shape>, String> {
+fn declared(message: &Message, tops: usize) -> Result<Vec<Option<Shape>>, String> {
     let shapes = message.message("input_param").messages("shape").map(|shape| sample_shape(&shape.numbers("dim")?));
-    let shapes: Vec<Shape> = shapes.collect::<Result<_, _>>()?;
+    let shapes: Vec<Option<Shape>> = shapes.collect::<Result<_, _>>()?;
     match (shapes.as_slice(), tops) {
         ([shape], tops) => Ok(vec![shape.clone(); tops]),
         (_, tops) if tops == shapes.len() => Ok(shapes),

@@ -14,6 +14,8 @@ pub(super) enum Role {
     Data(&'static str),
     /// It is part of the network, under this type name.
     Network(&'static str),
+    /// It is part of the network, as a layer of this type on its first bottom: its other bottoms are labels.
+    Loss(&'static str),
     /// It says that a value is no output.
     Silence,
     /// It serves training or reporting alone.
@@ -48,8 +50,9 @@ pub(super) fn role(kind: &str) -> Result<Role, String> {
         "Dropout" | "DROPOUT" => Role::Network("Dropout"),
         "Flatten" | "FLATTEN" => Role::Network("Flatten"),
         "Reshape" => Role::Network("Reshape"),
+        "Softmax" | "SOFTMAX" => Role::Network("Softmax"),
         // Without labels a softmax loss is the softmax inside it.
-        "Softmax" | "SOFTMAX" | "SoftmaxWithLoss" | "SOFTMAX_LOSS" => Role::Network("Softmax"),
+        "SoftmaxWithLoss" | "SOFTMAX_LOSS" => Role::Loss("Softmax"),
         "Split" | "SPLIT" => Role::Network("Split"),
         "Slice" | "SLICE" => Role::Network("Slice"),
         "Silence" | "SILENCE" => Role::Silence,
@@ -282,12 +285,15 @@ fn flatten(param: &Message, input: &Shape) -> Result<Layer, String> {
 fn reshape(param: &Message, input: &Shape) -> Result<Layer, String> {
     let shape = param.message("shape").numbers::<i64>("dim")?;
     let old: Vec<i64> = std::iter::once(1).chain(input.dims().iter().map(|&dim| dim as i64)).collect();
-    let start = resolve_axis(param.number("axis")?.unwrap_or(0), input).ok_or("axis is none of its input's")?;
+    let start = reshape_start(param.number("axis")?.unwrap_or(0), old.len())?;
     let count = match param.number::<i64>("num_axes")?.unwrap_or(-1) {
         -1 => old.len() - start,
         count => usize::try_from(count).map_err(|_| format!("num_axes should be -1 or more, found {count}"))?,
     };
     let end = start.checked_add(count).filter(|&end| end <= old.len()).ok_or("num_axes passes its input's axes")?;
+    if end == 0 && !shape.is_empty() {
+        return Err("an axis before the batch is not supported".to_owned());
+    }
     let mut dims = old[..start].to_vec();
     for (index, &dim) in shape.iter().enumerate() {
         let copied = || old.get(start + index).copied().ok_or("dim: 0 copies an axis that its input does not have");
@@ -313,6 +319,16 @@ fn reshape(param: &Message, input: &Shape) -> Result<Layer, String> {
         Some(1) => Ok(Layer::Reshape { dims: resolved }),
         _ => Err("the batch axis cannot be reshaped".to_owned()),
     }
+}
+
+/// Where a reshape begins: at an axis of its input, or behind the last. Unlike anywhere else in Caffe -1 is behind the last axis,
+/// and -2 is the last.
+fn reshape_start(axis: i64, axes: usize) -> Result<usize, String> {
+    let start = if axis < 0 { axis.saturating_add_unsigned(axes as u64 + 1) } else { axis };
+    usize::try_from(start)
+        .ok()
+        .filter(|&start| start <= axes)
+        .ok_or_else(|| format!("axis should be from -{} to {axes}, found {axis}", axes + 1))
 }
 
 fn slice(param: &Message, input: &Shape, tops: usize) -> Result<Layer, String> {

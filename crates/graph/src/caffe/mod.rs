@@ -23,11 +23,13 @@ mod schema;
 mod storage;
 mod tables;
 mod text;
+mod training;
 mod weights;
 mod windows;
 
 pub use mean::{MeanImage, read_mean};
 pub use network::{NetworkOptions, parse_network};
+pub use training::{check_nothing_frozen, check_training_network};
 
 use crate::error::Result;
 use crate::graph::Graph;
@@ -45,3 +47,5 @@ pub fn import(network: (&str, &str), weights: (&str, &[u8])) -> Result<Graph> {
 mod schema_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod weights_tests;

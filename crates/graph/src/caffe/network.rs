@@ -13,6 +13,9 @@ use crate::graph::{Graph, Input, Node, Transform};
 use crate::inference;
 use crate::shape::Shape;
 
+/// The top that Caffe gives a loss that has none.
+const AUTOMATIC_TOP: &str = "(automatic)";
+
 /// What the caller knows beyond the text.
 #[derive(Debug, Clone, Default)]
 pub struct NetworkOptions {
@@ -86,13 +89,12 @@ impl<'a> LayerText<'a> {
             return Err(Error::Network("a layer has no name".to_owned()));
         };
         let kind = message.text("type").ok_or_else(|| Error::layer(name, "it has no type"))?;
-        Ok(Self {
-            name: name.to_owned(),
-            role: layers::role(kind).map_err(|message| Error::layer(name, message))?,
-            bottoms: message.texts("bottom").collect(),
-            tops: message.texts("top").collect(),
-            message,
-        })
+        let role = layers::role(kind).map_err(|message| Error::layer(name, message))?;
+        let mut tops: Vec<&str> = message.texts("top").collect();
+        if tops.is_empty() && matches!(role, Role::Loss(_)) {
+            tops.push(AUTOMATIC_TOP);
+        }
+        Ok(Self { name: name.to_owned(), role, bottoms: message.texts("bottom").collect(), tops, message })
     }
 
     /// Caffe's `NetStateRule`s for phase TEST and level 0: any `include` that holds, or no `exclude` that holds.
@@ -121,7 +123,7 @@ impl<'a> LayerText<'a> {
     /// That nothing in it changes a number and is not read. Layers for training or reporting change none.
     fn check(&self) -> Result<(), String> {
         match self.role {
-            Role::Data(kind) | Role::Network(kind) => schema::check_layer(self.message, kind),
+            Role::Data(kind) | Role::Network(kind) | Role::Loss(kind) => schema::check_layer(self.message, kind),
             Role::Silence | Role::Skipped => Ok(()),
         }
     }
@@ -191,6 +193,10 @@ impl<'a> Builder<'a> {
                 None => dims.get(4 * index..4 * index + 4).unwrap_or_default().to_vec(),
             };
             let shape = sample_shape(&extents).map_err(|message| fail(format!("input {name}: {message}")))?;
+            let Some(shape) = shape else {
+                self.current.insert(name, None);
+                continue;
+            };
             let value = if self.remaining.contains_key(name) { format!("{name}@input") } else { name.to_owned() };
             self.input(name, value, shape, Transform::default());
         }
@@ -213,7 +219,8 @@ impl<'a> Builder<'a> {
     fn layer(&mut self, text: &LayerText<'a>, options: &NetworkOptions) -> Result<(), String> {
         match text.role {
             Role::Data(kind) => self.data(kind, text, options),
-            Role::Network(kind) => self.node(kind, text),
+            Role::Network(kind) => self.node(kind, text, &text.bottoms),
+            Role::Loss(kind) => self.node(kind, text, text.bottoms.get(..1).unwrap_or_default()),
             Role::Silence => {
                 let values = text.bottoms.iter().filter_map(|bottom| self.current.get(bottom)?.clone());
                 self.silenced.extend(values);
@@ -228,8 +235,8 @@ impl<'a> Builder<'a> {
         for (index, &top) in text.tops.iter().enumerate() {
             let value = self.version(top, &text.name);
             match shapes.get(index) {
-                Some(shape) => self.input(top, value, shape.clone(), transform.clone()),
-                None => {
+                Some(Some(shape)) => self.input(top, value, shape.clone(), transform.clone()),
+                Some(None) | None => {
                     self.current.insert(top, None);
                 }
             }
@@ -237,14 +244,16 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn node(&mut self, kind: &'static str, text: &LayerText<'a>) -> Result<(), String> {
+    fn node(&mut self, kind: &'static str, text: &LayerText<'a>, bottoms: &[&'a str]) -> Result<(), String> {
         let mut inputs = Vec::new();
-        for &bottom in &text.bottoms {
+        for &bottom in bottoms {
             match self.current.get(bottom) {
                 Some(Some(value)) => inputs.push(value.clone()),
-                Some(None) if kind == "Softmax" => {}
                 Some(None) => {
-                    return Err(format!("its bottom {bottom:.64} is a label, which prediction does not have"));
+                    return Err(format!(
+                        "its bottom {bottom:.64} is a label, or an input without an axis but the batch, \
+                         which prediction does not have"
+                    ));
                 }
                 None => return Err(format!("its bottom {bottom:.64} is made by no earlier layer")),
             }
@@ -252,8 +261,8 @@ impl<'a> Builder<'a> {
         let shapes: Vec<&Shape> = inputs.iter().filter_map(|input| self.shapes.get(input)).collect();
         let layer = layers::layer(kind, text.message, &shapes, text.tops.len())?;
         let mut node = Node { name: text.name.clone(), layer, inputs, outputs: Vec::new() };
-        // A second top of a softmax loss repeats its first.
-        let tops = if kind == "Softmax" { text.tops.get(..1).unwrap_or_default() } else { &text.tops };
+        // A second top of a loss repeats its first.
+        let tops = if matches!(text.role, Role::Loss(_)) { &text.tops[..1] } else { &text.tops };
         node.outputs = tops.iter().map(|top| self.version(top, &text.name)).collect();
         let shapes: Vec<&Shape> = node.inputs.iter().filter_map(|input| self.shapes.get(input)).collect();
         for ((&top, output), shape) in tops.iter().zip(&node.outputs).zip(inference::output_shapes(&node, &shapes)?) {

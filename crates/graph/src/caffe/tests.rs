@@ -8,7 +8,6 @@ use super::*;
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::shape::Shape;
-use crate::wire::Writer;
 
 fn repository(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../testing/fixtures/models").join(name)
@@ -204,6 +203,13 @@ fn every_layer_type_gets_its_shape() {
         ("Reshape", "reshape_param { shape { dim: [0, 0, 4, -1] } }", vec![3, 4, 16]),
         ("Reshape", "reshape_param { shape { dim: [1, 192] } }", vec![192]),
         ("Reshape", "reshape_param { shape { dim: [2, 4] } axis: 2 num_axes: 1 }", vec![3, 2, 4, 8]),
+        // -1 is behind the last axis, -2 is the last.
+        ("Reshape", "reshape_param { shape { dim: [2, -1] } axis: -2 }", vec![3, 8, 2, 4]),
+        ("Reshape", "reshape_param { shape { dim: -1 } axis: -3 }", vec![3, 64]),
+        ("Reshape", "reshape_param { shape { dim: [1, -1] } axis: -1 }", vec![3, 8, 8, 1, 1]),
+        ("Reshape", "reshape_param { shape { dim: [1, 1] } axis: 4 }", vec![3, 8, 8, 1, 1]),
+        ("Reshape", "reshape_param { shape { dim: [0, 192] } axis: -5 }", vec![192]),
+        ("ConvolutionDepthwise", "convolution_param { kernel_size: 3 }", vec![3, 6, 6]),
         ("Softmax", "", vec![3, 8, 8]),
         ("Split", "", vec![3, 8, 8]),
     ];
@@ -252,6 +258,19 @@ fn errors_name_the_layer_or_the_line() {
             "layer { name: 'x' type: 'Slice' bottom: 'data' top: 'a' top: 'b' }",
             "layer x: axis 1 of extent 3 cannot be cut into 2",
         ),
+        (
+            "layer { name: 'x' type: 'Reshape' bottom: 'data' top: 'x' reshape_param { axis: 5 } }",
+            "layer x: axis should be from -5 to 4, found 5",
+        ),
+        (
+            "layer { name: 'x' type: 'Reshape' bottom: 'data' top: 'x' reshape_param { axis: -6 } }",
+            "layer x: axis should be from -5 to 4, found -6",
+        ),
+        (
+            "layer { name: 'x' type: 'Reshape' bottom: 'data' top: 'x' reshape_param { num_axes: 0 shape { dim: 1 } } }",
+            "layer x: an axis before the batch is not supported",
+        ),
+        ("layer { name: 'x' type: 'Softmax' bottom: 'data' }", "layer x: a Softmax cannot have 1 inputs and 0 outputs"),
         ("layer { type: 'ReLU' }", "network: a layer has no name"),
         ("layer { name: 'x' }", "layer x: it has no type"),
         ("", "network: no layer makes an output"),
@@ -260,6 +279,54 @@ fn errors_name_the_layer_or_the_line() {
     for (layers, expected) in cases {
         let error = small(layers).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}\nexpected {expected}");
+    }
+}
+
+/// A network for training names its labels in one of many ways, and need not name what its loss computes.
+#[test]
+fn a_loss_predicts_from_its_first_bottom_alone() {
+    let image = "input: 'data' input_shape { dim: [1, 3, 8, 8] }";
+    let loss =
+        |top: &str| format!("layer {{ name: 'loss' type: 'SoftmaxWithLoss' bottom: 'data' bottom: 'label' {top} }}");
+    let image_layer = "layer { name: 'd' type: 'Input' top: 'data' input_param { shape { dim: [1, 3, 8, 8] } } }";
+    let label_layer = |shape: &str| {
+        format!("layer {{ name: 'e' type: 'Input' top: 'label' input_param {{ shape {{ dim: {shape} }} }} }}")
+    };
+    let two_tops = "layer { name: 'd' type: 'Input' top: 'data' top: 'label'
+        input_param { shape { dim: [1, 3, 8, 8] } shape { dim: 1 } } }";
+    let header = format!("{image} input: 'label' input_shape {{ dim: 1 }}");
+    let memory = "layer { name: 'd' type: 'MemoryData' top: 'data' top: 'label'
+        memory_data_param { batch_size: 1 channels: 3 height: 8 width: 8 } }";
+    for (text, output) in [
+        (format!("{header} {}", loss("top: 'loss'")), "loss"),
+        (format!("{header} {}", loss("")), "(automatic)"),
+        (format!("{header} {}", loss("top: 'loss' top: 'again'")), "loss"),
+        (format!("{two_tops} {}", loss("top: 'loss'")), "loss"),
+        (format!("{image_layer} {} {}", label_layer("1"), loss("")), "(automatic)"),
+        (format!("{image_layer} {} {}", label_layer("[1, 1]"), loss("")), "(automatic)"),
+        (format!("{memory} {}", loss("")), "(automatic)"),
+    ] {
+        let graph = parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!((graph.outputs.as_slice(), graph.inputs.len()), (&[output.to_owned()][..], 1), "{text}");
+        assert!(matches!(graph.producer(output).unwrap().layer, Layer::Softmax { axis: 1 }), "{text}");
+    }
+    let error = parse(&format!("{header} layer {{ name: 'x' type: 'ReLU' bottom: 'label' top: 'x' }}")).unwrap_err();
+    assert!(error.to_string().contains("its bottom label is a label"), "{error}");
+}
+
+#[test]
+fn bytes_that_are_not_text_may_stand_in_comments_alone() {
+    let text = |line: &[u8]| {
+        let layer =
+            b"input: 'data' input_shape { dim: [1, 3] } layer { name: 'l' type: 'ReLU' bottom: 'data' top: 'l' }";
+        String::from_utf8_lossy(&[layer, &b"\n"[..], line].concat()).into_owned()
+    };
+    assert!(parse(&text(b"# caf\xe9 \xd6\xd0\xce\xc4")).is_ok());
+    for (line, expected) in [
+        (&b"name: 'caf\xe9'"[..], "line 2: the string is not UTF-8"),
+        (b"caf\xe9: 1", "line 2: expected ':' or '{', found bytes that are not UTF-8"),
+    ] {
+        assert_eq!(parse(&text(line)).unwrap_err().to_string(), expected);
     }
 }
 
@@ -285,225 +352,6 @@ fn mean_images_are_read() {
         assert!((mean - written).abs() < 1e-3, "{mean} {written}");
     }
     assert!(read_mean(b"\x08\x01\x10\x03").is_err());
-}
-
-type BlobWriter<'a> = &'a dyn Fn(&mut Writer);
-
-/// A caffemodel of one layer `l` with blobs that `blobs` write.
-fn caffemodel(blobs: &[BlobWriter<'_>]) -> Vec<u8> {
-    let mut writer = Writer::default();
-    write_layer(&mut writer, "l", blobs);
-    writer.into_bytes()
-}
-
-fn write_layer(writer: &mut Writer, name: &str, blobs: &[BlobWriter<'_>]) {
-    writer.message(100, |writer| {
-        writer.bytes(1, name.as_bytes());
-        blobs.iter().for_each(|blob| writer.message(7, blob));
-    });
-}
-
-/// A network of layers behind an image of 3 × 8 × 8, with these weights.
-fn imported(layers: &str, model: &[u8]) -> Result<Graph> {
-    let text = format!("input: 'data' input_shape {{ dim: [1, 3, 8, 8] }} {layers}");
-    weights::fill(network::read(&text, &NetworkOptions::default())?, model)
-}
-
-fn filled(layer: &str, model: &[u8]) -> Result<Graph> {
-    imported(&format!("layer {{ name: 'l' bottom: 'data' top: 'l' {layer} }}"), model)
-}
-
-fn packed_dims(writer: &mut Writer, dims: &[u8]) {
-    writer.message(7, |writer| writer.bytes(1, dims));
-}
-
-#[test]
-fn blobs_are_read_in_every_form() {
-    let numbers = |range: std::ops::Range<u8>| range.map(f32::from).collect::<Vec<f32>>();
-    let weight = |graph: Graph, name: &str| graph.weights.get(name).unwrap().data().to_vec();
-    // Statistics are sums, to be divided by the third blob.
-    let sums = |writer: &mut Writer| {
-        packed_dims(writer, &[3]);
-        writer.floats(5, &[2.0, 4.0, 6.0]);
-    };
-    let divisor = |writer: &mut Writer| writer.float(5, 2.0);
-    let graph = filled("type: 'BatchNorm'", &caffemodel(&[&sums, &sums, &divisor])).unwrap();
-    assert_eq!(weight(graph, "l.running_mean"), [1.0, 2.0, 3.0]);
-    let zero = |writer: &mut Writer| writer.float(5, 0.0);
-    let graph = filled("type: 'BatchNorm'", &caffemodel(&[&sums, &sums, &zero])).unwrap();
-    assert_eq!(weight(graph, "l.running_variance"), [0.0; 3]);
-    // Doubles, one by one and packed; four axes of before shapes; a weight stored [inputs, outputs].
-    let doubles = |writer: &mut Writer| {
-        [1, 1, 1, 3].iter().zip(1..).for_each(|(&dim, field)| writer.integer(field, dim));
-        let bytes: Vec<u8> = [0.5f64, 1.5, 2.5].iter().flat_map(|value| value.to_le_bytes()).collect();
-        writer.bytes(8, &bytes);
-    };
-    let graph = filled("type: 'Scale'", &caffemodel(&[&doubles])).unwrap();
-    assert_eq!(weight(graph, "l.weight"), [0.5, 1.5, 2.5]);
-    let inner = "type: 'InnerProduct' inner_product_param { num_output: 2 axis: 3 bias_term: false transpose: true }";
-    let columns = |writer: &mut Writer| {
-        packed_dims(writer, &[8, 2]);
-        writer.floats(5, &numbers(0..16));
-    };
-    let graph = filled(inner, &caffemodel(&[&columns])).unwrap();
-    let expected: Vec<f32> = (0..16u8).map(|index| f32::from(index % 8 * 2 + index / 8)).collect();
-    assert_eq!(weight(graph, "l.weight"), expected);
-}
-
-/// A blob of a row of numbers.
-fn row(values: &'static [f32]) -> impl Fn(&mut Writer) {
-    move |writer| {
-        packed_dims(writer, &[values.len() as u8]);
-        writer.floats(5, values);
-    }
-}
-
-#[test]
-fn the_networks_text_says_whether_an_inner_product_is_stored_transposed() {
-    let layer = |outputs: usize, transpose: &str| {
-        format!(
-            "type: 'InnerProduct' inner_product_param {{ num_output: {outputs} axis: 3 bias_term: false {transpose} }}"
-        )
-    };
-    let numbers: Vec<f32> = (0..64u8).map(f32::from).collect();
-    let matrix = |rows: u8, columns: u8| {
-        let values = numbers[..usize::from(rows) * usize::from(columns)].to_vec();
-        caffemodel(&[&move |writer: &mut Writer| {
-            packed_dims(writer, &[rows, columns]);
-            writer.floats(5, &values);
-        }])
-    };
-    let weight = |graph: Graph| graph.weights.get("l.weight").unwrap().data().to_vec();
-    // y = x W with W[input][output] is y = W' x with W'[output][input] = W[input][output].
-    let square = weight(filled(&layer(8, "transpose: true"), &matrix(8, 8)).unwrap());
-    assert_eq!(square, (0..64).map(|index| numbers[index % 8 * 8 + index / 8]).collect::<Vec<_>>());
-    assert_eq!(weight(filled(&layer(8, ""), &matrix(8, 8)).unwrap()), numbers);
-    assert_eq!(weight(filled(&layer(2, "transpose: false"), &matrix(2, 8)).unwrap()), numbers[..16]);
-    let error = filled(&layer(2, ""), &matrix(8, 2)).unwrap_err().to_string();
-    assert!(error.contains("should have shape [2, 8], found [8, 2]"), "{error}");
-    let error = filled(&layer(2, "transpose: true"), &matrix(2, 8)).unwrap_err().to_string();
-    assert!(error.contains("should have shape [8, 2], found [2, 8]"), "{error}");
-}
-
-#[test]
-fn blobs_of_nvcaffe_are_read_in_every_precision() {
-    let raw = |kind: u64, bytes: &'static [u8]| {
-        caffemodel(&[&move |writer: &mut Writer| {
-            packed_dims(writer, &[3]);
-            writer.integer(10, kind as i64);
-            writer.bytes(12, bytes);
-        }])
-    };
-    // 0.5, -1.5, 65504 as 16-bit floats, and the first two as 64-bit ones.
-    let halves: &[u8] = &[0x00, 0x38, 0x00, 0xbe, 0xff, 0x7b];
-    let graph = filled("type: 'Scale'", &raw(2, halves)).unwrap();
-    assert_eq!(graph.weights.get("l.weight").unwrap().data().to_vec(), [0.5, -1.5, 65_504.0]);
-    let floats: &[u8] = &[0, 0, 0, 0x3f, 0, 0, 0xc0, 0xbf, 0, 0, 0x80, 0x3f];
-    let graph = filled("type: 'Scale'", &raw(1, floats)).unwrap();
-    assert_eq!(graph.weights.get("l.weight").unwrap().data().to_vec(), [0.5, -1.5, 1.0]);
-    let cases = [
-        (raw(2, &[0; 7]), "7 bytes are not whole 16-bit floats"),
-        (raw(2, &[0; 4]), "should have 3 values, found 2"),
-        (raw(3, &[0; 12]), "raw_data of NVCaffe should be of type DOUBLE, FLOAT or FLOAT16, found type 3"),
-    ];
-    for (model, expected) in cases {
-        let error = filled("type: 'Scale'", &model).unwrap_err().to_string();
-        assert!(error.contains(expected) && error.contains("layer l"), "{error}");
-    }
-}
-
-#[test]
-fn a_batch_norm_with_its_own_scale_is_read_where_its_layout_is_certain() {
-    let (mean, variance, one) = (row(&[1.0, 2.0, 3.0]), row(&[4.0, 5.0, 6.0]), row(&[1.0]));
-    let (scale, bias, half) = (row(&[7.0, 8.0, 9.0]), row(&[-1.0, -2.0, -3.0]), row(&[0.5]));
-    let five = "type: 'BatchNorm' batch_norm_param { scale_bias: true eps: 1e-6 }";
-    let new: [BlobWriter<'_>; 5] = [&mean, &variance, &one, &scale, &bias];
-    let old: [BlobWriter<'_>; 5] = [&scale, &bias, &mean, &variance, &one];
-    for blobs in [new, old] {
-        let graph = filled(five, &caffemodel(&blobs)).unwrap();
-        let weight = |name: &str| graph.weights.get(&format!("l.{name}")).unwrap().data().to_vec();
-        assert_eq!((weight("running_mean"), weight("running_variance")), (vec![1.0, 2.0, 3.0], vec![4.0, 5.0, 6.0]));
-        assert_eq!((weight("weight"), weight("bias")), (vec![7.0, 8.0, 9.0], vec![-1.0, -2.0, -3.0]));
-        // NVCaffe's epsilon is at least 1e-5.
-        assert!(matches!(&graph.nodes[0].layer, Layer::BatchNorm(norm) if norm.affine && norm.epsilon == 1e-5));
-    }
-    let filler = "type: 'BatchNorm' batch_norm_param { scale_filler { value: 1 } }";
-    assert!(filled(filler, &caffemodel(&new)).is_ok());
-    let cases: [(&str, &[BlobWriter<'_>], &str); 5] = [
-        (five, &[&mean, &variance, &one], "scale_bias is true, for which NVCaffe stores 5 blobs"),
-        (five, &[&mean, &variance, &scale, &bias], "scale_bias is true, for which NVCaffe stores 5 blobs"),
-        ("type: 'BatchNorm'", &new, "a BatchNorm here has 3 blobs, found 5: NVCaffe stores mean, variance"),
-        (
-            five,
-            &[&mean, &variance, &half, &scale, &bias],
-            "the correction of a BatchNorm with scale and bias should be 1",
-        ),
-        (five, &[&mean, &variance, &mean, &scale, &bias], "found no correction of one number"),
-    ];
-    for (layer, blobs, expected) in cases {
-        let error = filled(layer, &caffemodel(blobs)).unwrap_err().to_string();
-        assert!(error.contains(expected) && error.contains("layer l"), "{error}");
-    }
-    let grey = "input: 'data' input_shape { dim: [1, 1, 2, 2] } layer { name: 'l' bottom: 'data' top: 'l' ";
-    let model = caffemodel(&[&one, &one, &one, &one, &one]);
-    let network = network::read(&format!("{grey} {five} }}"), &NetworkOptions::default()).unwrap();
-    let error = weights::fill(network, &model).unwrap_err().to_string();
-    assert!(error.contains("the two cannot be told apart"), "{error}");
-}
-
-#[test]
-fn weights_of_one_name_are_one_weight() {
-    let scale = |name: &str, bottom: &str, param: &str| {
-        format!("layer {{ name: '{name}' type: 'Scale' bottom: '{bottom}' top: '{name}' param {{ name: '{param}' }} }}")
-    };
-    let (same, other) = (row(&[1.0, 2.0, 3.0]), row(&[1.0, 2.0, 4.0]));
-    let model = |second: BlobWriter<'_>| {
-        let mut writer = Writer::default();
-        write_layer(&mut writer, "a", &[&same]);
-        write_layer(&mut writer, "b", &[second]);
-        writer.into_bytes()
-    };
-    let shared = format!("{} {}", scale("a", "data", "w"), scale("b", "a", "w"));
-    assert!(imported(&shared, &model(&same)).is_ok());
-    let error = imported(&shared, &model(&other)).unwrap_err().to_string();
-    assert!(error.starts_with("layer b: its blob 0 is named w and shared with layer a"), "{error}");
-    let apart = format!("{} {}", scale("a", "data", "w"), scale("b", "a", "v"));
-    assert!(imported(&apart, &model(&other)).is_ok());
-    let unnamed = format!("{} {}", scale("a", "data", ""), scale("b", "a", ""));
-    assert!(imported(&unnamed, &model(&other)).is_ok());
-}
-
-#[test]
-fn weights_of_2013_are_named_as_such() {
-    let mut writer = Writer::default();
-    writer.message(2, |writer| writer.message(1, |writer| writer.bytes(1, b"l")));
-    let error = filled("type: 'Scale'", &writer.into_bytes()).unwrap_err().to_string();
-    assert!(error.contains("the format of 2013 (V0)"), "{error}");
-}
-
-#[test]
-fn blobs_that_do_not_fit_name_the_layer() {
-    let three = |writer: &mut Writer| writer.floats(5, &[1.0; 3]);
-    let shaped = |writer: &mut Writer| {
-        packed_dims(writer, &[3]);
-        writer.floats(5, &[1.0; 2]);
-    };
-    let huge = |writer: &mut Writer| packed_dims(writer, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]);
-    let ragged = |writer: &mut Writer| {
-        packed_dims(writer, &[3]);
-        writer.bytes(5, &[0; 13]);
-    };
-    let cases: [(&[BlobWriter<'_>], &str); 6] = [
-        (&[], "layer l: weight l.weight is missing"),
-        (&[&three], "layer l: blob for l.weight should have shape [3], found []"),
-        (&[&shaped], "layer l: blob for l.weight should have 3 values, found 2"),
-        (&[&huge], "layer l: blob for l.weight should have shape [3], found [9223372036854775807]"),
-        (&[&ragged], "layer l: 13 bytes are not whole floats"),
-        (&[&shaped, &shaped], "layer l: a Scale here has 1 blobs, found 2"),
-    ];
-    for (blobs, expected) in cases {
-        assert_eq!(filled("type: 'Scale'", &caffemodel(blobs)).unwrap_err().to_string(), expected);
-    }
 }
 
 /// Any edit of a file: bytes changed, some cut out, the rest cut off.

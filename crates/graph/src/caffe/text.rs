@@ -3,6 +3,9 @@
 
 use crate::error::{Error, Result};
 
+/// What a caller puts in place of bytes that are not UTF-8. In a comment it changes nothing.
+const NO_TEXT: char = char::REPLACEMENT_CHARACTER;
+
 /// Messages nested deeper than this come from hostile files; Caffe's own reach four.
 const MAX_DEPTH: usize = 32;
 
@@ -257,6 +260,7 @@ impl<'a> Parser<'a> {
             match chars.next() {
                 None | Some('\n') => return Err(self.error(format!("expected {quote} before the end of the line"))),
                 Some(c) if c == quote => return self.step(1),
+                Some(NO_TEXT) => return Err(self.error("the string is not UTF-8".to_owned())),
                 Some('\\') => {
                     let escaped = chars.next();
                     self.advance(1);
@@ -334,7 +338,11 @@ impl<'a> Parser<'a> {
 }
 
 fn describe(found: Option<char>) -> String {
-    found.map_or_else(|| "the end of the file".to_owned(), |c| format!("{c:?}"))
+    match found {
+        None => "the end of the file".to_owned(),
+        Some(NO_TEXT) => "bytes that are not UTF-8".to_owned(),
+        Some(c) => format!("{c:?}"),
+    }
 }
 
 #[cfg(test)]

@@ -43,20 +43,7 @@ pub(super) fn outputs(param: &Message) -> Result<usize, String> {
 
 /// `convolution_param`.
 pub(super) fn convolution(param: &Message) -> Result<Convolution, String> {
-    if let Some(axis) = param.number::<i64>("axis")?.filter(|&axis| axis != 1) {
-        return Err(format!("the channels should be axis 1, found axis {axis}"));
-    }
-    Ok(Convolution {
-        outputs: outputs(param)?,
-        kernel: pair(param, "kernel_size", ["kernel_h", "kernel_w"], None)?,
-        stride: pair(param, "stride", ["stride_h", "stride_w"], Some(1))?,
-        padding: pair(param, "pad", ["pad_h", "pad_w"], Some(0))?,
-        dilation: pair(param, "dilation", ["dilation_h", "dilation_w"], Some(1))?,
-        groups: param.number("group")?.unwrap_or(1),
-        bias: param.number("bias_term")?.unwrap_or(true),
-        weight_initializer: filler(param, "weight_filler", Initializer::ZERO)?,
-        bias_initializer: filler(param, "bias_filler", Initializer::ZERO)?,
-    })
+    filters(param, outputs(param)?, param.number("group")?.unwrap_or(1))
 }
 
 /// `convolution_param` of DeepDetect's ConvolutionDepthwise, which has one filter for each channel of its input and looks at
@@ -68,7 +55,25 @@ pub(super) fn depthwise(param: &Message, input: &Shape) -> Result<Convolution, S
             return Err(format!("{name} should be the number of channels, {channels}, found {found}"));
         }
     }
-    Ok(Convolution { groups: channels, ..convolution(param)? })
+    filters(param, channels, channels)
+}
+
+/// A convolution of so many filters in so many groups, with what else its parameters say.
+fn filters(param: &Message, outputs: usize, groups: usize) -> Result<Convolution, String> {
+    if let Some(axis) = param.number::<i64>("axis")?.filter(|&axis| axis != 1) {
+        return Err(format!("the channels should be axis 1, found axis {axis}"));
+    }
+    Ok(Convolution {
+        outputs,
+        kernel: pair(param, "kernel_size", ["kernel_h", "kernel_w"], None)?,
+        stride: pair(param, "stride", ["stride_h", "stride_w"], Some(1))?,
+        padding: pair(param, "pad", ["pad_h", "pad_w"], Some(0))?,
+        dilation: pair(param, "dilation", ["dilation_h", "dilation_w"], Some(1))?,
+        groups,
+        bias: param.number("bias_term")?.unwrap_or(true),
+        weight_initializer: filler(param, "weight_filler", Initializer::ZERO)?,
+        bias_initializer: filler(param, "bias_filler", Initializer::ZERO)?,
+    })
 }
 
 /// `pooling_param`.

@@ -1,6 +1,6 @@
 //! Request bodies: received within bounds of size and time, inflated, and read as JSON whatever their content type says.
 
-use std::io::Read as _;
+use std::io::{Cursor, Read};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,7 +11,8 @@ use dede_api::Object;
 use dede_api::errors::ErrorKind;
 use dede_api::json::{self, NotJson};
 use dede_core::request_memory::{MemoryShare, RequestMemory};
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::GzDecoder;
+use flate2::read::{DeflateDecoder, ZlibDecoder};
 use http_body_util::BodyExt as _;
 
 use super::error::{Failure, Outcome};
@@ -145,7 +146,7 @@ impl Received {
     pub(crate) fn text(&mut self) -> Outcome<&str> {
         match self.encoding.take() {
             None => {}
-            Some(Encoding::Gzip) => self.inflate(MultiGzDecoder::new)?,
+            Some(Encoding::Gzip) => self.inflate(GzipMembers::new)?,
             Some(Encoding::Deflate) if self.is_zlib() => self.inflate(ZlibDecoder::new)?,
             // Some clients send a bare deflate stream under this name.
             Some(Encoding::Deflate) => self.inflate(DeflateDecoder::new)?,
@@ -180,8 +181,8 @@ impl Received {
     }
 
     /// Replaces the bytes by what they inflate to, counted as it grows.
-    fn inflate<D: std::io::Read>(&mut self, decoder: impl FnOnce(std::io::Cursor<Bytes>) -> D) -> Outcome<()> {
-        let mut decoder = decoder(std::io::Cursor::new(self.bytes.clone()));
+    fn inflate<D: Read>(&mut self, decoder: impl FnOnce(Cursor<Bytes>) -> D) -> Outcome<()> {
+        let mut decoder = decoder(Cursor::new(self.bytes.clone()));
         let mut bytes = Vec::new();
         loop {
             // What a vector that grows takes is twice as much at most.
@@ -198,6 +199,39 @@ impl Received {
                 self.bytes = bytes.into();
                 return Ok(());
             }
+        }
+    }
+}
+
+/// A gzip file: one member behind the other, and zeros that fill a block, which gzip passes over.
+struct GzipMembers {
+    member: GzDecoder<Cursor<Bytes>>,
+    count: u64,
+}
+
+impl GzipMembers {
+    fn new(bytes: Cursor<Bytes>) -> Self {
+        Self { member: GzDecoder::new(bytes), count: 1 }
+    }
+}
+
+impl Read for GzipMembers {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let read = self.member.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            let rest = self.member.get_ref().clone();
+            if rest.get_ref().iter().skip(rest.position() as usize).all(|&byte| byte == 0) {
+                return Ok(0);
+            }
+            self.count += 1;
+            // Each takes time, also one that holds nothing.
+            if self.count > MANY_PIECES {
+                return Err(std::io::Error::other("too many members"));
+            }
+            self.member = GzDecoder::new(rest);
         }
     }
 }
@@ -254,6 +288,8 @@ mod tests {
         for (bytes, encoding) in [
             (text.to_vec(), None),
             (gzip(text), Some(Encoding::Gzip)),
+            ([gzip(&text[..5]), gzip(&text[5..]), vec![0; 512]].concat(), Some(Encoding::Gzip)),
+            ([&b"\xef\xbb\xbf"[..], text].concat(), None),
             (zlib.finish().expect("finishes"), Some(Encoding::Deflate)),
             (bare.finish().expect("finishes"), Some(Encoding::Deflate)),
         ] {
@@ -294,6 +330,7 @@ mod tests {
                 None,
                 "the body is not JSON: expected UTF-8, found another encoding (line 1, column 3)",
             ),
+            ([gzip(b"{}"), vec![0, 0, 1]].concat(), Some(Encoding::Gzip), "the body does not inflate: "),
             (b"no gzip".to_vec(), Some(Encoding::Gzip), "the body does not inflate: "),
             (b"no deflate".to_vec(), Some(Encoding::Deflate), "the body does not inflate: "),
         ] {

@@ -26,7 +26,9 @@ fn engines() -> String {
 }
 
 async fn answer(server: &Server, uri: &Uri) -> Outcome {
-    let options = InfoOptions { status: query_of(uri).flag("status", false)?, labels: false };
+    let query = query_of(uri);
+    server.check_unknown("info", query.others(&["status"]))?;
+    let options = InfoOptions { status: query.flag("status", false)?, labels: false };
     server
         .manage(move |catalogue| {
             let mut services: Vec<_> = catalogue.snapshot().services().map(|service| service.info(options)).collect();

@@ -28,14 +28,12 @@ impl AsRef<[u8]> for Counted {
 
 /// What a text of JSON takes at most while it is parsed and afterwards, bytes; text inside of strings counts once.
 pub(super) fn parsed_size(text: &[u8]) -> u64 {
-    let (mut values, mut strings, mut is_copied, mut rest) = (1_u64, 0_u64, false, text);
-    let telling = |byte: &u8| matches!(byte, b'"' | b',' | b'[' | b'{' | b':' | b'N' | b'I');
+    let (mut values, mut strings, mut rest) = (1_u64, 0_u64, text);
+    let telling = |byte: &u8| matches!(byte, b'"' | b',' | b'[' | b'{' | b':');
     while let Some(found) = rest.iter().position(telling) {
         values += 1;
         let byte = rest[found];
         rest = &rest[found + 1..];
-        // NaN and Inf are replaced in a copy of the text.
-        is_copied |= matches!(byte, b'N' | b'I');
         if byte == b'"' {
             let (end, is_escaped) = end_of_string(rest);
             // What is escaped is put together beside the text first, in memory that doubles.
@@ -43,8 +41,7 @@ pub(super) fn parsed_size(text: &[u8]) -> u64 {
             rest = rest.get(end + 1..).unwrap_or_default();
         }
     }
-    let copy = if is_copied { text.len() as u64 } else { 0 };
-    values.saturating_mul(VALUE).saturating_add(strings).saturating_add(copy)
+    values.saturating_mul(VALUE).saturating_add(strings)
 }
 
 /// Where the quotation mark is that ends a string, or the text; and whether something in it is escaped.

@@ -75,7 +75,7 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
     server.check_unknown(resolved.asked.as_str(), std::mem::take(&mut request.unknown))?;
     let line = server.turns.line(resolved.service.id);
     let here = line.is_quick() && !may_wait(&resolved.service, &request);
-    let names_urls = request.data.iter().any(|item| item.starts_with("http"));
+    let names_urls = request.data.iter().any(|item| is_http(item));
     let is_sent_on = is_sent_on(&resolved.service, &request);
     let outbound = if names_urls || is_sent_on { Some(server.outbound()?) } else { None };
     // A client that goes away ends this future, and with it what waits for another machine.
@@ -96,6 +96,11 @@ async fn outcome(server: &Arc<Server>, request: Request, to: &mut Addressee, sta
         response
     };
     if here { work() } else { server.blocking(work).await }
+}
+
+/// Whether an item may name a URL, whose scheme may be written in any case.
+fn is_http(item: &str) -> bool {
+    item.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"))
 }
 
 /// A request before its turn, with its place among those that wait for other machines: a thread has it for as long as it waits.

@@ -49,6 +49,7 @@ pub(crate) async fn get(State(server): State<Arc<Server>>, uri: Uri, headers: He
 
 async fn get_outcome(server: &Arc<Server>, uri: &Uri, headers: &HeaderMap) -> Outcome {
     let (name, query) = (name_in(uri), query_of(uri));
+    server.check_unknown(&name, query.others(&["status", "labels"]))?;
     let service = match server.catalogue().await?.snapshot().whereabouts(&name)? {
         Routed::Here(resolved) => resolved.service,
         Routed::There { asked, peer, service } => {
@@ -69,6 +70,7 @@ pub(crate) async fn delete(State(server): State<Arc<Server>>, uri: Uri, headers:
 
 async fn delete_outcome(server: &Server, uri: &Uri, is_guest: bool) -> Outcome {
     let (name, query) = (name_in(uri), query_of(uri));
+    server.check_unknown(&name, query.others(&["clear"]))?;
     let clear = Clear::parse(query.get("clear").unwrap_or_default());
     let deleted = server
         .manage(move |catalogue| {

@@ -21,6 +21,9 @@ use super::{Server, authority, query_of, reply};
 
 /// Points of a history that are answered unless the request says otherwise (contract.md 1.6).
 const HISTORY_POINTS: usize = 10_000;
+/// What a status request may say of histories: they are answered in any case.
+const MEASURE_HIST: &str = "parameters.output.measure_hist";
+const MAX_HIST_POINTS: &str = "parameters.output.max_hist_points";
 /// Longest wait of a status request.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
@@ -85,8 +88,9 @@ pub(crate) async fn get(State(server): State<Arc<Server>>, uri: Uri) -> Response
 
 async fn get_outcome(server: &Server, query: &Query) -> Outcome {
     let (name, job) = named(query)?;
+    server.check_unknown(&name, query.others(&["service", "job", "timeout", MEASURE_HIST, MAX_HIST_POINTS]))?;
     let timeout = Duration::from_secs(query.number("timeout")?.unwrap_or(0)).min(LONGEST_WAIT);
-    let points = query.number("parameters.output.max_hist_points")?.and_then(|points| usize::try_from(points).ok());
+    let points = query.number(MAX_HIST_POINTS)?.and_then(|points| usize::try_from(points).ok());
     let waiter = if timeout.is_zero() { None } else { Some(server.waiter()?) };
     server
         .manage(move |catalogue| {
@@ -117,6 +121,7 @@ pub(crate) async fn delete(State(server): State<Arc<Server>>, uri: Uri) -> Respo
 
 async fn delete_outcome(server: &Server, query: &Query) -> Outcome {
     let (name, job) = named(query)?;
+    server.check_unknown(&name, query.others(&["service", "job", "wait"]))?;
     let wait = query.flag("wait", true)?;
     let waiter = if wait { Some(server.waiter()?) } else { None };
     server

@@ -14,6 +14,7 @@ use dede_core::parameters::keys::{Key, KeyTable, Standing};
 use dede_testing::fixtures;
 use serde_json::{Value, json};
 
+use crate::predict::put_network;
 use crate::server::{Server, spawn};
 
 const ROW: &str = "5.1,3.5,1.4,0.2";
@@ -57,21 +58,39 @@ const MLLIB: &str = "nclasses ntargets regression autoencoder gpu gpuid template
 /// Documented keys of `model`.
 const MODEL: &str = "repository create_repository templates weights init index_preload def trainf solver corresp";
 
-fn tables() -> Vec<(&'static str, KeyTable, &'static str)> {
+/// A table, and a service whose requests it is for.
+struct Owned {
+    service: &'static str,
+    mllib: &'static str,
+    connector: &'static str,
+    at: &'static str,
+    table: KeyTable,
+    documented: &'static str,
+}
+
+/// The services that [`with_services`] makes: Caffe on rows and on images, ONNX on rows.
+const ROWS: (&str, &str, &str) = ("iris", "caffe", "csv");
+const IMAGES: (&str, &str, &str) = ("imgconv", "caffe", "image");
+const ONNX: (&str, &str, &str) = ("softmax", "onnx", "csv");
+
+fn tables() -> Vec<Owned> {
+    let owned =
+        |(service, mllib, connector), at, table, documented| Owned { service, mllib, connector, at, table, documented };
     vec![
-        ("parameters.output", output::KEYS, OUTPUT),
-        ("parameters.input", CsvConnector.keys(), CSV),
-        ("parameters.input", ImageConnector.keys(), IMAGE),
-        ("parameters.mllib", Caffe.keys(), MLLIB),
-        ("parameters.mllib", Onnx.keys(), MLLIB),
-        ("model", Caffe.model_keys(), MODEL),
-        ("model", Onnx.model_keys(), MODEL),
+        owned(ROWS, "parameters.output", output::KEYS, OUTPUT),
+        owned(IMAGES, "parameters.output", output::KEYS, OUTPUT),
+        owned(ROWS, "parameters.input", CsvConnector.keys(), CSV),
+        owned(IMAGES, "parameters.input", ImageConnector.keys(), IMAGE),
+        owned(ROWS, "parameters.mllib", Caffe.keys(), MLLIB),
+        owned(ONNX, "parameters.mllib", Onnx.keys(), MLLIB),
+        owned(ROWS, "model", Caffe.model_keys(), MODEL),
+        owned(ONNX, "model", Onnx.model_keys(), MODEL),
     ]
 }
 
 #[test]
 fn every_documented_key_stands_in_one_table() {
-    for (at, table, documented) in tables() {
+    for Owned { at, table, documented, .. } in tables() {
         for path in documented.split_whitespace() {
             let times = table.keys().filter(|key| key.path == path).count();
             assert_eq!(times, 1, "{at}.{path} stands {times} times");
@@ -112,8 +131,25 @@ fn with_iris(arguments: &[&str]) -> Server {
     server
 }
 
+/// A server with a service for each table.
+fn with_services() -> Server {
+    let server = with_iris(&[]);
+    let repository = fixtures::copy_model("imgconv", server.path()).unwrap();
+    let body = json!({"mllib": "caffe", "model": {"repository": repository},
+                      "parameters": {"input": {"connector": "image"}, "mllib": {"nclasses": 3}}});
+    let (status, answer) = server.put("/services/imgconv", &body);
+    assert_eq!(status, 201, "{answer}");
+    let (status, answer) = put_network(&server, "Softmax", "supervised", &json!({"nclasses": 3}));
+    assert_eq!(status, 201, "{answer}");
+    server
+}
+
 fn call(sections: &Value) -> Value {
-    let call = json!({"service": "iris", "data": [ROW], "parameters": {"input": {}, "mllib": {}, "output": {}}});
+    call_of("iris", sections)
+}
+
+fn call_of(service: &str, sections: &Value) -> Value {
+    let call = json!({"service": service, "data": [ROW], "parameters": {"input": {}, "mllib": {}, "output": {}}});
     sections.as_object().unwrap().iter().fold(call, |call, (at, what)| with(call, &format!("parameters.{at}"), what))
 }
 
@@ -124,40 +160,23 @@ fn assert_refused((status, answer): (u16, Value), expected: &str) {
 
 #[test]
 fn what_the_tables_refuse_is_refused_at_each_call() {
-    let server = with_iris(&[]);
-    let owners = [("caffe", "csv"), ("onnx", "csv"), ("caffe", "image")];
+    let server = with_services();
     let mut walked = 0;
-    for (at, table, _) in tables() {
-        let refused = table.keys().filter(|key| matches!(key.standing, Standing::NotYet(_)));
-        for key in refused {
+    for Owned { service, mllib, connector, at, table, .. } in tables() {
+        for key in table.keys().filter(|key| matches!(key.standing, Standing::NotYet(_))) {
             let sent = section(key.path, asking(key));
             let expected = format!("not supported yet: {at}.{}", key.path);
-            // The table may be of one backend or connector alone.
-            let put = |(mllib, connector)| {
-                let body = with(creation(&server, mllib, connector, "refused"), at, &sent);
-                let (status, answer) = server.put("/services/refused", &body);
-                if status == 201 {
-                    assert_eq!(server.delete("/services/refused").0, 200);
-                }
-                answer.to_string()
-            };
-            let answers = owners.map(put);
-            assert!(
-                answers.iter().any(|answer| answer.contains(&expected)),
-                "expected {expected:?}, found {answers:?}"
-            );
+            let body = with(creation(&server, mllib, connector, "refused"), at, &sent);
+            assert_refused(server.put("/services/refused", &body), &expected);
+            if let Some(at) = at.strip_prefix("parameters.") {
+                let body = call_of(service, &json!({ at: sent }));
+                assert_refused(server.post("/predict", &body), &expected);
+                assert_refused(server.post("/train", &body), &expected);
+            }
             walked += 1;
         }
     }
     assert!(walked > 150, "{walked}");
-    for (at, table) in [("input", CsvConnector.keys()), ("mllib", Caffe.keys()), ("output", output::KEYS)] {
-        for key in table.keys().filter(|key| matches!(key.standing, Standing::NotYet(_))) {
-            let body = call(&json!({ at: section(key.path, asking(key)) }));
-            let expected = format!("not supported yet: parameters.{at}.{}", key.path);
-            assert_refused(server.post("/predict", &body), &expected);
-            assert_refused(server.post("/train", &body), &expected);
-        }
-    }
     assert_eq!(server.post("/predict", &call(&json!({}))).0, 200);
 }
 
@@ -172,7 +191,7 @@ fn what_asks_for_nothing_is_accepted() {
     let (status, answer) = server.put("/services/again", &body);
     assert_eq!(status, 201, "{answer}");
     let neutral = json!({
-        "mllib": {"gpu": false, "gpuid": 0, "datatype": "fp32", "mirror": false, "ignore_label": -1, "noise": {}, "nclasses": 3,
+        "mllib": {"output": "loss", "regression": false, "scale": 1, "gpu": false, "gpuid": 0, "datatype": "fp32", "mirror": false, "ignore_label": -1, "noise": {}, "nclasses": 3,
                   "solver": {"clip": false, "clip_value": 5.0, "lookahead_steps": 6}},
         "input": {"connector": "csv", "continuation": false, "db": true, "timeout": -1, "shuffle": true},
         "output": {"bbox": false, "logits": false, "best_bbox": -1, "nms_threshold": 0.45, "store_config": true, "measure_hist": true}});
@@ -195,6 +214,10 @@ fn a_value_that_changes_what_a_service_is_or_cannot_give_is_refused() {
         (json!({"output": {"network": "http://x"}}), "expected an object (parameters.output.network)"),
         (json!({"mllib": {"outputBlob": "fc"}}), "parameters.mllib.outputBlob"),
         (json!({"mllib": {"nclasses": 4}}), "parameters.mllib.nclasses"),
+        (json!({"mllib": {"nclasses": 0}}), "expected 3, as the service was created with, found 0"),
+        (json!({"mllib": {"regression": true}}), "parameters.mllib.regression"),
+        (json!({"mllib": {"output": "z"}}), "expected \"loss\", as the service was created with, found \"z\""),
+        (json!({"input": {"connector": 3}}), "parameters.input.connector"),
         (json!({"mllib": {"gpu": true}}), "no GPU can be used"),
         (json!({"mllib": {"ignore_label": 0}}), "not supported yet: parameters.mllib.ignore_label"),
         (json!({"input": {"connector": "image"}}), "parameters.input.connector"),
@@ -246,6 +269,93 @@ fn keys_in_no_table_are_logged_once_or_refused() {
     let mut body = creation(&strict, "caffe", "csv", "top2");
     body["bogus"] = json!(1);
     assert_refused(strict.put("/services/top2", &body), "bogus");
+}
+
+/// What a request says beside its sections, and of values that only the whole request can judge.
+#[test]
+fn what_a_request_cannot_mean_is_refused() {
+    let server = with_services();
+    let repository = server.path().join("new");
+    let body = |model: Value, mllib: Value| json!({"mllib": "caffe", "model": model, "parameters": {"input": {"connector": "csv"}, "mllib": mllib}});
+    let new = json!({"repository": repository, "create_repository": true});
+    let iris = json!({"repository": server.path().join("iris"), "create_repository": true});
+    for (model, mllib, expected) in [
+        (json!({}), json!({"nclasses": 3}), "destination model directory"),
+        (json!({"repository": ""}), json!({"nclasses": 3}), "(model.repository)"),
+        (
+            json!({"repository": repository, "create_repository": "x"}),
+            json!({"nclasses": 3}),
+            "model.create_repository",
+        ),
+        (new.clone(), json!({"nclasses": 3, "solver": {"solver_type": "ZZZ"}}), "parameters.mllib.solver.solver_type"),
+        (new.clone(), json!({"nclasses": 3, "class_weights": "x"}), "parameters.mllib.class_weights"),
+        (new.clone(), json!({"nclasses": 3, "scale": 0.5}), "parameters.mllib.scale"),
+        (new, json!({"nclasses": 2.5}), "expected a whole number from 0, found 2.5"),
+    ] {
+        assert_refused(server.put("/services/new", &body(model, mllib)), expected);
+    }
+    assert_eq!(server.delete("/services/iris").0, 200);
+    for (mllib, expected) in [
+        (json!({"nclasses": 3.0, "layers": [7]}), "(parameters.mllib)"),
+        (json!({"nclasses": 3, "activation": "zzz"}), "(parameters.mllib)"),
+        (json!({"nclasses": 3, "ntargets": 4}), "parameters.mllib.ntargets"),
+    ] {
+        assert_refused(server.put("/services/iris", &body(iris.clone(), mllib)), expected);
+    }
+    let repeated = json!({"nclasses": 3.0, "ntargets": 3, "layers": [16, 16]});
+    let (status, answer) = server.put("/services/iris", &body(iris, repeated));
+    assert_eq!(status, 201, "{answer}");
+    let predict = |body: Value| server.post("/predict", &body);
+    assert_eq!(predict(json!({"service": "iris", "data": [ROW, ROW], "ids": ["a", "b"]})).0, 200);
+    for (ids, data) in [(json!(["a"]), json!([ROW, ROW])), (json!(["a", "b"]), json!([ROW]))] {
+        assert_refused(predict(json!({"service": "iris", "data": data, "ids": ids})), "(ids)");
+    }
+    for (input, expected) in
+        [(json!({"scale": 0.5}), "parameters.input.scale"), (json!({"std": [2, 2, 2]}), "parameters.input.std")]
+    {
+        let body = json!({"mllib": "caffe", "model": {"repository": server.path().join("imgconv")},
+            "parameters": {"input": {"connector": "image"}, "mllib": {"nclasses": 3}}});
+        assert_eq!(server.delete("/services/imgconv").0, 200);
+        assert_refused(server.put("/services/imgconv", &with(body.clone(), "parameters.input", &input)), expected);
+        let (status, answer) = server.put("/services/imgconv", &body);
+        assert_eq!(status, 201, "{answer}");
+    }
+}
+
+#[test]
+fn names_in_a_query_string_that_no_route_has_are_named() {
+    let (server, strict) = (with_iris(&[]), with_iris(&["--strict"]));
+    for path in ["/services/iris?satus=1", "/train?service=iris&job=1&foo=1", "/info?foo=1"] {
+        let name = &path[path.rfind(['?', '&']).unwrap() + 1..path.rfind('=').unwrap()];
+        server.get(path);
+        assert!(server.log().contains(&format!("?{name}")), "{path}");
+        assert_refused(strict.get(path), &format!("?{name}"));
+    }
+    assert_refused(strict.delete("/services/iris?claer=full"), "?claer");
+    assert_eq!(strict.get("/services/iris?status=true&labels=true").0, 200);
+}
+
+/// A restart goes by what the creation says.
+#[test]
+fn a_training_that_contradicts_the_creation_is_refused_before_it_begins() {
+    let server = Server::start(&[]);
+    let body = with(
+        creation(&server, "caffe", "csv", "net"),
+        "parameters.mllib",
+        &json!({"template": "mlp", "layers": [8], "activation": "tanh"}),
+    );
+    assert_eq!(server.put("/services/net", &body).0, 201);
+    for mllib in [
+        json!({"layers": [9]}),
+        json!({"template": "lregression"}),
+        json!({"nclasses": 4}),
+        json!({"activation": "relu"}),
+        json!({"regression": true, "ntargets": 1, "nclasses": 0}),
+    ] {
+        let body = json!({"service": "net", "async": true, "data": ["x.csv"], "parameters": {"mllib": mllib}});
+        assert_refused(server.post("/train", &body), "as the service was created with, found");
+    }
+    assert!(!server.path().join("net/runs").exists());
 }
 
 #[test]

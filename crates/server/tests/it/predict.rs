@@ -222,7 +222,8 @@ fn network(operator: &str) -> Vec<u8> {
     [number(1, 8), bytes(8, &number(2, 17)), bytes(7, &graph)].concat()
 }
 
-fn put_network(server: &Server, operator: &str, kind: &str, mllib: &Value) -> (u16, Value) {
+/// A service of an ONNX network of one operator on three columns, called as the operator is.
+pub(crate) fn put_network(server: &Server, operator: &str, kind: &str, mllib: &Value) -> (u16, Value) {
     let repository = server.path().join(operator);
     std::fs::create_dir_all(&repository).unwrap();
     std::fs::write(repository.join("m.onnx"), network(operator)).unwrap();

@@ -2,6 +2,8 @@
 //!
 //! It owns the choice among them (design decision 11): never by time, so that a copied directory serves the same network.
 
+mod training;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,8 +15,6 @@ use dede_core::quote::quote;
 use dede_core::repository::Repository;
 use dede_graph::{Graph, Shape, Transform, caffe};
 
-use super::solver_file;
-use crate::neural::planned_templates::{is_here, is_planned};
 use crate::neural::preparation::Mean;
 
 /// The description of the network for prediction.
@@ -134,46 +134,6 @@ impl Files {
         self.names.iter().any(is_network)
     }
 
-    /// What the repository's own files say of a training that names no template: the fields of the solver's file, under the names of
-    /// requests; none where there is no such file, or where a run trained here is served.
-    ///
-    /// # Errors
-    /// [`Error::BadParameter`] naming the file that describes a training which this version cannot follow.
-    pub(super) fn described_training(&self) -> Result<Section> {
-        if self.has_run() {
-            return Ok(Section::new());
-        }
-        let descriptions = || self.names.iter().filter(|name| name.ends_with(".prototxt") && !name.contains("deploy"));
-        let own = |name: &&String| {
-            let stem = name.trim_end_matches(".prototxt");
-            self.source().is_none() || !(is_planned(stem) || is_here(stem))
-        };
-        if let Some(network) = descriptions().filter(|name| !name.contains("solver")).find(own) {
-            let text = format!(
-                "not supported yet: training the network that {network} describes; expected mllib.template, or a                  deploy.prototxt with weights beside it"
-            );
-            return Err(Error::bad_parameter(text));
-        }
-        let mut solvers = descriptions().filter(|name| name.contains("solver"));
-        match (solvers.next(), solvers.next()) {
-            (Some(one), Some(other)) => Err(Error::bad_parameter(format!(
-                "one solver file expected in the repository, found {one} and {other}"
-            ))),
-            (Some(name), None) if self.source().is_none() => {
-                let text = format!(
-                    "no network to train beside {name}; expected mllib.template, or a deploy.prototxt with weights"
-                );
-                Err(Error::bad_parameter(text))
-            }
-            (Some(name), None) => {
-                let text = read_text(&self.root.join(name), TEXT_LIMIT)
-                    .map_err(|error| Error::bad_parameter_at(name, error.to_string()))?;
-                solver_file::parse(name, &text.unwrap_or_default())
-            }
-            (None, _) => Ok(Section::new()),
-        }
-    }
-
     /// Whether Caffe could resume a training.
     pub(super) fn has_solver_state(&self) -> bool {
         self.names.iter().any(|name| name.ends_with(".solverstate"))
@@ -196,10 +156,7 @@ impl Source {
                 dede_graph::onnx::import(&bytes(file)?).map_err(|error| self.complaint(&error.in_file(&file.name)))
             }
             Self::Caffe { deploy, weights } => {
-                let text = read_text(&deploy.path, TEXT_LIMIT)
-                    .map_err(|error| Error::bad_parameter_at(&deploy.name, error.to_string()))?
-                    .unwrap_or_default();
-                caffe::import((&deploy.name, &text), (&weights.name, &bytes(weights)?))
+                caffe::import((&deploy.name, &text_of(deploy)?), (&weights.name, &bytes(weights)?))
                     .map_err(|error| Error::bad_parameter(error.to_string()))
             }
         }
@@ -243,6 +200,17 @@ pub(super) fn read_mean(file: &DecidingFile, input: Option<&Shape>) -> Result<Me
         )));
     }
     Ok(Mean::Image { width, height, values: image.data })
+}
+
+/// A description of a network. Bytes that are not UTF-8 may stand in its comments.
+fn text_of(file: &DecidingFile) -> Result<String> {
+    let fail = |reason: String| Error::bad_parameter_at(&file.name, reason);
+    let size = fs::metadata(&file.path).map_err(|error| fail(format!("cannot be read: {error}")))?.len();
+    if size > TEXT_LIMIT {
+        return Err(fail(format!("expected at most {TEXT_LIMIT} bytes, found {size}")));
+    }
+    let text = String::from_utf8(bytes(file)?);
+    Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 fn bytes(file: &DecidingFile) -> Result<Vec<u8>> {
@@ -304,7 +272,7 @@ mod tests {
 
     use super::*;
 
-    fn repository(files: &[(&str, &str)]) -> (tempfile::TempDir, Repository) {
+    pub(super) fn repository(files: &[(&str, &str)]) -> (tempfile::TempDir, Repository) {
         let directory = tempfile::tempdir().expect("a directory");
         for (name, content) in files {
             fs::write(directory.path().join(name), content).expect("written");
@@ -405,35 +373,6 @@ mod tests {
         let two = [("a.caffemodel", ""), ("b.caffemodel", "")];
         let error = weights(&two, &Section::new()).expect_err("no rule chooses").to_string();
         assert!(error.contains("a.caffemodel and b.caffemodel"), "{error}");
-    }
-
-    #[test]
-    fn a_training_follows_the_files_of_the_repository_or_is_refused() {
-        let (deploy, weights) = (("deploy.prototxt", ""), ("m_iter_1.caffemodel", ""));
-        let solver = ("mlp_solver.prototxt", "base_lr: 0.5\nnet: \"mlp.prototxt\"");
-        for (files, expected) in [
-            (vec![deploy, weights], Ok("{}")),
-            (vec![deploy, weights, ("mlp.prototxt", ""), solver], Ok("{\"base_lr\":0.5}")),
-            (vec![deploy, weights, ("resnet_18.prototxt", ""), solver], Ok("{\"base_lr\":0.5}")),
-            (vec![deploy, weights, ("own_train_test.prototxt", ""), solver], Err("own_train_test.prototxt describes")),
-            (vec![("mlp.prototxt", ""), solver], Err("mlp.prototxt describes")),
-            (vec![solver], Err("no network to train beside mlp_solver.prototxt")),
-            (
-                vec![deploy, weights, solver, ("own_solver.prototxt", "")],
-                Err("mlp_solver.prototxt and own_solver.prototxt"),
-            ),
-            (vec![deploy, weights, ("own_solver.prototxt", "clip_gradients: 1")], Err("clip_gradients of a solver")),
-        ] {
-            let (_directory, repository) = repository(&files);
-            let found = Files::find(&repository, &Section::new()).expect("found").described_training();
-            match (found, expected) {
-                (Ok(solver), Ok(expected)) => {
-                    assert_eq!(serde_json::Value::Object(solver).to_string(), expected, "{files:?}")
-                }
-                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{files:?}: {error}"),
-                (found, expected) => panic!("{files:?}: expected {expected:?}, found {found:?}"),
-            }
-        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ use super::keys::CAFFE_KEYS;
 use super::loading::{Loaded, Loading, engine_name};
 use super::model::{Meaning, NeuralModel};
 use super::options::{CreationOptions, check_image_input};
-use super::preparation::{Arithmetic, InputType, Layout, Mean, Preparation, prepare_for_training};
+use super::preparation::{Arithmetic, InputType, Layout, Mean, Preparation, WITHOUT_PLACE, prepare_for_training};
 use super::training;
 use super::unchanged::Unchanged;
 
@@ -60,6 +60,10 @@ impl Backend for Caffe {
         KEYS
     }
 
+    fn check_creation(&self, mllib: &Section) -> Result<()> {
+        training::check_creation(mllib)
+    }
+
     fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
         open(request)
     }
@@ -82,6 +86,7 @@ fn open(request: &OpenRequest<'_>) -> Result<Opened> {
     let options = CreationOptions::parse(request.mllib)?;
     let in_call = CreationOptions::parse(request.mllib_in_call)?;
     check_layout(request)?;
+    check_factors(request.kind, &options, request.input)?;
     let files = Files::find(request.repository, request.model)?;
     let Some(source) = files.source() else {
         template::check_new(&options, files.has_weights(), request.model)?;
@@ -93,6 +98,7 @@ fn open(request: &OpenRequest<'_>) -> Result<Opened> {
     template::check_existing(&in_call, request.mllib_stored, &files, &graph)?;
     let mean = mean_image(request.kind, &files, &graph)?;
     let (model, task) = load(request, &options, (&source, unread), mean.as_ref(), graph)?;
+    in_call.check_other_count(task)?;
     let mut deciding = source.files();
     deciding.extend(mean);
     Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files: deciding })
@@ -114,6 +120,27 @@ fn mean_image(kind: DataKind, files: &Files, graph: &Graph) -> Result<Option<Dec
             let found = "transform_param with scale, mean_value or mean_file";
             let reason = format!("of rows nothing is subtracted and nothing multiplies them, found {found}");
             Err(Error::bad_parameter_at("transform_param", reason))
+        }
+    }
+}
+
+/// Networks of Caffe multiply pixels by `mllib.scale` and nothing else; rows are multiplied by nothing.
+fn check_factors(kind: DataKind, options: &CreationOptions, input: &Section) -> Result<()> {
+    let is_one = |value: &Value| value.as_f64() == Some(1.0);
+    match kind {
+        DataKind::Table if options.scale.is_some_and(|scale| scale != 1.0) => {
+            let reason = "expected none with rows, which parameters.input.scale scales by bounds of each column";
+            Err(Error::bad_parameter_at("parameters.mllib.scale", reason))
+        }
+        DataKind::Table => Ok(()),
+        DataKind::Images => {
+            let is_there = |value: &Value| match value {
+                Value::Null => false,
+                Value::Array(values) => !values.iter().all(is_one),
+                value => !is_one(value),
+            };
+            let found = ["scale", "std"].into_iter().find(|key| input.get(*key).is_some_and(is_there));
+            found.map_or(Ok(()), |key| Err(Error::bad_parameter_at(format!("parameters.input.{key}"), WITHOUT_PLACE)))
         }
     }
 }
@@ -259,14 +286,16 @@ fn arithmetic(
 /// A training on this repository. Samples are prepared as a predict prepares them.
 fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
     let options = CreationOptions::parse(request.mllib)?;
+    check_factors(request.kind, &options, request.input)?;
     let files = Files::find(request.repository, &Section::new())?;
     let source = files.source();
-    let mllib = match options.template {
-        Some(_) => Cow::Borrowed(request.mllib),
-        None => Cow::Owned(with_solver_file(request.mllib, files.described_training()?)),
-    };
     // A template draws the network anew, without what a deploy file does to its samples.
     let graph = if options.template.is_none() { source.as_ref().map(Source::read).transpose()? } else { None };
+    let described = if options.template.is_none() { files.described_training(graph.as_ref())? } else { None };
+    let mllib = match described {
+        None => Cow::Borrowed(request.mllib),
+        Some(solver) => Cow::Owned(with_solver_file(request.mllib, solver)),
+    };
     let mean = match &graph {
         Some(graph) => mean_image(request.kind, &files, graph)?,
         None if request.kind == DataKind::Images => files.mean(&Transform::default())?,
@@ -287,10 +316,19 @@ fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
     training::plan(&TrainRequest { mllib: &mllib, ..*request }, prepare, &existing)
 }
 
-/// The parameters with what a solver's file says below them.
+/// The parameters with what a solver's file says below them, and below that what Caffe takes where it says nothing. Of the file, what the
+/// policy or the solver of the parameters does not use is left out.
 fn with_solver_file(mllib: &Section, solver: Section) -> Section {
-    let below = Section::from_iter([("solver".to_owned(), Value::Object(solver))]);
-    over(mllib, &below)
+    let asked = mllib.get("solver").and_then(Value::as_object);
+    let mut resolved = over(asked.unwrap_or(&Section::new()), &solver);
+    // With `beta1` there is a `momentum` already, under its other name.
+    for key in ["momentum", "weight_decay"] {
+        if !(resolved.contains_key(key) || (key == "momentum" && resolved.contains_key("beta1"))) {
+            resolved.insert(key.to_owned(), Value::from(0.0_f64));
+        }
+    }
+    training::leave_out(&mut resolved, asked, "fixed");
+    over(&Section::from_iter([("solver".to_owned(), Value::Object(resolved))]), mllib)
 }
 
 /// The number of columns or `[channels, height, width]` that a network takes, for templates that are compared with it.

@@ -92,7 +92,11 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Section> {
         match (kind, solver.get_mut(*key)) {
             (Kind::Numbers, Some(Value::Array(values))) => values.push(value),
             (Kind::Numbers, _) => drop(solver.insert((*key).to_owned(), Value::Array(vec![value]))),
-            (Kind::Number | Kind::Text | Kind::Flag, _) => drop(solver.insert((*key).to_owned(), value)),
+            (Kind::Number | Kind::Text | Kind::Flag, None) => drop(solver.insert((*key).to_owned(), value)),
+            (Kind::Number | Kind::Text | Kind::Flag, Some(_)) => {
+                let text = format!("{field} is there twice, or beside another name of it, so that no value is certain");
+                return Err(Error::bad_parameter_at(at(), text));
+            }
         }
     }
     Ok(solver)
@@ -168,6 +172,8 @@ mod tests {
             ("base_lr: 0.1 momentum: 0.9", "expected a number for base_lr"),
             ("base_lr: inf", "expected a number for base_lr"),
             ("lr_policy: \"a b\"", "expected a name for lr_policy"),
+            ("base_lr: 0.05\n\nbase_lr: 0.05", "base_lr is there twice, or beside another name of it"),
+            ("type: \"SGD\"\nsolver_type: ADAM", "solver_type is there twice, or beside another name of it"),
             ("net_param { }", "expected one field: value per line (s, line 1)"),
         ] {
             let error = parse("s", text).expect_err(text).to_string();

@@ -6,6 +6,7 @@
 
 use dede_core::error::{Error, Result};
 use dede_core::parameters::Section;
+use dede_core::parameters::keys::says_nothing;
 use dede_graph::templates::{Activation, Head, Template, TemplateOptions};
 use dede_graph::{Graph, Layer};
 use serde_json::Value;
@@ -22,6 +23,8 @@ const EXISTS_FINETUNING: &str = "using template for finetuning but model prototx
 
 /// Keys that describe a template.
 const KEYS: [&str; 8] = ["template", "layers", "activation", "dropout", "bn", "nclasses", "ntargets", "regression"];
+/// Those that say something of the layers alone: without a template they must say what is there.
+const LAYER_KEYS: [&str; 4] = ["layers", "activation", "dropout", "bn"];
 
 /// Checks a template where the repository holds no network that can be served; `has_weights` says whether it holds weights.
 ///
@@ -51,7 +54,12 @@ pub(in crate::neural) fn check_new(options: &CreationOptions, has_weights: bool,
 /// # Errors
 /// [`Error::BadParameter`] with the original's text and what differs.
 pub(super) fn check_existing(in_call: &CreationOptions, stored: &Section, files: &Files, graph: &Graph) -> Result<()> {
-    let Some(name) = &in_call.template else { return Ok(()) };
+    let Some(name) = &in_call.template else {
+        return match files.has_run() {
+            true => check_layers(in_call, stored),
+            false => check_layers_of(in_call, files, graph),
+        };
+    };
     if files.has_solver_state() && !files.has_run() {
         tracing::warn!(template = name, "the repository holds a training that can be resumed: template ignored");
         return Ok(());
@@ -61,7 +69,7 @@ pub(super) fn check_existing(in_call: &CreationOptions, stored: &Section, files:
         return Err(Error::bad_parameter(EXISTS_FINETUNING));
     }
     let difference = match files.has_run() {
-        true => difference_from_stored(in_call, stored),
+        true => difference_from_stored(&KEYS, in_call, stored),
         false => difference_from_network(in_call, name, files, graph),
     };
     match difference {
@@ -79,10 +87,10 @@ pub(super) fn check_existing(in_call: &CreationOptions, stored: &Section, files:
 /// As [`check_existing`].
 pub(in crate::neural) fn check_run(in_call: &CreationOptions, stored: &Section, file: &str) -> Result<()> {
     if in_call.template.is_none() {
-        return Ok(());
+        return check_layers(in_call, stored);
     }
     let difference = match stored.contains_key("template") {
-        true => difference_from_stored(in_call, stored),
+        true => difference_from_stored(&KEYS, in_call, stored),
         false => Some(format!("the repository has {file}")),
     };
     match difference {
@@ -91,8 +99,31 @@ pub(in crate::neural) fn check_run(in_call: &CreationOptions, stored: &Section, 
     }
 }
 
-/// What the request says otherwise than the parameters stored with the run.
-fn difference_from_stored(in_call: &CreationOptions, stored: &Section) -> Option<String> {
+/// Checks what a request without a template says of the layers against the parameters stored with the run.
+fn check_layers(in_call: &CreationOptions, stored: &Section) -> Result<()> {
+    let difference = difference_from_stored(&LAYER_KEYS, in_call, stored);
+    difference.map_or(Ok(()), |difference| Err(no_template(&difference)))
+}
+
+/// As [`check_layers`], where the network of a template can be compared alone.
+fn check_layers_of(in_call: &CreationOptions, files: &Files, graph: &Graph) -> Result<()> {
+    let none = Section::new();
+    let Some(difference) = difference_from_stored(&LAYER_KEYS, in_call, &none) else { return Ok(()) };
+    let is_there = |name| difference_from_network(in_call, name, files, graph).is_none();
+    match in_call.layers.is_some() && ["mlp", "convnet"].into_iter().any(is_there) {
+        true => Ok(()),
+        false => Err(no_template(&difference)),
+    }
+}
+
+fn no_template(difference: &str) -> Error {
+    let text =
+        "expected layers, activation, dropout and bn with a template alone, as the network that is there has its own";
+    Error::bad_parameter_at("parameters.mllib", format!("{text}; {difference}"))
+}
+
+/// What the request says otherwise than the parameters stored with the run, of these keys.
+fn difference_from_stored(keys: &[&str], in_call: &CreationOptions, stored: &Section) -> Option<String> {
     let asked = |key: &str| match key {
         "template" => in_call.template.clone().map(Value::from),
         "layers" => in_call.layers.clone(),
@@ -111,11 +142,11 @@ fn difference_from_stored(in_call: &CreationOptions, stored: &Section) -> Option
         _ => Value::Null,
     };
     let differs = |key: &&str| {
-        let asked = asked(key)?;
+        let asked = asked(key).filter(|asked| !says_nothing(asked))?;
         let found = stored.get(*key).filter(|value| !value.is_null()).cloned().unwrap_or_else(|| default(key));
         (!same(&asked, &found)).then(|| format!("{key}: the stored network has {found}, found {asked}"))
     };
-    let differences: Vec<String> = KEYS.iter().filter_map(differs).collect();
+    let differences: Vec<String> = keys.iter().filter_map(differs).collect();
     (!differences.is_empty()).then(|| differences.join("; "))
 }
 
@@ -229,7 +260,17 @@ mod tests {
             (json!({"template": "mlp", "bn": true}), Some("bn: the stored network has false, found true")),
         ];
         for (asked, expected) in cases {
-            assert_eq!(difference_from_stored(&options(&asked), stored).as_deref(), expected, "{asked}");
+            assert_eq!(difference_from_stored(&KEYS, &options(&asked), stored).as_deref(), expected, "{asked}");
+        }
+        for (asked, fits) in [
+            (json!({"layers": [16, 16], "activation": "relu", "bn": false, "dropout": 0}), true),
+            (json!({"layers": [], "activation": ""}), true),
+            (json!({"layers": [7]}), false),
+            (json!({"activation": "zzz"}), false),
+            (json!({"bn": true}), false),
+            (json!({"dropout": "x"}), false),
+        ] {
+            assert_eq!(check_layers(&options(&asked), stored).is_ok(), fits, "{asked}");
         }
     }
 }

@@ -41,13 +41,13 @@ fn caffe(mean: Mean, scale: f32) -> Preparation {
 #[test]
 fn caffe_subtracts_then_multiplies() {
     let none = Normalization::default();
-    let asked = Normalization { mean: vec![10.0, 20.0, 30.0], std: vec![9.0; 3], scale: 7.0 };
+    let asked = Normalization { mean: vec![10.0, 20.0, 30.0], ..Normalization::default() };
     let picture = Mean::Image { width: 2, height: 1, values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] };
     let cases = [
         (caffe(Mean::Absent, 1.0), none.clone(), [10.0, 40.0, 20.0, 50.0, 30.0, 60.0]),
         (caffe(Mean::Absent, 0.5), asked.clone(), [0.0, 15.0, 0.0, 15.0, 0.0, 15.0]),
         (caffe(Mean::Channels(vec![5.0]), 1.0), none.clone(), [5.0, 35.0, 15.0, 45.0, 25.0, 55.0]),
-        (caffe(Mean::Channels(vec![5.0]), 1.0), asked.clone(), [0.0, 30.0, 0.0, 30.0, 0.0, 30.0]),
+        (caffe(Mean::Channels(vec![5.0]), 1.0), asked.clone(), [-5.0, 25.0, -5.0, 25.0, -5.0, 25.0]),
         (caffe(picture, 2.0), asked, [18.0, 76.0, 34.0, 92.0, 50.0, 108.0]),
     ];
     for (preparation, normalization, expected) in cases {
@@ -78,6 +78,7 @@ fn channels_last_and_bytes_keep_the_pixels_in_place() {
 fn what_does_not_fit_is_named_with_both_sizes() {
     let wrong_mean = Normalization { mean: vec![1.0, 2.0], ..Normalization::default() };
     let scaled = Normalization { scale: 2.0, ..Normalization::default() };
+    let divided = Normalization { std: vec![2.0; 3], ..Normalization::default() };
     let wider = Preparation {
         shape: SampleShape::Image { width: Some(227), height: None, channels: 3 },
         ..preparation(Arithmetic::Scaled)
@@ -89,7 +90,13 @@ fn what_does_not_fit_is_named_with_both_sizes() {
         (preparation(Arithmetic::Scaled), samples(wrong_mean), "number of channels: 3, found 2"),
         (row.clone(), samples(Normalization::default()), "takes rows, found images"),
         (row, Samples::Table(Tensor::new(vec![1, 3], vec![0.0; 3]).expect("fits")), "takes 4 columns, found 3"),
-        (bytes, samples(scaled), "takes pixels as they are"),
+        (bytes, samples(scaled.clone()), "takes pixels as they are"),
+        (
+            caffe(Mean::Absent, 1.0),
+            samples(scaled),
+            "multiplied by parameters.mllib.scale alone (parameters.input.scale)",
+        ),
+        (caffe(Mean::Absent, 1.0), samples(divided), "(parameters.input.std)"),
     ];
     for (preparation, samples, expected) in cases {
         let error = preparation.check(&samples).expect_err("does not fit").to_string();

@@ -8,6 +8,7 @@ mod architecture;
 mod checkpoint;
 mod evaluation;
 mod feed;
+mod idle;
 mod interpreter;
 mod loss;
 mod memory;
@@ -29,8 +30,13 @@ use std::sync::Arc;
 use dede_core::backend::{TrainRequest, TrainingPlan};
 use dede_core::data::Samples;
 use dede_core::error::Result;
+use dede_core::parameters::Section;
 use dede_core::tensor::Tensor;
 use dede_graph::Graph;
+
+pub(super) use idle::leave_out;
+use options::TrainOptions;
+use settings::Settings;
 
 /// Turns samples into what the network takes, `[items, …]`: the same function that prepares a predict, so that a network
 /// is served what it was trained on.
@@ -38,6 +44,14 @@ pub type Prepare = Arc<dyn Fn(&Samples) -> Result<Tensor> + Send + Sync>;
 
 /// Reads the network that the repository holds, with its weights; `None` when there is none that can be trained.
 pub type Existing<'a> = &'a dyn Fn() -> Result<Option<Graph>>;
+
+/// Checks what a creation says of later trainings.
+///
+/// # Errors
+/// [`dede_core::error::Error::BadParameter`] naming the parameter.
+pub(super) fn check_creation(mllib: &Section) -> Result<()> {
+    Settings::check_creation(&TrainOptions::parse(mllib, &Section::new())?)
+}
 
 /// Prepares a training: every parameter is resolved and checked now.
 ///

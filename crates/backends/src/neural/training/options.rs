@@ -3,33 +3,17 @@
 //! Every field is optional and nothing is checked but its type. Defaults and rules are in `settings`; every key that there is stands in
 //! [`crate::neural::keys`].
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
 use dede_core::error::{Error, Result};
-use dede_core::parameters::{Section, parse};
+use dede_core::parameters::{Count, Section, parse};
 
 /// The path of the section in a request.
 pub(super) const MLLIB: &str = "parameters.mllib";
 
-/// A whole number; clients also write it as `300.0`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Count(pub(super) u64);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let number = serde_json::Number::deserialize(deserializer)?;
-        let float = number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..9e15).contains(float));
-        number
-            .as_u64()
-            .or(float.map(|float| float as u64))
-            .map(Self)
-            .ok_or_else(|| serde::de::Error::custom(format!("expected a whole number from 0, found {number}")))
-    }
-}
-
 /// `parameters.mllib`, as far as training reads it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct MllibOptions {
     pub(super) template: Option<String>,
     pub(super) layers: Option<Value>,
@@ -48,7 +32,7 @@ pub(super) struct MllibOptions {
 }
 
 /// `parameters.mllib.solver`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct SolverOptions {
     pub(super) iterations: Option<Count>,
     pub(super) test_interval: Option<Count>,
@@ -73,21 +57,21 @@ pub(super) struct SolverOptions {
 }
 
 /// `parameters.mllib.net`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct NetOptions {
     pub(super) batch_size: Option<Count>,
     pub(super) test_batch_size: Option<Count>,
 }
 
 /// `parameters.input`, as far as training reads it: the connector owns the section.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct InputOptions {
     pub(super) shuffle: Option<bool>,
     pub(super) seed: Option<i64>,
 }
 
 /// All sections, parsed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct TrainOptions {
     pub(super) mllib: MllibOptions,
     pub(super) solver: SolverOptions,

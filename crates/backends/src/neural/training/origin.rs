@@ -7,13 +7,14 @@
 use dede_core::backend::{Task, TrainRequest};
 use dede_core::data::DataKind;
 use dede_core::error::{Error, Result};
+use dede_core::parameters::Count;
 use dede_graph::{Graph, Shape};
 use rand::Rng;
 
 use super::architecture::Architecture;
 use super::feed::Source;
 use super::network::{Network, bad_network};
-use super::options::{Count, MLLIB, MllibOptions, TrainOptions};
+use super::options::{MLLIB, MllibOptions, TrainOptions};
 use super::order::{Stream, generator};
 use super::settings::Settings;
 use super::{Existing, memory, standardization};

@@ -167,7 +167,8 @@ fn newest_checkpoint(request: &TrainRequest<'_>) -> Result<PathBuf> {
 fn no_checkpoint(files: &[String]) -> Error {
     match files.iter().find(|name| name.ends_with(".solverstate")) {
         Some(name) => Error::bad_parameter(format!(
-            "not supported yet: resuming from {name}, as the format of DeepDetect's training states is not read; without resume the              training begins with the weights beside it"
+            "not supported yet: resuming from {name}, as the format of DeepDetect's training states is not read; without \
+             resume the training begins with the weights beside it"
         )),
         None => Error::bad_parameter("resuming a model requires a .solverstate file in model repository"),
     }

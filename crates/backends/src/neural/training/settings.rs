@@ -4,8 +4,10 @@
 
 use dede_core::backend::Task;
 use dede_core::error::{Error, Result};
+use dede_core::parameters::Count;
 
-use super::options::{Count, MLLIB, SolverOptions, TrainOptions};
+use super::idle;
+use super::options::{MLLIB, SolverOptions, TrainOptions};
 use super::schedule::{Policy, Schedule, WarmUp};
 use super::solver::Rule;
 
@@ -90,8 +92,30 @@ impl Settings {
     /// Applies defaults and rules. `task` is what the network to train is for.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] naming the path, what was expected and what was found.
+    /// [`Error::BadParameter`] naming the path, what was expected and what was found; also a key that has no effect.
     pub(super) fn resolve(options: &TrainOptions, task: Task) -> Result<Self> {
+        let solver = options.mllib.solver.as_ref();
+        solver.map_or(Ok(()), |solver| idle::check(solver, Defaults::of(options.mllib.template.as_deref()).policy))?;
+        Self::of_values(options, task)
+    }
+
+    /// Checks each value of a creation, which trainings take where they say nothing: what they need besides may come with them.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the path, what was expected and what was found.
+    pub(super) fn check_creation(options: &TrainOptions) -> Result<()> {
+        let mut options = options.clone();
+        let solver = &mut options.solver;
+        solver.iterations.get_or_insert(Count(1));
+        solver.gamma.get_or_insert(1.0);
+        solver.power.get_or_insert(1.0);
+        solver.stepsize.get_or_insert(Count(1));
+        solver.stepvalue.get_or_insert_with(|| vec![Count(1)]);
+        let classes = options.mllib.class_weights.as_ref().map_or(1, Vec::len);
+        Self::of_values(&options, Task::Classification { classes }).map(drop)
+    }
+
+    fn of_values(options: &TrainOptions, task: Task) -> Result<Self> {
         let solver = &options.solver;
         let defaults = Defaults::of(options.mllib.template.as_deref());
         let iterations = positive(solver.iterations, defaults.iterations, "solver.iterations")?;
@@ -133,7 +157,7 @@ fn rule(solver: &SolverOptions) -> Result<Rule> {
     let asked = solver.solver_type.as_deref().unwrap_or("SGD");
     let momentum = below_one(solver.momentum, 0.9, "solver.momentum")?;
     let decay = below_one(solver.rms_decay, 0.99, "solver.rms_decay")?;
-    let [beta1, beta2] = betas(solver, asked)?;
+    let [beta1, beta2] = betas(solver)?;
     match asked.to_ascii_uppercase().as_str() {
         "SGD" => Ok(Rule::Sgd { momentum }),
         "NESTEROV" => Ok(Rule::Nesterov { momentum }),
@@ -155,12 +179,7 @@ fn rule(solver: &SolverOptions) -> Result<Rule> {
 }
 
 /// The decay rates of the moments that ADAM and ADAMW keep: `beta1` is what Caffe calls `momentum`.
-fn betas(solver: &SolverOptions, solver_type: &str) -> Result<[f32; 2]> {
-    let is_adam = ["ADAM", "ADAMW"].iter().any(|name| solver_type.eq_ignore_ascii_case(name));
-    let given = [("beta1", solver.beta1), ("beta2", solver.beta2)];
-    if let Some((key, _)) = given.iter().find(|(_, beta)| beta.is_some() && !is_adam) {
-        return Err(wrong(&format!("solver.{key}"), "none, as ADAM and ADAMW alone have it", solver_type));
-    }
+fn betas(solver: &SolverOptions) -> Result<[f32; 2]> {
     if let (Some(beta1), Some(momentum)) = (solver.beta1, solver.momentum)
         && beta1 != momentum
     {
@@ -190,8 +209,8 @@ fn schedule(solver: &SolverOptions, defaults: &Defaults, iterations: u64) -> Res
         "exp" => Policy::Exponential { gamma: gamma()? },
         "inv" => Policy::Inverse { gamma: gamma()?, power: power()? },
         "multistep" => {
-            let steps: Option<Vec<u64>> =
-                solver.stepvalue.as_ref().map(|steps| steps.iter().map(|step| step.0).collect());
+            let steps = solver.stepvalue.as_ref().filter(|steps| !steps.is_empty());
+            let steps: Option<Vec<u64>> = steps.map(|steps| steps.iter().map(|step| step.0).collect());
             Policy::MultiStep { gamma: gamma()?, steps: needed(steps, "stepvalue", asked)? }
         }
         "poly" => Policy::Polynomial { power: power()? },
@@ -311,12 +330,36 @@ mod tests {
             ("adam", Rule::Adam { beta1: 0.8, beta2: 0.999 }),
             ("AdamW", Rule::AdamW { beta1: 0.8, beta2: 0.999 }),
             ("nesterov", Rule::Nesterov { momentum: 0.8 }),
-            ("RMSprop", Rule::RmsProp { decay: 0.99 }),
-            ("AdaGrad", Rule::AdaGrad),
             ("AdaDelta", Rule::AdaDelta { momentum: 0.8 }),
         ] {
             let solver = json!({"solver": {"solver_type": name, "momentum": 0.8, "iterations": 5}});
             assert_eq!(resolve(&solver).unwrap().rule, rule);
+        }
+        for (name, rule) in [("RMSprop", Rule::RmsProp { decay: 0.99 }), ("AdaGrad", Rule::AdaGrad)] {
+            assert_eq!(resolve(&json!({"solver": {"solver_type": name}})).unwrap().rule, rule);
+        }
+    }
+
+    #[test]
+    fn what_a_creation_says_of_trainings_is_checked_by_itself() {
+        for (mllib, refused) in [
+            (json!({"solver": {"solver_type": "ADAMW", "lr_policy": "step"}}), None),
+            (json!({"solver": {"gamma": 0.1}, "class_weights": [1, 2], "seed": 3}), None),
+            (json!({"solver": {"solver_type": "ZZZ"}}), Some("found ZZZ")),
+            (json!({"solver": {"iterations": 0}}), Some("parameters.mllib.solver.iterations")),
+            (json!({"solver": {"base_lr": "x"}}), Some("parameters.mllib.solver.base_lr")),
+            (json!({"net": {"batch_size": "x"}}), Some("parameters.mllib.net.batch_size")),
+            (json!({"class_weights": "x"}), Some("parameters.mllib.class_weights")),
+            (json!({"class_weights": [-1]}), Some("parameters.mllib.class_weights")),
+            (json!({"seed": "x"}), Some("parameters.mllib.seed")),
+            (json!({"resume": "x"}), Some("parameters.mllib.resume")),
+        ] {
+            let options = TrainOptions::parse(&section(&mllib), &Section::new());
+            let found = options.and_then(|options| Settings::check_creation(&options));
+            match refused {
+                None => assert!(found.is_ok(), "{mllib}: {found:?}"),
+                Some(place) => assert!(found.unwrap_err().to_string().contains(place), "{mllib}"),
+            }
         }
     }
 
@@ -352,7 +395,11 @@ mod tests {
             (json!({"solver": {"weight_decay": -1}}), "parameters.mllib.solver.weight_decay"),
             (
                 json!({"solver": {"beta1": 0.9}}),
-                "ADAM and ADAMW alone have it, found SGD (parameters.mllib.solver.beta1)",
+                "expected none, as solver_type SGD does not use it, found 0.9 (parameters.mllib.solver.beta1)",
+            ),
+            (
+                json!({"solver": {"lr_policy": "multistep", "gamma": 0.1, "stepvalue": []}}),
+                "needs stepvalue, found none",
             ),
             (json!({"solver": {"beta2": 1.0, "solver_type": "ADAM"}}), "parameters.mllib.solver.beta2"),
             (
@@ -392,7 +439,7 @@ mod tests {
             ("solver.test_initialization", json!({}), json!(false)),
             ("solver.snapshot", json!({}), json!(7)),
             ("solver.solver_type", json!({}), json!("ADAM")),
-            ("solver.lr_policy", json!({"gamma": 0.5}), json!("exp")),
+            ("solver.lr_policy", step.clone(), json!("sigmoid")),
             ("solver.base_lr", json!({}), json!(0.5)),
             ("solver.min_lr", json!({}), json!(0.5)),
             ("solver.warmup_lr", json!({"warmup_iter": 5}), json!(0.5)),

@@ -63,6 +63,7 @@ const LEFT_OVER: &str = "left over in the process from the training before";
 
 /// All of them, by transcript and number.
 pub(super) const ALL: &[Exception] = &[
+    of_01(&[6, 7], Shape(&["status.dd_msg"]), "an addition: which key is missing"),
     of_01(&[12], Later, "xgboost"),
     of_01(
         &[20],

@@ -5,11 +5,14 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+/// Most characters of a name that an error repeats.
+const LONGEST_SHOWN: usize = 64;
+
 /// Parses a whole text.
 ///
 /// # Errors
 /// What is wrong with it, with the member that stands twice.
-pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
+pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Strict.deserialize(&mut deserializer)?;
     deserializer.end()?;
@@ -72,10 +75,11 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            let value = members.next_value_seed(Strict)?;
             if object.contains_key(&name) {
-                return Err(de::Error::custom(format!("the member {name:?} stands twice in one object")));
+                let shown: String = name.chars().take(LONGEST_SHOWN).collect();
+                return Err(de::Error::custom(format!("the member {shown:?} stands twice in one object")));
             }
+            let value = members.next_value_seed(Strict)?;
             object.insert(name, value);
         }
         Ok(object.into())
