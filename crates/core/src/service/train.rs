@@ -72,10 +72,12 @@ impl Service {
             kind: self.definition.connector.kind(),
             engine: &self.environment.engine,
         })?;
+        let mut stored = Section::new();
         let resumed_run = plan.resumes_from().and_then(Path::parent);
         if let Some(directory) = resumed_run {
             // A resumed run goes on with the bounds and categories that its weights were trained with.
-            input = over(&input, &read_state(directory)?);
+            stored = read_state(directory)?;
+            input = over(&input, &stored);
         }
         output.check_task(plan.task())?;
         let progress = match resumed_run {
@@ -85,6 +87,9 @@ impl Service {
         let guest = self.environment.guest_limits.as_ref().filter(|_| call.is_guest);
         let reader = self.definition.connector.open(&ReaderContext {
             parameters: &input,
+            own: &call.parameters.input,
+            created: &own.input,
+            stored: &stored,
             parameters_in_call: true,
             shape: None,
             labels: &serving.labels,
