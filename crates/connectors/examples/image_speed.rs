@@ -7,7 +7,7 @@ use std::time::Instant;
 use dede_connectors::image::ImageConnector;
 use dede_core::connector::{Connector, InputLimits, ReaderContext};
 use dede_core::labels::Labels;
-use serde_json::json;
+use serde_json::{Map, json};
 
 const ROUNDS: usize = 300;
 
@@ -22,8 +22,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("decode, lanczos4 to 224x224", json!({"interp": "lanczos4"})),
         ("decode grey, cubic to 224x224", json!({"bw": true})),
     ] {
+        let parameters = parameters.as_object().ok_or("expected an object")?;
         let reader = ImageConnector.open(&ReaderContext {
-            parameters: parameters.as_object().ok_or("expected an object")?,
+            parameters,
+            own: parameters,
+            created: &Map::new(),
+            stored: &Map::new(),
             parameters_in_call: true,
             shape: None,
             labels: &Labels::default(),

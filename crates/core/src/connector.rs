@@ -41,6 +41,12 @@ pub trait Connector: Send + Sync {
 pub struct ReaderContext<'a> {
     /// Call over creation over stored, already merged.
     pub parameters: &'a Section,
+    /// What this request itself says: at a creation what the service is created with, else what the call sent.
+    pub own: &'a Section,
+    /// What the service was created with; empty at the creation itself.
+    pub created: &'a Section,
+    /// What a training stored: that of the network that answers, or of the run that is resumed.
+    pub stored: &'a Section,
     /// True when this request itself sent input parameters: csv takes the first string for a header then
     /// (contract.md 3.3).
     pub parameters_in_call: bool,

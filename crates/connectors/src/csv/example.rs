@@ -4,14 +4,15 @@ use dede_core::error::{Error, Result};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+use super::header::Header;
 use super::layout::{Column, Layout, Role};
 use super::predict::Predictor;
 
-/// Values of a column whose bounds nobody knows.
+/// Values of a column whose bounds are not known.
 const UNKNOWN_RANGE: (f64, f64) = (0.0, 1.0);
 
 impl Predictor {
-    /// A line of features without a header. The same seed gives the same line.
+    /// A line of features; after a header, where an id is known and bounds say that lines have one. The same seed gives the same line.
     ///
     /// # Errors
     /// [`Error::BadInput`] when neither training data nor network say what columns there are, or bounds are missing.
@@ -20,7 +21,8 @@ impl Predictor {
         let (all, line) = match (self.trained(), settings.network_columns) {
             (Some((all, features)), _) => (all.clone(), features.clone()),
             (None, Some(count)) if settings.mappings.is_empty() => {
-                (Layout::of_numbers(count), Layout::of_numbers(count))
+                let line = self.unnamed(count)?;
+                (line.clone(), line)
             }
             (None, Some(_) | None) => {
                 return Err(Error::bad_input("the columns are not known: neither training data nor network say them"));
@@ -32,9 +34,28 @@ impl Predictor {
         let fields = line.columns.iter().map(|column| match column.role {
             Role::Number(feature) => Ok(between(ranges[feature], &mut random)),
             Role::Category(..) => self.category(column, &mut random),
-            Role::Ignored | Role::Id | Role::Label(_) => Ok(String::new()),
+            Role::Id => Ok("1".to_owned()),
+            Role::Ignored | Role::Label(_) => Ok(String::new()),
         });
-        self.written(&fields.collect::<Result<Vec<_>>>()?)
+        let row = self.written(&fields.collect::<Result<Vec<_>>>()?)?;
+        if !line.has_id() {
+            return Ok(row);
+        }
+        let names: Vec<String> = line.names().map(str::to_owned).collect();
+        Ok(format!("{}\n{row}", self.written(&names)?))
+    }
+
+    /// Columns of which only the number is known, and whether there is an id.
+    fn unnamed(&self, count: usize) -> Result<Layout> {
+        let settings = self.settings();
+        match (&settings.id, &settings.bounds) {
+            (Some(id), Some(bounds)) if bounds.len() > count => {
+                let features = (1..=count).map(|number| format!("column {number}"));
+                let names: Vec<String> = std::iter::once(id.clone()).chain(features).collect();
+                Layout::of_header(&Header::known(&names, settings), settings)
+            }
+            _ => Ok(Layout::of_numbers(count)),
+        }
     }
 
     /// Of each feature of `line`. Bounds belong to the columns of the training data when there is one for each of them, else to those of

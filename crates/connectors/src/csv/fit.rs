@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use dede_core::connector::{Fetched, Fitted, TestSet};
+use dede_core::connector::{Fetched, Fitted, ReaderContext, TestSet};
 use dede_core::data::{Batch, SampleShape};
-use dede_core::error::{Error, Result};
+use dede_core::error::{Error, Fault, Result};
 use dede_core::labels::Labels;
+use dede_core::parameters::{Section, over};
 use dede_core::quote::{quote, quote_list};
 use dede_core::request_memory::MemoryShare;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 
+use super::SECTION;
 use super::categories::{Categories, Mappings};
 use super::header::Header;
 use super::input::Source;
@@ -19,7 +21,7 @@ use super::layout::Layout;
 use super::options::Settings;
 use super::records::Record;
 use super::row::{Place, RowReader, is_blank, parse_number};
-use super::scaling::BoundsCollector;
+use super::scaling::{Bounds, BoundsCollector};
 use super::state;
 use super::table::{Rows, TableView};
 
@@ -36,14 +38,7 @@ pub(super) fn fit(settings: &Settings, data: &[String]) -> Result<Fitted> {
     }
     let mut settings = Settings { network_columns: None, ..settings.clone() };
     let header = read_header(&train, &settings)?;
-    let is_label = |label: &&String| header.names.contains(label) && !settings.ignore.contains(*label);
-    if let Some(missing) = settings.labels.iter().find(|label| !is_label(label)) {
-        return Err(Error::bad_input(format!(
-            "cannot find label column {}{}",
-            quote(missing),
-            header.without(&[missing])
-        )));
-    }
+    check_columns(&header, &settings)?;
     require_class_names(&settings)?;
     let (columns, layout) = match settings.columns.clone() {
         Some(columns) => {
@@ -55,6 +50,8 @@ pub(super) fn fit(settings: &Settings, data: &[String]) -> Result<Fitted> {
             (header.names, layout)
         }
     };
+    let state = state::stored(&settings, &columns);
+    check_creation(&settings, &state)?;
     let (rows, as_values) = read_rows(&train, &layout, &settings, None)?;
     if rows.uris.is_empty() {
         return Err(Error::bad_input("no data could be found"));
@@ -64,11 +61,66 @@ pub(super) fn fit(settings: &Settings, data: &[String]) -> Result<Fitted> {
     Ok(Fitted {
         train,
         tests,
-        state: state::stored(&settings, &columns),
+        state,
         report: state::reported(&settings),
         labels: label_names(&settings),
         shape: SampleShape::Row { columns: layout.width },
     })
+}
+
+/// Refuses columns that keys name and the header has not, or twice, or that several keys name.
+fn check_columns(header: &Header, settings: &Settings) -> Result<()> {
+    let known = settings.known.as_deref();
+    let is_known = |name: &String| known.and_then(|known| known.columns.as_ref()).is_some_and(|all| all.contains(name));
+    let missing =
+        |kind: &str, name: &String| format!("cannot find {kind}column {}{}", quote(name), header.without(&[name]));
+    let times = |name: &String| header.names.iter().filter(|column| *column == name).count();
+    for label in &settings.labels {
+        if times(label) == 0 {
+            return Err(Error::bad_input(missing("label ", label)));
+        }
+        if settings.ignore.contains(label) {
+            let reason = format!("column {} is named by ignore, too", quote(label));
+            return Err(Error::bad_input_at(format!("{SECTION}.label"), reason));
+        }
+    }
+    if let Some(column) = settings.elsewhere.iter().find(|column| column.key == "id" && times(&column.name) == 0) {
+        return Err(Error::bad_input(missing("id ", &column.name)));
+    }
+    let mut ignored: Vec<&String> = settings.ignore.iter().collect();
+    ignored.sort_unstable();
+    for (key, names) in [("ignore", ignored), ("categoricals", settings.categoricals.iter().collect())] {
+        if let Some(name) = names.into_iter().find(|name| times(name) == 0 && !name.is_empty() && !is_known(name)) {
+            return Err(Error::bad_input_at(format!("{SECTION}.{key}"), missing("", name)));
+        }
+    }
+    match settings.labels.iter().chain(&settings.id).chain(&settings.categoricals).find(|name| times(name) > 1) {
+        Some(name) => Err(Error::bad_input(format!("column {} occurs twice in the header", quote(name)))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a training whose network the service, by what it was created with, could not be asked.
+fn check_creation(settings: &Settings, state: &Section) -> Result<()> {
+    let context = ReaderContext {
+        parameters: &over(&settings.created, state),
+        own: &settings.created,
+        created: &Section::new(),
+        stored: state,
+        parameters_in_call: false,
+        shape: None,
+        labels: &Labels::default(),
+        regression: settings.regression,
+        limits: Arc::clone(&settings.limits),
+    };
+    match Settings::resolve(&context) {
+        Ok(_) => Ok(()),
+        Err(Error::BadInput(Fault { at, reason })) => {
+            let reason = format!("the service was created with another value than this training has: {reason}");
+            Err(Error::BadInput(Fault { at, reason }))
+        }
+        Err(other) => Err(other),
+    }
 }
 
 /// Refuses mappings that would make a class without a name.
@@ -88,15 +140,31 @@ fn require_class_names(settings: &Settings) -> Result<()> {
 
 /// The layout of the training that is resumed.
 fn resumed(columns: &[String], settings: &Settings) -> Result<Layout> {
-    let layout = Layout::of_header(&Header::known(columns, settings), settings)?;
+    let header = Header::known(columns, settings);
+    let layout = Layout::of_names(&header, settings)?;
+    let before = Layout::of_names(&header, settings.known.as_deref().unwrap_or(settings))?;
     match (settings.scale, &settings.bounds) {
         (None, _) => Ok(layout),
-        (Some(_), Some(bounds)) => layout.scaled(bounds, settings),
+        (Some(_), Some(bounds)) => scaled(layout, bounds, &before.bound_owners(settings)),
         (Some(_), None) => Err(Error::bad_input_at(
             "parameters.input.scale",
             "a resumed training cannot begin to scale: the training before it did not",
         )),
     }
+}
+
+/// Scales by one bound for each column, id and labels included.
+fn scaled(layout: Layout, bounds: &Bounds, owners: &[Option<usize>]) -> Result<Layout> {
+    if owners.len() == bounds.len() {
+        return Ok(layout.scaled(bounds, owners));
+    }
+    let [low, _] = bounds.kind.keys();
+    let reason = format!(
+        "expected one for each column that is not ignored, id, labels and each category among them, {}, found {}",
+        owners.len(),
+        bounds.len()
+    );
+    Err(Error::bad_input_at(format!("{SECTION}.{low}"), reason))
 }
 
 /// Learns categories, class names and bounds, and lays out the columns.
@@ -114,7 +182,10 @@ fn learn(train: &Source<'_>, header: &Header, settings: &mut Settings) -> Result
         learn_bounds(train, &layout, settings)?;
     }
     match &settings.bounds {
-        Some(bounds) => layout.scaled(bounds, settings),
+        Some(bounds) => {
+            let owners = layout.bound_owners(settings);
+            scaled(layout, bounds, &owners)
+        }
         None => Ok(layout),
     }
 }
@@ -223,6 +294,11 @@ fn learn_values(source: &Source<'_>, header: &Header, settings: &mut Settings) -
     }
     settings.mappings = mappings;
     if text {
+        let is_shifted = settings.label_offsets.iter().any(|&offset| offset != 0);
+        if is_shifted {
+            let reason = "the labels are text: there is no number to add to";
+            return Err(Error::bad_input_at(format!("{SECTION}.label_offset"), reason));
+        }
         settings.class_names = ClassNames::found(names.values().iter().map(String::as_str));
     }
     Ok(())
@@ -238,7 +314,11 @@ fn learn_bounds(source: &Source<'_>, layout: &Layout, settings: &mut Settings) -
         collector.add(&values);
         Ok(())
     })?;
-    settings.bounds = Some(collector.finish());
+    let bounds = collector.finish();
+    bounds
+        .check()
+        .map_err(|reason| Error::bad_input_at("parameters.input.scale", format!("learnt bounds: {reason}")))?;
+    settings.bounds = Some(bounds);
     Ok(())
 }
 
@@ -261,7 +341,12 @@ fn read_rows(
 
 fn read_test(source: &Source<'_>, layout: &Layout, settings: &Settings, as_values: bool) -> Result<Batch> {
     let header = read_header(source, settings)?;
-    let layout = layout.reordered(&header, settings)?;
+    let layout = layout.reordered(&header, settings).map_err(|error| match error {
+        Error::BadInput(Fault { at, reason }) => {
+            Error::BadInput(Fault { at, reason: format!("the test file: {reason}") })
+        }
+        other => other,
+    })?;
     if layout.label_columns(settings) != settings.labels.len() {
         let labels: Vec<&str> = settings.labels.iter().map(String::as_str).collect();
         return Err(Error::bad_input(format!(
@@ -312,7 +397,7 @@ fn divide(
     Ok((view(rows, order), vec![test]))
 }
 
-/// A seed nobody asked to repeat.
+/// A seed that no training repeats.
 fn random_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()

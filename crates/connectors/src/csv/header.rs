@@ -10,10 +10,33 @@ use super::options::Settings;
 use super::records::Record;
 use super::row::Place;
 
-/// What separates the columns of tables, beside the separator that is set. Lines split at the first three are shown when they hold the
-/// names asked for; at the others they may be any text.
-const SEPARATORS: [(u8, bool); 6] =
-    [(b';', true), (b'\t', true), (b'|', true), (b',', true), (b':', false), (b' ', false)];
+/// What separates the columns of a table.
+#[derive(Debug, Clone, Copy)]
+struct Separator {
+    byte: u8,
+    /// Lines that it splits are shown when they hold the names asked for; others may be any text.
+    is_of_tables: bool,
+}
+
+impl Separator {
+    const fn of_tables(byte: u8) -> Self {
+        Self { byte, is_of_tables: true }
+    }
+
+    const fn of_text(byte: u8) -> Self {
+        Self { byte, is_of_tables: false }
+    }
+}
+
+/// Separators that may be meant beside the one that is set.
+const SEPARATORS: [Separator; 6] = [
+    Separator::of_tables(b';'),
+    Separator::of_tables(b'\t'),
+    Separator::of_tables(b'|'),
+    Separator::of_tables(b','),
+    Separator::of_text(b':'),
+    Separator::of_text(b' '),
+];
 
 /// In longer headers, names or bytes, what may have been meant is not looked for.
 const LOOKED_AT: usize = 4096;
@@ -108,9 +131,9 @@ impl Header {
                 line.split(char::from(separator)).map(|name| bare(name.trim_matches('"'))).collect();
             separator != self.separator && wanted.iter().all(|wanted| names.contains(&bare(wanted)))
         };
-        let (separator, is_shown) = SEPARATORS.into_iter().find(|(separator, _)| holds_names(*separator))?;
-        let shown = if is_shown || !self.is_read { format!(" in \"{}\"", quote(&line)) } else { String::new() };
-        Some(format!("the separator is {:?}{shown}? set parameters.input.separator", char::from(separator)))
+        let Separator { byte, is_of_tables } = SEPARATORS.into_iter().find(|separator| holds_names(separator.byte))?;
+        let shown = if is_of_tables || !self.is_read { format!(" in \"{}\"", quote(&line)) } else { String::new() };
+        Some(format!("the separator is {:?}{shown}? set parameters.input.separator", char::from(byte)))
     }
 }
 

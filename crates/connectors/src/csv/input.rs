@@ -95,13 +95,16 @@ impl<'a> Source<'a> {
                 let mut file = file;
                 file.seek(SeekFrom::Start(0))
                     .map_err(|error| Error::bad_input(format!("cannot read file {}: {error}", quote(name))))?;
-                records::of_reader(file, dialect, memory, checked(Place::File(name), take))
+                let place = Place::File(name);
+                records::of_reader(file, place, dialect, memory, checked(place, take))
             }
             Self::Fetched(name, bytes) => {
-                records::of_reader(bytes.as_ref(), dialect, memory, checked(Place::File(name), take))
+                let place = Place::File(name);
+                records::of_reader(bytes.as_ref(), place, dialect, memory, checked(place, take))
             }
             Self::Lines(first, lines) => lines.iter().enumerate().try_for_each(|(index, line)| {
-                records::of_text(line, dialect, memory, |record| take(Place::Item(first + index), record))
+                let place = Place::Item(first + index);
+                records::of_text(line, place, dialect, memory, |record| take(place, record))
             }),
         }
     }

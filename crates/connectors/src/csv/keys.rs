@@ -24,7 +24,7 @@ const APPLIED: [Key; 21] = [
     Key::applied("test_split", Moment::Training),
     Key::applied("shuffle", Moment::Training),
     Key::applied("seed", Moment::Training),
-    Key::applied("autoencoder", Moment::Each),
+    Key::applied("autoencoder", Moment::Training),
     Key::applied("columns", Moment::Each),
     Key::applied("timeout", Moment::Each),
 ];
@@ -55,6 +55,9 @@ mod tests {
     fn resolved(parameters: &Section) -> String {
         let context = ReaderContext {
             parameters,
+            own: parameters,
+            created: &Section::new(),
+            stored: &Section::new(),
             parameters_in_call: true,
             shape: None,
             labels: &Labels::default(),

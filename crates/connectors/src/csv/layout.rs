@@ -55,6 +55,18 @@ impl Layout {
     /// # Errors
     /// [`Error::BadInput`] when the id column is missing, or a categorical one has no known values.
     pub(super) fn of_header(header: &Header, settings: &Settings) -> Result<Self> {
+        let layout = Self::of_names(header, settings)?;
+        match &settings.id {
+            Some(id) if !layout.has_id() => Err(missing_id(id, header, settings)),
+            Some(_) | None => Ok(layout),
+        }
+    }
+
+    /// The same, where the id may be missing, too.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when a categorical column has no known values.
+    pub(super) fn of_names(header: &Header, settings: &Settings) -> Result<Self> {
         let mut columns = Vec::with_capacity(header.names.len());
         let mut width = 0;
         for (index, name) in header.names.iter().enumerate() {
@@ -66,13 +78,7 @@ impl Layout {
             };
             columns.push(Column::new(header, index, role));
         }
-        let layout = Self { columns, width, scales: Vec::new() };
-        match &settings.id {
-            Some(id) if !layout.has_id() => {
-                Err(Error::bad_input(format!("cannot find id column {}{}", quote(id), header.without(&[id]))))
-            }
-            Some(_) | None => Ok(layout),
-        }
+        Ok(Self { columns, width, scales: Vec::new() })
     }
 
     /// `count` numbers without names.
@@ -85,26 +91,15 @@ impl Layout {
         Self { columns: columns.collect(), width: count, scales: Vec::new() }
     }
 
-    /// Scales by `bounds`. As many bounds as this layout has columns belong to them by name.
-    ///
-    /// # Errors
-    /// [`Error::BadInput`] with fewer bounds than columns.
-    pub(super) fn scaled(mut self, bounds: &Bounds, settings: &Settings) -> Result<Self> {
-        let owners = self.bound_owners(settings);
-        if owners.len() > bounds.len() {
-            return Err(Error::bad_input(format!(
-                "number of values to unscale ({}) > number of scaling factors ({})",
-                owners.len(),
-                bounds.len()
-            )));
-        }
+    /// Scales by `bounds`, where `owners` says which feature each of them belongs to.
+    pub(super) fn scaled(mut self, bounds: &Bounds, owners: &[Option<usize>]) -> Self {
         self.scales = vec![Scale::NONE; self.width];
-        for (index, owner) in owners.into_iter().enumerate() {
-            if let Some(feature) = owner {
+        for (index, owner) in owners.iter().enumerate() {
+            if let Some(feature) = *owner {
                 self.scales[feature] = bounds.scale(index);
             }
         }
-        Ok(self)
+        self
     }
 
     /// The feature that each bound scales; `None` for id and labels, which keep their values.
@@ -125,6 +120,13 @@ impl Layout {
         owners
     }
 
+    /// How many bounds the labels have that lines do not carry. Where no key names them, there is one label.
+    pub(super) fn missing_labels(&self, settings: &Settings) -> usize {
+        let missing = |label: &&String| !self.columns.iter().any(|column| column.name == **label);
+        let bounds = |label: &String| settings.mappings.of(label).map_or(1, |categories| categories.len().max(1));
+        if settings.labels.is_empty() { 1 } else { settings.labels.iter().filter(missing).map(bounds).sum() }
+    }
+
     /// The same features from lines that hold only the columns at `indices`, in that order.
     pub(super) fn select(&self, indices: &[usize]) -> Self {
         let columns = indices.iter().map(|&index| self.columns[index].clone()).collect();
@@ -138,12 +140,12 @@ impl Layout {
     pub(super) fn reordered(&self, header: &Header, settings: &Settings) -> Result<Self> {
         let places: HashMap<&str, usize> =
             self.columns.iter().enumerate().map(|(index, column)| (column.name.as_str(), index)).collect();
-        if !header
-            .names
-            .iter()
-            .any(|name| places.get(name.as_str()).is_some_and(|&place| self.columns[place].is_feature()))
-        {
-            return self.renamed(header, settings);
+        let is_feature =
+            |name: &String| places.get(name.as_str()).is_some_and(|&place| self.columns[place].is_feature());
+        if !header.names.iter().any(is_feature) {
+            let features: Vec<&str> = self.feature_names().collect();
+            let (shown, found) = (self.features_shown(), header.without(&features));
+            return Err(Error::bad_input(format!("the header names no feature of the training data, {shown}{found}")));
         }
         let placeholders = self.placeholders(header, &places);
         let mut columns = Vec::with_capacity(header.names.len());
@@ -154,11 +156,11 @@ impl Layout {
                     return Err(Error::bad_input(format!("column {} occurs twice in the header", quote(name))));
                 }
                 Some(&place) => self.columns[place].clone(),
-                None if placeholders.contains(&index) => {
-                    Column { name: name.clone(), shown: header.shown(index), role: Role::Ignored }
-                }
                 None => match role(name, 0, settings)? {
                     role @ (Role::Ignored | Role::Id | Role::Label(_)) => Column::new(header, index, role),
+                    Role::Number(_) | Role::Category(..) if placeholders.contains(&index) => {
+                        Column { name: name.clone(), shown: header.shown(index), role: Role::Ignored }
+                    }
                     Role::Number(_) | Role::Category(..) => return Err(self.unknown_column(header, index)),
                 },
             });
@@ -187,28 +189,6 @@ impl Layout {
         trained.into_iter().zip(sent).filter(stands_for_label).map(|(_, (index, _))| index).collect()
     }
 
-    /// A header that shares no feature name with the training data: features count in its order, as in a line
-    /// without a header.
-    fn renamed(&self, header: &Header, settings: &Settings) -> Result<Self> {
-        let mut features = self.columns.iter().filter(|column| column.is_feature());
-        let mut columns = Vec::with_capacity(header.names.len());
-        for (index, name) in header.names.iter().enumerate() {
-            columns.push(match role(name, 0, settings)? {
-                role @ (Role::Ignored | Role::Id | Role::Label(_)) => Column::new(header, index, role),
-                Role::Number(_) | Role::Category(..) => match features.next() {
-                    Some(column) => {
-                        Column { name: name.clone(), shown: header.shown(index), role: column.role.clone() }
-                    }
-                    None => return Err(self.unknown_column(header, index)),
-                },
-            });
-        }
-        match features.next() {
-            Some(missing) => Err(self.missing_column(missing, header)),
-            None => Ok(Self { columns, width: self.width, scales: self.scales.clone() }),
-        }
-    }
-
     fn unknown_column(&self, header: &Header, index: usize) -> Error {
         let (name, known) = (header.shown(index), self.features_shown());
         Error::bad_input(format!("column {name} is not in the training data, which has {known}; ignore it?"))
@@ -226,6 +206,11 @@ impl Layout {
     /// The columns that make features, in an error.
     pub(super) fn features_shown(&self) -> String {
         quote_list(self.columns.iter().filter(|column| column.is_feature()).map(|column| column.shown.as_str()))
+    }
+
+    /// Names of the columns that make features.
+    pub(super) fn feature_names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().filter(|column| column.is_feature()).map(|column| column.name.as_str())
     }
 
     /// Names of the columns, as in the line.
@@ -263,7 +248,7 @@ impl Column {
 }
 
 /// What a column of that name is; a feature would be feature number `next`.
-fn role(name: &str, next: usize, settings: &Settings) -> Result<Role> {
+pub(super) fn role(name: &str, next: usize, settings: &Settings) -> Result<Role> {
     if settings.ignore.contains(name) {
         return Ok(Role::Ignored);
     }
@@ -281,6 +266,15 @@ fn role(name: &str, next: usize, settings: &Settings) -> Result<Role> {
         )),
         None => Ok(Role::Number(next)),
     }
+}
+
+/// The complaint about an id that is no column, or that another key takes.
+fn missing_id(id: &String, header: &Header, settings: &Settings) -> Error {
+    if !header.names.contains(id) {
+        return Error::bad_input(format!("cannot find id column {}{}", quote(id), header.without(&[id])));
+    }
+    let other = if settings.ignore.contains(id) { "ignore" } else { "label" };
+    Error::bad_input_at("parameters.input.id", format!("column {} is named by {other}, too", quote(id)))
 }
 
 /// The complaint about `scale` without bounds, in the words of the original.

@@ -1,9 +1,9 @@
 //! The `csv` connector: rows of numbers from files, URLs or strings of the request (contract.md 3.3).
 //!
-//! `options` says what may be written, `layout` what each column is, `scaling` how values are normalised, `records`
-//! how text becomes fields, `row` how fields become numbers, `trained` whether a first line is a header; `predict` and
-//! `fit` put them together. Nothing here knows
-//! networks: whether labels are classes or values follows from the data and from `ReaderContext::regression`.
+//! `options` says what may be written, `known` what of it contradicts the training data, `layout` what each column is, `scaling` how values
+//! are normalised, `records` how text becomes fields, `row` how fields become numbers, `trained` what a first line is; `predict` and `fit`
+//! put them together. Nothing here knows networks: whether labels are classes or values follows from the data and from
+//! `ReaderContext::regression`.
 
 mod categories;
 mod encoding;
@@ -12,10 +12,13 @@ mod fit;
 mod header;
 mod input;
 mod keys;
+mod known;
 mod labels;
 mod layout;
+mod lists;
 mod options;
 mod predict;
+mod quotes;
 mod records;
 mod row;
 mod scaling;

@@ -6,44 +6,34 @@ use std::sync::Arc;
 use dede_core::connector::{Fetched, InputLimits, ReaderContext};
 use dede_core::data::SampleShape;
 use dede_core::error::{Error, Result};
-use dede_core::parameters;
+use dede_core::parameters::{self, Section};
+use dede_core::quote::quote;
 use dede_core::request_memory::MemoryShare;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::SECTION;
 use super::categories::Mappings;
 use super::labels::ClassNames;
+use super::lists;
 use super::records::Dialect;
 use super::scaling::{Bounds, ScaleType};
 use crate::source::{Fetcher, is_remote};
 
-/// One value or a list of them.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
-}
-
-impl<T> OneOrMany<T> {
-    fn into_vec(self) -> Vec<T> {
-        match self {
-            Self::One(value) => vec![value],
-            Self::Many(values) => values,
-        }
-    }
-}
-
 /// `parameters.input` as written; [`super::keys`] has every key that there is.
 #[derive(Debug, Deserialize)]
 pub(super) struct Options {
-    label: Option<OneOrMany<String>>,
-    label_offset: Option<OneOrMany<i64>>,
+    #[serde(default, deserialize_with = "lists::names")]
+    label: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lists::whole_numbers")]
+    label_offset: Option<Vec<i64>>,
     id: Option<String>,
     separator: Option<String>,
     quote: Option<String>,
-    ignore: Option<OneOrMany<String>>,
-    categoricals: Option<OneOrMany<String>>,
+    #[serde(default, deserialize_with = "lists::names")]
+    ignore: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lists::names")]
+    categoricals: Option<Vec<String>>,
     categoricals_mapping: Option<BTreeMap<String, HashMap<String, u64>>>,
     scale: Option<bool>,
     scale_type: Option<ScaleType>,
@@ -90,6 +80,14 @@ pub(super) struct Settings {
     pub(super) autoencoder: bool,
     /// Header of the training file, when this service was trained on one.
     pub(super) columns: Option<Vec<String>>,
+    /// What was known of these columns before this request: a training stored it, or the service was created with it.
+    pub(super) known: Option<Arc<Settings>>,
+    /// Columns that keys of this request name and that are none of `columns`: only a header can say where they stand.
+    pub(super) elsewhere: Vec<NamedColumn>,
+    /// The request or the service names an id: not only what the training stored.
+    pub(super) is_id_sent: bool,
+    /// What the service was created with, in a training.
+    pub(super) created: Section,
     /// Names of classes whose labels are text.
     pub(super) class_names: ClassNames,
     /// Numeric labels are values, never classes.
@@ -102,6 +100,15 @@ pub(super) struct Settings {
     pub(super) timeout_s: Option<i64>,
     /// Bounds on what is read.
     pub(super) limits: Arc<InputLimits>,
+}
+
+/// A column that a key names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NamedColumn {
+    /// Below `parameters.input`.
+    pub(super) key: &'static str,
+    /// As the request has it.
+    pub(super) name: String,
 }
 
 impl Settings {
@@ -119,16 +126,35 @@ impl Settings {
     /// Resolves the parameters.
     ///
     /// # Errors
-    /// [`Error::BadInput`] naming the parameter.
+    /// [`Error::BadInput`] naming the parameter, also one that contradicts what is known of the training data.
     pub(super) fn resolve(context: &ReaderContext<'_>) -> Result<Self> {
-        let options = parameters::parse::<Options>(context.parameters, SECTION).map_err(Error::BadInput)?.options;
+        let written = Self::of_section(context.parameters, context)?;
+        let known = known_columns(context).map(|section| Self::of_section(&section, context)).transpose()?;
+        let mut settings = match known {
+            Some(known) => super::known::reconciled(written, known)?,
+            None => written,
+        };
+        settings.check_offsets(context.own)?;
+        // What a service is created with are defaults of its trainings, unless there is a network that none of them will change.
+        if context.parameters_in_call || (context.shape.is_some() && context.stored.is_empty()) {
+            check_scaling_keys(context.own, &settings)?;
+        }
+        let names_id = |section: &Section| section.get("id").and_then(Value::as_str).is_some_and(|id| !id.is_empty());
+        settings.is_id_sent = names_id(context.own) || names_id(context.created);
+        settings.created = context.created.clone();
+        Ok(settings)
+    }
+
+    /// The parameters of one section, as they stand there.
+    ///
+    /// # Errors
+    /// As [`Settings::resolve`].
+    pub(super) fn of_section(section: &Section, context: &ReaderContext<'_>) -> Result<Self> {
+        let options = parameters::parse::<Options>(section, SECTION).map_err(Error::BadInput)?.options;
         let (scale, bounds) = scaling(&options)?;
         let mapping = options.categoricals_mapping.unwrap_or_default();
-        let mut categoricals = options.categoricals.map(OneOrMany::into_vec).unwrap_or_default();
+        let mut categoricals = named(options.categoricals);
         categoricals.extend(mapping.keys().filter(|key| !categoricals.contains(key)).cloned().collect::<Vec<_>>());
-        let labels = options.label.map(OneOrMany::into_vec).unwrap_or_default();
-        let mut label_offsets = options.label_offset.map(OneOrMany::into_vec).unwrap_or_default();
-        label_offsets.resize(labels.len(), 0);
         let test_split = options.test_split.unwrap_or(0.0);
         if !(0.0..1.0).contains(&test_split) {
             let reason = format!("expected a share of at least 0 and below 1, found {test_split}");
@@ -139,19 +165,23 @@ impl Settings {
         }
         Ok(Self {
             dialect: Dialect::new(options.separator.as_deref(), options.quote.as_deref())?,
-            labels,
-            label_offsets,
+            labels: named(options.label),
+            label_offsets: options.label_offset.unwrap_or_default(),
             id: options.id.filter(|id| !id.is_empty()),
-            ignore: options.ignore.map(OneOrMany::into_vec).unwrap_or_default().into_iter().collect(),
+            ignore: options.ignore.unwrap_or_default().into_iter().collect(),
             categoricals,
             mappings: Mappings::parse(&mapping)?,
             scale,
             bounds,
             test_split,
             shuffle: options.shuffle.unwrap_or(false),
-            seed: options.seed.and_then(|seed| u64::try_from(seed).ok()),
+            seed: options.seed.map(seed).transpose()?.flatten(),
             autoencoder: options.autoencoder.unwrap_or(false),
             columns: options.columns.filter(|columns| !columns.is_empty()),
+            known: None,
+            elsewhere: Vec::new(),
+            is_id_sent: false,
+            created: Section::new(),
             class_names: ClassNames::known(context.labels),
             regression: context.regression,
             in_call: context.parameters_in_call,
@@ -162,6 +192,98 @@ impl Settings {
             timeout_s: options.timeout,
             limits: Arc::clone(&context.limits),
         })
+    }
+
+    /// One offset for each label.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] with more offsets than labels, and for a label whose values are categories.
+    fn check_offsets(&mut self, own: &Section) -> Result<()> {
+        let refused = |reason: String| Err(Error::bad_input_at(format!("{SECTION}.label_offset"), reason));
+        let (offsets, labels) = (self.label_offsets.len(), self.labels.len());
+        if labels == 0 {
+            // At a creation it is a default of trainings, which say what the label is.
+            let is_sent = self.in_call && own.get("label_offset").is_some_and(says_something);
+            let is_wanted = is_sent && self.label_offsets.iter().any(|&offset| offset != 0);
+            return match is_wanted {
+                true => refused("there is no label to add it to: send label, too".to_owned()),
+                false => Ok(()),
+            };
+        }
+        if offsets > labels {
+            return refused(format!("expected at most one for each label, {labels}, found {offsets}"));
+        }
+        self.label_offsets.resize(labels, 0);
+        let is_category = |label: &&String| self.mappings.of(label).is_some() || self.categoricals.contains(label);
+        let shifted = self.labels.iter().zip(&self.label_offsets).filter(|(_, offset)| **offset != 0);
+        match shifted.map(|(label, _)| label).find(is_category) {
+            Some(label) => {
+                refused(format!("label {} is a categorical column: there is no number to add to", quote(label)))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Names, without empty ones: these ask for nothing.
+fn named(names: Option<Vec<String>>) -> Vec<String> {
+    let mut names = names.unwrap_or_default();
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+/// `None` for a seed at random.
+fn seed(seed: i64) -> Result<Option<u64>> {
+    match u64::try_from(seed) {
+        Ok(seed) => Ok(Some(seed)),
+        Err(_) if seed == -1 => Ok(None),
+        Err(_) => {
+            let reason = format!("expected -1, for one at random, or a number of at least 0, found {seed}");
+            Err(Error::bad_input_at(format!("{SECTION}.seed"), reason))
+        }
+    }
+}
+
+/// The parameters that say what the columns of the training data are: the lowest that name them wins.
+fn known_columns(context: &ReaderContext<'_>) -> Option<Section> {
+    let names_columns = |section: &Section| section.get("columns").is_some_and(says_something);
+    if names_columns(context.stored) {
+        return Some(context.stored.clone());
+    }
+    names_columns(context.created).then(|| parameters::over(context.created, context.stored))
+}
+
+/// Whether a value asks for something.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(values) => !values.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => true,
+    }
+}
+
+/// Refuses keys of scaling that this request sends and that have no effect on it.
+///
+/// # Errors
+/// [`Error::BadInput`] naming the key.
+fn check_scaling_keys(own: &Section, settings: &Settings) -> Result<()> {
+    let sent = |key: &str| own.get(key).is_some_and(says_something);
+    let refused = |key: &str, reason: String| Err(Error::bad_input_at(format!("{SECTION}.{key}"), reason));
+    let Some(kind) = settings.scale else {
+        if own.get("scale") == Some(&Value::Bool(false)) {
+            return Ok(());
+        }
+        let all = ScaleType::ALL.iter().flat_map(|kind| kind.keys()).chain(["scale_type"]);
+        return match all.into_iter().find(|key| sent(key)) {
+            Some(key) => refused(key, "it has an effect with scale: true alone".to_owned()),
+            None => Ok(()),
+        };
+    };
+    let others = ScaleType::ALL.iter().filter(|other| **other != kind).flat_map(|other| other.keys());
+    match others.into_iter().find(|key| sent(key)) {
+        Some(key) => refused(key, format!("it has no effect with scale_type {}", kind.name())),
+        None => Ok(()),
     }
 }
 
@@ -175,12 +297,23 @@ fn scaling(options: &Options) -> Result<(Option<ScaleType>, Option<Bounds>)> {
         ScaleType::MinMax => [&options.min_vals, &options.max_vals],
         ScaleType::ZNorm => [&options.mean_vals, &options.variance_vals],
     };
-    let [Some(first), Some(second)] = given else { return Ok((Some(kind), None)) };
+    let [low, high] = kind.keys();
+    let (first, second) = match given {
+        [Some(first), Some(second)] => (first, second),
+        [None, None] => return Ok((Some(kind), None)),
+        [first, _] => {
+            let (found, missing) = if first.is_some() { (low, high) } else { (high, low) };
+            return Err(Error::bad_input_at(
+                format!("{SECTION}.{missing}"),
+                format!("expected beside {found}, found none"),
+            ));
+        }
+    };
     if first.len() != second.len() {
-        let [low, high] = kind.keys();
         let reason = format!("{low} has {} values and {high} has {}", first.len(), second.len());
         return Err(Error::bad_input_at(SECTION, reason));
     }
     let bounds = Bounds { kind, first: first.clone(), second: second.clone() };
+    bounds.check().map_err(|reason| Error::bad_input_at(SECTION, reason))?;
     Ok((Some(kind), (bounds.len() > 0).then_some(bounds)))
 }

@@ -1,4 +1,4 @@
-//! Reading the items of a predict: files and URLs with a header, lines with or without one.
+//! Reading the items of a predict: files, URLs and lines, with or without a header.
 //!
 //! Where the training data is known, its names decide what a first line is (`trained`). Elsewhere contract.md 3.3 does: files begin with
 //! a header, lines of the request with one where the parameters ask for it and the line is not plainly data.
@@ -8,15 +8,17 @@ use std::borrow::Cow;
 use dede_core::connector::{Fetched, Kept};
 use dede_core::data::Batch;
 use dede_core::error::{Error, Fault, Result};
-use dede_core::quote::quote;
+use dede_core::quote::{quote, quote_list};
 use dede_core::request_memory::MemoryShare;
 
+use super::SECTION;
 use super::header::Header;
 use super::input::Source;
 use super::layout::{Layout, missing_bounds};
-use super::options::Settings;
+use super::options::{NamedColumn, Settings};
 use super::records::{self, Record};
 use super::row::{Place, parse_number};
+use super::scaling::Bounds;
 use super::table::Rows;
 use super::trained::{FirstLine, Trained};
 
@@ -38,9 +40,10 @@ impl Predictor {
     /// Lays out what the settings know.
     ///
     /// # Errors
-    /// None so far; bounds are only asked for when there is something to scale.
+    /// [`Error::BadInput`] when the columns of the training data are not those of the network. Bounds are only asked for when there is
+    /// something to scale.
     pub(super) fn new(settings: Settings) -> Result<Self> {
-        let trained = Trained::new(&settings);
+        let trained = Trained::new(&settings)?;
         Ok(Self { settings, trained })
     }
 
@@ -78,6 +81,7 @@ impl Predictor {
         let mut counted = 0;
         let mut collected: Option<Rows> = None;
         let mut lines: Option<Cow<'_, Layout>> = None;
+        let mut blank = None;
         for index in 0..data.len() {
             let mut source = Source::of_item(data, index, &self.settings, fetched)?;
             let is_line = matches!(source, Source::Lines(..));
@@ -85,7 +89,9 @@ impl Predictor {
                 kept = if data.len() == 1 { self.kept(&mut source, most_bytes) } else { Kept::Nothing };
             }
             let mut layout = if is_line { lines.take() } else { None };
+            let mut is_blank = true;
             let read = source.for_each(self.settings.dialect, memory, |place, record| {
+                is_blank = false;
                 let is_first = layout.is_none();
                 let known = match &layout {
                     Some(known) => known,
@@ -113,6 +119,11 @@ impl Predictor {
                 Ok(())
             });
             read.map_err(|error| if is_line { hint_at_path(&data[index], error) } else { error })?;
+            match blank {
+                None if is_blank => blank = Some(index),
+                Some(blank) if !is_blank => return Err(is_blank_item(blank)),
+                None | Some(_) => {}
+            }
             if is_line {
                 lines = layout;
             }
@@ -135,10 +146,11 @@ impl Predictor {
         }
         let mut is_header = false;
         let first = text.lines().next().unwrap_or_default();
-        let looked = records::of_text(first, self.settings.dialect, &MemoryShare::unbounded(), |record| {
-            is_header = self.is_header(record.fields);
-            Ok(())
-        });
+        let looked =
+            records::of_text(first, Place::Item(0), self.settings.dialect, &MemoryShare::unbounded(), |record| {
+                is_header = self.is_header(record.fields);
+                Ok(())
+            });
         if looked.is_ok() && is_header { Kept::Rewritten(vec![text.to_owned()]) } else { Kept::Nothing }
     }
 
@@ -156,19 +168,59 @@ impl Predictor {
     /// The layout that the first line of a source implies, and whether that line is a header.
     fn first_line(&self, record: Record<'_>, place: Place<'_>) -> Result<(Cow<'_, Layout>, bool)> {
         let header = || Header::of(record, place, &self.settings);
+        let refused = |reason| Error::bad_input_at(place.line(record.line, None), reason);
         let layout = match &self.trained {
             Some(trained) => match self.decided(trained, record, place)? {
                 FirstLine::Header => return Ok((self.of_header(&header())?, true)),
-                FirstLine::Row => Cow::Borrowed(trained.form(record.fields).unwrap_or(&trained.forms[0])),
+                FirstLine::Row => {
+                    self.require_columns(None)?;
+                    Cow::Borrowed(trained.row(record.fields, &self.settings).map_err(refused)?)
+                }
             },
             None if place.is_read() && self.is_data(record.fields) => return Err(self.is_headerless(record, place)),
             None if place.is_read() || self.is_header(record.fields) => return Ok((self.of_header(&header())?, true)),
-            None => Cow::Owned(Layout::of_numbers(match record.fields {
-                [fields @ .., b""] => fields.len(),
-                fields => fields.len(),
-            })),
+            None => {
+                if let Some(column) = self.unlabelled_categoricals().next() {
+                    let column = quote(column);
+                    let reason =
+                        format!("which column is {column}, a categorical one? Write a header before this line");
+                    return Err(refused(reason));
+                }
+                Cow::Owned(Layout::of_numbers(match record.fields {
+                    [fields @ .., b""] => fields.len(),
+                    fields => fields.len(),
+                }))
+            }
         };
         Ok((self.finished(layout)?, false))
+    }
+
+    /// Categorical columns that are no labels.
+    fn unlabelled_categoricals(&self) -> impl Iterator<Item = &String> {
+        self.settings.categoricals.iter().filter(|column| !self.settings.labels.contains(column))
+    }
+
+    /// Refuses columns that keys name and that neither the training data nor this header has.
+    fn require_columns(&self, header: Option<&Header>) -> Result<()> {
+        let is_there = |name: &String| header.is_some_and(|header| header.names.contains(name));
+        let Some(NamedColumn { key, name }) = self.settings.elsewhere.iter().find(|column| !is_there(&column.name))
+        else {
+            return Ok(());
+        };
+        let trained = self.settings.columns.iter().flatten();
+        let found = match header {
+            Some(header) => header.without(&[name]),
+            None => {
+                let columns = quote_list(trained.map(String::as_str));
+                format!(": the training data has {columns}, and only a header can say where another column stands")
+            }
+        };
+        Err(match *key {
+            "ignore" => {
+                Error::bad_input_at(format!("{SECTION}.ignore"), format!("cannot find column {}{found}", quote(name)))
+            }
+            kind => Error::bad_input(format!("cannot find {kind} column {}{found}", quote(name))),
+        })
     }
 
     fn decided(&self, trained: &Trained, record: Record<'_>, place: Place<'_>) -> Result<FirstLine> {
@@ -203,30 +255,44 @@ impl Predictor {
 
     /// Whether the first line of the request is a header, where the training data is not known.
     fn is_header(&self, fields: &[&[u8]]) -> bool {
-        let implied = !self.settings.categoricals.is_empty()
+        let names_id = |id: &String| fields.iter().any(|field| *field == id.as_bytes());
+        let implied = self.settings.id.as_ref().is_some_and(names_id)
+            || self.unlabelled_categoricals().next().is_some()
             || (self.settings.in_call && self.settings.id.is_some() && fields.len() > 1);
         implied && !self.is_data(fields)
     }
 
     /// Whether a line that stands where a header is expected can only be data, where the training data is not known.
     fn is_data(&self, fields: &[&[u8]]) -> bool {
-        let is_id = |field: &[u8]| self.settings.id.as_ref().is_some_and(|id| id.as_bytes() == field);
-        self.settings.categoricals.is_empty()
-            && fields.iter().all(|field| parse_number(field).is_some() && !is_id(field))
+        let Settings { id, categoricals, .. } = &self.settings;
+        let is_named = |field: &[u8]| id.iter().chain(categoricals).any(|name| name.as_bytes() == field);
+        fields.iter().all(|field| parse_number(field).is_some() && !is_named(field))
     }
 
     fn of_header(&self, header: &Header) -> Result<Cow<'_, Layout>> {
         let layout = match &self.trained {
-            Some(trained) => match trained.forms.iter().find(|form| form.names().eq(&header.names)) {
-                Some(form) => Cow::Borrowed(form),
-                None => Cow::Owned(trained.all.reordered(header, &self.settings)?),
-            },
-            None => Cow::Owned(Layout::of_header(header, &self.settings)?),
+            Some(trained) => {
+                self.require_columns(Some(header))?;
+                match trained.forms.iter().find(|form| form.names().eq(&header.names)) {
+                    Some(form) => Cow::Borrowed(form),
+                    None => Cow::Owned(trained.all.reordered(header, &self.settings)?),
+                }
+            }
+            None => {
+                let mut categoricals = self.unlabelled_categoricals().peekable();
+                if let Some(column) = categoricals.peek().copied()
+                    && !categoricals.any(|column| header.names.contains(column))
+                {
+                    let (name, found) = (quote(column), header.without(&[column]));
+                    return Err(Error::bad_input(format!("cannot find categorical column {name}{found}")));
+                }
+                Cow::Owned(Layout::of_header(header, &self.settings)?)
+            }
         };
         self.finished(layout)
     }
 
-    /// Checks a layout against the network and scales it, by position where it is not scaled by name already.
+    /// Checks a layout against the network and scales it, where it is not scaled already.
     pub(super) fn finished<'l>(&self, layout: Cow<'l, Layout>) -> Result<Cow<'l, Layout>> {
         if let Some(expected) = self.settings.network_columns
             && expected != layout.width
@@ -235,13 +301,50 @@ impl Predictor {
             let reason = format!("the network takes {expected} columns, found {}: {names}", layout.width);
             return Err(Error::bad_input(reason));
         }
-        match (self.settings.scale, &self.settings.bounds) {
-            (None, _) => Ok(layout),
-            (Some(_), Some(_)) if !layout.scales.is_empty() => Ok(layout),
-            (Some(_), Some(bounds)) => Ok(Cow::Owned(layout.into_owned().scaled(bounds, &self.settings)?)),
-            (Some(kind), None) => Err(missing_bounds(kind)),
+        match (self.settings.scale, &self.settings.bounds, &self.trained) {
+            (None, _, _) => Ok(layout),
+            (Some(kind), None, _) => Err(missing_bounds(kind)),
+            (Some(_), Some(_), _) if !layout.scales.is_empty() => Ok(layout),
+            (Some(_), Some(bounds), Some(trained)) => {
+                trained.scaled(layout.into_owned(), bounds, &self.settings).map(Cow::Owned)
+            }
+            (Some(_), Some(bounds), None) => {
+                scaled_in_order(layout.into_owned(), bounds, &self.settings).map(Cow::Owned)
+            }
         }
     }
+}
+
+/// Scales a line by bounds in the order of its columns, where the training data is not known. Bounds of labels that the line has not may
+/// follow.
+fn scaled_in_order(line: Layout, bounds: &Bounds, settings: &Settings) -> Result<Layout> {
+    let owners = line.bound_owners(settings);
+    if owners.len() > bounds.len() {
+        return Err(Error::bad_input(format!(
+            "number of values to unscale ({}) > number of scaling factors ({})",
+            owners.len(),
+            bounds.len()
+        )));
+    }
+    // An id that the line has not would come first.
+    let has_no_id = settings.id.is_none() || line.has_id();
+    let surplus = bounds.len() - owners.len();
+    if surplus == 0 || (has_no_id && surplus == line.missing_labels(settings)) {
+        return Ok(line.scaled(bounds, &owners));
+    }
+    let [low, _] = bounds.kind.keys();
+    let reason = format!(
+        "which bounds belong to which column? Found {} of them for {} columns; expected one for each, in their order, and those of the \
+         labels after them; or send a header with the id, and the names of the labels in parameters.input.label",
+        bounds.len(),
+        owners.len()
+    );
+    Err(Error::bad_input_at(format!("{SECTION}.{low}"), reason))
+}
+
+/// An item without a line: the items after it would be answered in its place.
+fn is_blank_item(index: usize) -> Error {
+    Error::bad_input_at(format!("data[{index}]"), "expected a line, found an empty item before others")
 }
 
 /// A line that is no data and looks like a path was probably meant as one.

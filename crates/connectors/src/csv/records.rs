@@ -9,6 +9,8 @@ use dede_core::error::{Error, Result};
 use dede_core::request_memory::MemoryShare;
 
 use super::SECTION;
+use super::quotes::{Fault, Quotes};
+use super::row::Place;
 
 /// Lines up to this length are not counted: there is one of each request, bytes.
 const SHORT_LINE: usize = 128 << 10;
@@ -73,12 +75,15 @@ pub(super) struct Record<'a> {
     pub(super) fields: &'a [&'a [u8]],
 }
 
-/// Calls `take` with every line of `text`. Blank lines and a byte order mark are left out. A long line counts in `memory` until it was taken.
+/// Calls `take` with every line of `text`, which comes from `place`. Blank lines and a byte order mark are left out. A long line counts in
+/// `memory` until it was taken.
 ///
 /// # Errors
-/// What `take` answers; [`Error::TooLarge`], [`Error::Overloaded`] of the memory.
+/// What `take` answers; [`Error::BadInput`] naming the line whose quotation mark is not closed; [`Error::TooLarge`],
+/// [`Error::Overloaded`] of the memory.
 pub(super) fn of_text(
     text: &str,
+    place: Place<'_>,
     dialect: Dialect,
     memory: &MemoryShare,
     mut take: impl FnMut(Record<'_>) -> Result<()>,
@@ -87,7 +92,7 @@ pub(super) fn of_text(
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line).as_bytes();
     if !dialect.is_plain(line) {
-        return of_reader(text.as_bytes(), dialect, memory, take);
+        return of_reader(text.as_bytes(), place, dialect, memory, take);
     }
     if line.is_empty() {
         return Ok(());
@@ -99,12 +104,14 @@ pub(super) fn of_text(
     take(Record { line: 1, fields: &fields })
 }
 
-/// Calls `take` with every line that `reader` yields. Blank lines and a byte order mark are left out. A long line counts in `memory` as it comes.
+/// Calls `take` with every line that `reader` yields. Blank lines and a byte order mark are left out. A long line counts in `memory` as it
+/// comes.
 ///
 /// # Errors
-/// What `take` answers, and [`Error::BadInput`] when reading fails; [`Error::TooLarge`], [`Error::Overloaded`] of the memory.
+/// As [`of_text`], and [`Error::BadInput`] when reading fails.
 pub(super) fn of_reader(
     reader: impl Read,
+    place: Place<'_>,
     dialect: Dialect,
     memory: &MemoryShare,
     mut take: impl FnMut(Record<'_>) -> Result<()>,
@@ -115,7 +122,15 @@ pub(super) fn of_reader(
         .delimiter(dialect.separator)
         .quote(dialect.quote.unwrap_or(b'"'))
         .quoting(dialect.quote.is_some())
-        .from_reader(Counting { reader, memory, line: 0, counted: 0, refused: None });
+        .from_reader(Counting {
+            reader,
+            place,
+            quotes: Quotes::new(dialect.separator, dialect.quote),
+            memory,
+            line: 0,
+            counted: 0,
+            refused: None,
+        });
     let mut record = csv::ByteRecord::new();
     loop {
         let is_there = lines.read_byte_record(&mut record);
@@ -132,9 +147,11 @@ pub(super) fn of_reader(
     }
 }
 
-/// Counts the bytes of a line as they come.
+/// Counts the bytes of a line as they come, and follows its quotation marks.
 struct Counting<'a, R> {
     reader: R,
+    place: Place<'a>,
+    quotes: Quotes,
     memory: &'a MemoryShare,
     /// Bytes since the last line was taken.
     line: u64,
@@ -142,21 +159,36 @@ struct Counting<'a, R> {
     refused: Option<Error>,
 }
 
-impl<R: Read> Read for Counting<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.reader.read(buffer)?;
+impl<R> Counting<'_, R> {
+    /// Ends the reading with a refusal.
+    fn refuse(&mut self, refused: Error) -> std::io::Error {
+        let text = refused.to_string();
+        self.refused = Some(refused);
+        std::io::Error::other(text)
+    }
+
+    fn count(&mut self, read: usize) -> Result<()> {
         self.line += read as u64;
         let wanted = if self.line > SHORT_LINE as u64 { self.line * LINE_BYTES } else { 0 };
         if wanted > self.counted {
             // Twice as much as before, as vectors grow.
             let wanted = wanted.max(2 * self.counted);
-            if let Err(refused) = self.memory.grow(wanted - self.counted) {
-                let text = refused.to_string();
-                self.refused = Some(refused);
-                return Err(std::io::Error::other(text));
-            }
+            self.memory.grow(wanted - self.counted)?;
             self.counted = wanted;
         }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Counting<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        let followed = if read == 0 { self.quotes.end() } else { self.quotes.follow(&buffer[..read]) };
+        if let Err(Fault { line, reason }) = followed {
+            let refused = Error::bad_input_at(self.place.line(line, None), reason);
+            return Err(self.refuse(refused));
+        }
+        self.count(read).map_err(|refused| self.refuse(refused))?;
         Ok(read)
     }
 }
@@ -173,14 +205,17 @@ mod tests {
 
     use super::*;
 
-    fn split(text: &str, dialect: Dialect) -> Vec<Vec<String>> {
+    const HERE: Place<'_> = Place::Item(0);
+
+    /// `None` where quotation marks are missing.
+    fn split(text: &str, dialect: Dialect) -> Option<Vec<Vec<String>>> {
         let mut rows = Vec::new();
-        of_text(text, dialect, &MemoryShare::unbounded(), |record| {
+        of_text(text, HERE, dialect, &MemoryShare::unbounded(), |record| {
             rows.push(record.fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect());
             Ok(())
         })
-        .expect("splitting does not fail");
-        rows
+        .ok()?;
+        Some(rows)
     }
 
     fn dialect(separator: &str, quote: &str) -> Dialect {
@@ -200,7 +235,7 @@ mod tests {
             ("a,,", ",", "", &[&["a", "", ""]]),
         ];
         for (text, separator, quote, expected) in cases {
-            assert_eq!(split(text, dialect(separator, quote)), expected, "{text:?}");
+            assert_eq!(split(text, dialect(separator, quote)).expect("split"), expected, "{text:?}");
         }
     }
 
@@ -209,11 +244,11 @@ mod tests {
         let memory = dede_core::request_memory::RequestMemory::new(16 << 20);
         let plain = "1,".repeat(1 << 20);
         for text in [plain.clone(), plain.replace("1,1", "\"1\",1"), format!("a\n{plain}")] {
-            let split = of_text(&text, dialect(",", "\""), &memory.share(), |_| Ok(()));
+            let split = of_text(&text, HERE, dialect(",", "\""), &memory.share(), |_| Ok(()));
             assert!(matches!(split, Err(Error::TooLarge(_))), "{split:?}");
         }
         let many = "1,2\n".repeat(1 << 20);
-        of_text(&many, dialect(",", "\""), &memory.share(), |_| Ok(())).expect("short lines");
+        of_text(&many, HERE, dialect(",", "\""), &memory.share(), |_| Ok(())).expect("short lines");
         memory.share().grow(16 << 20).expect("all of it was given back");
     }
 
@@ -240,7 +275,7 @@ mod tests {
                 .from_writer(Vec::new());
             writer.write_record(&cells).expect("writes to memory");
             let text = String::from_utf8(writer.into_inner().expect("flushes")).expect("is UTF-8");
-            prop_assert_eq!(split(&text, dialect), vec![cells]);
+            prop_assert_eq!(split(&text, dialect), Some(vec![cells]));
         }
 
         /// The fast path does what the `csv` crate does.
@@ -248,12 +283,11 @@ mod tests {
         fn plain_lines_split_like_the_csv_crate(text in "[a-c,;\"'\r\n0-9.é ]{0,24}", quote in "[\"']") {
             let dialect = dialect(",", &quote);
             let mut rows: Vec<Vec<String>> = Vec::new();
-            of_reader(text.as_bytes(), dialect, &MemoryShare::unbounded(), |record| {
+            let read = of_reader(text.as_bytes(), HERE, dialect, &MemoryShare::unbounded(), |record| {
                 rows.push(record.fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect());
                 Ok(())
-            })
-            .expect("reads from memory");
-            prop_assert_eq!(split(&text, dialect), rows);
+            });
+            prop_assert_eq!(split(&text, dialect), read.ok().map(|()| rows));
         }
     }
 }

@@ -125,17 +125,27 @@ impl<'a> RowReader<'a> {
         Ok(())
     }
 
-    /// The fields, one per column: a separator at the end of the line adds none.
+    /// The fields, one per column: a separator at the end of the line adds none. Ids, labels and categories are one line each: others
+    /// hold rows, between two quotation marks that do not belong together.
     pub(super) fn checked<'r>(&self, record: Record<'r>) -> Result<&'r [&'r [u8]]> {
         let expected = self.layout.columns.len();
-        match record.fields {
-            fields if fields.len() == expected => Ok(fields),
-            [fields @ .., b""] if fields.len() == expected => Ok(fields),
+        let fields = match record.fields {
+            fields if fields.len() == expected => fields,
+            [fields @ .., b""] if fields.len() == expected => fields,
             fields => {
                 let names = quote_list(self.layout.columns.iter().map(|column| column.shown.as_str()));
                 let reason = format!("expected {expected} columns ({names}), found {}", fields.len());
-                Err(Error::bad_input_at(self.place.line(record.line, None), reason))
+                return Err(Error::bad_input_at(self.place.line(record.line, None), reason));
             }
+        };
+        let is_name = |column: &Column| matches!(column.role, Role::Id | Role::Label(_) | Role::Category(..));
+        let mut cells = self.layout.columns.iter().zip(fields);
+        match cells.find(|(column, field)| is_name(column) && field.iter().any(|byte| matches!(byte, b'\n' | b'\r'))) {
+            Some((column, _)) => {
+                let reason = format!("column {} holds line ends: is a quotation mark missing?", column.shown);
+                Err(Error::bad_input_at(self.place.line(record.line, Some(column)), reason))
+            }
+            None => Ok(fields),
         }
     }
 
@@ -204,6 +214,10 @@ impl<'a> RowReader<'a> {
         }
         let named = std::str::from_utf8(field).ok().and_then(|name| self.settings.class_names.id(name));
         match named {
+            Some(_) if !self.settings.regression && self.settings.label_offsets[label] != 0 => {
+                let reason = "label_offset is added to numbers, and this label is the name of a class".to_owned();
+                Err(Error::bad_input_at(self.place.line(line, Some(column)), reason))
+            }
             Some(class) if !self.settings.regression => Ok(class as f64),
             Some(_) | None if parse_number(field).is_none() && !self.settings.class_names.is_empty() => {
                 let reason =

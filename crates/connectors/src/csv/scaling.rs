@@ -18,6 +18,9 @@ pub(super) enum ScaleType {
 }
 
 impl ScaleType {
+    /// All of them.
+    pub(super) const ALL: [Self; 2] = [Self::MinMax, Self::ZNorm];
+
     /// Its name on the wire.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -52,14 +55,34 @@ impl Bounds {
         self.first.len()
     }
 
+    /// Refuses bounds that values cannot be divided by.
+    ///
+    /// # Errors
+    /// Which bounds, and why.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let [low, high] = self.kind.keys();
+        let is_wrong = |&index: &usize| !self.divisor(index).is_finite();
+        let Some(index) = (0..self.len()).find(is_wrong) else { return Ok(()) };
+        let (first, second) = (self.first[index], self.second[index]);
+        Err(match self.kind {
+            ScaleType::MinMax => {
+                format!("{high}[{index}] - {low}[{index}] is no finite number: found {second} - {first}")
+            }
+            ScaleType::ZNorm => format!("{high}[{index}]: expected a variance of at least 0, found {second}"),
+        })
+    }
+
     /// How column `index` is scaled. A column with one value only is left as it is.
     pub(super) fn scale(&self, index: usize) -> Scale {
-        let (first, second) = (self.first[index], self.second[index]);
-        let divisor = match self.kind {
-            ScaleType::MinMax => second - first,
-            ScaleType::ZNorm => second.sqrt(),
-        };
-        if divisor == 0.0 || !divisor.is_finite() { Scale::NONE } else { Scale { offset: first, divisor } }
+        let divisor = self.divisor(index);
+        if divisor == 0.0 { Scale::NONE } else { Scale { offset: self.first[index], divisor } }
+    }
+
+    fn divisor(&self, index: usize) -> f64 {
+        match self.kind {
+            ScaleType::MinMax => self.second[index] - self.first[index],
+            ScaleType::ZNorm => self.second[index].sqrt(),
+        }
     }
 
     /// The values that column `index` usually has.

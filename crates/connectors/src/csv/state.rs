@@ -5,15 +5,17 @@ use serde_json::Value;
 
 use super::options::Settings;
 
-/// Everything a predict needs, so that the repository alone recreates the service (contract.md 3.3, "Ours").
+/// Everything a predict needs, so that the repository alone recreates the service (contract.md 3.3, "Ours"). The columns of a training
+/// that is resumed stay what they were.
 pub(super) fn stored(settings: &Settings, columns: &[String]) -> Section {
+    let named = settings.known.as_deref().unwrap_or(settings);
     let mut state = Section::new();
     let mut set = |key: &str, value: Value| state.insert(key.to_owned(), value);
     set("connector", "csv".into());
     set("columns", columns.to_vec().into());
     set("separator", char::from(settings.dialect.separator).to_string().into());
     set("quote", settings.dialect.quote.map(|quote| char::from(quote).to_string()).unwrap_or_default().into());
-    match settings.labels.as_slice() {
+    match named.labels.as_slice() {
         [] => {}
         [label] => drop(set("label", label.clone().into())),
         labels => drop(set("label", labels.to_vec().into())),
@@ -21,16 +23,16 @@ pub(super) fn stored(settings: &Settings, columns: &[String]) -> Section {
     if settings.label_offsets.iter().any(|&offset| offset != 0) {
         set("label_offset", settings.label_offsets.clone().into());
     }
-    if let Some(id) = &settings.id {
+    if let Some(id) = &named.id {
         set("id", id.clone().into());
     }
-    if !settings.ignore.is_empty() {
-        let mut ignored: Vec<String> = settings.ignore.iter().cloned().collect();
+    if !named.ignore.is_empty() {
+        let mut ignored: Vec<String> = named.ignore.iter().cloned().collect();
         ignored.sort_unstable();
         set("ignore", ignored.into());
     }
-    if !settings.categoricals.is_empty() {
-        set("categoricals", settings.categoricals.clone().into());
+    if !named.categoricals.is_empty() {
+        set("categoricals", named.categoricals.clone().into());
     }
     if settings.autoencoder {
         set("autoencoder", true.into());

@@ -62,6 +62,9 @@ mod tests {
     fn resolved(parameters: &Section) -> Settings {
         let context = ReaderContext {
             parameters,
+            own: parameters,
+            created: &Section::new(),
+            stored: &Section::new(),
             parameters_in_call: true,
             shape: None,
             labels: &Labels::default(),

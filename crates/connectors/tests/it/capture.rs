@@ -100,7 +100,7 @@ fn generated_calls_are_answered_and_the_same_every_time() {
 }
 
 #[test]
-fn nothing_is_made_up_where_nobody_knows_the_columns() {
+fn nothing_is_made_up_where_the_columns_are_not_known() {
     let directory = tempfile::tempdir().expect("a directory");
     let service = service(directory.path(), "csv", json!({}), json!({}), 0);
     let refused = service.generated_calls(1).expect_err("no columns are known");

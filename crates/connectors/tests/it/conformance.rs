@@ -9,6 +9,7 @@ use serde_json::json;
 #[test]
 fn csv() {
     let parameters = json!({"connector": "csv", "label": "target", "id": "id", "scale": true,
+        "columns": ["id", "sl", "sw", "pl", "pw", "target"],
         "min_vals": [1, 4.3, 2, 1, 0.1, 0], "max_vals": [150, 7.9, 4.4, 6.9, 2.5, 2]});
     connector_suite(&ConnectorCase {
         connector: &CsvConnector,

@@ -46,6 +46,9 @@ impl Setting {
         let parameters: Section = serde_json::from_value(parameters).expect("an object");
         ImageConnector.open(&ReaderContext {
             parameters: &parameters,
+            own: &parameters,
+            created: &Section::new(),
+            stored: &Section::new(),
             parameters_in_call: true,
             shape: self.shape,
             labels: &self.labels,

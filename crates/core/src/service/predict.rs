@@ -234,6 +234,9 @@ impl Service {
             .connector
             .open(&ReaderContext {
                 parameters: &over(&input, &serving.parameters.input),
+                own: &input,
+                created: &self.definition.parameters.input,
+                stored: &serving.stored.input,
                 parameters_in_call: true,
                 shape: serving.shape(),
                 labels: &serving.labels,

@@ -119,6 +119,9 @@ impl Serving {
         let open_reader = |limits: &Arc<InputLimits>| {
             let reader = definition.connector.open(&ReaderContext {
                 parameters: &parameters.input,
+                own: &definition.parameters.input,
+                created: &Section::new(),
+                stored: &stored.input,
                 parameters_in_call: false,
                 shape: opened.model.as_ref().map(|model| model.description().shape),
                 labels: &labels,

@@ -75,13 +75,13 @@ impl Service {
             kind: self.definition.connector.kind(),
             engine: &self.environment.engine,
         })?;
+        let mut stored = Section::new();
         let resumed_run = plan.resumes_from().and_then(Path::parent);
         let mut classes = None;
         if let Some(directory) = resumed_run {
             // A resumed run goes on with the bounds, categories and classes that its weights were trained with.
-            let state;
-            (state, classes) = read_state(directory)?;
-            input = over(&input, &state);
+            (stored, classes) = read_state(directory)?;
+            input = over(&input, &stored);
         }
         output.check_task(plan.task())?;
         let progress = match resumed_run {
@@ -91,6 +91,9 @@ impl Service {
         let guest = self.environment.guest_limits.as_ref().filter(|_| call.is_guest);
         let reader = self.definition.connector.open(&ReaderContext {
             parameters: &input,
+            own: &call.parameters.input,
+            created: &own.input,
+            stored: &stored,
             parameters_in_call: true,
             shape: None,
             labels: classes.as_ref().unwrap_or(&serving.labels),

@@ -52,6 +52,9 @@ pub fn connector_suite(case: &ConnectorCase<'_>) {
 fn open(case: &ConnectorCase<'_>, parameters: &Section) -> Result<Box<dyn Reader>, Error> {
     case.connector.open(&ReaderContext {
         parameters,
+        own: parameters,
+        created: &Section::new(),
+        stored: &Section::new(),
         parameters_in_call: false,
         shape: case.shape,
         labels: &Labels::default(),
@@ -242,6 +245,9 @@ fn fits(case: &ConnectorCase<'_>, training: &[String]) {
     assert_eq!(again.state, fitted.state, "fitting the same data twice learns the same");
     let context = ReaderContext {
         parameters: &fitted.state,
+        own: &Section::new(),
+        created: &Section::new(),
+        stored: &fitted.state,
         parameters_in_call: false,
         shape: Some(fitted.shape),
         labels: &fitted.labels,

@@ -11,7 +11,7 @@ fn fit(setup: &Setup, data: &[&str]) -> Fitted {
 }
 
 fn refuse(setup: &Setup, data: &[&str]) -> String {
-    setup.open().fit(&strings(data)).err().expect("refused").to_string()
+    setup.try_open().and_then(|reader| reader.fit(&strings(data))).err().expect("refused").to_string()
 }
 
 fn all(dataset: &dyn Dataset) -> Batch {
@@ -155,6 +155,43 @@ fn a_second_file_is_the_test_set_and_takes_the_bounds_of_the_first() {
     assert_eq!(classes(&all(fitted.tests[0].data.as_ref())), [1]);
 }
 
+/// Tests and trainings that go on are told by names, as predicts are.
+#[test]
+fn a_header_of_other_names_is_refused_and_never_counted_by_position() {
+    let rows = "1,2,0\n3,4,1\n";
+    let (_train, train) = written(format!("a,b,y\n{rows}"));
+    let state = fit(&sent(json!({"label": "y"})), &[&train]).state;
+    for (header, word) in [
+        ("p,q,y", "names no feature of the training data"),
+        ("B,A,y", "column 2 is \"A\", not \"a\""),
+        ("b,q,y", "is not in the training data"),
+        ("1,2,0", "names no feature of the training data"),
+    ] {
+        let (_other, other) = written(format!("{header}\n{rows}"));
+        let refused = refuse(&sent(json!({"label": "y"})), &[&train, &other]);
+        assert!(refused.contains(word) && refused.contains("the test file"), "{header}: {refused}");
+        let resumed = refuse(&asked(state.clone(), json!({"label": "y"})), &[&other]);
+        assert!(resumed.contains(word) || resumed.contains("cannot find label column y"), "{header}: {resumed}");
+    }
+    let (_test, test) = written("note,y,b,a\n?,1,4,3\n");
+    let refused = refuse(&sent(json!({"label": "y"})), &[&train, &test]);
+    assert!(refused.contains("column 1 is not in the training data"), "{refused}");
+    let (_test, test) = written("y,b,a\n1,4,3\n");
+    let fitted = fit(&sent(json!({"label": "y"})), &[&train, &test]);
+    assert_eq!(features(&all(fitted.tests[0].data.as_ref())), [[3.0, 4.0]]);
+}
+
+#[test]
+fn a_resumed_training_may_have_an_id_of_its_own() {
+    let first = fit(&sent(json!({"label": "y", "id": "id", "scale": true})), &["id,a,y", "1,0,0", "2,4,1"]);
+    let again = fit(&asked(first.state.clone(), json!({"label": "y", "id": "key"})), &["key,y,a", "k,1,2"]);
+    let batch = all(again.train.as_ref());
+    assert_eq!((features(&batch), batch.uris), (vec![vec![0.5]], vec!["k".to_owned()]));
+    assert_eq!(again.state, first.state, "what was trained stays what it was");
+    let refused = refuse(&asked(first.state, json!({"label": "y", "ignore": ["a"]})), &["id,a,y", "1,2,0"]);
+    assert!(refused.contains("column a holds numbers that are a feature"), "{refused}");
+}
+
 #[test]
 fn a_resumed_training_keeps_bounds_categories_and_classes() {
     let first = sent(json!({"label": "y", "scale": true, "categoricals": ["c"]}));
@@ -179,7 +216,9 @@ fn bounds_of_the_request_stand() {
 fn every_complaint_names_what_and_where() {
     let iris = fixture("iris.csv");
     let label = || sent(json!({"label": "target"}));
-    let cases: [(Setup, &[&str], &[&str]); 14] = [
+    let bounds =
+        |count: usize| json!({"label": "y", "scale": true, "min_vals": vec![0; count], "max_vals": vec![1; count]});
+    let cases: [(Setup, &[&str], &[&str]); 27] = [
         (label(), &[], &["missing data"]),
         (sent(json!({})), &[&iris], &["missing label column parameter"]),
         (sent(json!({"label": "y"})), &[&iris], &["cannot find label column y"]),
@@ -194,6 +233,55 @@ fn every_complaint_names_what_and_where() {
         (label(), &["a,target", "1,0,5"], &["expected 2 columns (a,target), found 3", "data[1]"]),
         (sent(json!({"label": "target", "test_split": 0.9})), &["a,target", "1,0"], &["leaves nothing of 1 rows"]),
         (sent(json!({"label": ["target", "b"]})), &["target,b,c", "1,x,2"], &["column b is not a number"]),
+        (
+            sent(json!({"label": "y", "ignore": ["A"]})),
+            &["a,y", "1,0"],
+            &["cannot find column A", "not \"A\"", "input.ignore"],
+        ),
+        (
+            sent(json!({"label": "y", "categoricals": ["zz"]})),
+            &["a,y", "1,0"],
+            &["cannot find column zz", "categoricals"],
+        ),
+        (
+            sent(json!({"label": "y", "categoricals_mapping": {"zz": {"u": 0}}})),
+            &["a,y", "1,0"],
+            &["cannot find column zz", "categoricals"],
+        ),
+        (sent(json!({"label": "y", "ignore": ["y"]})), &["a,y", "1,0"], &["column y is named by ignore, too", "label"]),
+        (
+            sent(json!({"label": "y", "id": "i", "ignore": ["i"]})),
+            &["i,a,y", "1,1,0"],
+            &["column i is named by ignore, too", "parameters.input.id"],
+        ),
+        (sent(json!({"label": "y", "id": "y"})), &["a,y", "1,0"], &["column y is named by label, too", "input.id"]),
+        (sent(json!({"label": "y"})), &["y,a,y", "0,1,0"], &["column y occurs twice in the header"]),
+        (
+            sent(bounds(1)),
+            &["a,y", "1,0"],
+            &["expected one for each column", "2, found 1", "parameters.input.min_vals"],
+        ),
+        (sent(bounds(3)), &["a,y", "1,0"], &["2, found 3", "parameters.input.min_vals"]),
+        (
+            sent(json!({"label": "y", "label_offset": -1})),
+            &["a,y", "1,u"],
+            &["the labels are text", "parameters.input.label_offset"],
+        ),
+        (
+            sent(json!({"label": "y", "scale": true})),
+            &["a,y", "-1e308,0", "1e308,1"],
+            &["learnt bounds: max_vals[0] - min_vals[0] is no finite number"],
+        ),
+        (
+            Setup { created: section(json!({"ignore": ["b"]})), ..sent(json!({"label": "y", "ignore": ["a"]})) },
+            &["a,b,y", "1,2,0"],
+            &["the service was created with another value", "column b holds numbers", "parameters.input.ignore"],
+        ),
+        (
+            Setup { created: section(json!({"label": "b"})), ..sent(json!({"label": "y"})) },
+            &["a,b,y", "1,2,0"],
+            &["the service was created with another value", "parameters.input.label"],
+        ),
     ];
     for (setup, data, words) in cases {
         let refused = refuse(&setup, data);
@@ -201,15 +289,6 @@ fn every_complaint_names_what_and_where() {
             assert!(refused.contains(word), "{data:?}: {refused}");
         }
     }
-}
-
-/// Writes a file for a test; the directory goes with the first value.
-fn written(content: &[u8]) -> (tempfile::TempDir, String) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("train.csv");
-    std::fs::write(&path, content).expect("written");
-    let path = path.display().to_string();
-    (directory, path)
 }
 
 #[test]
@@ -232,7 +311,7 @@ fn a_row_without_its_label_is_refused_with_its_line() {
         let (_directory, path) = written(content.as_bytes());
         let refused = refuse(&setup, &[&path]);
         assert!(refused.contains("is an empty cell: a row to train on needs its label"), "{content:?}: {refused}");
-        assert!(refused.contains(&format!("train.csv, {place}")), "{content:?}: {refused}");
+        assert!(refused.contains(&format!("rows.csv, {place}")), "{content:?}: {refused}");
         let lines: Vec<&str> = content.lines().collect();
         assert!(refuse(&setup, &lines).contains("needs its label"), "{content:?} as items");
     }
@@ -265,11 +344,11 @@ fn a_file_that_is_not_utf8_is_refused_by_line() {
     let marked = [&b"\xff\xfe"[..], &utf16].concat();
     let swapped: Vec<u8> = marked.chunks(2).flat_map(|pair| [pair[1], pair[0]]).collect();
     for (content, words) in [
-        (b"a,kind\n1,square\n2,caf\xe9\n".to_vec(), ["not UTF-8, by column 2", "train.csv, line 3", "-f ISO-8859-1"]),
-        (b"a,k\xefnd\n1,square\n".to_vec(), ["not UTF-8, by column 2", "train.csv, line 1", "-f ISO-8859-1"]),
-        (marked, ["the file is UTF-16", "train.csv, line 1", "iconv -f UTF-16 -t UTF-8"]),
-        (swapped, ["the file is UTF-16", "train.csv, line 1", "iconv -f UTF-16 -t UTF-8"]),
-        (utf16, ["zero bytes, as UTF-16", "train.csv, line 1", "iconv -f UTF-16LE -t UTF-8"]),
+        (b"a,kind\n1,square\n2,caf\xe9\n".to_vec(), ["not UTF-8, by column 2", "rows.csv, line 3", "-f ISO-8859-1"]),
+        (b"a,k\xefnd\n1,square\n".to_vec(), ["not UTF-8, by column 2", "rows.csv, line 1", "-f ISO-8859-1"]),
+        (marked, ["the file is UTF-16", "rows.csv, line 1", "iconv -f UTF-16 -t UTF-8"]),
+        (swapped, ["the file is UTF-16", "rows.csv, line 1", "iconv -f UTF-16 -t UTF-8"]),
+        (utf16, ["zero bytes, as UTF-16", "rows.csv, line 1", "iconv -f UTF-16LE -t UTF-8"]),
     ] {
         let (_directory, path) = written(&content);
         for setup in [sent(json!({"label": "kind"})), sent(json!({"label": "a", "ignore": ["kind"]}))] {

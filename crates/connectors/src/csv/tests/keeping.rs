@@ -24,7 +24,7 @@ fn a_file_is_kept_as_its_text_and_read_as_the_same() {
 fn what_items_cannot_say_is_not_kept() {
     let file = fixture("iris_test.csv");
     let trained = stored(iris_state());
-    // Without training data nobody sees that the first line of an item is a header.
+    // Without training data nothing shows that the first line of an item is a header.
     let untrained = sent(json!({"label": "target", "ignore": ["id"]}));
     for (setup, data, most_bytes) in [
         (&trained, vec![file.clone(), file.clone()], ENOUGH),
@@ -80,4 +80,15 @@ fn nothing_is_made_up_without_columns() {
     let mut setup = stored(unscaled);
     setup.network_columns = Some(3);
     assert!(setup.open().example(1).is_err(), "bounds are missing, as for a predict");
+}
+
+/// A repository of the original with an id: its bounds say nothing of lines without one.
+#[test]
+fn made_up_lines_have_the_id_that_bounds_speak_of() {
+    let parameters = json!({"id": "the id", "scale": true, "min_vals": [1, 4, 2, 0], "max_vals": [9, 8, 3, 1]});
+    let setup = super::Setup { in_call: false, network_columns: Some(2), ..sent(parameters) };
+    let line = setup.open().example(1).expect("made up");
+    assert!(line.starts_with("the id,column 1,column 2\n1,"), "{line}");
+    let row = features(&setup.read(&[&line])).remove(0);
+    assert!(row.iter().all(|value| (0.0..=1.0).contains(value)), "{row:?}");
 }

@@ -2,6 +2,8 @@
 
 mod fit;
 mod keeping;
+mod known;
+mod lines;
 mod predict;
 
 use std::sync::Arc;
@@ -10,14 +12,18 @@ use dede_core::connector::{Connector, InputLimits, Reader, ReaderContext};
 use dede_core::data::{Batch, SampleShape, Samples, Targets};
 use dede_core::error::Result;
 use dede_core::labels::Labels;
-use dede_core::parameters::Section;
-use serde_json::Value;
+use dede_core::parameters::{Section, over};
+use serde_json::{Value, json};
 
 use super::CsvConnector;
 
 /// What a reader is opened with, and the defaults of most tests.
 struct Setup {
     parameters: Section,
+    /// What a training stored.
+    stored: Section,
+    /// What the service was created with.
+    created: Section,
     in_call: bool,
     network_columns: Option<usize>,
     labels: Labels,
@@ -27,19 +33,28 @@ struct Setup {
 
 /// Parameters that the request itself sent.
 fn sent(parameters: Value) -> Setup {
-    Setup { in_call: true, ..stored(section(parameters)) }
+    asked(Section::new(), parameters)
 }
 
 /// Parameters that a repository stored.
-fn stored(parameters: Section) -> Setup {
+fn stored(stored: Section) -> Setup {
+    Setup { in_call: false, ..asked(stored, json!({})) }
+}
+
+/// Parameters that a request sends to a service whose training stored others.
+fn asked(stored: Section, parameters: Value) -> Setup {
     let (labels, limits) = (Labels::default(), InputLimits::default());
-    Setup { parameters, in_call: false, network_columns: None, labels, regression: false, limits }
+    let (parameters, created) = (section(parameters), Section::new());
+    Setup { parameters, stored, created, in_call: true, network_columns: None, labels, regression: false, limits }
 }
 
 impl Setup {
     fn try_open(&self) -> Result<Box<dyn Reader>> {
         CsvConnector.open(&ReaderContext {
-            parameters: &self.parameters,
+            parameters: &over(&self.parameters, &over(&self.created, &self.stored)),
+            own: &self.parameters,
+            created: &self.created,
+            stored: &self.stored,
             parameters_in_call: self.in_call,
             shape: self.network_columns.map(|columns| SampleShape::Row { columns }),
             labels: &self.labels,
@@ -56,9 +71,9 @@ impl Setup {
         self.open().read(&strings(data)).expect("the data is right")
     }
 
-    /// The words with which data is refused.
+    /// The words with which parameters or data are refused.
     fn refuse(&self, data: &[&str]) -> String {
-        match self.open().read(&strings(data)) {
+        match self.try_open().and_then(|reader| reader.read(&strings(data))) {
             Ok(batch) => panic!("{data:?} was read as {batch:?}"),
             Err(error) => error.to_string(),
         }
@@ -75,6 +90,15 @@ fn strings(data: &[&str]) -> Vec<String> {
 
 fn fixture(name: &str) -> String {
     format!("{}/tests/fixtures/csv/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file for a test; the directory goes with the first value.
+fn written(content: impl AsRef<[u8]>) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("rows.csv");
+    std::fs::write(&path, content).expect("written");
+    let path = path.display().to_string();
+    (directory, path)
 }
 
 fn features(batch: &Batch) -> Vec<Vec<f32>> {

@@ -18,8 +18,8 @@ pub(super) fn iris_state() -> Section {
     setup.open().fit(&[fixture("iris.csv")]).expect("iris is right").state
 }
 
-const ROW_901: [f64; 4] = [0.8 / 3.6, 1.5 / 2.4, 0.4 / 5.9, 0.1 / 2.4];
-const ROW_902: [f64; 4] = [2.0 / 3.6, 1.3 / 2.4, 5.0 / 5.9, 1.0];
+pub(super) const ROW_901: [f64; 4] = [0.8 / 3.6, 1.5 / 2.4, 0.4 / 5.9, 0.1 / 2.4];
+pub(super) const ROW_902: [f64; 4] = [2.0 / 3.6, 1.3 / 2.4, 5.0 / 5.9, 1.0];
 
 #[test]
 fn a_line_without_header_is_all_features() {
@@ -41,16 +41,6 @@ fn bounds_of_the_request_scale_features_and_nothing_else() {
     let batch = sent(iris_bounds()).read(&["id,sl,sw,pl,pw", "901,5.1,3.5,1.4,0.2", "902,6.3,3.3,6.0,2.5"]);
     assert_near(&features(&batch), &[&ROW_901, &ROW_902]);
     assert_eq!(batch.uris, ["901", "902"]);
-}
-
-/// As recorded: without stored columns, bounds belong to the values of a headerless line by position.
-#[test]
-fn bounds_count_by_position_where_the_training_data_is_unknown() {
-    let mut parameters = section(iris_bounds());
-    parameters.remove("id");
-    let setup = Setup { in_call: true, ..stored(parameters) };
-    let batch = setup.read(&["5.1,3.5,1.4,0.2"]);
-    assert_near(&features(&batch), &[&[4.1 / 149.0, -0.8 / 3.6, -0.6 / 2.4, -0.8 / 5.9]]);
 }
 
 #[test]
@@ -80,17 +70,8 @@ fn every_way_of_writing_a_row_gives_the_stored_service_the_same_features() {
     }
 }
 
-/// A file for a test; the directory goes with the first value.
-fn written(content: &str) -> (tempfile::TempDir, String) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("rows.csv");
-    std::fs::write(&path, content).expect("written");
-    let path = path.display().to_string();
-    (directory, path)
-}
-
 /// The same table as a file, as one item and as an item for each line.
-fn in_every_form(content: &str, check: impl Fn(&[&str])) {
+pub(super) fn in_every_form(content: &str, check: impl Fn(&[&str])) {
     let (_directory, path) = written(content);
     check(&[&path]);
     check(&[content]);
@@ -157,7 +138,12 @@ fn a_first_line_that_is_neither_header_nor_row_is_refused_with_both_readings() {
     let cases: [(&str, &[&str]); 8] = [
         (
             "id,a,b,c,d\n901,5.1,3.5,1.4,0.2\n",
-            &["neither the header", "nor a row", "it names none of sl,sw,pl,pw", "id would be values"],
+            &[
+                "neither the header",
+                "nor a row",
+                "names no feature of the training data, sl,sw,pl,pw",
+                "id would be values",
+            ],
         ),
         (
             "id,sl,sw,pl\n901,5.1,3.5,1.4\n",
@@ -187,18 +173,6 @@ fn a_first_line_that_is_neither_header_nor_row_is_refused_with_both_readings() {
         let refused = untrained.refuse(&[&path]);
         assert!(refused.contains("is the first line a header or a row?") && refused.contains("line 1"), "{refused}");
     }
-}
-
-#[test]
-fn names_that_are_numbers_are_a_header_in_their_order_only() {
-    let state = sent(json!({"label": "y"})).open().fit(&strings(&["0,1,y", "5,6,0", "7,8,1"])).expect("right").state;
-    let setup = stored(state);
-    in_every_form("0,1\n5,6\n", |data| assert_eq!(features(&setup.read(data)), [[5.0, 6.0]]));
-    in_every_form("1,2\n5,6\n", |data| assert_eq!(features(&setup.read(data)), [[1.0, 2.0], [5.0, 6.0]]));
-    in_every_form("1,0\n5,6\n", |data| {
-        let refused = setup.refuse(data);
-        assert!(refused.contains("is the first line a header or a row?"), "{refused}");
-    });
 }
 
 /// The original's test of several targets (ut-caffeapi.cc): the header has other names where the labels stand.
