@@ -15,7 +15,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let values = match Value::deserialize(deserializer)? {
             Value::Array(values) => values,
-            one => vec![one],
+            one @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => vec![one],
         };
         let read = |value| T::deserialize(value).map_err(D::Error::custom);
         values.into_iter().map(read).collect::<Result<_, _>>().map(Self)

@@ -341,11 +341,9 @@ fn read_rows(
 
 fn read_test(source: &Source<'_>, layout: &Layout, settings: &Settings, as_values: bool) -> Result<Batch> {
     let header = read_header(source, settings)?;
-    let layout = layout.reordered(&header, settings).map_err(|error| match error {
-        Error::BadInput(Fault { at, reason }) => {
-            Error::BadInput(Fault { at, reason: format!("the test file: {reason}") })
-        }
-        other => other,
+    let layout = layout.reordered(&header, settings).map_err(|error| {
+        let Error::BadInput(Fault { at, reason }) = error else { return error };
+        Error::BadInput(Fault { at, reason: format!("the test file: {reason}") })
     })?;
     if layout.label_columns(settings) != settings.labels.len() {
         let labels: Vec<&str> = settings.labels.iter().map(String::as_str).collect();

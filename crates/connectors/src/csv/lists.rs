@@ -8,9 +8,9 @@ use serde_json::Value;
 
 /// One name, or a list of names.
 pub(super) fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
-    each(from, |value| match value {
-        Value::String(name) => Ok(name),
-        other => Err(unexpected("a name, or a list of names", &other)),
+    each(from, |value| {
+        let Value::String(name) = value else { return Err(unexpected("a name, or a list of names", &value)) };
+        Ok(name)
     })
 }
 
@@ -29,7 +29,7 @@ fn each<'de, D: Deserializer<'de>, T>(
 ) -> Result<Option<Vec<T>>, D::Error> {
     let values = match Value::deserialize(from)? {
         Value::Array(values) => values,
-        one => vec![one],
+        one @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => vec![one],
     };
     values.into_iter().map(take).collect::<Result<_, _>>().map(Some)
 }

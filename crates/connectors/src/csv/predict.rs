@@ -255,7 +255,7 @@ impl Predictor {
 
     /// Whether the first line of the request is a header, where the training data is not known.
     fn is_header(&self, fields: &[&[u8]]) -> bool {
-        let names_id = |id: &String| fields.iter().any(|field| *field == id.as_bytes());
+        let names_id = |id: &String| fields.contains(&id.as_bytes());
         let implied = self.settings.id.as_ref().is_some_and(names_id)
             || self.unlabelled_categoricals().next().is_some()
             || (self.settings.in_call && self.settings.id.is_some() && fields.len() > 1);

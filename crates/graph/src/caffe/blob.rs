@@ -161,7 +161,7 @@ impl<'a> Values<'a> {
         }
         let mut values = match std::mem::replace(self, Self::Single(Vec::new())) {
             Self::Single(values) => values,
-            first => first.to_vec()?,
+            first @ (Self::Floats(_) | Self::Doubles(_) | Self::Halves(_)) => first.to_vec()?,
         };
         more.extend(&mut values)?;
         *self = Self::Single(values);

@@ -209,7 +209,14 @@ pub(super) fn kept_inputs<'a>(node: &NodeView<'a>, index: usize) -> Vec<&'a str>
         | Operator::Renaming
         | Operator::Scaled => 1,
         Operator::Joining | Operator::Averaging | Operator::Largest | Operator::Affine => usize::MAX,
-        _ => 0,
+        Operator::Activation(_)
+        | Operator::Label
+        | Operator::Weighting
+        | Operator::Quotient
+        | Operator::Normalizing
+        | Operator::Exponential
+        | Operator::Logarithm
+        | Operator::Other => 0,
     };
     node.inputs.iter().copied().take(kept).collect()
 }

@@ -154,8 +154,12 @@ impl<'v, 'a> Reader<'v, 'a> {
         self.stemming.insert(value, false);
         let stems = match self.read(value, depth) {
             Reading::Found(Softmax | LogSoftmax | Heads) => true,
-            _ if matches!(operator(node, index), Operator::Weighting | Operator::Activation(_)) => false,
-            _ => {
+            Reading::Found(_) | Reading::Label | Reading::Unclear(_)
+                if matches!(operator(node, index), Operator::Weighting | Operator::Activation(_)) =>
+            {
+                false
+            }
+            Reading::Found(_) | Reading::Label | Reading::Unclear(_) => {
                 let computed = node.inputs.iter().copied().filter(|input| !self.producers.is_constant(input));
                 let computed: Vec<&str> = computed.collect();
                 !computed.is_empty() && computed.iter().all(|input| self.stems_from_probabilities(input, depth + 1))

@@ -137,7 +137,7 @@ fn check_factors(kind: DataKind, options: &CreationOptions, input: &Section) -> 
             let is_there = |value: &Value| match value {
                 Value::Null => false,
                 Value::Array(values) => !values.iter().all(is_one),
-                value => !is_one(value),
+                Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => !is_one(value),
             };
             let found = ["scale", "std"].into_iter().find(|key| input.get(*key).is_some_and(is_there));
             found.map_or(Ok(()), |key| Err(Error::bad_parameter_at(format!("parameters.input.{key}"), WITHOUT_PLACE)))

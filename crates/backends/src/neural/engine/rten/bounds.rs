@@ -81,7 +81,15 @@ impl Bound {
                 let stored = if tensor.raw.is_empty() { tensor.floats } else { tensor.raw };
                 Self::largest(stored.as_chunks().0.iter().map(|bytes| f64::from(f32::from_le_bytes(*bytes))))
             }
-            other => Self::of_type(Some(other)),
+            ElementType::F32
+            | ElementType::F64
+            | ElementType::F16
+            | ElementType::Bf16
+            | ElementType::U8
+            | ElementType::I8
+            | ElementType::I32
+            | ElementType::Bool
+            | ElementType::Other(_) => Self::of_type(Some(tensor.element)),
         }
     }
 }

@@ -46,7 +46,8 @@ fn beside<'a>(scope: &Scope<'_, 'a>, fits: fn(&NodeView<'_>, usize) -> bool) -> 
                 && !node.outputs.iter().any(|output| is_beside(output, &beside));
             for (place, &input) in node.inputs.iter().enumerate() {
                 let is_moved = moves && (place == 0 || node.op == "Concat");
-                if round == MOST_ROUNDS || !is_moved && !(node.is_standard() && fits(node, place)) {
+                let is_fitting = node.is_standard() && fits(node, place);
+                if round == MOST_ROUNDS || !(is_moved || is_fitting) {
                     beside.insert(input);
                 }
             }

@@ -50,7 +50,19 @@ pub(super) fn read(
         DecodingResult::U16(values) if values.len() == expected => {
             Pixels::U16(Raster::new(width, height, channels, interleaved(values, planes)))
         }
-        _ => return Err(format!("TIFF: expected {expected} samples of 8 or 16 bits, found others").into()),
+        DecodingResult::U8(_)
+        | DecodingResult::U16(_)
+        | DecodingResult::U32(_)
+        | DecodingResult::U64(_)
+        | DecodingResult::F16(_)
+        | DecodingResult::F32(_)
+        | DecodingResult::F64(_)
+        | DecodingResult::I8(_)
+        | DecodingResult::I16(_)
+        | DecodingResult::I32(_)
+        | DecodingResult::I64(_) => {
+            return Err(format!("TIFF: expected {expected} samples of 8 or 16 bits, found others").into());
+        }
     };
     Ok(raster)
 }
