@@ -120,13 +120,6 @@ impl Layout {
         owners
     }
 
-    /// How many bounds the labels have that lines do not carry. Where no key names them, there is one label.
-    pub(super) fn missing_labels(&self, settings: &Settings) -> usize {
-        let missing = |label: &&String| !self.columns.iter().any(|column| column.name == **label);
-        let bounds = |label: &String| settings.mappings.of(label).map_or(1, |categories| categories.len().max(1));
-        if settings.labels.is_empty() { 1 } else { settings.labels.iter().filter(missing).map(bounds).sum() }
-    }
-
     /// The same features from lines that hold only the columns at `indices`, in that order.
     pub(super) fn select(&self, indices: &[usize]) -> Self {
         let columns = indices.iter().map(|&index| self.columns[index].clone()).collect();

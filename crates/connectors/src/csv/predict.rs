@@ -315,8 +315,8 @@ impl Predictor {
     }
 }
 
-/// Scales a line by bounds in the order of its columns, where the training data is not known. Bounds of labels that the line has not may
-/// follow.
+/// Scales a line by bounds in the order of its columns, where the training data is not known. More of them than columns are left over, as
+/// recorded of the original: bounds of the labels, which the line has not, stand there.
 fn scaled_in_order(line: Layout, bounds: &Bounds, settings: &Settings) -> Result<Layout> {
     let owners = line.bound_owners(settings);
     if owners.len() > bounds.len() {
@@ -326,20 +326,7 @@ fn scaled_in_order(line: Layout, bounds: &Bounds, settings: &Settings) -> Result
             bounds.len()
         )));
     }
-    // An id that the line has not would come first.
-    let has_no_id = settings.id.is_none() || line.has_id();
-    let surplus = bounds.len() - owners.len();
-    if surplus == 0 || (has_no_id && surplus == line.missing_labels(settings)) {
-        return Ok(line.scaled(bounds, &owners));
-    }
-    let [low, _] = bounds.kind.keys();
-    let reason = format!(
-        "which bounds belong to which column? Found {} of them for {} columns; expected one for each, in their order, and those of the \
-         labels after them; or send a header with the id, and the names of the labels in parameters.input.label",
-        bounds.len(),
-        owners.len()
-    );
-    Err(Error::bad_input_at(format!("{SECTION}.{low}"), reason))
+    Ok(line.scaled(bounds, &owners))
 }
 
 /// An item without a line: the items after it would be answered in its place.
