@@ -9,7 +9,7 @@ use super::wide::MOVING;
 use crate::neural::engine::scope::Scope;
 use crate::neural::onnx_view::{ElementType, GraphView, NodeView, TensorView};
 
-/// Longer constants of floats are weights, whose numbers nobody needs.
+/// Longer constants of floats are weights, whose numbers bound nothing.
 const MOST_FLOATS: u64 = 4096;
 
 /// At most `factor` times the product of as many extents of tensors.
