@@ -294,11 +294,11 @@ impl Check<'_> {
         if fits {
             return Ok(());
         }
-        let created = created.or_else(|| self.known.get(key.path)).map_or_else(|| "nothing".to_owned(), shown);
-        let reason = format!(
-            "expected {created}, as the service was created with, found {}: it decides how a network is loaded",
-            shown(value)
+        let expected = created.or_else(|| self.known.get(key.path)).map_or_else(
+            || "expected none, since the service was created without it".to_owned(),
+            |created| format!("expected {}, as the service was created with", shown(created)),
         );
+        let reason = format!("{expected}, found {}: it decides how a network is loaded", shown(value));
         Err(Error::bad_parameter_at(format!("{}.{}", self.at, key.path), reason))
     }
 
@@ -409,7 +409,12 @@ mod tests {
             (json!({"nclasses": 4}), &created, predict, Some("parameters.x.nclasses")),
             (json!({"nclasses": 0}), &created, predict, Some("parameters.x.nclasses")),
             (json!({"regression": false}), &created, predict, Some("parameters.x.regression")),
-            (json!({"layers": [8]}), &created, predict, Some("expected nothing")),
+            (
+                json!({"layers": [8]}),
+                &created,
+                predict,
+                Some("expected none, since the service was created without it, found [8]"),
+            ),
             (json!({"nclasses": 4}), &created, train, Some("parameters.x.nclasses")),
             (json!({"regression": false}), &created, train, Some("parameters.x.regression")),
             (json!({"layers": [8]}), &created, train, None),

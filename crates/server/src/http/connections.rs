@@ -203,7 +203,7 @@ impl Connections {
             return Some(permit);
         }
         loop {
-            self.want_back();
+            self.want_back(Instant::now());
             // A request may have begun on the one that was wanted back.
             let waited = tokio::time::timeout(AGAIN, Arc::clone(&self.places).acquire_owned()).await;
             if let Ok(permit) = waited {
@@ -234,11 +234,11 @@ impl Connections {
     }
 
     /// Closes the connection that is idle for longest, of those addresses that have most idle ones.
-    fn want_back(&self) {
+    fn want_back(&self, now: Instant) {
         let open = self.locked();
         let chosen = open.connections.values().filter_map(|connections| {
             let idle = connections.values().filter(|activity| activity.is_idle());
-            let idle: Vec<_> = idle.filter(|activity| activity.idle_since().elapsed() >= IN_USE).collect();
+            let idle: Vec<_> = idle.filter(|activity| activity.idle_since() + IN_USE <= now).collect();
             let longest = idle.iter().min_by_key(|activity| activity.idle_since())?;
             Some((idle.len(), Reverse(longest.idle_since()), *longest))
         });
@@ -302,12 +302,11 @@ mod tests {
         // Of other addresses, once each was idle for a while.
         let newer = take("10.0.0.2").await;
         drop(used.activity().request());
-        connections.want_back();
+        connections.want_back(newer.activity().idle_since());
         let is_wanted =
             async |place: &Place| tokio::time::timeout(Duration::ZERO, place.activity().wanted_back()).await.is_ok();
         assert!(!is_wanted(&used).await && !is_wanted(&newer).await, "both are in use");
-        tokio::time::sleep(IN_USE).await;
-        connections.want_back();
+        connections.want_back(used.activity().idle_since() + IN_USE);
         assert!(is_wanted(&newer).await && !is_wanted(&used).await, "the newer one is idle for longer");
     }
 

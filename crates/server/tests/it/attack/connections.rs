@@ -67,11 +67,7 @@ fn idle_connections_of_many_addresses_go_where_places_run_short() {
 #[test]
 fn what_goes_on_is_not_interrupted() {
     let (source, models) = (Server::start(&[]), Models::get());
-    let server = Server::start_with_peers(
-        &[("dev", &source.url())],
-        &["--max-connections", "16", "--connections-per-address", "4"],
-    );
-    let _honest = Honest::beside(&server);
+    let server = Server::start_with_peers(&[("dev", &source.url())], &["--max-connections", "16"]);
     for (server, name, version) in [(&source, "service2", 1), (&server, "service1", 0)] {
         models.versions[version].write(&server.path().join(name));
         put_service(server, name, &server.path().join(name));
