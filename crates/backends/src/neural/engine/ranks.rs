@@ -130,16 +130,18 @@ fn part(node: &NodeView<'_>, index: usize, scope: &Scope<'_, '_>) -> Option<usiz
     let maker = scope.maker(node.inputs.get(index)?)?;
     match maker.op {
         "Unsqueeze" => (scope.rank(maker, 0)? == 0).then_some(1),
-        "Shape" => {
-            let bound = |name| maker.attribute(name).map(|bound| bound.integer.and_then(|at| usize::try_from(at).ok()));
-            match (bound("start"), bound("end")) {
-                (None, None) => scope.rank(maker, 0),
-                // Both from the front, of a value that has as many axes.
-                (start, Some(Some(end))) => end.checked_sub(start.unwrap_or(Some(0))?),
-                _ => None,
-            }
-        }
+        "Shape" => part_of_shape(maker, scope),
         "Constant" => Some(maker.attribute("value_ints")?.integers.len()),
         _ => None,
     }
+}
+
+/// How many extents a Shape gives. Its `start` and `end` count from the back where they are negative, and end at the value's axes.
+fn part_of_shape(shape: &NodeView<'_>, scope: &Scope<'_, '_>) -> Option<usize> {
+    let rank = i64::try_from(scope.rank(shape, 0)?).ok()?;
+    let bound = |name, all| {
+        let at = shape.attribute(name).and_then(|attribute| attribute.integer).unwrap_or(all);
+        (if at < 0 { at.saturating_add(rank) } else { at }).clamp(0, rank)
+    };
+    usize::try_from(bound("end", rank).saturating_sub(bound("start", 0)).max(0)).ok()
 }
