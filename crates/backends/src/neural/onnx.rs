@@ -146,7 +146,8 @@ fn load(
     let heads = match options.extract_layer.as_ref().filter(|_| features) {
         Some(layer) => {
             options.output()?;
-            vec![Head::layer(layer, value_of(&onnx, file, layer)?.ok_or_else(|| unknown_layer(layer))?)]
+            let value = value_of(&onnx, file, layer)?.ok_or_else(|| unknown_layer(layer))?;
+            vec![Head::layer(&onnx, file, layer, value)?]
         }
         None => wanted_heads(request.service_type, options, &onnx, file, &summary)?,
     };
@@ -202,9 +203,12 @@ fn layer_of(
     let onnx = content(&file.path, &file.name)?;
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
     let Some(value) = value_of(&onnx, file, layer)? else { return Ok(None) };
+    let head = Head::layer(&onnx, file, layer, value.clone())?;
     let (network, _) = with_external(file, onnx, &summary)?;
     let loading = Loading { network, outputs: vec![value], preparation, fixed_batch, file: &file.name };
-    loading.load(engine).map(|(loaded, _)| Some(loaded))
+    let (loaded, trial) = loading.load(engine)?;
+    head.check_items(&file.name, trial.samples)?;
+    Ok(Some(loaded))
 }
 
 /// The value that a client calls a layer: a node by its name, or a value by its own.

@@ -1,89 +1,176 @@
-//! Along which axes an operator of the end of a network works: those of the items, of the classes, or one that says nothing.
+//! Along which axes an operator computes, and whether these are the items of a request.
 //!
-//! A softmax over the items of a request makes no probabilities of classes, and its numbers depend on what else was sent. It owns the
-//! defaults of the attributes, by version of the operator set. It must not know what the operators compute.
+//! A softmax over the items makes no probabilities of classes, and its numbers depend on what else was sent. It owns the names and
+//! defaults of the attributes and inputs that say axes, by version of the operator set. It must not know what operators compute.
 
-use super::producers::Producers;
-use crate::neural::onnx_view::{Dimension, GraphView, NodeView};
+use super::forms::{Form, Items};
+use super::producers::{MOST_AXES, Producers};
+use crate::neural::onnx_view::NodeView;
 
 /// First version of the operator set whose Softmax knows one axis; before, it takes all from that axis on, the second by default.
 const ONE_AXIS: i64 = 13;
 
-/// The axes of a graph's values, as far as the file says them.
-pub(super) struct Axes<'v, 'a> {
-    graph: &'v GraphView<'a>,
-    opset: i64,
+/// The axes of an operator, negative ones counted from the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Along {
+    /// None: each number, or each item, is computed for itself.
+    Nothing,
+    /// All of them.
+    All,
+    /// These.
+    Axes(Vec<i64>),
+    /// This one and all behind it.
+    From(i64),
+    /// Those that the network computes, or that are kept in another file.
+    Unread,
 }
 
-impl<'v, 'a> Axes<'v, 'a> {
-    pub(super) fn of(graph: &'v GraphView<'a>, opset: i64) -> Self {
-        Self { graph, opset }
-    }
+/// Whether an operator computes along the items of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mixes {
+    /// Certainly not.
+    No,
+    /// Certainly.
+    Yes,
+    /// The file does not say where the items are, or what an axis counts.
+    Unknown,
+}
 
-    /// Why a node of kind Softmax makes no shares of classes; `None` where it does.
-    pub(super) fn softmax_problem(&self, node: &NodeView<'_>) -> Option<String> {
-        let opset = node.attribute("opset").and_then(|opset| opset.integer).unwrap_or(self.opset);
-        let (default, takes_rest) = match node.op {
-            "BiasSoftmax" => (1, true),
-            _ if opset < ONE_AXIS => (1, true),
-            _ => (-1, false),
-        };
-        let axis = node.attribute("axis").and_then(|axis| axis.integer).unwrap_or(default);
-        self.along(node, axis, takes_rest)
-    }
-
-    /// Why a node that divides by a norm along one axis makes no shares of classes; `None` where it does.
-    pub(super) fn norm_problem(&self, node: &NodeView<'_>) -> Option<String> {
-        let axis = node.attribute("axis").and_then(|axis| axis.integer).unwrap_or(-1);
-        self.along(node, axis, false)
-    }
-
-    fn along(&self, node: &NodeView<'_>, axis: i64, takes_rest: bool) -> Option<String> {
-        let dims = self.dims(node);
-        let rank = dims.map(<[_]>::len);
-        let place = match (axis, rank) {
-            (0.., _) => usize::try_from(axis).ok(),
-            (_, Some(rank)) => i64::try_from(rank).ok().and_then(|rank| usize::try_from(rank + axis).ok()),
-            (-1, None) => return None,
-            (_, None) => {
-                return Some(format!("along axis {axis} of a value whose number of axes the file does not say"));
+impl Along {
+    /// What a node computes along; `opset` is the version of its operator set.
+    pub(super) fn of(node: &NodeView<'_>, opset: i64, producers: &Producers<'_, '_>) -> Self {
+        let axis = |default: i64| integer(node, "axis").unwrap_or(default);
+        match node.op {
+            _ if producers.is_foreign(node) => Self::Nothing,
+            "Softmax" | "LogSoftmax" | "Hardmax" | "QLinearSoftmax" | "BiasSoftmax" => {
+                match integer(node, "opset").unwrap_or(opset) {
+                    _ if node.op == "BiasSoftmax" => Self::From(axis(1)),
+                    ..ONE_AXIS => Self::From(axis(1)),
+                    ONE_AXIS.. => Self::Axes(vec![axis(-1)]),
+                }
             }
-        };
-        match place {
-            // A value of one axis has no axis of items.
-            Some(0) if rank != Some(1) => Some(format!("along axis {axis}, the items of a request")),
-            Some(place) if !takes_rest && dims.is_some_and(|dims| is_idle(dims, place)) => {
-                Some(format!("along axis {axis}, on which there is one number alone"))
-            }
-            _ => None,
+            "LpNormalization" | "TopK" => Self::Axes(vec![axis(-1)]),
+            "ArgMax" | "ArgMin" => Self::Axes(vec![axis(0)]),
+            "LayerNormalization" | "RMSNormalization" | "SimplifiedLayerNormalization" => Self::From(axis(-1)),
+            "MeanVarianceNormalization" => Self::Axes(integers(node, "axes").unwrap_or(vec![0, 2, 3])),
+            "CumSum" => node.inputs.get(1).map_or(Self::Unread, |axis| Self::read(producers.integers(axis))),
+            // Steps come first by default, items after them.
+            "LSTM" | "GRU" | "RNN" => Self::Axes(vec![integer(node, "layout").unwrap_or(0)]),
+            op if op.starts_with("Reduce") || op == "QLinearReduceMean" => Self::of_reduction(node, producers),
+            _ => Self::Nothing,
         }
     }
 
-    /// Axes of what a node makes or takes.
-    fn dims(&self, node: &NodeView<'_>) -> Option<&'v [Dimension<'a>]> {
-        let mut values = node.outputs.first().into_iter().chain(node.inputs.first());
-        values.find_map(|value| self.graph.value(value)?.dims.as_deref())
+    fn of_reduction(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> Self {
+        let given = match integers(node, "axes") {
+            Some(axes) => Some(Some(axes)),
+            None => node.inputs.get(1).filter(|axes| !axes.is_empty()).map(|axes| producers.integers(axes)),
+        };
+        let without_axes = match integer(node, "noop_with_empty_axes") {
+            Some(flag) if flag != 0 => Self::Nothing,
+            Some(_) | None => Self::All,
+        };
+        match given {
+            None => without_axes,
+            Some(Some(axes)) if axes.is_empty() => without_axes,
+            Some(axes) => Self::read(axes),
+        }
+    }
+
+    fn read(axes: Option<Vec<i64>>) -> Self {
+        axes.map_or(Self::Unread, Self::Axes)
+    }
+
+    /// Whether the items of a value of that form are among them.
+    pub(super) fn mixes(&self, form: &Form) -> Mixes {
+        let (place, certain) = match form.items {
+            Items::Nowhere => return Mixes::No,
+            Items::At(place) => (Some(place), Mixes::Yes),
+            // They are the first axis mostly; what is along that one is no certain fault then, and no certain good.
+            Items::Unknown => (Some(0), Mixes::Unknown),
+            Items::Moved => (None, Mixes::Unknown),
+        };
+        let Some(place) = place else { return if *self == Self::Nothing { Mixes::No } else { Mixes::Unknown } };
+        let is_items = |axis: i64| match form.place(axis) {
+            Some(axis) if axis == place => certain,
+            Some(_) => Mixes::No,
+            // A value of classes has an axis of items before that of classes.
+            None if axis == -1 && place == 0 => Mixes::No,
+            None => Mixes::Unknown,
+        };
+        match self {
+            Self::Nothing => Mixes::No,
+            Self::All | Self::Unread => certain,
+            Self::From(axis) => match form.place(*axis) {
+                Some(axis) if axis <= place => certain,
+                Some(_) => Mixes::No,
+                None => is_items(*axis),
+            },
+            Self::Axes(axes) => axes.iter().fold(Mixes::No, |found, &axis| match (found, is_items(axis)) {
+                (Mixes::Yes, _) | (_, Mixes::Yes) => Mixes::Yes,
+                (Mixes::No, Mixes::No) => Mixes::No,
+                (Mixes::Unknown, _) | (_, Mixes::Unknown) => Mixes::Unknown,
+            }),
+        }
+    }
+
+    /// Why a softmax, a norm or the sum in one along them of a value of that form is none over classes; `None` where it is one.
+    pub(super) fn problem(&self, form: &Form) -> Option<String> {
+        let is_idle = || self.is_idle(form).then(|| format!("along {self}, on which there is one number alone"));
+        self.over_items(form).or_else(is_idle)
+    }
+
+    /// Why what is computed along them of a value of that form is not of one item; `None` where it is.
+    pub(super) fn over_items(&self, form: &Form) -> Option<String> {
+        // A value of one axis is that of one item, unless it is known to be otherwise.
+        let is_list = form.extents.as_ref().is_some_and(|extents| extents.len() == 1);
+        match self.mixes(form) {
+            Mixes::Unknown if is_list => None,
+            Mixes::Yes => Some(format!("along {self}, the items of a request")),
+            Mixes::Unknown => Some(format!("along {self}, which may be the items of a request")),
+            Mixes::No => None,
+        }
+    }
+
+    /// Whether they have one place together, and another axis behind the items has more.
+    fn is_idle(&self, form: &Form) -> bool {
+        let Some(extents) = form.extents.as_deref() else { return false };
+        let covers = |place: usize| match self {
+            Self::Nothing | Self::Unread => false,
+            Self::All => true,
+            Self::From(axis) => form.place(*axis).is_some_and(|first| first <= place),
+            Self::Axes(axes) => axes.iter().any(|&axis| form.place(axis) == Some(place)),
+        };
+        let is_one = |place: usize| extents[place] == Some(1);
+        let (mut covered, mut left) = (0..extents.len()).partition::<Vec<_>, _>(|&place| covers(place));
+        left.retain(|&place| place > 0);
+        covered.retain(|&place| !is_one(place));
+        *self != Self::Nothing && covered.is_empty() && left.into_iter().any(|place| !is_one(place))
     }
 }
 
-/// Whether an axis has one place, and another behind the items has more.
-fn is_idle(dims: &[Dimension<'_>], place: usize) -> bool {
-    let one = Dimension::Fixed(1);
-    dims.get(place) == Some(&one) && dims.iter().skip(1).any(|dim| *dim != one)
+impl std::fmt::Display for Along {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nothing => write!(formatter, "no axis"),
+            Self::All => write!(formatter, "all axes"),
+            Self::Unread => write!(formatter, "axes that cannot be read"),
+            Self::From(axis) => write!(formatter, "axis {axis} and those behind it"),
+            Self::Axes(axes) => match axes.as_slice() {
+                [axis] => write!(formatter, "axis {axis}"),
+                axes if axes.len() > MOST_AXES => write!(formatter, "{} axes", axes.len()),
+                axes => write!(formatter, "axes {axes:?}"),
+            },
+        }
+    }
 }
 
-/// Whether a node sums, averages or compares over the items of a request: along axis 0, or along all of them.
-pub(super) fn goes_over_items(producers: &Producers<'_, '_>, node: &NodeView<'_>) -> bool {
-    let of_attribute = node.attribute("axes").map(|axes| axes.integers.clone());
-    let input = node.inputs.get(1).filter(|axes| !axes.is_empty());
-    let axes = match (of_attribute, input) {
-        (Some(axes), _) => Some(axes),
-        // Axes that are computed, or held elsewhere, are not known.
-        (None, Some(axes)) => match producers.integers(axes) {
-            Some(axes) => Some(axes),
-            None => return false,
-        },
-        (None, None) => None,
-    };
-    axes.filter(|axes| !axes.is_empty()).is_none_or(|axes| axes.contains(&0))
+/// Value of an attribute that is a whole number.
+pub(super) fn integer(node: &NodeView<'_>, name: &str) -> Option<i64> {
+    node.attribute(name)?.integer
+}
+
+/// Value of an attribute that is a list of whole numbers.
+pub(super) fn integers(node: &NodeView<'_>, name: &str) -> Option<Vec<i64>> {
+    node.attribute(name).map(|attribute| attribute.integers.clone())
 }
