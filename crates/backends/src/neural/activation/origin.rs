@@ -77,7 +77,7 @@ impl Origin {
             },
             ("Sigmoid" | "HardSigmoid" | "QLinearSigmoid", _) => match all {
                 Self::Free => Self::Gate,
-                other => other.after_nonlinear(),
+                other @ (Self::Constant | Self::Gate | Self::Shares | Self::Merged) => other.after_nonlinear(),
             },
             _ => all,
         }

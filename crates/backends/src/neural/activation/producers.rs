@@ -7,8 +7,6 @@ use std::collections::{HashMap, HashSet};
 
 use crate::neural::onnx_view::{AttributeView, ElementType, FunctionView, GraphView, NodeView, TensorView};
 
-/// Nodes between two forms of one value.
-const FARTHEST: usize = 32;
 /// Operators that give their first input another place, another shape or a longer or shorter number.
 const FORMS: [&str; 10] = [
     "Identity",
@@ -34,6 +32,10 @@ pub(super) struct Producers<'v, 'a> {
     constants: HashMap<&'v str, &'v TensorView<'a>>,
     elements: HashMap<&'v str, ElementType>,
     functions: HashSet<(&'v str, &'v str)>,
+    /// Places of all nodes, each after those that make what it takes.
+    order: Vec<usize>,
+    /// What values were before they got another form.
+    before: HashMap<&'v str, &'v str>,
 }
 
 impl<'v, 'a> Producers<'v, 'a> {
@@ -50,7 +52,17 @@ impl<'v, 'a> Producers<'v, 'a> {
         let values = graph.inputs.iter().chain(&graph.outputs).chain(&graph.values);
         let elements = values.filter_map(|value| Some((value.name, value.element?))).collect();
         let functions = functions.iter().map(|function| (domain(function.domain), function.op)).collect();
-        Self { graph, made: made.collect(), constants, elements, functions }
+        let made: HashMap<_, _> = made.collect();
+        let order = ordered(&graph.nodes, &made);
+        let mut producers = Self { graph, made, constants, elements, functions, order, before: HashMap::new() };
+        for node in producers.in_order() {
+            let is_form = FORMS.contains(&node.op) && !producers.is_foreign(node);
+            if let (true, Some(&taken), Some(&made)) = (is_form, node.inputs.first(), node.outputs.first()) {
+                let before = producers.before.get(taken).copied().unwrap_or(taken);
+                producers.before.insert(made, before);
+            }
+        }
+        producers
     }
 
     /// The node that makes a value, and which of its outputs that is.
@@ -76,26 +88,7 @@ impl<'v, 'a> Producers<'v, 'a> {
 
     /// All nodes, each after those that make what it takes, in whatever order the file has them.
     pub(super) fn in_order(&self) -> Vec<&'v NodeView<'a>> {
-        let nodes = &self.graph.nodes;
-        let (mut order, mut is_met) = (Vec::with_capacity(nodes.len()), vec![false; nodes.len()]);
-        for start in 0..nodes.len() {
-            let mut waiting = Vec::new();
-            let mut next = Some(start);
-            loop {
-                if let Some(place) = next.take().filter(|&place| !std::mem::replace(&mut is_met[place], true)) {
-                    waiting.push((place, taken(&nodes[place]).into_iter()));
-                }
-                let Some((place, inputs)) = waiting.last_mut() else { break };
-                match inputs.next() {
-                    Some(input) => next = self.made.get(input).map(|&(place, _)| place),
-                    None => {
-                        order.push(&nodes[*place]);
-                        waiting.pop();
-                    }
-                }
-            }
-        }
-        order
+        self.order.iter().map(|&place| &self.graph.nodes[place]).collect()
     }
 
     /// The constant that a value is in each run.
@@ -162,13 +155,7 @@ impl<'v, 'a> Producers<'v, 'a> {
     where
         'v: 's,
     {
-        let mut value = value;
-        for _ in 0..FARTHEST {
-            let node = self.producer(value).filter(|node| FORMS.contains(&node.op) && !self.is_foreign(node));
-            let Some(&before) = node.and_then(|node| node.inputs.first()) else { break };
-            value = before;
-        }
-        value
+        self.before.get(value).copied().unwrap_or(value)
     }
 
     /// Whether two values are the same, or computed alike from the same.
@@ -193,6 +180,29 @@ impl<'v, 'a> Producers<'v, 'a> {
             && !one.inputs.is_empty()
             && one.inputs.iter().zip(&other.inputs).all(|(one, other)| self.alike_within(one, other, depth - 1))
     }
+}
+
+/// Places of nodes, each after those that make what it takes.
+fn ordered(nodes: &[NodeView<'_>], made: &HashMap<&str, (usize, usize)>) -> Vec<usize> {
+    let (mut order, mut is_met) = (Vec::with_capacity(nodes.len()), vec![false; nodes.len()]);
+    for start in 0..nodes.len() {
+        let mut waiting = Vec::new();
+        let mut next = Some(start);
+        loop {
+            if let Some(place) = next.take().filter(|&place| !std::mem::replace(&mut is_met[place], true)) {
+                waiting.push((place, taken(&nodes[place]).into_iter()));
+            }
+            let Some((place, inputs)) = waiting.last_mut() else { break };
+            match inputs.next() {
+                Some(input) => next = made.get(input).map(|&(place, _)| place),
+                None => {
+                    order.push(*place);
+                    waiting.pop();
+                }
+            }
+        }
+    }
+    order
 }
 
 /// What a node takes: its inputs, and what the graphs inside it take.

@@ -43,6 +43,8 @@ struct Call<'r, 'v, 'a> {
     along: Along,
     /// Shape of what it computes along its axes.
     form: &'r Form,
+    /// What it is where it is a product or quotient.
+    quotient: Option<Quotient<'v, 'a>>,
 }
 
 impl<'v, 'a> Reader<'v, 'a> {
@@ -92,13 +94,14 @@ impl<'v, 'a> Reader<'v, 'a> {
         let kind = operator(node, index, producers);
         let along = Along::of(node, self.opset, producers);
         let (form, met) = self.form(node, index, &inputs, &along);
-        let call = Call { node, kind, form: worked_on(kind, &inputs, &form), inputs, along };
+        let quotient = if kind == Operator::Quotient { normalized(producers, node) } else { None };
+        let call = Call { node, kind, form: worked_on(kind, &inputs, &form), inputs, along, quotient };
         let held = self.held(&call);
         let origins: Vec<Origin> = call.inputs.iter().map(|fact| fact.origin).collect();
         let origin = match &held {
             Held::Found(Softmax | LogSoftmax | Heads) => Origin::Shares,
             Held::Found(Sigmoid) if kind == Operator::Quotient => Origin::Gate,
-            Held::Found(Sigmoid | Logits) | Held::Label | Held::Unclear(_) => match self.is_share(&call) {
+            Held::Found(Sigmoid | Logits) | Held::Label | Held::Unclear(_) => match is_share(&call) {
                 true => Origin::Shares,
                 false => Origin::of((node, index), kind, &origins, producers),
             },
@@ -152,16 +155,6 @@ impl<'v, 'a> Reader<'v, 'a> {
         }
         let own = unsteady(node, self.opset, &self.producers).or(met).map(|what| Cause::of(node, what));
         own.or_else(|| mixing(node, &call.along, call.form).map(|what| Cause::of(node, what)))
-    }
-
-    /// Whether a node makes shares of a sum, whatever the numbers are.
-    fn is_share(&self, call: &Call<'_, 'v, 'a>) -> bool {
-        match call.kind {
-            Operator::Quotient => matches!(normalized(&self.producers, call.node), Some(Quotient::ShareOf(..))),
-            Operator::Normalizing => true,
-            Operator::Activation(activation) => activation != Sigmoid,
-            _ => false,
-        }
     }
 
     fn held(&self, call: &Call<'_, 'v, 'a>) -> Held<'v, 'a> {
@@ -278,7 +271,7 @@ impl<'v, 'a> Reader<'v, 'a> {
     /// A product or quotient: a softmax or sigmoid written out, or scores times one scale for all.
     fn of_quotient(&self, call: &Call<'_, 'v, 'a>) -> Held<'v, 'a> {
         let node = call.node;
-        match normalized(&self.producers, node) {
+        match call.quotient {
             Some(Quotient::Sigmoid) => return Held::Found(Sigmoid),
             Some(Quotient::ShareOf(share, sum)) => {
                 return match self.fact(share).never_negative {
@@ -324,6 +317,12 @@ fn worked_on<'r>(kind: Operator, inputs: &[&'r Fact<'_, '_>], made: &'r Form) ->
         Some(first) if first.form.extents.is_some() || !keeps_shape => &first.form,
         Some(_) | None => made,
     }
+}
+
+/// Whether a node makes shares of a sum, whatever the numbers are.
+fn is_share(call: &Call<'_, '_, '_>) -> bool {
+    let is_share = matches!(call.quotient, Some(Quotient::ShareOf(..)));
+    is_share || matches!(call.kind, Operator::Normalizing | Operator::Activation(Softmax | LogSoftmax))
 }
 
 fn kept_label<'v, 'a>(first: &Fact<'v, 'a>, otherwise: impl FnOnce() -> Held<'v, 'a>) -> Held<'v, 'a> {

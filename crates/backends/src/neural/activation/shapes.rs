@@ -206,11 +206,8 @@ impl Shaping<'_, '_, '_> {
         let widest = forms.iter().copied().find(|form| form.extents.is_some()).unwrap_or(first);
         let sum = place.and_then(|place| forms.iter().try_fold(0, |sum, form| Some(sum + form.extent(place)?)));
         let form = widest.resized(place, sum);
-        match one {
-            Items::At(items) if !agree || place == Some(items) => form.at(Items::Unknown),
-            _ if !agree => form.at(Items::Unknown),
-            one => form.at(one),
-        }
+        let meets = !agree || place.is_some_and(|place| one == Items::At(place));
+        form.at(if meets { Items::Unknown } else { one })
     }
 
     /// Some places of one axis.

@@ -32,11 +32,10 @@ pub(super) struct Head {
 impl Head {
     fn of(known: Known, producer: &str, (name, value): (&str, &str), shape: Option<Vec<usize>>) -> Self {
         let Known { reading, lacks_scale, tie } = known;
-        let reading = match reading {
-            Reading::Found(OutputActivation::Logits) if producer == OF_SCIKIT_LEARN => {
-                Reading::Unclear("a classifier of scikit-learn without probabilities".to_owned())
-            }
-            other => other,
+        let reading = if producer == OF_SCIKIT_LEARN && reading == Reading::Found(OutputActivation::Logits) {
+            Reading::Unclear("a classifier of scikit-learn without probabilities".to_owned())
+        } else {
+            reading
         };
         let is_label = reading == Reading::Label;
         let candidate = Candidate { name: name.to_owned(), value: value.to_owned(), shape, is_label };
