@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""ONNX's own backend tests, run by every engine as a service would run them.
+"""ONNX's own backend tests, run by every engine.
 
     python3 tests/onnx/conformance.py target/debug/examples/onnx_conformance [--update] [--data FOLDER] [--verbose]
 
 Takes the tests out of the Python package `onnx` (from PyPI, kept in target/), unless a FOLDER with them is named. Compares the outcome
 with expected.txt beside this script: a line for each test, with what comes of it in each engine. `pass` is the right answer, `refused`
-an error instead of one. An answer that is wrong, or an engine that ends the process, is never expected. `--update` writes the
+an error instead of one. An answer that is wrong, or an engine that panics or ends the process, is never expected. `--update` writes the
 expectation; `--verbose` shows why tests are refused. Exit status 0: all is as expected.
 """
 import argparse

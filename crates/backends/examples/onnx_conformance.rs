@@ -1,12 +1,14 @@
-//! Runs tests of the ONNX backend suite through an engine, as a service would load them, and says of each how it came out.
+//! Runs tests of the ONNX backend suite through an engine, and says of each how it came out.
 //!
 //! It owns how a test is read (`model.onnx` with `test_data_set_0/{input,output}_N.pb`) and compared. It must not know where
 //! the tests come from nor which outcome is expected: `tests/onnx/conformance.py` does. Arguments: the engine, then folders
-//! of tests. Each line of the answer is `NAME<tab>pass`, `NAME<tab>refused<tab>why` or `NAME<tab>wrong<tab>what`.
+//! of tests. Each line of the answer is `NAME<tab>pass`, `NAME<tab>refused<tab>why` or `NAME<tab>wrong<tab>what`. An engine that
+//! panics is wrong: overflow of integers, which a debug build finds so, is a wrong number in a release.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use dede_backends::neural::engine::{Array, Engine, LoadOptions, Network, Port, Values, Width, select};
 use dede_backends::neural::onnx_view::{ElementType, OnnxView, TensorView, ValueView};
@@ -23,6 +25,9 @@ enum Failure {
     Refused(String),
     Wrong(String),
 }
+
+/// The last panic of any thread.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 fn refused(reason: impl ToString) -> Failure {
     Failure::Refused(reason.to_string())
@@ -41,9 +46,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    std::panic::set_hook(Box::new(|panic| {
+        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic.to_string());
+    }));
     for folder in arguments {
         let name = Path::new(&folder).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let line = match run(engine, Path::new(&folder)) {
+        let outcome = run(engine, Path::new(&folder));
+        let panic = PANIC.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let line = match panic.map_or(outcome, |panic| Err(Failure::Wrong(panic))) {
             Ok(()) => "pass".to_owned(),
             Err(Failure::Refused(reason)) => format!("refused\t{}", reason.replace(['\n', '\t'], " ")),
             Err(Failure::Wrong(what)) => format!("wrong\t{}", what.replace(['\n', '\t'], " ")),

@@ -25,8 +25,6 @@ pub(super) struct Loaded {
     pub(super) runner: Runner,
     /// Most threads that the batches of one request run on.
     pub(super) threads: usize,
-    /// Which of the outputs counts.
-    pub(super) output: usize,
     /// The number of samples that every run must have, where the network's file fixes it.
     pub(super) fixed_batch: Option<usize>,
     /// Its file, for messages.
@@ -94,7 +92,7 @@ impl Loading<'_> {
             Err(_) => (1, example(1).and_then(|batch| runner.run(batch)).map_err(fail)?),
         };
         let fixed_batch = self.fixed_batch.or((samples == 1).then_some(1));
-        let loaded = Loaded { runner, threads, output: 0, fixed_batch, file: file.to_owned() };
+        let loaded = Loaded { runner, threads, fixed_batch, file: file.to_owned() };
         Ok((loaded, Trial { outputs, samples }))
     }
 }

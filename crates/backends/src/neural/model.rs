@@ -191,7 +191,7 @@ impl NeuralModel {
         }
         let rows = batch.shape().first().copied().unwrap_or(0);
         let mut outputs = loaded.runner.run(batch).map_err(|error| loaded.complaint(&error))?;
-        let output = outputs.swap_remove(loaded.output.min(outputs.len().saturating_sub(1)));
+        let output = outputs.swap_remove(0);
         let output = match rows == count && output.shape().first() == Some(&count) {
             true => output,
             false => rows_of(&output, 0, count, rows).map_err(|error| loaded.complaint(&error))?,

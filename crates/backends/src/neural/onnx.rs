@@ -156,10 +156,21 @@ fn load(
     let outputs = heads.iter().map(|head| head.candidate.value.clone()).collect();
     let loading = Loading { network, outputs, preparation: &preparation, fixed_batch, file: &file.name };
     let behind_maps = heads.iter().find(|head| head.is_behind_maps());
-    let (mut loaded, trial) = loading.load(request.engine).map_err(|error| with_maps(error, behind_maps))?;
+    let (loaded, trial) = loading.load(request.engine).map_err(|error| with_maps(error, behind_maps))?;
+    let are_several = heads.len() > 1;
     let (place, head) = chosen_head(request.service_type, options, heads, &trial)?;
     let output = OutputDescription { name: head.candidate.name.clone(), activation: None };
-    loaded.output = place;
+    let loaded = match are_several {
+        false => loaded,
+        // The others are computed no more.
+        true => {
+            drop(loaded);
+            let value = head.candidate.value.clone();
+            let loaded = load_value(file, value, &preparation, fixed_batch, request.engine)?;
+            unread.check().and_then(|()| external.check())?;
+            loaded
+        }
+    };
     let (task, meaning, activation) =
         conclude(request.service_type, options, file, head, (trial.outputs.get(place), trial.samples))?;
     let description = ModelDescription {
@@ -200,15 +211,26 @@ fn layer_of(
     fixed_batch: Option<usize>,
     engine: &EngineOptions,
 ) -> Result<Option<Loaded>> {
+    let value = value_of(&content(&file.path, &file.name)?, file, layer)?;
+    value.map(|value| load_value(file, value, preparation, fixed_batch, engine)).transpose()
+}
+
+/// The network with one value as its output.
+fn load_value(
+    file: &DecidingFile,
+    value: String,
+    preparation: &Preparation,
+    fixed_batch: Option<usize>,
+    engine: &EngineOptions,
+) -> Result<Loaded> {
     let onnx = content(&file.path, &file.name)?;
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
-    let Some(value) = value_of(&onnx, file, layer)? else { return Ok(None) };
-    let head = Head::layer(&onnx, file, layer, value.clone())?;
+    let head = Head::layer(&onnx, file, &value, value.clone())?;
     let (network, _) = with_external(file, onnx, &summary)?;
     let loading = Loading { network, outputs: vec![value], preparation, fixed_batch, file: &file.name };
     let (loaded, trial) = loading.load(engine)?;
     head.check_items(&file.name, trial.samples)?;
-    Ok(Some(loaded))
+    Ok(loaded)
 }
 
 /// The value that a client calls a layer: a node by its name, or a value by its own.

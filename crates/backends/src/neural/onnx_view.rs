@@ -12,6 +12,9 @@ pub use wire::WireError;
 
 use wire::{Field, fields};
 
+/// First version of the standard operator set whose Softmax knows one axis only; before, it takes all from that axis on.
+pub const SOFTMAX_OF_ONE_AXIS: i64 = 13;
+
 /// Element types of `TensorProto.DataType` that are told apart here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ElementType {

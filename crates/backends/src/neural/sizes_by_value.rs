@@ -112,7 +112,7 @@ impl<'a> Decided<'a> {
 
     /// What has no bound, if anything has none.
     fn problem(&self, scope: usize, node: &NodeView<'_>, graph: &GraphView<'_>) -> Option<&'static str> {
-        if !node.domain.is_empty() && node.domain != "ai.onnx" {
+        if !node.is_standard() {
             return None;
         }
         let is_decided = |index: &usize| node.inputs.get(*index).is_some_and(|name| self.0.contains(&(scope, *name)));

@@ -2,7 +2,7 @@
 //! compute wrongly. An engine that is not there is reported as skipped, unless the variable `CI` is set.
 
 use crate::onnx_writer::Attribute::{Float, Int, Ints, Text};
-use crate::onnx_writer::{BF16, BOOL, F32, F64, I8, I64, Onnx, U8};
+use crate::onnx_writer::{BOOL, F32, I64, Onnx, U8};
 use dede_backends::neural::engine::{
     Array, Availability, Engine, LoadOptions, Network, Session, Values, Width, engines,
 };
@@ -23,15 +23,15 @@ pub(crate) fn usable() -> Vec<&'static dyn Engine> {
     engines().into_iter().filter(works).collect()
 }
 
-fn alone(onnx: Vec<u8>) -> Network {
+pub(crate) fn alone(onnx: Vec<u8>) -> Network {
     Network { onnx: onnx.into(), ..Network::default() }
 }
 
-fn options() -> LoadOptions {
+pub(crate) fn options() -> LoadOptions {
     LoadOptions { threads: 2, lanes: 2, outputs: Vec::new() }
 }
 
-fn load(engine: &dyn Engine, onnx: &Onnx) -> Box<dyn Session> {
+pub(crate) fn load(engine: &dyn Engine, onnx: &Onnx) -> Box<dyn Session> {
     let network = alone(onnx.build());
     engine.load(network, &options()).unwrap_or_else(|error| panic!("{}: {error}", engine.name()))
 }
@@ -40,7 +40,7 @@ pub(crate) fn floats(shape: &[usize], values: &[f32]) -> Array {
     Array::new(shape.to_vec(), Values::F32(values.to_vec())).expect("the shape fits")
 }
 
-fn assert_close(found: &Array, expected: &Array, place: &str) {
+pub(crate) fn assert_close(found: &Array, expected: &Array, place: &str) {
     assert_eq!(found.shape(), expected.shape(), "{place}");
     match (found.values(), expected.values()) {
         (Values::F32(found), Values::F32(expected)) => {
@@ -375,119 +375,6 @@ pub(crate) fn assert_computed(cases: &[Case]) {
                 assert_eq!(answer.len(), 1, "{place}");
                 assert_close(&answer[0], &case.expected, &place);
             }
-        }
-    }
-}
-
-/// Networks that need what rten computes wrongly or lacks, with the operator it must name.
-fn gaps() -> Vec<(&'static str, Onnx)> {
-    let images = || float_network(&[1, 1, 4, 4], &[1, 1, 4, 4]);
-    let bytes = |y: &[i64]| Onnx::new(17).input("x", U8, &[1, 1, 4, 4]).output("y", 6, y);
-    vec![
-        ("LRN", images().node("LRN", &["x"], &["y"], &[("size", Int(3))])),
-        ("Selu", images().node("Selu", &["x"], &["y"], &[])),
-        (
-            "Resize",
-            float_network(&[1, 1, 2, 2], &[1, 1, 4, 4]).floats("scales", &[4], &[1.0, 1.0, 2.0, 2.0]).node(
-                "Resize",
-                &["x", "", "scales"],
-                &["y"],
-                &[("mode", Text("cubic"))],
-            ),
-        ),
-        (
-            "ConvInteger",
-            bytes(&[1, 1, 4, 4]).raw("w", U8, &[1, 1, 3, 3], &[1; 9]).raw("zero", U8, &[], &[3]).node(
-                "ConvInteger",
-                &["x", "w", "zero"],
-                &["y"],
-                &[("pads", Ints(&[1, 1, 1, 1]))],
-            ),
-        ),
-        (
-            "MatMulInteger",
-            Onnx::new(17)
-                .input("x", U8, &[1, 2])
-                .output("y", 6, &[1, 1])
-                .raw("w", I8, &[2, 1], &[1, 2])
-                .raw("x0", U8, &[], &[0])
-                .raw("w0", I8, &[], &[3])
-                .node("MatMulInteger", &["x", "w", "x0", "w0"], &["y"], &[]),
-        ),
-        (
-            "Conv with auto_pad",
-            float_network(&[1, 1, 1, -1], &[1, 1, 1, -1]).floats("w", &[1, 1, 1, 3], &[1.0; 3]).node(
-                "Conv",
-                &["x", "w"],
-                &["y"],
-                &[("auto_pad", Text("SAME_LOWER")), ("strides", Ints(&[1, 2]))],
-            ),
-        ),
-        (
-            "Add with double",
-            float_network(&[1, 2], &[1, 2])
-                .raw("large", F64, &[], &1e9f64.to_le_bytes())
-                .node("Cast", &["x"], &["double"], &[("to", Int(11))])
-                .node("Add", &["double", "large"], &["sum"], &[])
-                .node("Cast", &["sum"], &["y"], &[("to", Int(1))]),
-        ),
-        (
-            "int64 values beyond 32 bits",
-            float_network(&[1, 2], &[1, 2])
-                .longs("large", &[], &[3_000_000_000])
-                .node("Shape", &["x"], &["shape"], &[])
-                .node("Mul", &["shape", "large"], &["product"], &[])
-                .node("Cast", &["product"], &["y"], &[("to", Int(1))]),
-        ),
-        (
-            "Cast of floats to int64",
-            float_network(&[1, 2], &[1, 2]).node("Cast", &["x"], &["long"], &[("to", Int(7))]).node(
-                "Cast",
-                &["long"],
-                &["y"],
-                &[("to", Int(1))],
-            ),
-        ),
-        (
-            "Mul on int64",
-            Onnx::new(17).input("x", I64, &[1, 2]).output("y", I64, &[1, 2]).node("Mul", &["x", "x"], &["y"], &[]),
-        ),
-        (
-            "NonMaxSuppression",
-            Onnx::new(17)
-                .input("x", F32, &[1, 4, 4])
-                .output("y", I64, &[-1, 3])
-                .floats("scores", &[1, 2, 4], &[0.9, 0.8, 0.7, 0.6, 0.1, 0.2, 0.3, 0.4])
-                .node("NonMaxSuppression", &["x", "scores"], &["y"], &[]),
-        ),
-        (
-            "bfloat16",
-            Onnx::new(17).input("x", F32, &[1]).output("y", F32, &[1]).raw("w", BF16, &[1], &[0, 0]).node(
-                "Identity",
-                &["x"],
-                &["y"],
-                &[],
-            ),
-        ),
-    ]
-}
-
-#[test]
-fn rten_refuses_by_name_what_it_would_compute_wrongly() {
-    let rten = engines().into_iter().find(|engine| engine.name() == "rten").expect("always there");
-    for (operator, onnx) in gaps() {
-        let network = alone(onnx.build());
-        let error = rten.load(network, &options()).err().unwrap_or_else(|| panic!("{operator} must be refused"));
-        assert!(error.reason.contains(operator), "{operator}: {error}");
-        assert!(error.reason.contains("engine install"), "{operator}: {error}");
-    }
-}
-
-#[test]
-fn onnx_runtime_loads_what_rten_refuses() {
-    for engine in usable().into_iter().filter(|engine| engine.name() == "onnxruntime") {
-        for (_, onnx) in gaps() {
-            load(engine, &onnx);
         }
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! The ONNX backend tests (`tests/onnx/conformance.py`) ask for much more; what is here needs no download.
 
-use crate::engines::{Case, assert_computed, case, float_network, floats};
+use crate::engines::{Case, alone, assert_close, assert_computed, case, float_network, floats, load, options, usable};
 use crate::onnx_writer::Attribute::{Int, Ints, Text};
 use crate::onnx_writer::{F32, I64, Onnx, U8};
 use crate::requests::{Request, open, rows, table, usable_engines};
-use dede_backends::neural::engine::{Array, Values};
+use dede_backends::neural::engine::{Array, Values, Width};
 use dede_backends::neural::onnx::Onnx as Backend;
 use serde_json::json;
 
@@ -155,10 +155,169 @@ fn type_cases() -> Vec<Case> {
     ]
 }
 
+/// What rten joins with its neighbours into something else, and kernels of it that do not hold for all numbers.
+fn joined_cases() -> Vec<Case> {
+    let x = [1.0f32, -2.0, 3.0, 0.5];
+    let one = |name, opset, onnx: fn(Onnx) -> Onnx, y: &[usize], expected: &[f32]| {
+        let dims: Vec<i64> = y.iter().map(|&size| size as i64).collect();
+        case(name, onnx(of_version(opset, &[2, 2], &dims)), floats(&[2, 2], &x), floats(y, expected))
+    };
+    vec![
+        one(
+            "what is repeated as a whole",
+            17,
+            |onnx| {
+                onnx.longs("axes", &[1], &[1])
+                    .longs("three", &[3], &[2, 2, 2])
+                    .longs("two", &[2], &[2, 4])
+                    .node("Unsqueeze", &["x", "axes"], &["more"], &[])
+                    .node("Expand", &["more", "three"], &["stretched"], &[])
+                    .node("Reshape", &["stretched", "two"], &["y"], &[])
+            },
+            &[2, 4],
+            &[1.0, -2.0, 1.0, -2.0, 3.0, 0.5, 3.0, 0.5],
+        ),
+        one(
+            "a mean over no axes",
+            18,
+            |onnx| {
+                onnx.longs("axes", &[0], &[]).node(
+                    "ReduceMean",
+                    &["x", "axes"],
+                    &["y"],
+                    &[("noop_with_empty_axes", Int(1)), ("keepdims", Int(0))],
+                )
+            },
+            &[2, 2],
+            &x,
+        ),
+        one(
+            "nothing added in more axes",
+            17,
+            |onnx| {
+                onnx.floats("c", &[1, 1, 1], &[0.0]).node("Add", &["x", "c"], &["more"], &[]).node(
+                    "ReduceSum",
+                    &["more"],
+                    &["y"],
+                    &[("keepdims", Int(1))],
+                )
+            },
+            &[1, 1, 1],
+            &[2.5],
+        ),
+        one(
+            "a product scaled in more axes",
+            17,
+            |onnx| {
+                onnx.floats("c", &[1, 1, 1], &[2.0]).node("Mul", &["x", "c"], &["more"], &[]).node(
+                    "MatMul",
+                    &["more", "x"],
+                    &["y"],
+                    &[],
+                )
+            },
+            &[1, 2, 2],
+            &[-10.0, -6.0, 9.0, -11.5],
+        ),
+        one(
+            "Swish in more axes",
+            17,
+            |onnx| {
+                onnx.floats("c", &[1, 1, 1], &[0.0])
+                    .node("Mul", &["c", "x"], &["scaled"], &[])
+                    .node("Sigmoid", &["scaled"], &["half"], &[])
+                    .node("Mul", &["x", "half"], &["y"], &[])
+            },
+            &[1, 2, 2],
+            &[0.5, -1.0, 1.5, 0.25],
+        ),
+        one(
+            "Softplus of large numbers",
+            17,
+            |onnx| {
+                onnx.floats("c", &[], &[100.0]).node("Mul", &["x", "c"], &["large"], &[]).node(
+                    "Softplus",
+                    &["large"],
+                    &["y"],
+                    &[],
+                )
+            },
+            &[2, 2],
+            &[100.0, 0.0, 300.0, 50.0],
+        ),
+        one(
+            "names that the file has",
+            17,
+            |onnx| {
+                onnx.floats("dede.0.0.zero", &[], &[1.0]).node("Sign", &["x"], &["s"], &[]).node(
+                    "Mul",
+                    &["s", "dede.0.0.zero"],
+                    &["y"],
+                    &[],
+                )
+            },
+            &[2, 2],
+            &[1.0, -1.0, 1.0, 1.0],
+        ),
+    ]
+}
+
 #[test]
 fn defaults_and_corners_are_those_of_onnx() {
-    let cases = [softmax_cases(), window_cases(), type_cases()];
+    let cases = [softmax_cases(), window_cases(), type_cases(), joined_cases()];
     assert_computed(&cases.into_iter().flatten().collect::<Vec<Case>>());
+}
+
+/// Each engine has a normalisation of its own for such a file, which keeps the axis.
+#[test]
+fn a_normalisation_that_does_not_keep_its_axis_is_none() {
+    let drops = || [("axes", Ints(&[-1])), ("keepdims", Int(0))];
+    let onnx = float_network(&[2, 2], &[2, 2])
+        .floats("two", &[], &[2.0])
+        .floats("epsilon", &[], &[1.0])
+        .floats("scale", &[2], &[1.0, 1.0])
+        .floats("shift", &[2], &[0.0, 0.0])
+        .node("ReduceMean", &["x"], &["mean"], &drops())
+        .node("Sub", &["x", "mean"], &["centred"], &[])
+        .node("Pow", &["centred", "two"], &["square"], &[])
+        .node("ReduceMean", &["square"], &["variance"], &drops())
+        .node("Add", &["variance", "epsilon"], &["some"], &[])
+        .node("Sqrt", &["some"], &["deviation"], &[])
+        .node("Div", &["centred", "deviation"], &["normal"], &[])
+        .node("Mul", &["normal", "scale"], &["scaled"], &[])
+        .node("Add", &["scaled", "shift"], &["y"], &[]);
+    for engine in usable() {
+        match engine.load(alone(onnx.build()), &options()) {
+            Err(error) => assert!(error.reason.contains("ReduceMean"), "{}: {error}", engine.name()),
+            Ok(session) => {
+                // The means -0.5 and 1.75 of the rows are taken from the columns.
+                let expected = floats(&[2, 2], &[0.495_716, -1.333_662, 1.156_67, -0.444_554]);
+                let answer = session.run(vec![floats(&[2, 2], &[1.0, -2.0, 3.0, 0.5])], Width::One).expect("runs");
+                assert_close(&answer[0], &expected, engine.name());
+            }
+        }
+    }
+}
+
+/// Relu and Clip of a number that is none make no number of it.
+#[test]
+fn numbers_that_are_none_stay_so() {
+    let log = || float_network(&[1, 2], &[1, 2]).node("Log", &["x"], &["none"], &[]);
+    let bounds = || log().floats("low", &[], &[0.0]).floats("high", &[], &[1.0]);
+    let cases = [
+        ("Relu", log().node("Relu", &["none"], &["y"], &[])),
+        ("Clip", bounds().node("Clip", &["none", "low", "high"], &["y"], &[])),
+        ("Clip from below", bounds().node("Clip", &["none", "low"], &["y"], &[])),
+        ("Clip from above", bounds().node("Clip", &["none", "", "high"], &["y"], &[])),
+    ];
+    for engine in usable() {
+        for (name, onnx) in &cases {
+            let session = load(engine, onnx);
+            let answer = session.run(vec![floats(&[1, 2], &[-1.0, 1.0])], Width::One).expect("runs");
+            let Values::F32(values) = answer[0].values() else { panic!("{name}: floats") };
+            assert!(values[0].is_nan() && values[1] == 0.0, "{name}, {}: {values:?}", engine.name());
+        }
+    }
 }
 
 #[test]

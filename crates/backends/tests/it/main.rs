@@ -8,4 +8,5 @@ mod large;
 mod meanings;
 mod onnx;
 mod onnx_writer;
+mod refusals;
 mod requests;

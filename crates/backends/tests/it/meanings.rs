@@ -379,6 +379,17 @@ fn maps_of_scikit_learn_are_their_probabilities_or_refused() {
     }
 }
 
+/// Files may leave out the type of an output.
+#[test]
+fn an_output_without_a_type_is_a_tensor() {
+    let onnx = Onnx::new(17).input("x", F32, &[-1, 2]).untyped_output("y");
+    let onnx = onnx.node("Softmax", &["x"], &["y"], &[("axis", Int(1))]).build();
+    for engine in usable_engines() {
+        let model = model_of(&Backend, repository(&onnx).path(), &Request { engine, ..with(json!({})) });
+        assert_close(&rows(model.as_ref(), &table(&[&[1.0, 1.0]])), &[&[0.5, 0.5]], engine);
+    }
+}
+
 #[test]
 fn labels_are_no_values() {
     let label = Onnx::new(17).input("x", F32, &[-1, 2]).output("y", I64, &[-1, 1]);

@@ -16,6 +16,10 @@ pub(crate) enum Attribute<'a> {
     Ints(&'a [i64]),
     Float(f32),
     Text(&'a str),
+    /// A tensor of one number.
+    Long(i64),
+    /// A graph without inputs.
+    Graph(&'a Onnx),
 }
 
 fn attribute(name: &str, value: &Attribute<'_>) -> Vec<u8> {
@@ -23,6 +27,10 @@ fn attribute(name: &str, value: &Attribute<'_>) -> Vec<u8> {
         Attribute::Float(value) => (1, [varint(2 << 3 | 5), value.to_le_bytes().to_vec()].concat()),
         Attribute::Int(value) => (2, number(3, *value as u64)),
         Attribute::Text(text) => (3, bytes(4, text.as_bytes())),
+        Attribute::Long(value) => {
+            (4, bytes(5, &[number(2, I64), bytes(9, &value.to_le_bytes()), number(1, 1)].concat()))
+        }
+        Attribute::Graph(onnx) => (5, bytes(6, &onnx.graph)),
         Attribute::Ints(values) => (7, values.iter().flat_map(|value| number(8, *value as u64)).collect()),
     };
     [bytes(1, name.as_bytes()), body, number(20, kind)].concat()
@@ -59,6 +67,12 @@ impl Onnx {
 
     pub(crate) fn output(self, name: &str, element: u64, dims: &[i64]) -> Self {
         self.value(12, name, element, dims)
+    }
+
+    /// An output whose type the file does not say.
+    pub(crate) fn untyped_output(mut self, name: &str) -> Self {
+        self.graph.extend(bytes(12, &bytes(1, name.as_bytes())));
+        self
     }
 
     pub(crate) fn floats(self, name: &str, dims: &[i64], values: &[f32]) -> Self {

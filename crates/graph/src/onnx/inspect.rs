@@ -41,6 +41,8 @@ pub struct ValueSummary {
     pub name: String,
     /// `TensorProto.DataType`: 1 float, 2 uint8, 7 int64, 9 bool, 10 float16, 11 double, 16 bfloat16; 0 when not said.
     pub element_type: i64,
+    /// Whether its type is said, and is none of a tensor: a sequence or a map.
+    pub is_other: bool,
     /// Extents with the batch, `None` where any will do; `None` altogether when the file does not say or it is no tensor.
     pub dims: Option<Vec<Option<usize>>>,
 }
@@ -182,7 +184,7 @@ impl ModelSummary {
 }
 
 impl ValueSummary {
-    /// `ValueInfoProto`: name 1, type 2 / tensor_type 1 / elem_type 1, shape 2 / dim 1 / dim_value 1.
+    /// `ValueInfoProto`: name 1, type 2 / tensor_type 1 (sequences, maps and others are 4, 5, 7 to 9) / elem_type 1, shape 2 / dim 1 / dim_value 1.
     fn read(bytes: &[u8]) -> Result<Self, String> {
         let mut summary = Self::default();
         for field in Reader::new(bytes) {
@@ -190,8 +192,10 @@ impl ValueSummary {
                 (FIRST, value) => value.text()?.clone_into(&mut summary.name),
                 (SECOND, value) => {
                     for field in Reader::new(value.bytes()?) {
-                        if let (1, value) = field? {
-                            summary.tensor_type(value.bytes()?)?;
+                        match field? {
+                            (1, value) => summary.tensor_type(value.bytes()?)?,
+                            // What a type means to people (6) is none.
+                            (number, _) => summary.is_other |= number != 6,
                         }
                     }
                 }

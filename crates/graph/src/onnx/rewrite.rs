@@ -123,21 +123,24 @@ impl Rewrite {
                 Ok(())
             })?;
             if changed.iter().any(|(changed, _)| *changed == name) {
-                return Ok(());
+                // Operators inside it, if there are any, have their numbers all the same.
+                return self.attribute(&mut Writer::default(), attribute, next);
             }
-            writer.try_message(number, |writer| {
-                each_field(attribute, |number, value, raw| match number {
-                    format::attribute::G | format::attribute::GRAPHS => {
-                        let graph = value.bytes()?;
-                        writer.try_message(number, |writer| self.graph(writer, graph, next))
-                    }
-                    format::attribute::T => self.tensor(writer, number, value.bytes()?),
-                    _ => {
-                        writer.raw(raw);
-                        Ok(())
-                    }
-                })
-            })
+            writer.try_message(number, |writer| self.attribute(writer, attribute, next))
+        })
+    }
+
+    fn attribute(&self, writer: &mut Writer, attribute: &[u8], next: &mut usize) -> Result<(), String> {
+        each_field(attribute, |number, value, raw| match number {
+            format::attribute::G | format::attribute::GRAPHS => {
+                let graph = value.bytes()?;
+                writer.try_message(number, |writer| self.graph(writer, graph, next))
+            }
+            format::attribute::T => self.tensor(writer, number, value.bytes()?),
+            _ => {
+                writer.raw(raw);
+                Ok(())
+            }
         })
     }
 
@@ -221,6 +224,18 @@ mod tests {
         let kinds: Vec<_> = summary.operators.keys().map(String::as_str).collect();
         assert_eq!(kinds, ["Conv", "Erf", "Exp", "If", "Relu", "Sign"]);
         assert!(contains(&changed, "group") && contains(&changed, "pads") && !contains(&changed, "strides"));
+    }
+
+    #[test]
+    fn attributes_that_are_replaced_count_with_what_they_hold() {
+        let gone = BTreeMap::from([
+            (0, Change::Attributes(vec![("then_branch", None)])),
+            (3, Change::Attributes(vec![("group", None)])),
+        ]);
+        let changed = Rewrite { operators: gone, external: Vec::new() }.apply(&model()).unwrap();
+        let summary = inspect(&changed).unwrap();
+        assert_eq!(summary.operators.keys().map(String::as_str).collect::<Vec<_>>(), ["Conv", "If", "Sign"]);
+        assert!(!contains(&changed, "group") && contains(&changed, "strides"));
     }
 
     #[test]

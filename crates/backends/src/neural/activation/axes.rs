@@ -5,10 +5,7 @@
 
 use super::forms::{Form, Items};
 use super::producers::{MOST_AXES, Producers};
-use crate::neural::onnx_view::NodeView;
-
-/// First version of the operator set whose Softmax knows one axis; before, it takes all from that axis on, the second by default.
-const ONE_AXIS: i64 = 13;
+use crate::neural::onnx_view::{NodeView, SOFTMAX_OF_ONE_AXIS};
 
 /// The axes of an operator, negative ones counted from the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +42,8 @@ impl Along {
             "Softmax" | "LogSoftmax" | "Hardmax" | "QLinearSoftmax" | "BiasSoftmax" => {
                 match integer(node, "opset").unwrap_or(opset) {
                     _ if node.op == "BiasSoftmax" => Self::From(axis(1)),
-                    ..ONE_AXIS => Self::From(axis(1)),
-                    ONE_AXIS.. => Self::Axes(vec![axis(-1)]),
+                    ..SOFTMAX_OF_ONE_AXIS => Self::From(axis(1)),
+                    SOFTMAX_OF_ONE_AXIS.. => Self::Axes(vec![axis(-1)]),
                 }
             }
             "LpNormalization" | "TopK" => Self::Axes(vec![axis(-1)]),

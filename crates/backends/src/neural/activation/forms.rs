@@ -188,9 +188,6 @@ fn of_unknown_rank(forms: &[&Form]) -> Items {
 
 /// What the file says of a value.
 fn declared(value: &ValueView<'_>) -> Option<Vec<Option<i64>>> {
-    let extent = |dim: &Dimension<'_>| match dim {
-        Dimension::Fixed(extent) if *extent > 0 => Some(*extent),
-        Dimension::Fixed(_) | Dimension::Symbolic(_) => None,
-    };
+    let extent = |dim: &Dimension<'_>| dim.size().and_then(|size| i64::try_from(size).ok());
     Some(value.dims.as_ref()?.iter().map(extent).collect())
 }

@@ -6,6 +6,7 @@
 mod footprint;
 mod library;
 mod onnxruntime;
+mod ranks;
 mod resize;
 mod rten;
 mod scope;

@@ -3,9 +3,13 @@
 //! It owns how rten is loaded and run, and undoes rten's narrower types (it answers 32-bit integers where ONNX says 64-bit
 //! or truth values). What rten cannot be trusted with is in [`gaps`], what it is given instead in [`lowering`].
 
+mod bounds;
+mod fusing;
 mod gaps;
 mod lowering;
 mod quantizing;
+mod undefined;
+mod uses;
 mod wide;
 mod windows;
 
@@ -124,11 +128,7 @@ fn wanted_outputs(view: &OnnxView<'_>, names: &[String]) -> Result<Vec<Port>, En
 }
 
 fn port(value: &ValueView<'_>) -> Port {
-    let size = |dimension: &Dimension<'_>| match dimension {
-        Dimension::Fixed(size) => usize::try_from(*size).ok(),
-        Dimension::Symbolic(_) => None,
-    };
-    let dims = value.dims.iter().flatten().map(size).collect();
+    let dims = value.dims.iter().flatten().map(Dimension::size).collect();
     Port { name: value.name.to_owned(), element: value.element, dims }
 }
 

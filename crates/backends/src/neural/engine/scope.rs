@@ -3,32 +3,108 @@
 //! It owns the walk over operators with their numbers, and the rules by which operators pass element types on. It must not know
 //! what engines do with them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::neural::onnx_view::{Dimension, ElementType, GraphView, NodeView, TensorView};
+use super::ranks;
+use crate::neural::onnx_view::{Dimension, ElementType, GraphView, NodeView, TensorView, ValueView};
 
 /// The values that a graph sees.
 pub(in crate::neural::engine) struct Scope<'s, 'a> {
     graph: &'s GraphView<'a>,
     elements: HashMap<&'a str, ElementType>,
+    ranks: HashMap<&'a str, usize>,
+    constants: HashMap<&'a str, &'s TensorView<'a>>,
+    values: HashMap<&'a str, &'s ValueView<'a>>,
+    makers: HashMap<&'a str, &'s NodeView<'a>>,
+    takers: HashMap<&'a str, Vec<&'s NodeView<'a>>>,
+    /// Outputs, and what graphs inside this one take.
+    leaving: HashSet<&'a str>,
     outer: Option<&'s Scope<'s, 'a>>,
 }
 
 impl<'s, 'a> Scope<'s, 'a> {
-    /// Of a graph, inside another where there is an outer one.
-    pub(in crate::neural::engine) fn of(graph: &'s GraphView<'a>, outer: Option<&'s Scope<'s, 'a>>) -> Self {
-        let mut scope = Self { graph, elements: HashMap::new(), outer };
-        let values = graph.inputs.iter().chain(&graph.outputs).chain(&graph.values);
-        scope.elements.extend(values.filter_map(|value| Some((value.name, value.element?))));
-        scope.elements.extend(graph.initializers.iter().map(|tensor| (tensor.name, tensor.element)));
+    /// Of the main graph.
+    pub(in crate::neural::engine) fn of(graph: &'s GraphView<'a>) -> Self {
+        let mut scope = Self::empty(graph, None);
+        scope.fill();
+        scope
+    }
+
+    /// Of a graph that a node of this one holds.
+    pub(in crate::neural::engine) fn inside<'i>(
+        &'i self,
+        node: &NodeView<'a>,
+        graph: &'i GraphView<'a>,
+    ) -> Scope<'i, 'a> {
+        let mut scope = Scope::empty(graph, Some(self));
+        // The first two inputs of a loop's body are the number of the round and whether it goes on.
+        let first = [ElementType::I64, ElementType::Bool].into_iter().take(if node.op == "Loop" { 2 } else { 0 });
+        let given = node.inputs.iter().skip(if node.op == "Loop" { 2 } else { 0 }).map(|name| self.element(name));
+        for (input, element) in graph.inputs.iter().zip(first.map(Some).chain(given)) {
+            scope.elements.extend(element.map(|element| (input.name, element)));
+        }
+        scope.fill();
+        scope
+    }
+
+    fn empty(graph: &'s GraphView<'a>, outer: Option<&'s Scope<'s, 'a>>) -> Self {
+        let (elements, ranks, constants) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (values, makers, takers, leaving) = (HashMap::new(), HashMap::new(), HashMap::new(), HashSet::new());
+        Self { graph, elements, ranks, constants, values, makers, takers, leaving, outer }
+    }
+
+    fn fill(&mut self) {
+        let graph = self.graph;
+        for value in graph.values.iter().chain(&graph.outputs).chain(&graph.inputs) {
+            self.values.insert(value.name, value);
+            self.elements.extend(value.element.map(|element| (value.name, element)));
+            self.ranks.extend(value.dims.as_ref().map(|dims| (value.name, dims.len())));
+        }
+        let made = graph
+            .nodes
+            .iter()
+            .filter(|node| node.op == "Constant")
+            .filter_map(|node| Some((*node.outputs.first()?, node.attribute("value")?.tensor.as_ref()?)));
+        let held = graph.initializers.iter().map(|tensor| (tensor.name, tensor));
+        self.constants.extend(made.chain(held));
+        self.elements.extend(graph.initializers.iter().map(|tensor| (tensor.name, tensor.element)));
+        self.leaving.extend(graph.outputs.iter().map(|output| output.name));
         for node in &graph.nodes {
-            for (index, &output) in node.outputs.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-                if let Some(element) = scope.made_by(node, index) {
-                    scope.elements.entry(output).or_insert(element);
-                }
+            for &input in &node.inputs {
+                self.takers.entry(input).or_default().push(node);
+            }
+            for inner in node.attributes.iter().flat_map(|attribute| &attribute.graphs) {
+                inner.each_graph(&mut |graph| {
+                    self.leaving.extend(graph.nodes.iter().flat_map(|node| &node.inputs));
+                    self.leaving.extend(graph.outputs.iter().map(|output| output.name));
+                });
+            }
+            self.made(node);
+        }
+    }
+
+    /// What the outputs of a node are.
+    fn made(&mut self, node: &'s NodeView<'a>) {
+        let is_unknown = node.outputs.iter().any(|output| !self.elements.contains_key(output));
+        let inner = node.attributes.iter().flat_map(|attribute| &attribute.graphs).filter(|_| is_unknown);
+        let bodies: Vec<Vec<Option<ElementType>>> = inner
+            .map(|body| {
+                let inside = self.inside(node, body);
+                body.outputs.iter().map(|output| inside.element(output.name)).collect()
+            })
+            .collect();
+        // The first output of a loop's body is whether it goes on.
+        let skipped = usize::from(node.op == "Loop");
+        for (index, &output) in node.outputs.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            self.makers.insert(output, node);
+            let of_body = || bodies.iter().find_map(|outputs| *outputs.get(index + skipped)?);
+            if let Some(element) = self.made_by(node, index).or_else(of_body) {
+                self.elements.entry(output).or_insert(element);
+            }
+            if let Some(rank) = ranks::made_by(node, index, self) {
+                self.ranks.entry(output).or_insert(rank);
             }
         }
-        scope
     }
 
     /// The graph itself.
@@ -36,7 +112,7 @@ impl<'s, 'a> Scope<'s, 'a> {
         self.graph
     }
 
-    /// Type of a value; `None` where it is not known.
+    /// Type of a value, or of the tensors of a sequence; `None` where it is not known.
     pub(in crate::neural::engine) fn element(&self, name: &str) -> Option<ElementType> {
         self.elements.get(name).copied().or_else(|| self.outer?.element(name))
     }
@@ -48,51 +124,53 @@ impl<'s, 'a> Scope<'s, 'a> {
 
     /// The constant of that name.
     pub(in crate::neural::engine) fn constant(&self, name: &str) -> Option<&'s TensorView<'a>> {
-        self.graph.constant(name).or_else(|| self.outer?.constant(name))
+        self.constants.get(name).copied().or_else(|| self.outer?.constant(name))
+    }
+
+    /// The node that makes a value.
+    pub(in crate::neural::engine) fn maker(&self, name: &str) -> Option<&'s NodeView<'a>> {
+        self.makers.get(name).copied().or_else(|| self.outer?.maker(name))
+    }
+
+    /// Number of axes of an input of an operator, where it is known.
+    pub(in crate::neural::engine) fn rank(&self, node: &NodeView<'_>, index: usize) -> Option<usize> {
+        self.rank_of(node.inputs.get(index).filter(|name| !name.is_empty())?)
+    }
+
+    /// Number of axes of a value, where it is known.
+    pub(in crate::neural::engine) fn rank_of(&self, name: &str) -> Option<usize> {
+        let constant = || Some(self.constants.get(name)?.dims.len());
+        self.ranks.get(name).copied().or_else(constant).or_else(|| self.outer?.rank_of(name))
     }
 
     /// Extents of an input of an operator, `None` where decided at run time; `None` altogether when not even their number is known.
     pub(in crate::neural::engine) fn dims(&self, node: &NodeView<'_>, index: usize) -> Option<Vec<Option<usize>>> {
-        let name = node.inputs.get(index).filter(|name| !name.is_empty())?;
-        if let Some(constant) = self.constant(name) {
+        self.dims_of(node.inputs.get(index).filter(|name| !name.is_empty())?)
+    }
+
+    fn dims_of(&self, name: &str) -> Option<Vec<Option<usize>>> {
+        if let Some(constant) = self.constants.get(name) {
             return Some(constant.dims.iter().map(|&size| usize::try_from(size).ok()).collect());
         }
-        let size = |dimension: &Dimension<'_>| match dimension {
-            Dimension::Fixed(size) => usize::try_from(*size).ok(),
-            Dimension::Symbolic(_) => None,
-        };
-        match self.graph.value(name) {
-            Some(value) => Some(value.dims.as_ref()?.iter().map(size).collect()),
-            None => self.outer?.dims(node, index),
+        match self.values.get(name) {
+            Some(value) => Some(value.dims.as_ref()?.iter().map(Dimension::size).collect()),
+            None => self.outer?.dims_of(name),
         }
     }
 
-    /// Operators of this graph that take a value, each with the place where it takes it.
-    pub(in crate::neural::engine) fn takers(&self, name: &str) -> impl Iterator<Item = (&'s NodeView<'a>, usize)> {
-        self.graph.nodes.iter().flat_map(move |node| {
-            let places = node.inputs.iter().enumerate().filter(move |(_, input)| **input == name);
-            places.map(move |(place, _)| (node, place))
-        })
+    /// Operators of this graph that take a value.
+    pub(in crate::neural::engine) fn takers(&self, name: &str) -> &[&'s NodeView<'a>] {
+        self.takers.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a value leaves this graph: as its output, or because a graph inside it takes it.
     pub(in crate::neural::engine) fn leaves(&self, name: &str) -> bool {
-        let inside = |node: &NodeView<'_>| {
-            let mut taken = false;
-            for graph in node.attributes.iter().flat_map(|attribute| &attribute.graphs) {
-                graph.each_graph(&mut |graph| {
-                    taken |= graph.nodes.iter().any(|node| node.inputs.contains(&name));
-                    taken |= graph.outputs.iter().any(|output| output.name == name);
-                });
-            }
-            taken
-        };
-        self.graph.outputs.iter().any(|output| output.name == name) || self.graph.nodes.iter().any(inside)
+        self.leaving.contains(name)
     }
 
     /// Type of an output of an operator, by the types of its inputs and its attributes.
     fn made_by(&self, node: &NodeView<'a>, output: usize) -> Option<ElementType> {
-        if !is_standard(node) {
+        if !node.is_standard() {
             return None;
         }
         let attribute = |name| node.attribute(name)?.integer.map(ElementType::from_code);
@@ -119,7 +197,10 @@ impl<'s, 'a> Scope<'s, 'a> {
             ("DynamicQuantizeLinear", 1) => Some(ElementType::F32),
             ("DynamicQuantizeLinear", _) => Some(ElementType::U8),
             ("MatMulInteger" | "ConvInteger", _) => Some(ElementType::I32),
-            ("If" | "Loop" | "Scan" | "SequenceAt" | "SequenceEmpty" | "SplitToSequence", _) => None,
+            ("SequenceEmpty", _) => attribute("dtype").or(Some(ElementType::F32)),
+            // What bodies of graphs make.
+            ("If" | "Loop" | "Scan", _) => None,
+            ("Range" | "Max" | "Min", _) => (0..node.inputs.len()).find_map(input),
             _ => input(0),
         }
     }
@@ -135,11 +216,6 @@ fn constant_element(node: &NodeView<'_>) -> Option<ElementType> {
     }
 }
 
-/// Whether it is one of ONNX's own operators.
-pub(in crate::neural::engine) fn is_standard(node: &NodeView<'_>) -> bool {
-    matches!(node.domain, "" | "ai.onnx")
-}
-
 /// Calls `visit` for each operator with its number ([`dede_graph::onnx::Rewrite`]), those of graphs inside operators included, until it
 /// fails.
 pub(in crate::neural::engine) fn each_operator<'a, E>(
@@ -152,7 +228,7 @@ pub(in crate::neural::engine) fn each_operator<'a, E>(
         *next += 1;
         visit(number, node, scope)?;
         for graph in node.attributes.iter().flat_map(|attribute| &attribute.graphs) {
-            each_operator(&Scope::of(graph, Some(scope)), next, visit)?;
+            each_operator(&scope.inside(node, graph), next, visit)?;
         }
     }
     Ok(())

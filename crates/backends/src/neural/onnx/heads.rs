@@ -101,7 +101,8 @@ pub(super) fn heads(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) ->
         .iter()
         .filter_map(|output| match output.element_type {
             STRINGS => None,
-            0 => {
+            // Where the file says nothing, engines tell the type.
+            0 if output.is_other => {
                 let maps = graph.nodes.iter().find(|node| node.outputs.contains(&output.name.as_str()))?;
                 let &value = maps.inputs.first().filter(|value| maps.op == "ZipMap" && !is_output(value))?;
                 Some(head(&output.name, value, inner_shape(graph, value)))
@@ -126,9 +127,5 @@ fn sample_shape(output: &ValueSummary) -> Option<Vec<usize>> {
 }
 
 fn inner_shape(graph: &GraphView<'_>, value: &str) -> Option<Vec<usize>> {
-    let size = |dimension: &Dimension<'_>| match dimension {
-        Dimension::Fixed(size) => usize::try_from(*size).ok(),
-        Dimension::Symbolic(_) => None,
-    };
-    graph.value(value)?.dims.as_ref()?.get(1..)?.iter().map(size).collect()
+    graph.value(value)?.dims.as_ref()?.get(1..)?.iter().map(Dimension::size).collect()
 }

@@ -2,6 +2,8 @@
 //!
 //! It owns the field numbers below the model; meaning of operators is elsewhere.
 
+use std::collections::HashSet;
+
 use super::ElementType;
 use super::wire::{Field, WireError, fields, integers, text};
 
@@ -115,6 +117,16 @@ pub enum Dimension<'a> {
     Symbolic(&'a str),
 }
 
+impl Dimension<'_> {
+    /// The size, where it is known before a run. Some writers say 0 for one that is not.
+    pub fn size(&self) -> Option<usize> {
+        match self {
+            Self::Fixed(size) => usize::try_from(*size).ok().filter(|&size| size > 0),
+            Self::Symbolic(_) => None,
+        }
+    }
+}
+
 impl<'a> GraphView<'a> {
     pub(super) fn parse(bytes: &'a [u8], depth: usize) -> Result<Self, WireError> {
         if depth > MAX_GRAPH_DEPTH {
@@ -145,7 +157,8 @@ impl<'a> GraphView<'a> {
 
     /// Inputs that a caller must give: those without an initializer.
     pub fn required_inputs(&self) -> impl Iterator<Item = &ValueView<'a>> {
-        self.inputs.iter().filter(|input| !self.initializers.iter().any(|constant| constant.name == input.name))
+        let constants: HashSet<&str> = self.initializers.iter().map(|constant| constant.name).collect();
+        self.inputs.iter().filter(move |input| !constants.contains(input.name))
     }
 
     /// The constant of that name: an initializer, or the value of a `Constant` node.
@@ -204,6 +217,11 @@ impl<'a> NodeView<'a> {
             }
         }
         Ok(node)
+    }
+
+    /// Whether it is one of ONNX's own operators.
+    pub fn is_standard(&self) -> bool {
+        matches!(self.domain, "" | "ai.onnx")
     }
 
     /// An attribute by name.

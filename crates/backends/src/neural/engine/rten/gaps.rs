@@ -6,11 +6,11 @@
 
 use dede_graph::onnx::Rewrite;
 
-use super::wide::{OfInput, constant_problem, numbers_problem};
-use super::{lowering, wide};
-use crate::neural::engine::scope::{Scope, each_operator, is_standard};
+use super::lowering::Lowering;
+use super::wide::{Problems, doubles_problem};
+use crate::neural::engine::scope::{Scope, each_operator};
 use crate::neural::engine::{EngineError, resize};
-use crate::neural::onnx_view::{Dimension, ElementType, GraphView, NodeView, OnnxView, TensorView};
+use crate::neural::onnx_view::{ElementType, GraphView, NodeView, OnnxView};
 
 /// Operators rten does not have; `OnnxView` sees them before rten complains in its own words.
 const MISSING: [&str; 5] = ["LRN", "GroupNormalization", "Selu", "QLinearConv", "RoiAlign"];
@@ -27,23 +27,26 @@ pub(super) fn check(view: &OnnxView<'_>) -> Result<Rewrite, EngineError> {
         }
     });
     values?;
-    let scope = Scope::of(&view.graph, None);
-    let of_input = OfInput::of(&scope);
-    let opset = view.opset().unwrap_or(i64::MAX);
+    let scope = Scope::of(&view.graph);
+    let wide = Problems::of(&scope);
+    if let Some((name, problem)) = wide.weights.first() {
+        return Err(refusal(name, &format!("int64 values {problem}")));
+    }
+    let lowering = Lowering::of(view);
     let mut rewrite = Rewrite::default();
-    check_constants(&scope)?;
     each_operator(&scope, &mut 0, &mut |number, node, scope| {
-        if !is_standard(node) {
+        if !node.is_standard() {
             return Ok(());
         }
-        let fail = |problem| refusal(node.shown_name(), &format!("operator {}", node.op), problem);
-        let problem = gap(node, scope, &view.graph)
-            .or_else(|| wide::problem(node, scope, &of_input))
+        let fail = |problem| refusal(node.shown_name(), &format!("operator {} {problem}", node.op));
+        let problem = gap(node, scope)
+            .or_else(|| doubles_problem(node, scope))
+            .or_else(|| wide.operators.get(&number).copied())
             .or_else(|| resize::problem(node, scope));
-        if let Some(problem) = problem.or_else(|| constant_gap(node, scope)) {
+        if let Some(problem) = problem {
             return Err(fail(problem));
         }
-        if let Some(change) = lowering::change(number, node, scope, opset).map_err(fail)? {
+        if let Some(change) = lowering.change(number, node, scope).map_err(fail)? {
             rewrite.operators.insert(number, change);
         }
         Ok(())
@@ -55,46 +58,31 @@ fn check_values(graph: &GraphView<'_>) -> Result<(), EngineError> {
     let typed = graph.initializers.iter().map(|tensor| (tensor.name, tensor.element));
     let inputs = graph.inputs.iter().filter_map(|value| Some((value.name, value.element?)));
     let found = typed.chain(inputs).find(|(_, element)| *element == ElementType::Bf16);
-    found.map_or(Ok(()), |(name, _)| Err(refusal(name, "bfloat16 values", "are not supported")))
+    found.map_or(Ok(()), |(name, _)| Err(refusal(name, "bfloat16 values are not supported")))
 }
 
-fn check_constants(scope: &Scope<'_, '_>) -> Result<(), EngineError> {
-    let problem =
-        |tensor: &TensorView<'_>| Some((tensor.name.to_owned(), constant_problem(tensor.name, tensor, scope)?));
-    match scope.graph().initializers.iter().find_map(problem) {
-        Some((name, problem)) => Err(refusal(&name, "int64 values", problem)),
-        None => Ok(()),
-    }
-}
-
-fn constant_gap(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> Option<&'static str> {
-    if node.op != "Constant" {
-        return None;
-    }
-    let tensor = node.attribute("value").and_then(|value| value.tensor.as_ref());
-    let name = node.outputs.first()?;
-    tensor.and_then(|tensor| constant_problem(name, tensor, scope)).or_else(|| numbers_problem(node, scope))
-}
-
-fn refusal(name: &str, what: &str, problem: &str) -> EngineError {
+/// `what` is a whole sentence.
+fn refusal(name: &str, what: &str) -> EngineError {
     let advice = "use ONNX Runtime (dede engine install)";
-    EngineError::at(name, format!("the engine rten cannot run this network: {what} {problem}; {advice}"))
+    EngineError::at(name, format!("the engine rten cannot run this network: {what}; {advice}"))
 }
 
 /// Why rten must not run this node.
-fn gap(node: &NodeView<'_>, scope: &Scope<'_, '_>, main: &GraphView<'_>) -> Option<&'static str> {
-    let graph = scope.graph();
+fn gap(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> Option<&'static str> {
     match node.op {
         op if MISSING.contains(&op) => Some("is not supported"),
         "ConvInteger" if is_padded(node) => Some("with padding is computed wrongly"),
-        "MatMulInteger" if has_signed_zero_point(node, graph, main) => {
+        "MatMulInteger" if has_signed_zero_point(node, scope) => {
             Some("with an int8 zero point other than 0 is computed wrongly")
         }
         "Resize" if node.attribute("mode").is_some_and(|mode| mode.text == Some(b"cubic")) => {
             Some("with mode cubic is computed wrongly")
         }
-        "NonMaxSuppression" if !has_one_class(node, graph, main) => {
+        "NonMaxSuppression" if !has_one_class(node, scope) => {
             Some("with several classes or images is computed wrongly")
+        }
+        "LSTM" | "GRU" if node.inputs.get(4).is_some_and(|lengths| !lengths.is_empty()) => {
+            Some("with sequence_lens is computed wrongly")
         }
         "SequenceInsert" if !has_position_from_the_start(node, scope) => {
             Some("at a position that may be negative is computed wrongly")
@@ -130,12 +118,10 @@ fn is_padded(node: &NodeView<'_>) -> bool {
 }
 
 /// Whether an int8 zero point may differ from 0: only a constant of zeros is known not to.
-fn has_signed_zero_point(node: &NodeView<'_>, graph: &GraphView<'_>, main: &GraphView<'_>) -> bool {
-    node.inputs.iter().skip(2).filter(|name| !name.is_empty()).any(|name| {
-        match graph.constant(name).or_else(|| main.constant(name)) {
-            Some(constant) => constant.element == ElementType::I8 && constant.is_zero() != Some(true),
-            None => graph.value(name).and_then(|value| value.element) != Some(ElementType::U8),
-        }
+fn has_signed_zero_point(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> bool {
+    node.inputs.iter().skip(2).filter(|name| !name.is_empty()).any(|name| match scope.constant(name) {
+        Some(constant) => constant.element == ElementType::I8 && constant.is_zero() != Some(true),
+        None => scope.element(name) != Some(ElementType::U8),
     })
 }
 
@@ -149,11 +135,6 @@ fn has_position_from_the_start(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> bo
 }
 
 /// Scores are `[images, classes, boxes]`.
-fn has_one_class(node: &NodeView<'_>, graph: &GraphView<'_>, main: &GraphView<'_>) -> bool {
-    let Some(scores) = node.inputs.get(1) else { return false };
-    let value = graph.value(scores).or_else(|| main.value(scores));
-    let one = Dimension::Fixed(1);
-    value
-        .and_then(|value| value.dims.as_ref())
-        .is_some_and(|dims| dims.first() == Some(&one) && dims.get(1) == Some(&one))
+fn has_one_class(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> bool {
+    scope.dims(node, 1).is_some_and(|dims| dims.iter().take(2).eq([&Some(1), &Some(1)]))
 }

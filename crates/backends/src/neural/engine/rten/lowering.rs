@@ -3,43 +3,85 @@
 //! It owns these replacements. What cannot be replaced is refused in [`super::gaps`]. Some replacements say as an attribute what
 //! ONNX wants as an input: rten reads both.
 
+use std::collections::HashSet;
+
 use dede_graph::onnx::{Attribute, Change, Operator};
 
-use super::{quantizing, windows};
+use super::{fusing, quantizing, undefined, windows};
 use crate::neural::engine::scope::Scope;
-use crate::neural::onnx_view::{ElementType, NodeView};
+use crate::neural::onnx_view::{ElementType, GraphView, NodeView, OnnxView, SOFTMAX_OF_ONE_AXIS};
 
-/// First version of the operator set whose Softmax knows one axis only; before, it takes all from that axis on.
-const SOFTMAX_OF_ONE_AXIS: i64 = 13;
-
-/// What to put in place of an operator; `None` where rten computes it right.
-pub(super) fn change(
-    number: usize,
-    node: &NodeView<'_>,
-    scope: &Scope<'_, '_>,
+/// What is the same for all operators of a network.
+pub(super) struct Lowering {
     opset: i64,
-) -> Result<Option<Change>, &'static str> {
-    let new = Replacement { number, node, operators: Vec::new() };
-    let to_bool = |element: Option<ElementType>| element == Some(ElementType::Bool);
-    Ok(match node.op {
-        "Conv" | "ConvTranspose" | "ConvInteger" | "MaxPool" | "AveragePool" => windows::written_out(node, scope)?,
-        "Softmax" | "LogSoftmax" if opset < SOFTMAX_OF_ONE_AXIS => flattened_softmax(new, scope),
-        "QuantizeLinear" => quantizing::linear(new, scope)?,
-        "DynamicQuantizeLinear" => quantizing::dynamic(new),
-        "DequantizeLinear" if node.attribute("axis").is_none() => {
-            Some(Change::Attributes(vec![("axis", Some(Attribute::Int(1)))]))
+    /// Begins the names of new values.
+    prefix: String,
+    /// Whether operators of the network make numbers that are none of finite ones.
+    may_be_undefined: bool,
+}
+
+impl Lowering {
+    pub(super) fn of(view: &OnnxView<'_>) -> Self {
+        Self {
+            opset: view.opset().unwrap_or(i64::MAX),
+            prefix: free_prefix(&view.graph),
+            may_be_undefined: undefined::may_be_made(&view.graph),
         }
-        "ArgMax" | "ArgMin" => arg_extreme(new),
-        "Sign" => Some(new.sign()),
-        "MatMul" if scope.dims(node, 1).is_some_and(|dims| dims.len() == 1) => Some(new.product_with_vector()),
-        "NonMaxSuppression" => new.ordered_corners(),
-        "Cast" if to_bool(scope.element(node.outputs.first().unwrap_or(&""))) && !to_bool(scope.input(node, 0)) => {
-            Some(new.truth())
-        }
-        "CastLike" if to_bool(scope.input(node, 1)) && !to_bool(scope.input(node, 0)) => Some(new.truth()),
-        "ReduceMax" | "ReduceMin" if to_bool(scope.input(node, 0)) => Some(new.reduced_truth()),
-        _ => None,
-    })
+    }
+
+    /// What to put in place of an operator; `None` where rten computes it right.
+    pub(super) fn change(
+        &self,
+        number: usize,
+        node: &NodeView<'_>,
+        scope: &Scope<'_, '_>,
+    ) -> Result<Option<Change>, &'static str> {
+        let new = Replacement { prefix: &self.prefix, number, node, operators: Vec::new() };
+        let to_bool = |element: Option<ElementType>| element == Some(ElementType::Bool);
+        Ok(match node.op {
+            "Conv" | "ConvTranspose" | "ConvInteger" | "MaxPool" | "AveragePool" => windows::written_out(node, scope)?,
+            "Softmax" | "LogSoftmax" if self.opset < SOFTMAX_OF_ONE_AXIS => flattened_softmax(new, scope),
+            "QuantizeLinear" => quantizing::linear(new, scope)?,
+            "DynamicQuantizeLinear" => quantizing::dynamic(new),
+            "ArgMax" | "ArgMin" => arg_extreme(new),
+            "Sign" => Some(new.sign()),
+            "Softplus" => Some(new.softplus()),
+            "Relu" | "Clip" if self.may_be_undefined => undefined::kept(new, scope),
+            "MatMul" | "MatMulInteger" if may_be_vector(node, scope) => match (node.op, scope.rank(node, 1)) {
+                ("MatMul", Some(1)) => Some(new.product_with_vector()),
+                _ => return Err("by what is or may be a vector has another shape"),
+            },
+            "NonMaxSuppression" => new.ordered_corners(),
+            "Cast" if to_bool(scope.element(node.outputs.first().unwrap_or(&""))) && !to_bool(scope.input(node, 0)) => {
+                Some(new.truth())
+            }
+            "CastLike" if to_bool(scope.input(node, 1)) && !to_bool(scope.input(node, 0)) => Some(new.truth()),
+            "ReduceMax" | "ReduceMin" if to_bool(scope.input(node, 0)) => Some(new.reduced_truth()),
+            "ReduceMean" => fusing::mean(new, scope)?,
+            "Expand" => fusing::expanded(new, scope),
+            "Add" | "Sub" | "Mul" | "Div" => fusing::with_number(new, scope)?,
+            _ => None,
+        })
+    }
+}
+
+/// A prefix that no value of a network has.
+fn free_prefix(graph: &GraphView<'_>) -> String {
+    let mut taken = HashSet::new();
+    graph.each_graph(&mut |graph| {
+        let made = graph.nodes.iter().flat_map(|node| node.inputs.iter().chain(&node.outputs)).copied();
+        let held = graph.initializers.iter().map(|tensor| tensor.name);
+        let given = graph.inputs.iter().chain(&graph.outputs).map(|value| value.name);
+        let numbers = made.chain(held).chain(given).filter_map(|name| name.strip_prefix("dede.")?.split('.').next());
+        taken.extend(numbers.filter_map(|number| number.parse::<usize>().ok()));
+    });
+    let free = (0..=taken.len()).find(|number| !taken.contains(number)).unwrap_or(taken.len());
+    format!("dede.{free}")
+}
+
+/// Whether the right side of a product may be a vector, and the left more than a matrix.
+fn may_be_vector(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> bool {
+    scope.rank(node, 1).is_none_or(|rank| rank == 1) && scope.rank(node, 0).is_none_or(|rank| rank > 2)
 }
 
 /// Softmax over all axes from one on: over the last axis of a matrix with the same values.
@@ -82,6 +124,7 @@ fn arg_extreme(mut new: Replacement<'_, '_>) -> Option<Change> {
 
 /// Operators that take the place of one.
 pub(super) struct Replacement<'n, 'a> {
+    prefix: &'n str,
     number: usize,
     pub(super) node: &'n NodeView<'a>,
     pub(super) operators: Vec<Operator>,
@@ -96,9 +139,9 @@ impl Replacement<'_, '_> {
         self.node.outputs.first().copied().unwrap_or_default().to_owned()
     }
 
-    /// The name of a value that no file has.
+    /// The name of a value that the file does not have.
     pub(super) fn value(&self, what: &str) -> String {
-        format!("dede.{}.{what}", self.number)
+        format!("{}.{}.{what}", self.prefix, self.number)
     }
 
     pub(super) fn push(
@@ -126,7 +169,7 @@ impl Replacement<'_, '_> {
     }
 
     /// Adds the last operator.
-    fn finish(
+    pub(super) fn finish(
         mut self,
         kind: &'static str,
         inputs: &[&str],
@@ -138,7 +181,7 @@ impl Replacement<'_, '_> {
     }
 
     /// Zero in the type of the input.
-    fn zero(&mut self) -> String {
+    pub(super) fn zero(&mut self) -> String {
         let zero = self.add("Constant", &[], "float_zero", vec![("value_float", Attribute::Float(0.0))]);
         let input = self.input(0);
         self.add("CastLike", &[&zero, &input], "zero", vec![])
@@ -159,6 +202,16 @@ impl Replacement<'_, '_> {
         let counts = self.add("Not", &[&is_zero], "counts", vec![]);
         let factor = self.add("CastLike", &[&counts, &input], "factor", vec![]);
         self.finish("Mul", &[&sign, &factor], output, vec![])
+    }
+
+    /// rten takes the exponential of numbers of any size. With those below 0 alone, it is at most 1.
+    fn softplus(mut self) -> Change {
+        let (input, output) = (self.input(0), self.output());
+        let size = self.add("Abs", &[&input], "size", vec![]);
+        let below = self.add("Neg", &[&size], "below", vec![]);
+        let rest = self.add("Softplus", &[&below], "rest", vec![]);
+        let above = self.add("Relu", &[&input], "above", vec![]);
+        self.finish("Add", &[&above, &rest], output, vec![])
     }
 
     /// rten keeps an extent of 1 for a vector on the right of more than a matrix.

@@ -51,7 +51,7 @@ fn along_axis(new: &Replacement<'_, '_>, scope: &Scope<'_, '_>) -> Result<Option
     if scales.iter().all(|&size| size == Some(1)) {
         return Ok(None);
     }
-    let rank = scope.dims(new.node, 0).ok_or("by axis, of a value of unknown rank, is rounded wrongly")?.len() as i64;
+    let rank = scope.rank(new.node, 0).ok_or("by axis, of a value of unknown rank, is rounded wrongly")? as i64;
     let axis = new.node.attribute("axis").and_then(|axis| axis.integer).unwrap_or(1);
     let axis = if axis < 0 { axis.saturating_add(rank) } else { axis };
     if scales.len() != 1 || !(0..rank).contains(&axis) {

@@ -1,15 +1,17 @@
 //! Numbers of 64 bits, which rten computes with 32.
 //!
-//! It owns where that changes an answer: 64-bit floats in arithmetic, constants beyond 32 bits, and 64-bit integers made of a network's
-//! input. Sizes, positions and what is computed of them always fit, and are let through.
+//! It owns where that changes an answer: 64-bit floats in arithmetic, and 64-bit integers that may not fit into 32 bits. How large those
+//! may be is in [`super::bounds`], what is done with them in [`super::uses`].
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use crate::neural::engine::scope::{Scope, is_standard};
+use super::bounds::{Bound, Known};
+use super::uses::Uses;
+use crate::neural::engine::scope::Scope;
 use crate::neural::onnx_view::{ElementType, NodeView, TensorView};
 
 /// Operators that move values and compute nothing.
-const MOVING: [&str; 18] = [
+pub(super) const MOVING: [&str; 14] = [
     "Identity",
     "Reshape",
     "Flatten",
@@ -24,14 +26,10 @@ const MOVING: [&str; 18] = [
     "GatherND",
     "Expand",
     "Tile",
-    "Constant",
-    "ConstantOfShape",
-    "Shape",
-    "Size",
 ];
 
 /// Operators whose result may need more bits than what they take.
-const GROWING: [&str; 15] = [
+const GROWING: [&str; 18] = [
     "Add",
     "Sub",
     "Mul",
@@ -39,134 +37,124 @@ const GROWING: [&str; 15] = [
     "Neg",
     "Abs",
     "Sum",
+    "Mean",
     "MatMul",
     "Gemm",
     "Einsum",
     "CumSum",
     "ReduceSum",
+    "ReduceMean",
     "ReduceProd",
     "ReduceL1",
+    "ReduceL2",
     "ReduceSumSquare",
 ];
 
-/// Why 32 bits are not enough for an operator.
-pub(super) fn problem(node: &NodeView<'_>, scope: &Scope<'_, '_>, of_input: &OfInput<'_>) -> Option<&'static str> {
-    let takes = |element| (0..node.inputs.len()).any(|index| scope.input(node, index) == Some(element));
-    let makes = |element| node.outputs.iter().any(|output| scope.element(output) == Some(element));
-    if (takes(ElementType::F64) || makes(ElementType::F64)) && !keeps_doubles(node, scope) {
-        return Some("with double values is computed with single precision");
-    }
-    if !makes(ElementType::I64) || !node.inputs.iter().any(|input| of_input.0.contains(input)) {
-        return None;
-    }
-    if GROWING.contains(&node.op) {
-        return Some("on int64 values made of the input may need more than 32 bits");
-    }
-    let fits = scope
-        .input(node, 0)
-        .is_some_and(|element| is_small(element) || matches!(element, ElementType::I32 | ElementType::I64));
-    let are_positions = || node.outputs.iter().all(|output| is_position(output, scope, 0));
-    (matches!(node.op, "Cast" | "CastLike") && !fits && !are_positions())
-        .then_some("of floats to int64 may need more than 32 bits")
+/// What 32 bits are not enough for in a network.
+#[derive(Default)]
+pub(super) struct Problems {
+    /// By the number of the operator ([`dede_graph::onnx::Rewrite`]).
+    pub(super) operators: HashMap<usize, &'static str>,
+    /// By the name of a weight.
+    pub(super) weights: Vec<(String, &'static str)>,
 }
 
-/// Why 32 bits are not enough for a constant called `name`.
-pub(super) fn constant_problem(name: &str, tensor: &TensorView<'_>, scope: &Scope<'_, '_>) -> Option<&'static str> {
-    if tensor.element != ElementType::I64 || is_bound(name, scope, 0) {
+impl Problems {
+    /// Those with integers.
+    pub(super) fn of(scope: &Scope<'_, '_>) -> Self {
+        let mut problems = Self::default();
+        problems.follow(scope, Known::of(scope.graph(), None), &mut 0);
+        problems
+    }
+
+    /// The bounds of what a graph makes, given those of its inputs.
+    fn follow<'a>(&mut self, scope: &Scope<'_, 'a>, mut known: Known<'_, 'a>, next: &mut usize) -> Vec<Bound> {
+        let uses = Uses::of(scope);
+        let weights = scope.graph().initializers.iter();
+        let weights = weights.filter_map(|tensor| Some((tensor.name.to_owned(), weight_problem(tensor, &uses)?)));
+        self.weights.extend(weights);
+        for node in &scope.graph().nodes {
+            let number = *next;
+            *next += 1;
+            let mut bodies = Vec::new();
+            for graph in node.attributes.iter().flat_map(|attribute| &attribute.graphs) {
+                let mut inside = Known::of(graph, Some(&known));
+                if node.op == "Loop"
+                    && let Some(round) = graph.inputs.first()
+                {
+                    inside.set(round.name, Bound::EXTENT);
+                }
+                bodies.push(self.follow(&scope.inside(node, graph), inside, next));
+            }
+            let problem = integers_problem(node, scope, &known, &uses);
+            self.operators.extend(problem.map(|problem| (number, problem)));
+            known.add(node, scope, &bodies);
+        }
+        scope.graph().outputs.iter().map(|output| known.bound(output.name, scope)).collect()
+    }
+}
+
+fn integers_problem(
+    node: &NodeView<'_>,
+    scope: &Scope<'_, '_>,
+    known: &Known<'_, '_>,
+    uses: &Uses<'_>,
+) -> Option<&'static str> {
+    if !node.is_standard() {
+        return None;
+    }
+    let made = node.outputs.first().and_then(|output| scope.element(output));
+    let is_float =
+        |index| matches!(scope.input(node, index), Some(ElementType::F32 | ElementType::F16 | ElementType::F64));
+    let is_long = match made {
+        Some(element) => element == ElementType::I64,
+        None => !(0..node.inputs.len()).any(is_float),
+    };
+    let adds = || node.attribute("reduction").is_some_and(|reduction| reduction.text != Some(b"none"));
+    if is_long && (GROWING.contains(&node.op) || node.op.starts_with("Scatter") && adds()) {
+        let fits = known.made(node, 0, scope).is_some_and(Bound::fits);
+        return (!fits).then_some("on int64 values may need more than 32 bits");
+    }
+    if matches!(node.op, "Cast" | "CastLike") && made == Some(ElementType::I64) {
+        let is_integer = matches!(scope.input(node, 0), Some(ElementType::I64 | ElementType::I32));
+        let fits = is_integer || node.inputs.first().is_some_and(|input| known.bound(input, scope).fits());
+        let are_positions = || node.outputs.iter().all(|output| uses.is_position(output));
+        return (!fits && !are_positions()).then_some("of floats to int64 may need more than 32 bits");
+    }
+    let mut held = node.attributes.iter().filter_map(|attribute| attribute.tensor.as_ref());
+    let are_bounds = || node.outputs.iter().all(|output| uses.is_slice_bound(output));
+    let numbers = node.attributes.iter().filter(|_| node.op == "Constant");
+    let mut numbers = numbers.flat_map(|attribute| attribute.integers.iter().chain(&attribute.integer));
+    let is_wide = held.any(|tensor| tensor.longs().any(is_wide)) || numbers.any(|&number| is_wide(number));
+    (is_wide && !are_bounds()).then_some("with int64 values beyond 32 bits is computed wrongly")
+}
+
+fn weight_problem(tensor: &TensorView<'_>, uses: &Uses<'_>) -> Option<&'static str> {
+    if tensor.element != ElementType::I64 || uses.is_slice_bound(tensor.name) {
         return None;
     }
     if tensor.external.is_some() {
-        return (!is_position(name, scope, 0)).then_some("in another file may need more than 32 bits");
+        return (!uses.is_position(tensor.name)).then_some("in another file may need more than 32 bits");
     }
     tensor.longs().any(is_wide).then_some("beyond 32 bits are computed wrongly")
-}
-
-/// As [`constant_problem`], for numbers that a Constant operator holds as such.
-pub(super) fn numbers_problem(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> Option<&'static str> {
-    let wide = node
-        .attributes
-        .iter()
-        .any(|attribute| attribute.integers.iter().chain(&attribute.integer).copied().any(is_wide));
-    let bound = || node.outputs.iter().all(|output| is_bound(output, scope, 0));
-    (wide && !bound()).then_some("with int64 values beyond 32 bits is computed wrongly")
-}
-
-/// Whether sums of such values fit into 32 bits, as many as there may be.
-fn is_small(element: ElementType) -> bool {
-    matches!(element, ElementType::Bool | ElementType::U8 | ElementType::I8)
 }
 
 fn is_wide(value: i64) -> bool {
     i32::try_from(value).is_err()
 }
 
-/// Whether doubles come out as they went in, as far as singles go.
-fn keeps_doubles(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> bool {
+/// Why an operator on 64-bit floats cannot be computed with 32 bits.
+pub(super) fn doubles_problem(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> Option<&'static str> {
+    let double = Some(ElementType::F64);
+    let takes = (0..node.inputs.len()).any(|index| scope.input(node, index) == double);
+    let makes = node.outputs.iter().any(|output| scope.element(output) == double);
     let to = node.outputs.first().and_then(|output| scope.element(output));
     let is_float = matches!(to, Some(ElementType::F64 | ElementType::F32 | ElementType::F16));
-    MOVING.contains(&node.op) || matches!(node.op, "Cast" | "CastLike") && is_float
-}
-
-/// Whether all that a value is used for is to say where slices start and end: there, the largest number means the end.
-fn is_bound(name: &str, scope: &Scope<'_, '_>, depth: usize) -> bool {
-    used_only(name, scope, depth, &|node, place| node.op == "Slice" && (place == 1 || place == 2))
-}
-
-/// Whether all that a value is used for is to say where something is, or how much of it: none of that needs more than 32 bits.
-fn is_position(name: &str, scope: &Scope<'_, '_>, depth: usize) -> bool {
-    used_only(name, scope, depth, &|node, place| match node.op {
-        "Gather" | "GatherElements" | "GatherND" | "ScatterElements" | "ScatterND" | "Scatter" => place == 1,
-        "OneHot" => place < 2,
-        "Slice" | "Reshape" | "Expand" | "Tile" | "TopK" | "Unsqueeze" | "Squeeze" => place > 0,
-        "ConstantOfShape" => true,
-        "Resize" => place == 3,
-        _ => false,
-    })
-}
-
-fn used_only(name: &str, scope: &Scope<'_, '_>, depth: usize, fits: &dyn Fn(&NodeView<'_>, usize) -> bool) -> bool {
-    /// Longer chains of operators that only move values are not looked through.
-    const DEPTH: usize = 8;
-    let is_moved = |node: &NodeView<'_>, place: usize| {
-        let moves = MOVING.contains(&node.op) && (place == 0 || node.op == "Concat");
-        moves && depth < DEPTH && node.outputs.iter().all(|output| used_only(output, scope, depth + 1, fits))
-    };
-    !scope.leaves(name)
-        && scope.takers(name).all(|(node, place)| is_standard(node) && (fits(node, place) || is_moved(node, place)))
-}
-
-/// Values of a graph and those around it that depend on the network's input by more than their extents.
-pub(super) struct OfInput<'a>(HashSet<&'a str>);
-
-impl<'a> OfInput<'a> {
-    /// Of the main graph and those inside it.
-    pub(super) fn of(scope: &Scope<'_, 'a>) -> Self {
-        let mut of_input = Self(scope.graph().required_inputs().map(|input| input.name).collect());
-        of_input.follow(scope);
-        of_input.0.remove("");
-        of_input
-    }
-
-    fn follow(&mut self, scope: &Scope<'_, 'a>) {
-        for node in &scope.graph().nodes {
-            let mut depends = node.inputs.iter().any(|input| self.0.contains(input));
-            for graph in node.attributes.iter().flat_map(|attribute| &attribute.graphs) {
-                // The first two inputs of a loop's body are the number of the turn and whether it goes on.
-                let inputs = graph.inputs.iter().skip(if node.op == "Loop" { 2 } else { 0 });
-                self.0.extend(inputs.filter(|_| depends).map(|input| input.name));
-                self.follow(&Scope::of(graph, Some(scope)));
-                depends |= graph.outputs.iter().any(|output| self.0.contains(output.name));
-            }
-            let counts = match node.op {
-                "Shape" | "Size" | "NonZero" | "ArgMax" | "ArgMin" | "SequenceLength" | "NonMaxSuppression" => true,
-                "Cast" => scope.input(node, 0).is_some_and(is_small),
-                _ => false,
-            };
-            if depends && !counts {
-                // The positions that TopK and MaxPool answer beside the values always fit.
-                let outputs = if matches!(node.op, "TopK" | "MaxPool") { 1 } else { usize::MAX };
-                self.0.extend(node.outputs.iter().take(outputs).copied());
-            }
-        }
-    }
+    let holds = node.attributes.iter().any(|attribute| !attribute.graphs.is_empty());
+    let keeps = MOVING.contains(&node.op)
+        || matches!(node.op, "Constant" | "ConstantOfShape" | "Shape" | "Size")
+        || matches!(node.op, "Cast" | "CastLike") && is_float
+        // Operators inside it are looked at themselves.
+        || holds;
+    ((takes || makes) && !keeps).then_some("with double values is computed with single precision")
 }

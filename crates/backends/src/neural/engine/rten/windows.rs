@@ -39,7 +39,7 @@ pub(super) fn written_out(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> Result<
     let kernel = given("kernel_shape").or_else(|| if is_pool { None } else { weight_extents(node, scope) });
     let pair = |list: &Vec<i64>| list.len() / 2;
     let rank = [kernel.as_ref(), strides.as_ref(), dilations.as_ref()].into_iter().flatten().map(Vec::len).next();
-    let rank = rank.or(pads.as_ref().map(pair)).or_else(|| scope.dims(node, 0)?.len().checked_sub(2));
+    let rank = rank.or(pads.as_ref().map(pair)).or_else(|| scope.rank(node, 0)?.checked_sub(2));
     let Some(rank) = rank else {
         return Err("without strides, dilations and kernel_shape, on values of unknown rank, is not supported");
     };
