@@ -1,27 +1,31 @@
 //! What the numbers of a network's output are, found from the operators that make them: probabilities, their logarithms,
 //! independent scores, or scores that are nothing of these yet.
 //!
-//! It owns which operator says what, and what cannot be told: that is named, never guessed. It looks at the graph alone,
-//! never at numbers, and must not know engines, services or how an answer is computed.
+//! It owns which operator says what, and what cannot be told: that is named, never guessed. It looks at the graph and the constants in
+//! it, never at numbers that come out, and must not know engines, services or how an answer is computed.
 
 mod axes;
+mod facts;
+mod forms;
 mod operators;
+mod origin;
 mod producers;
 mod reader;
+mod shapes;
+mod signs;
 #[cfg(test)]
 mod tests;
+mod ties;
 mod trees;
 mod written_out;
-
-use std::collections::HashSet;
 
 use dede_core::backend::OutputActivation;
 use dede_core::error::{Error, Result};
 
-use super::onnx_view::{GraphView, NodeView};
+use super::onnx_view::OnnxView;
 use super::options::MLLIB;
-use operators::{kept_inputs, makes_integers};
-use producers::Producers;
+use facts::Held;
+use forms::Items;
 use reader::Reader;
 
 /// What an output holds.
@@ -35,25 +39,44 @@ pub(super) enum Reading {
     Unclear(String),
 }
 
-/// What the value `output` of the graph holds. `opset` is the version of the standard operator set.
-pub(super) fn reading(graph: &GraphView<'_>, opset: i64, output: &str) -> Reading {
-    Reader::new(Producers::of(graph), opset).read(output, 0)
+/// What is known of one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    /// What its numbers are.
+    pub(super) reading: Reading,
+    /// Whether they are whole numbers that stand for others, their scale not applied.
+    pub(super) lacks_scale: bool,
+    /// What makes the numbers of one item depend on other items of a request, or on chance, or puts them where no item is.
+    pub(super) tie: Option<String>,
 }
 
-/// Whether the value `output` of the graph is whole numbers that stand for others, their scale not applied.
-pub(super) fn lacks_scale(graph: &GraphView<'_>, output: &str) -> bool {
-    let producers = Producers::of(graph);
-    let (mut seen, mut waiting) = (HashSet::new(), vec![output]);
-    while let Some(value) = waiting.pop() {
-        let Some((node, index, name)) = producers.made(value) else { continue };
-        if makes_integers(node, index) {
-            return true;
-        }
-        if seen.insert(name) {
-            waiting.extend(kept_inputs(node, index));
-        }
+/// The values of a network.
+pub(super) struct Values<'v, 'a>(Reader<'v, 'a>);
+
+impl<'v, 'a> Values<'v, 'a> {
+    /// Reads all of them.
+    pub(super) fn of(view: &'v OnnxView<'a>) -> Self {
+        Self(Reader::of(&view.graph, &view.functions, view.opset().unwrap_or(i64::MAX)))
     }
-    false
+
+    /// One of them.
+    pub(super) fn known(&self, value: &str) -> Known {
+        let fact = self.0.fact(value);
+        let reading = match &fact.held {
+            Held::Found(found) => Reading::Found(*found),
+            Held::Label => Reading::Label,
+            Held::Unclear(cause) => Reading::Unclear(cause.to_string()),
+        };
+        let moved = match fact.form.items {
+            Items::At(0) | Items::Nowhere | Items::Unknown => None,
+            Items::At(place) => Some(format!("operators that put the items of a request along axis {place}")),
+            Items::Moved => {
+                Some("operators that put the items of a request along another axis than the first".to_owned())
+            }
+        };
+        let tie = fact.tie.as_ref().map(ToString::to_string).or(moved);
+        Known { reading, lacks_scale: fact.is_coded, tie }
+    }
 }
 
 /// What an output is taken for: what was asked for, else what was found.
@@ -78,12 +101,4 @@ pub(super) fn decided(
          logarithms) or logits (scores, answered as their softmax), or regression: true for values"
     );
     Err(Error::bad_parameter_at(format!("{MLLIB}.output_activation"), reason))
-}
-
-fn unclear(node: &NodeView<'_>, what: &str) -> Reading {
-    let name = node.shown_name();
-    Reading::Unclear(match what {
-        "" => format!("{} (node {name})", node.op),
-        what => format!("{} (node {name}), {what}", node.op),
-    })
 }

@@ -28,6 +28,8 @@ const LAYERS_KEPT: usize = 2;
 const MOST_IMAGES: usize = 4;
 /// Most rows of a table in one run.
 const MOST_ROWS: usize = 512;
+/// How far below 0 rounding puts a probability that is 0.
+const ROUNDING: f32 = 1e-5;
 /// Work worth more than starting a thread.
 const WORTH_A_THREAD: Duration = Duration::from_millis(1);
 
@@ -223,6 +225,9 @@ impl Model for NeuralModel {
                 let logarithms = stacked(parts, classes)?;
                 Ok(Outputs::Classification(exponentials(logarithms)?))
             }
+            (Meaning::Probabilities, Task::Classification { classes }) => {
+                Ok(Outputs::Classification(without_rounding(stacked(parts, classes)?)?))
+            }
             (_, Task::Classification { classes }) => Ok(Outputs::Classification(stacked(parts, classes)?)),
             (_, Task::Regression { targets }) => Ok(Outputs::Regression(stacked(parts, targets)?)),
         }
@@ -316,6 +321,15 @@ fn exponentials(tensor: Tensor) -> Result<Tensor> {
     Tensor::new(shape, values).map_err(|error| Error::Internal(error.to_string()))
 }
 
+/// Probabilities that are below 0 by rounding alone are 0, as when two shares that sum to 1 are subtracted: an answer leaves out what is
+/// below its threshold, and that of 0 leaves out no class.
+fn without_rounding(tensor: Tensor) -> Result<Tensor> {
+    let shape = tensor.shape().to_vec();
+    let is_rounding = |value: f32| (-ROUNDING..0.0).contains(&value);
+    let values = tensor.into_values().into_iter().map(|value| if is_rounding(value) { 0.0 } else { value }).collect();
+    Tensor::new(shape, values).map_err(|error| Error::Internal(error.to_string()))
+}
+
 /// `exp(x_i) / sum_j exp(x_j)` of each row, with the largest subtracted first.
 fn softmax(tensor: &mut Tensor) {
     let (shape, row) = (tensor.shape().to_vec(), tensor.row_len().max(1));
@@ -351,6 +365,14 @@ mod tests {
             let covered: usize = (0..cut.batches()).map(|index| cut.range(index).len()).sum();
             assert_eq!(covered, cut.rows);
         }
+    }
+
+    #[test]
+    fn what_rounding_puts_below_zero_is_zero() {
+        let shares = Tensor::new(vec![1, 4], vec![-1.2e-7, 1.0, -0.3, f32::NAN]).expect("fits");
+        let found = without_rounding(shares).expect("fits").into_values();
+        assert_eq!(found[..3], [0.0, 1.0, -0.3]);
+        assert!(found[3].is_nan() && found[0].is_sign_positive());
     }
 
     #[test]

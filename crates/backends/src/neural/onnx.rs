@@ -151,7 +151,8 @@ fn load(
     let heads = match options.extract_layer.as_ref().filter(|_| features) {
         Some(layer) => {
             options.output()?;
-            vec![Head::layer(layer, value_of(&onnx, file, layer)?.ok_or_else(|| unknown_layer(layer))?)]
+            let value = value_of(&onnx, file, layer)?.ok_or_else(|| unknown_layer(layer))?;
+            vec![Head::layer(&onnx, file, layer, value)?]
         }
         None => wanted_heads(request.service_type, options, &onnx, file, &summary)?,
     };
@@ -229,9 +230,12 @@ fn load_value(
 ) -> Result<Loaded> {
     let onnx = content(&file.path, &file.name)?;
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
+    let head = Head::layer(&onnx, file, &value, value.clone())?;
     let (network, _) = with_external(file, onnx, &summary)?;
     let loading = Loading { network, outputs: vec![value], preparation, fixed_batch, file: &file.name };
-    loading.load(engine).map(|(loaded, _)| loaded)
+    let (loaded, trial) = loading.load(engine)?;
+    head.check_items(&file.name, trial.samples)?;
+    Ok(loaded)
 }
 
 /// The value that a client calls a layer: a node by its name, or a value by its own.

@@ -1,121 +1,173 @@
-//! Along which axes an operator of the end of a network works: those of the items, of the classes, or one that says nothing.
+//! Along which axes an operator computes, and whether these are the items of a request.
 //!
-//! What goes along the items of a request makes no probabilities of classes, and its numbers depend on what else was sent. It owns the
-//! defaults of the attributes, by version of the operator set. It must not know what the operators compute.
+//! A softmax over the items makes no probabilities of classes, and its numbers depend on what else was sent. It owns the names and
+//! defaults of the attributes and inputs that say axes, by version of the operator set. It must not know what operators compute.
 
-use super::producers::Producers;
-use crate::neural::onnx_view::{Dimension, NodeView, SOFTMAX_OF_ONE_AXIS};
+use super::forms::{Form, Items};
+use super::producers::{MOST_AXES, Producers};
+use crate::neural::onnx_view::{NodeView, SOFTMAX_OF_ONE_AXIS};
 
-/// Why a node of kind Softmax makes no shares of classes; `None` where it does. `opset` is the version of the standard operator set.
-pub(super) fn softmax_problem(producers: &Producers<'_, '_>, node: &NodeView<'_>, opset: i64) -> Option<String> {
-    let opset = node.attribute("opset").and_then(|opset| opset.integer).unwrap_or(opset);
-    let (default, takes_rest) = match node.op {
-        "BiasSoftmax" => (1, true),
-        _ if opset < SOFTMAX_OF_ONE_AXIS => (1, true),
-        _ => (-1, false),
-    };
-    let axis = node.attribute("axis").and_then(|axis| axis.integer).unwrap_or(default);
-    along(producers, node, axis, takes_rest)
+/// The axes of an operator, negative ones counted from the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Along {
+    /// None: each number, or each item, is computed for itself.
+    Nothing,
+    /// All of them.
+    All,
+    /// These.
+    Axes(Vec<i64>),
+    /// This one and all behind it.
+    From(i64),
+    /// Those that the network computes, or that are kept in another file.
+    Unread,
 }
 
-/// Why a node that divides by a norm along one axis makes no shares of classes; `None` where it does.
-pub(super) fn norm_problem(producers: &Producers<'_, '_>, node: &NodeView<'_>) -> Option<String> {
-    let axis = node.attribute("axis").and_then(|axis| axis.integer).unwrap_or(-1);
-    along(producers, node, axis, false)
+/// Whether an operator computes along the items of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mixes {
+    /// Certainly not.
+    No,
+    /// Certainly.
+    Yes,
+    /// The file does not say where the items are, or what an axis counts.
+    Unknown,
 }
 
-fn along(producers: &Producers<'_, '_>, node: &NodeView<'_>, axis: i64, takes_rest: bool) -> Option<String> {
-    let mut values = node.outputs.first().into_iter().chain(node.inputs.first());
-    let dims = values.find_map(|value| producers.dims(value));
-    let rank = dims.map(<[_]>::len);
-    if is_of_items(axis, rank) {
-        return Some(match (axis, rank) {
-            (..0, None) => format!("along axis {axis} of a value whose number of axes the file does not say"),
-            _ => format!("along axis {axis}, the items of a request"),
-        });
+impl Along {
+    /// What a node computes along; `opset` is the version of its operator set.
+    pub(super) fn of(node: &NodeView<'_>, opset: i64, producers: &Producers<'_, '_>) -> Self {
+        let axis = |default: i64| integer(node, "axis").unwrap_or(default);
+        match node.op {
+            _ if producers.is_foreign(node) => Self::Nothing,
+            "Softmax" | "LogSoftmax" | "Hardmax" | "QLinearSoftmax" | "BiasSoftmax" => {
+                match integer(node, "opset").unwrap_or(opset) {
+                    _ if node.op == "BiasSoftmax" => Self::From(axis(1)),
+                    ..SOFTMAX_OF_ONE_AXIS => Self::From(axis(1)),
+                    SOFTMAX_OF_ONE_AXIS.. => Self::Axes(vec![axis(-1)]),
+                }
+            }
+            "LpNormalization" | "TopK" => Self::Axes(vec![axis(-1)]),
+            "ArgMax" | "ArgMin" => Self::Axes(vec![axis(0)]),
+            "LayerNormalization" | "RMSNormalization" | "SimplifiedLayerNormalization" => Self::From(axis(-1)),
+            "MeanVarianceNormalization" => Self::Axes(integers(node, "axes").unwrap_or(vec![0, 2, 3])),
+            "CumSum" => node.inputs.get(1).map_or(Self::Unread, |axis| Self::read(producers.integers(axis))),
+            // Steps come first by default, items after them.
+            "LSTM" | "GRU" | "RNN" => Self::Axes(vec![integer(node, "layout").unwrap_or(0)]),
+            op if op.starts_with("Reduce") || op == "QLinearReduceMean" => Self::of_reduction(node, producers),
+            _ => Self::Nothing,
+        }
     }
-    let (dims, place) = (dims?, place(axis, rank)?);
-    let last = if takes_rest { dims.len() } else { place + 1 };
-    is_idle(dims, &(place..last).collect::<Vec<_>>())
-        .then(|| format!("along axis {axis}, on which there is one number alone"))
-}
 
-/// Number of an axis from the first one on.
-fn place(axis: i64, rank: Option<usize>) -> Option<usize> {
-    let from_end = || i64::try_from(rank?).ok()?.checked_add(axis);
-    usize::try_from(if axis < 0 { from_end()? } else { axis }).ok()
-}
-
-/// Whether an axis is, or may be, that of the items. A value of one axis has none.
-fn is_of_items(axis: i64, rank: Option<usize>) -> bool {
-    match (axis, rank) {
-        (_, Some(1)) | (-1, None) => false,
-        (..0, None) => true,
-        _ => place(axis, rank).is_none_or(|place| place == 0),
-    }
-}
-
-/// Whether axes have one place each, and another behind the items has more.
-fn is_idle(dims: &[Dimension<'_>], axes: &[usize]) -> bool {
-    let one = Dimension::Fixed(1);
-    axes.iter().all(|&axis| dims.get(axis) == Some(&one)) && dims.iter().skip(1).any(|dim| *dim != one)
-}
-
-/// The axes that a node reduces: none where all are, `Err` where they are computed or held elsewhere.
-fn reduced(producers: &Producers<'_, '_>, node: &NodeView<'_>) -> Result<Vec<i64>, ()> {
-    match (node.attribute("axes"), node.inputs.get(1).filter(|axes| !axes.is_empty())) {
-        (Some(axes), _) => Ok(axes.integers.clone()),
-        (None, Some(axes)) => producers.integers(axes).ok_or(()),
-        (None, None) => Ok(Vec::new()),
-    }
-}
-
-/// Whether a node sums, averages or compares over the items of a request, or may do so: along axis 0, or along all of them.
-pub(super) fn goes_over_items(producers: &Producers<'_, '_>, node: &NodeView<'_>) -> bool {
-    let rank = node.inputs.first().and_then(|value| producers.dims(value)).map(<[_]>::len);
-    reduced(producers, node).map_or(true, |axes| axes.is_empty() || axes.iter().any(|&axis| is_of_items(axis, rank)))
-}
-
-/// Whether the sums that a node makes are each of one number, while another axis has several.
-pub(super) fn sums_one_number(producers: &Producers<'_, '_>, node: &NodeView<'_>) -> bool {
-    let Some(dims) = node.inputs.first().and_then(|value| producers.dims(value)) else { return false };
-    let places =
-        |axes: Vec<i64>| axes.into_iter().map(|axis| place(axis, Some(dims.len()))).collect::<Option<Vec<_>>>();
-    reduced(producers, node).ok().and_then(places).is_some_and(|axes| !axes.is_empty() && is_idle(dims, &axes))
-}
-
-/// Whether a node that takes some of the numbers of its first input, or puts several beside each other, may take other items than those
-/// that stand in the same place.
-pub(super) fn mixes_items(producers: &Producers<'_, '_>, node: &NodeView<'_>) -> bool {
-    let Some(&input) = node.inputs.first() else { return false };
-    let rank = producers.dims(input).map(<[_]>::len);
-    let axis = |default| node.attribute("axis").and_then(|axis| axis.integer).unwrap_or(default);
-    match node.op {
-        "Gather" => !producers.is_constant(input) && is_of_items(axis(0), rank),
-        "Split" => is_of_items(axis(0), rank),
-        // The axis has had no default since version 4 of the operator set; before, it was the second.
-        "Concat" => is_of_items(axis(1), rank),
-        "Slice" => slices_items(producers, node, rank),
-        _ => false,
-    }
-}
-
-/// Exporters write a slice of all items for each axis that is left as it is.
-fn slices_items(producers: &Producers<'_, '_>, node: &NodeView<'_>, rank: Option<usize>) -> bool {
-    let list =
-        |name: &str, place: usize| match (node.attribute(name), node.inputs.get(place).filter(|one| !one.is_empty())) {
-            (Some(list), _) => Some(Some(list.integers.clone())),
-            (None, Some(input)) => producers.integers(input).map(Some),
-            (None, None) => Some(None),
+    fn of_reduction(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> Self {
+        let given = match integers(node, "axes") {
+            Some(axes) => Some(Some(axes)),
+            None => node.inputs.get(1).filter(|axes| !axes.is_empty()).map(|axes| producers.integers(axes)),
         };
-    let (starts, ends) = (list("starts", 1).flatten(), list("ends", 2).flatten());
-    let Some(axes) = list("axes", 3) else { return true };
-    let axes = axes.or_else(|| Some((0..).take(starts.as_ref()?.len()).collect()));
-    let (Some(axes), Some(steps)) = (axes, list("steps", 4)) else { return true };
-    let at = |list: &Option<Vec<i64>>, place: usize| list.as_ref().and_then(|list| list.get(place).copied());
-    let takes_all = |place: usize| {
-        let step = steps.as_ref().map_or(Some(1), |steps| steps.get(place).copied());
-        at(&starts, place) == Some(0) && at(&ends, place) >= Some(i64::from(i32::MAX)) && step == Some(1)
-    };
-    axes.iter().enumerate().any(|(place, &axis)| is_of_items(axis, rank) && !takes_all(place))
+        let without_axes = match integer(node, "noop_with_empty_axes") {
+            Some(flag) if flag != 0 => Self::Nothing,
+            Some(_) | None => Self::All,
+        };
+        match given {
+            None => without_axes,
+            Some(Some(axes)) if axes.is_empty() => without_axes,
+            Some(axes) => Self::read(axes),
+        }
+    }
+
+    fn read(axes: Option<Vec<i64>>) -> Self {
+        axes.map_or(Self::Unread, Self::Axes)
+    }
+
+    /// Whether the items of a value of that form are among them.
+    pub(super) fn mixes(&self, form: &Form) -> Mixes {
+        let (place, certain) = match form.items {
+            Items::Nowhere => return Mixes::No,
+            Items::At(place) => (Some(place), Mixes::Yes),
+            // They are the first axis mostly; what is along that one is no certain fault then, and no certain good.
+            Items::Unknown => (Some(0), Mixes::Unknown),
+            Items::Moved => (None, Mixes::Unknown),
+        };
+        let Some(place) = place else { return if *self == Self::Nothing { Mixes::No } else { Mixes::Unknown } };
+        let is_items = |axis: i64| match form.place(axis) {
+            Some(axis) if axis == place => certain,
+            Some(_) => Mixes::No,
+            // A value of classes has an axis of items before that of classes.
+            None if axis == -1 && place == 0 => Mixes::No,
+            None => Mixes::Unknown,
+        };
+        match self {
+            Self::Nothing => Mixes::No,
+            Self::All | Self::Unread => certain,
+            Self::From(axis) => match form.place(*axis) {
+                Some(axis) if axis <= place => certain,
+                Some(_) => Mixes::No,
+                None => is_items(*axis),
+            },
+            Self::Axes(axes) => axes.iter().fold(Mixes::No, |found, &axis| match (found, is_items(axis)) {
+                (Mixes::Yes, _) | (_, Mixes::Yes) => Mixes::Yes,
+                (Mixes::No, Mixes::No) => Mixes::No,
+                (Mixes::Unknown, _) | (_, Mixes::Unknown) => Mixes::Unknown,
+            }),
+        }
+    }
+
+    /// Why a softmax, a norm or the sum in one along them of a value of that form is none over classes; `None` where it is one.
+    pub(super) fn problem(&self, form: &Form) -> Option<String> {
+        let is_idle = || self.is_idle(form).then(|| format!("along {self}, on which there is one number alone"));
+        self.over_items(form).or_else(is_idle)
+    }
+
+    /// Why what is computed along them of a value of that form is not of one item; `None` where it is.
+    pub(super) fn over_items(&self, form: &Form) -> Option<String> {
+        // A value of one axis is that of one item, unless it is known to be otherwise.
+        let is_list = form.extents.as_ref().is_some_and(|extents| extents.len() == 1);
+        match self.mixes(form) {
+            Mixes::Unknown if is_list => None,
+            Mixes::Yes => Some(format!("along {self}, the items of a request")),
+            Mixes::Unknown => Some(format!("along {self}, which may be the items of a request")),
+            Mixes::No => None,
+        }
+    }
+
+    /// Whether they have one place together, and another axis behind the items has more.
+    fn is_idle(&self, form: &Form) -> bool {
+        let Some(extents) = form.extents.as_deref() else { return false };
+        let covers = |place: usize| match self {
+            Self::Nothing | Self::Unread => false,
+            Self::All => true,
+            Self::From(axis) => form.place(*axis).is_some_and(|first| first <= place),
+            Self::Axes(axes) => axes.iter().any(|&axis| form.place(axis) == Some(place)),
+        };
+        let is_one = |place: usize| extents[place] == Some(1);
+        let (mut covered, mut left) = (0..extents.len()).partition::<Vec<_>, _>(|&place| covers(place));
+        left.retain(|&place| place > 0);
+        covered.retain(|&place| !is_one(place));
+        *self != Self::Nothing && covered.is_empty() && left.into_iter().any(|place| !is_one(place))
+    }
+}
+
+impl std::fmt::Display for Along {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nothing => write!(formatter, "no axis"),
+            Self::All => write!(formatter, "all axes"),
+            Self::Unread => write!(formatter, "axes that cannot be read"),
+            Self::From(axis) => write!(formatter, "axis {axis} and those behind it"),
+            Self::Axes(axes) => match axes.as_slice() {
+                [axis] => write!(formatter, "axis {axis}"),
+                axes if axes.len() > MOST_AXES => write!(formatter, "{} axes", axes.len()),
+                axes => write!(formatter, "axes {axes:?}"),
+            },
+        }
+    }
+}
+
+/// Value of an attribute that is a whole number.
+pub(super) fn integer(node: &NodeView<'_>, name: &str) -> Option<i64> {
+    node.attribute(name)?.integer
+}
+
+/// Value of an attribute that is a list of whole numbers.
+pub(super) fn integers(node: &NodeView<'_>, name: &str) -> Option<Vec<i64>> {
+    node.attribute(name).map(|attribute| attribute.integers.clone())
 }

@@ -1,10 +1,11 @@
 //! What each operator of ONNX says of the numbers it makes.
 //!
 //! It owns the names of operators, of the standard (<https://onnx.ai/onnx/operators/>), of classical models (`ai.onnx.ml`)
-//! and of ONNX Runtime's own (`com.microsoft`). It must not know where in a graph they stand.
+//! and of ONNX Runtime's own (`com.microsoft`). It must not know what other operators made of the numbers that they take.
 
 use dede_core::backend::OutputActivation;
 
+use super::axes::integer;
 use super::producers::Producers;
 use super::trees::are_votes;
 use crate::neural::onnx_view::{ElementType, NodeView};
@@ -22,8 +23,6 @@ pub(super) enum Operator {
     Choosing,
     /// The numbers of its first input as whole numbers.
     Rounding,
-    /// The numbers of its first input in the type of its second.
-    Converting,
     /// Other names, or numbers, for the values of its first input, by a table.
     Renaming,
     /// The numbers of its first input, cut to a range that probabilities do not leave.
@@ -53,16 +52,17 @@ pub(super) enum Operator {
 }
 
 /// What output number `index` of a node is.
-pub(super) fn operator(node: &NodeView<'_>, index: usize) -> Operator {
+pub(super) fn operator(node: &NodeView<'_>, index: usize, producers: &Producers<'_, '_>) -> Operator {
     match node.domain {
-        "" | "ai.onnx" => standard(node, index),
+        _ if producers.is_foreign(node) => Operator::Other,
+        "" | "ai.onnx" => standard(node, index, producers),
         "ai.onnx.ml" => classical(node, index),
         "com.microsoft" => of_runtime(node),
         _ => Operator::Other,
     }
 }
 
-fn standard(node: &NodeView<'_>, index: usize) -> Operator {
+fn standard(node: &NodeView<'_>, index: usize, producers: &Producers<'_, '_>) -> Operator {
     use OutputActivation::{LogSoftmax, Sigmoid, Softmax};
     match node.op {
         "Softmax" | "Hardmax" => Operator::Activation(Softmax),
@@ -71,13 +71,10 @@ fn standard(node: &NodeView<'_>, index: usize) -> Operator {
         "ArgMax" | "ArgMin" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Equal" | "Not" | "And"
         | "Or" | "Xor" => Operator::Label,
         "TopK" if index == 1 => Operator::Label,
-        "Cast" if !is_float(node) => Operator::Rounding,
+        "Cast" | "CastLike" if !makes_floats(node, producers) => Operator::Rounding,
         "Dropout" if index > 0 => Operator::Other,
-        // The items would be elsewhere.
-        "Transpose" if moves_items(node) => Operator::Other,
-        "CastLike" => Operator::Converting,
-        "Identity" | "Cast" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Expand" | "Dropout"
-        | "QuantizeLinear" | "DequantizeLinear" | "Slice" | "Split" => Operator::Passing,
+        "Identity" | "Cast" | "CastLike" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Expand"
+        | "Dropout" | "QuantizeLinear" | "DequantizeLinear" | "Slice" | "Split" => Operator::Passing,
         "Gather" => Operator::Choosing,
         "Relu" | "Clip" | "Abs" => Operator::Bounding,
         // Of one input it moves or adds numbers.
@@ -108,9 +105,13 @@ fn classical(node: &NodeView<'_>, index: usize) -> Operator {
         ("LinearClassifier" | "TreeEnsembleClassifier" | "SVMClassifier", 0) | ("Binarizer", _) => Operator::Label,
         ("LinearClassifier" | "TreeEnsembleClassifier" | "SVMClassifier", _) => match text(node, "post_transform") {
             b"SOFTMAX" | b"SOFTMAX_ZERO" => Operator::Activation(OutputActivation::Softmax),
-            // ONNX Runtime computes for PROBIT the scores of probabilities, and not the other way round.
             b"LOGISTIC" => Operator::Activation(OutputActivation::Sigmoid),
+            // The inverse of the normal distribution: what it makes is no probability.
+            b"PROBIT" => Operator::Other,
             _ if node.op == "TreeEnsembleClassifier" && are_votes(node) => {
+                Operator::Activation(OutputActivation::Softmax)
+            }
+            _ if node.op == "SVMClassifier" && has_floats(node, "prob_a") && has_floats(node, "prob_b") => {
                 Operator::Activation(OutputActivation::Softmax)
             }
             _ => Operator::Other,
@@ -151,19 +152,26 @@ pub(super) fn joined<'n>(node: &'n NodeView<'_>) -> impl Iterator<Item = &'n str
     node.inputs.iter().copied().skip(first).step_by(step)
 }
 
-/// Whether a node lets scores above 0 through, and less of those below. What cuts them at 1 may mean probabilities.
+/// Whether a node of kind [`Operator::Bounding`] lets probabilities through. Bounds next to 0 and 1 keep logarithms finite.
+pub(super) fn keeps_probabilities(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> bool {
+    const NEAR: f32 = 1e-3;
+    if node.op != "Clip" {
+        return true;
+    }
+    let (low, high) = bounds(node, producers);
+    low.is_some_and(|low| low <= NEAR) && high.is_some_and(|high| high >= 1.0 - NEAR)
+}
+
+/// Whether a node lets scores above 0 through, and less of those below. One that ends at 1 is a sigmoid with corners.
 pub(super) fn is_rectifier(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> bool {
     match node.op {
         "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "HardSwish" => true,
-        "Clip" => {
-            let (low, high) = bounds(node, producers);
-            low.is_some_and(|low| low > f32::MIN) && high.is_some_and(|high| high > 1.0)
-        }
+        "Clip" => bounds(node, producers).1.is_some_and(|high| high > 1.0),
         _ => false,
     }
 }
 
-/// The numbers that a Clip leaves others between; those of all numbers where it has none, `None` where they are computed.
+/// Least and largest number that a Clip makes, where they are known.
 fn bounds(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> (Option<f32>, Option<f32>) {
     let bound = |name: &str, place: usize, default: f32| match node.attribute(name) {
         Some(attribute) => attribute.float,
@@ -175,64 +183,66 @@ fn bounds(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> (Option<f32>, O
     (bound("min", 1, f32::MIN), bound("max", 2, f32::MAX))
 }
 
-/// Whether a node of kind [`Operator::Bounding`] lets probabilities through. Bounds next to 0 and 1 keep logarithms finite.
-pub(super) fn keeps_probabilities(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> bool {
-    const NEAR: f32 = 1e-3;
-    if node.op != "Clip" {
-        return true;
-    }
-    let (low, high) = bounds(node, producers);
-    low.is_some_and(|low| low <= NEAR) && high.is_some_and(|high| high >= 1.0 - NEAR)
+/// What becomes of whole numbers that stand for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Codes {
+    /// Output numbers are such.
+    Made,
+    /// They are where the input's are.
+    Kept,
+    /// They are numbers themselves, whatever went in.
+    Ended,
 }
 
-/// Whether a node makes the whole numbers that stand for others.
-pub(super) fn makes_integers(node: &NodeView<'_>, index: usize) -> bool {
-    /// Of the scale of QGemm's output: without it, that is a float.
-    const SCALE: usize = 7;
-    match node.op {
-        "QuantizeLinear" | "MatMulInteger" | "ConvInteger" => true,
-        "DynamicQuantizeLinear" => index == 0,
-        "QGemm" => node.inputs.get(SCALE).is_some_and(|scale| !scale.is_empty()),
-        op => op.starts_with("QLinear"),
+/// What output number `index` of a node of that kind makes of whole numbers that stand for others.
+pub(super) fn codes(node: &NodeView<'_>, index: usize, kind: Operator) -> Codes {
+    match (node.op, kind) {
+        ("QuantizeLinear" | "MatMulInteger" | "ConvInteger", _) => Codes::Made,
+        ("DynamicQuantizeLinear", _) if index == 0 => Codes::Made,
+        ("QGemm", _) if node.inputs.get(7).is_some_and(|scale| !scale.is_empty()) => Codes::Made,
+        (op, _) if op.starts_with("QLinear") => Codes::Made,
+        // Windows of quantised images.
+        ("NhwcMaxPool", _) => Codes::Kept,
+        ("DequantizeLinear" | "BatchNormalization" | "InstanceNormalization" | "LayerNormalization", _) => Codes::Ended,
+        (
+            _,
+            Operator::Activation(_)
+            | Operator::Label
+            | Operator::Weighting
+            | Operator::Quotient
+            | Operator::Normalizing
+            | Operator::Exponential
+            | Operator::Logarithm,
+        ) => Codes::Ended,
+        (_, Operator::Other) if node.domain == "com.microsoft" => Codes::Ended,
+        (
+            _,
+            Operator::Passing
+            | Operator::Choosing
+            | Operator::Rounding
+            | Operator::Renaming
+            | Operator::Bounding
+            | Operator::Averaging
+            | Operator::Largest
+            | Operator::Affine
+            | Operator::Scaled
+            | Operator::Joining
+            | Operator::Other,
+        ) => Codes::Kept,
     }
 }
 
-/// The inputs of a node that its numbers are, perhaps elsewhere, in other company or as sums: they stand for others where those do.
-pub(super) fn kept_inputs<'a>(node: &NodeView<'a>, index: usize) -> Vec<&'a str> {
-    let kept = match operator(node, index) {
-        _ if node.op == "DequantizeLinear" => 0,
-        Operator::Passing
-        | Operator::Choosing
-        | Operator::Rounding
-        | Operator::Converting
-        | Operator::Bounding
-        | Operator::Renaming
-        | Operator::Scaled => 1,
-        Operator::Joining | Operator::Averaging | Operator::Largest | Operator::Affine => usize::MAX,
-        Operator::Activation(_)
-        | Operator::Label
-        | Operator::Weighting
-        | Operator::Quotient
-        | Operator::Normalizing
-        | Operator::Exponential
-        | Operator::Logarithm
-        | Operator::Other => 0,
+/// Whether a Cast or CastLike makes floating-point numbers, as far as the file says it.
+fn makes_floats(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> bool {
+    let to = match node.op {
+        "CastLike" => node.inputs.get(1).and_then(|like| producers.element(like)),
+        _ => integer(node, "to").map(ElementType::from_code),
     };
-    node.inputs.iter().copied().take(kept).collect()
-}
-
-/// Whether a Transpose puts another axis first; without `perm` it turns the order of all.
-fn moves_items(node: &NodeView<'_>) -> bool {
-    node.attribute("perm").and_then(|perm| perm.integers.first()).is_none_or(|&first| first != 0)
-}
-
-fn is_float(node: &NodeView<'_>) -> bool {
-    let to = integer(node, "to").map(ElementType::from_code);
     matches!(to, Some(ElementType::F32 | ElementType::F64 | ElementType::F16 | ElementType::Bf16))
 }
 
-fn integer(node: &NodeView<'_>, name: &str) -> Option<i64> {
-    node.attribute(name)?.integer
+fn has_floats(node: &NodeView<'_>, name: &str) -> bool {
+    node.attribute(name).is_some_and(|attribute| !attribute.floats.is_empty())
 }
 
 fn text<'n>(node: &'n NodeView<'_>, name: &str) -> &'n [u8] {

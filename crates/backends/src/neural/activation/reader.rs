@@ -1,4 +1,4 @@
-//! From an output back through the graph to the operator that decides.
+//! From the input of a network to its outputs: what each value on the way holds.
 //!
 //! It owns how the readings of a node's inputs become that of its output. It must not know names of operators beyond those
 //! that it looks at in pieces.
@@ -6,252 +6,339 @@
 use std::collections::HashMap;
 
 use dede_core::backend::OutputActivation;
+use dede_core::backend::OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
 
-use super::axes::{goes_over_items, mixes_items, norm_problem, softmax_problem};
-use super::operators::{Operator, is_rectifier, joined, keeps_probabilities, operator};
-use super::producers::Producers;
-use super::written_out::{Quotient, is_complement, is_log_softmax, normalized};
-use super::{Reading, unclear};
-use crate::neural::onnx_view::{ElementType, NodeView};
+use super::axes::{Along, integer};
+use super::facts::{Cause, Fact, Held};
+use super::forms::{Form, Items};
+use super::operators::{Codes, Operator, codes, is_rectifier, joined, keeps_probabilities, operator};
+use super::origin::{Origin, is_mean};
+use super::producers::{Producers, taken};
+use super::shapes::Shaping;
+use super::signs::never_negative;
+use super::ties::{has_unsteady, mixing, unsteady};
+use super::written_out::{Quotient, is_complement, log_softmax_sum, normalized};
+use crate::neural::onnx_view::{Dimension, FunctionView, GraphView, NodeView, ValueView};
 
-/// Operators between an output and what decides; more of them are no head of a classifier.
-const DEEPEST: usize = 200;
+/// Outputs of an operator after which the others are like the last of them.
+const DISTINCT: usize = 3;
 
-/// Goes from an output back to what decides, each value once.
+/// The values of a graph, each looked at once, those that make it before it.
 pub(super) struct Reader<'v, 'a> {
-    producers: Producers<'v, 'a>,
     opset: i64,
-    known: HashMap<&'v str, Reading>,
-    stemming: HashMap<&'v str, bool>,
+    producers: Producers<'v, 'a>,
+    values: HashMap<&'v str, &'v ValueView<'a>>,
+    /// Name of the number of items, where the file gives it one.
+    items: Option<&'v str>,
+    /// Whether an operator that the file defines draws at random, or normalises over items.
+    unsteady_functions: bool,
+    known: HashMap<&'v str, Fact<'v, 'a>>,
+}
+
+/// An output of a node, with what is known of all that it takes.
+struct Call<'r, 'v, 'a> {
+    node: &'v NodeView<'a>,
+    kind: Operator,
+    inputs: Vec<&'r Fact<'v, 'a>>,
+    along: Along,
+    /// Shape of what it computes along its axes.
+    form: &'r Form,
+    /// What it is where it is a product or quotient.
+    quotient: Option<Quotient<'v, 'a>>,
 }
 
 impl<'v, 'a> Reader<'v, 'a> {
-    pub(super) fn new(producers: Producers<'v, 'a>, opset: i64) -> Self {
-        Self { producers, opset, known: HashMap::new(), stemming: HashMap::new() }
-    }
-
-    /// What a value holds, `depth` operators before the output.
-    pub(super) fn read(&mut self, value: &str, depth: usize) -> Reading {
-        if let Some(known) = self.known.get(value) {
-            return known.clone();
+    /// Reads all values. `opset` is the version of the standard operator set.
+    pub(super) fn of(graph: &'v GraphView<'a>, functions: &'v [FunctionView<'a>], opset: i64) -> Self {
+        let producers = Producers::of(graph, functions);
+        let values = graph.inputs.iter().chain(&graph.outputs).chain(&graph.values);
+        let values = values.map(|value| (value.name, value)).collect();
+        let asked = graph.inputs.iter().find(|input| !producers.is_constant(input.name));
+        let items = asked.and_then(|input| match input.dims.as_deref()?.first()? {
+            Dimension::Symbolic(name) if !name.is_empty() => Some(*name),
+            Dimension::Symbolic(_) | Dimension::Fixed(_) => None,
+        });
+        let unsteady_functions = functions.iter().any(|function| has_unsteady(&function.graph, opset));
+        let mut known = HashMap::new();
+        for input in &graph.inputs {
+            known.insert(input.name, Fact { form: Form::of_input(input), ..Fact::UNKNOWN });
         }
-        let Some((node, index, value)) = self.producers.made(value) else {
-            return Reading::Unclear("no operator: it is an input or a constant".to_owned());
-        };
-        if depth > DEEPEST {
-            return unclear(node, &format!("{DEEPEST} operators before the output"));
+        for tensor in &graph.initializers {
+            known.insert(tensor.name, Fact { form: Form::of_constant(tensor), ..Fact::CONSTANT });
         }
-        // Stands while the value is looked at: a graph that reads what it makes ends here.
-        self.known.insert(value, unclear(node, "in a loop"));
-        let found = self.of_node(node, index, depth + 1);
-        self.known.insert(value, found.clone());
-        found
-    }
-
-    fn of_node(&mut self, node: &'v NodeView<'_>, index: usize, depth: usize) -> Reading {
-        use OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
-        let inner = |reader: &mut Self| reader.read(node.inputs.first().copied().unwrap_or(""), depth);
-        if mixes_items(&self.producers, node) {
-            return unclear(node, "along axis 0, the items of a request");
-        }
-        match operator(node, index) {
-            Operator::Activation(activation @ (Softmax | LogSoftmax)) if node.domain != "ai.onnx.ml" => {
-                let problem = softmax_problem(&self.producers, node, self.opset);
-                problem.map_or(Reading::Found(activation), |problem| unclear(node, &problem))
+        let mut reader = Self { opset, producers, values, items, unsteady_functions, known };
+        for node in reader.producers.in_order() {
+            let distinct = node.outputs.len().min(DISTINCT);
+            let facts: Vec<_> = (0..distinct).map(|index| reader.of_node(node, index)).collect();
+            for (index, &output) in node.outputs.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+                let Some(fact) = facts.get(index.min(DISTINCT - 1)) else { break };
+                let form = fact.form.clone().or_declared(reader.values.get(output).copied(), reader.items);
+                reader.known.insert(output, Fact { form, ..fact.clone() });
             }
-            Operator::Activation(activation) => Reading::Found(activation),
-            Operator::Label => Reading::Label,
-            Operator::Passing => inner(self),
-            Operator::Choosing => match inner(self) {
+        }
+        reader
+    }
+
+    /// What is known of a value.
+    pub(super) fn fact(&self, value: &str) -> &Fact<'v, 'a> {
+        match self.known.get(value) {
+            _ if value.is_empty() => &Fact::CONSTANT,
+            Some(known) => known,
+            None => &Fact::UNKNOWN,
+        }
+    }
+
+    fn of_node(&self, node: &'v NodeView<'a>, index: usize) -> Fact<'v, 'a> {
+        let producers = &self.producers;
+        let inputs: Vec<_> = node.inputs.iter().map(|input| self.fact(input)).collect();
+        let kind = operator(node, index, producers);
+        let along = Along::of(node, self.opset, producers);
+        let (form, met) = self.form(node, index, &inputs, &along);
+        let quotient = if kind == Operator::Quotient { normalized(producers, node) } else { None };
+        let call = Call { node, kind, form: worked_on(kind, &inputs, &form), inputs, along, quotient };
+        let held = self.held(&call);
+        let origins: Vec<Origin> = call.inputs.iter().map(|fact| fact.origin).collect();
+        let origin = match &held {
+            Held::Found(Softmax | LogSoftmax | Heads) => Origin::Shares,
+            Held::Found(Sigmoid) if kind == Operator::Quotient => Origin::Gate,
+            Held::Found(Sigmoid | Logits) | Held::Label | Held::Unclear(_) => match is_share(&call) {
+                true => Origin::Shares,
+                false => Origin::of((node, index), kind, &origins, producers),
+            },
+        };
+        let is_coded = match codes(node, index, kind) {
+            Codes::Made => true,
+            Codes::Kept => call.inputs.iter().any(|fact| fact.is_coded),
+            Codes::Ended => false,
+        };
+        let never_negative = never_negative(node, &held, &call.inputs, producers);
+        let tie = self.tie(&call, met);
+        Fact { held, origin, form, is_coded, never_negative, tie }
+    }
+
+    /// The shape of an output, and how items met on the way to it.
+    fn form(
+        &self,
+        node: &'v NodeView<'a>,
+        index: usize,
+        inputs: &[&Fact<'v, 'a>],
+        along: &Along,
+    ) -> (Form, Option<&'static str>) {
+        let (form, met) = match self.producers.constant(node.outputs.get(index).copied().unwrap_or("")) {
+            Some(constant) if node.op == "Constant" => (Form::of_constant(constant), None),
+            _ if self.producers.is_foreign(node) => (Form::UNKNOWN, None),
+            _ => {
+                let forms = inputs.iter().map(|fact| &fact.form).collect();
+                Shaping { node, inputs: forms, along, producers: &self.producers }.output(index)
+            }
+        };
+        let takes_graphs = node.attributes.iter().any(|attribute| !attribute.graphs.is_empty());
+        let is_fixed = !inputs.is_empty() && inputs.iter().all(|fact| fact.form.items == Items::Nowhere);
+        let form = if is_fixed && !takes_graphs { form.at(Items::Nowhere) } else { form };
+        let declared = node.outputs.get(index).and_then(|output| self.values.get(output).copied());
+        (form.or_declared(declared, self.items).bounded(), met)
+    }
+
+    /// What makes items depend on each other, or on chance, on the way to a node or in it.
+    fn tie(&self, call: &Call<'_, 'v, 'a>, met: Option<&'static str>) -> Option<Cause<'v, 'a>> {
+        const INSIDE: &str = "with an operator inside that draws at random or normalises over items";
+        let node = call.node;
+        if let Some(earlier) = taken(node).into_iter().find_map(|input| self.fact(input).tie.as_ref()) {
+            return Some(earlier.clone());
+        }
+        if self.producers.is_foreign(node) {
+            return (self.unsteady_functions && self.producers.is_function(node)).then(|| Cause::of(node, INSIDE));
+        }
+        let mut inner = node.attributes.iter().flat_map(|attribute| &attribute.graphs);
+        if inner.any(|graph| has_unsteady(graph, self.opset)) {
+            return Some(Cause::of(node, INSIDE));
+        }
+        let own = unsteady(node, self.opset, &self.producers).or(met).map(|what| Cause::of(node, what));
+        own.or_else(|| mixing(node, &call.along, call.form).map(|what| Cause::of(node, what)))
+    }
+
+    fn held(&self, call: &Call<'_, 'v, 'a>) -> Held<'v, 'a> {
+        let node = call.node;
+        let unclear = |what: &'static str| Held::Unclear(Cause::of(node, what));
+        let problem = || call.along.problem(call.form).map(|problem| Held::Unclear(Cause::of(node, problem)));
+        let over_items = || call.along.over_items(call.form).map(|problem| Held::Unclear(Cause::of(node, problem)));
+        let first = call.inputs.first().copied().unwrap_or(&Fact::CONSTANT);
+        match call.kind {
+            Operator::Activation(activation) => problem().unwrap_or(Held::Found(activation)),
+            Operator::Label => Held::Label,
+            Operator::Passing => first.held.clone(),
+            Operator::Choosing => match (&first.held, call.inputs.get(1).map(|chooser| &chooser.held)) {
                 // The scores of a table of constants are those of the class that chooses among them.
-                Reading::Unclear(_) if self.producers.is_constant(node.inputs.first().copied().unwrap_or("")) => {
-                    match self.read(node.inputs.get(1).copied().unwrap_or(""), depth) {
-                        Reading::Label => Reading::Label,
-                        Reading::Found(_) | Reading::Unclear(_) => unclear(node, ""),
-                    }
+                (Held::Unclear(_), Some(Held::Label)) if first.origin == Origin::Constant => Held::Label,
+                (Held::Unclear(_), _) if first.origin == Origin::Constant => unclear(""),
+                (held, _) => held.clone(),
+            },
+            Operator::Renaming => kept_label(first, || unclear("of what is no class")),
+            Operator::Rounding => kept_label(first, || unclear("to whole numbers")),
+            Operator::Bounding => match &first.held {
+                Held::Label => Held::Label,
+                Held::Found(found @ (Softmax | Sigmoid | Heads)) if keeps_probabilities(node, &self.producers) => {
+                    Held::Found(*found)
                 }
-                found @ (Reading::Found(_) | Reading::Label | Reading::Unclear(_)) => found,
+                Held::Found(_) | Held::Unclear(_) => unclear(""),
             },
-            Operator::Renaming => match inner(self) {
-                Reading::Label => Reading::Label,
-                Reading::Found(_) | Reading::Unclear(_) => unclear(node, "of what is no class"),
+            Operator::Weighting => self.of_weighted(call),
+            Operator::Averaging => over_items().unwrap_or_else(|| self.of_means(call)),
+            Operator::Largest => over_items().unwrap_or_else(|| match agreed(&operands(call)) {
+                Some(Held::Found(found @ (Sigmoid | Logits))) => Held::Found(*found),
+                Some(_) | None => unclear(""),
+            }),
+            Operator::Affine => self.of_affine(call),
+            Operator::Scaled => match first.held.found() {
+                Some(Logits) => over_items().unwrap_or(Held::Found(Logits)),
+                Some(_) | None => unclear(""),
             },
-            Operator::Converting if self.converts_to_floats(node) => inner(self),
-            Operator::Rounding | Operator::Converting => match inner(self) {
-                Reading::Label => Reading::Label,
-                Reading::Found(_) | Reading::Unclear(_) => unclear(node, "to whole numbers"),
+            Operator::Quotient => self.of_quotient(call),
+            Operator::Normalizing => problem().unwrap_or_else(|| match first.never_negative {
+                true => Held::Found(Softmax),
+                false => unclear(""),
+            }),
+            Operator::Exponential if first.held.found() == Some(LogSoftmax) => Held::Found(Softmax),
+            Operator::Logarithm => match first.held.found() {
+                Some(Softmax | Sigmoid | Heads) => Held::Found(LogSoftmax),
+                Some(LogSoftmax | Logits) | None => unclear(""),
             },
-            Operator::Bounding => match inner(self) {
-                Reading::Label => Reading::Label,
-                found @ Reading::Found(Softmax | Sigmoid | Heads) if keeps_probabilities(node, &self.producers) => {
-                    found
-                }
-                Reading::Found(_) | Reading::Unclear(_) => unclear(node, ""),
-            },
-            Operator::Weighting if self.weighs_probabilities(node, depth) => unclear(node, "of probabilities"),
-            Operator::Weighting => Reading::Found(Logits),
-            Operator::Averaging | Operator::Largest | Operator::Scaled
-                if node.op.starts_with("Reduce") && goes_over_items(&self.producers, node) =>
-            {
-                unclear(node, "over the items of a request")
-            }
-            Operator::Averaging => match agreed(self.operands(node, depth)) {
-                Some(found @ Reading::Found(Softmax | Sigmoid | Heads | Logits)) => found,
-                Some(Reading::Unclear(_)) if self.averages_rectified(node, depth) => Reading::Found(Logits),
-                Some(Reading::Unclear(_) | Reading::Found(LogSoftmax) | Reading::Label) | None => unclear(node, ""),
-            },
-            Operator::Largest => match agreed(self.operands(node, depth)) {
-                Some(found @ Reading::Found(Sigmoid | Logits)) => found,
-                Some(_) | None => unclear(node, ""),
-            },
-            Operator::Affine => self.of_affine(node, depth),
-            Operator::Scaled => match inner(self) {
-                Reading::Found(Logits) => Reading::Found(Logits),
-                Reading::Found(_) | Reading::Label | Reading::Unclear(_) => unclear(node, ""),
-            },
-            Operator::Quotient => self.of_quotient(node, depth),
-            Operator::Normalizing => match (inner(self), self.norm_problem(node)) {
-                (_, Some(problem)) => unclear(node, &problem),
-                (Reading::Found(Softmax | Sigmoid), None) => Reading::Found(Softmax),
-                (Reading::Found(_) | Reading::Label | Reading::Unclear(_), None) => unclear(node, ""),
-            },
-            Operator::Exponential => match inner(self) {
-                Reading::Found(LogSoftmax) => Reading::Found(Softmax),
-                Reading::Found(_) | Reading::Label | Reading::Unclear(_) => unclear(node, ""),
-            },
-            Operator::Logarithm => match inner(self) {
-                Reading::Found(Softmax | Sigmoid | Heads) => Reading::Found(LogSoftmax),
-                Reading::Found(_) | Reading::Label | Reading::Unclear(_) => unclear(node, ""),
-            },
-            Operator::Joining => self.of_heads(node, depth),
-            Operator::Other => unclear(node, ""),
+            Operator::Joining => self.of_heads(call),
+            Operator::Exponential | Operator::Other => unclear(""),
         }
     }
 
-    /// Of the standard's LpNormalization; the classical Normalizer goes along the numbers of an item.
-    fn norm_problem(&self, node: &NodeView<'_>) -> Option<String> {
-        if node.op == "LpNormalization" { norm_problem(&self.producers, node) } else { None }
-    }
-
-    /// Whether a node gives its numbers the type of a float.
-    fn converts_to_floats(&self, node: &NodeView<'_>) -> bool {
-        let like = node.inputs.get(1).and_then(|like| self.producers.element(like));
-        matches!(like, Some(ElementType::F32 | ElementType::F64 | ElementType::F16 | ElementType::Bf16))
-    }
-
-    /// Whether probabilities are what is weighed, as where classes are merged or attention is paid.
-    fn weighs_probabilities(&mut self, node: &'v NodeView<'_>, depth: usize) -> bool {
-        node.inputs.iter().any(|input| self.stems_from_probabilities(input, depth))
-    }
-
-    /// Whether a value is made of probabilities alone, by whatever operators, as long as they learn nothing.
-    fn stems_from_probabilities(&mut self, value: &str, depth: usize) -> bool {
-        use OutputActivation::{Heads, LogSoftmax, Softmax};
-        let Some((node, index, value)) = self.producers.made(value).filter(|_| depth <= DEEPEST) else { return false };
-        if let Some(&known) = self.stemming.get(value) {
-            return known;
+    /// Sums of numbers times weights are scores, unless the numbers are probabilities already: then they may be those of merged
+    /// classes, of several networks, or of a softmax inside.
+    fn of_weighted(&self, call: &Call<'_, 'v, 'a>) -> Held<'v, 'a> {
+        let origins: Vec<Origin> = call.inputs.iter().map(|fact| fact.origin).collect();
+        let has = |origin: Origin| origins.contains(&origin);
+        let means = || !has(Origin::Free) && has(Origin::Gate) && is_mean(call.node, &self.producers);
+        match has(Origin::Shares) || has(Origin::Merged) || means() {
+            true => Held::Unclear(Cause::of(
+                call.node,
+                "of probabilities: what it makes may be probabilities (softmax, sigmoid) or scores (logits)",
+            )),
+            false => Held::Found(Logits),
         }
-        self.stemming.insert(value, false);
-        let stems = match self.read(value, depth) {
-            Reading::Found(Softmax | LogSoftmax | Heads) => true,
-            Reading::Found(_) | Reading::Label | Reading::Unclear(_)
-                if matches!(operator(node, index), Operator::Weighting | Operator::Activation(_)) =>
-            {
-                false
+    }
+
+    fn of_means(&self, call: &Call<'_, 'v, 'a>) -> Held<'v, 'a> {
+        match agreed(&operands(call)) {
+            Some(Held::Found(found @ (Softmax | Sigmoid | Heads | Logits))) => Held::Found(*found),
+            Some(Held::Unclear(_)) if self.averages_rectified(call) => Held::Found(Logits),
+            Some(Held::Unclear(_) | Held::Found(LogSoftmax) | Held::Label) | None => {
+                Held::Unclear(Cause::of(call.node, ""))
             }
-            Reading::Found(_) | Reading::Label | Reading::Unclear(_) => {
-                let computed = node.inputs.iter().copied().filter(|input| !self.producers.is_constant(input));
-                let computed: Vec<&str> = computed.collect();
-                !computed.is_empty() && computed.iter().all(|input| self.stems_from_probabilities(input, depth + 1))
-            }
-        };
-        self.stemming.insert(value, stems);
-        stems
+        }
     }
 
     /// Whether a node is the mean over the places of what a rectifier lets through: how convolutional networks without a
-    /// fully connected layer end. What rectifies probabilities makes no scores of them.
-    fn averages_rectified(&mut self, node: &NodeView<'_>, depth: usize) -> bool {
-        let before = node.inputs.first().and_then(|input| self.producers.producer(self.producers.same(input)));
-        let Some(rectifier) = before.filter(|before| node.op != "Mean" && is_rectifier(before, &self.producers)) else {
-            return false;
-        };
-        let rectified = rectifier.inputs.first().map(|input| self.read(input, depth));
-        matches!(rectified, Some(Reading::Unclear(_) | Reading::Found(OutputActivation::Logits)))
-    }
-
-    /// Readings of the inputs that are computed.
-    fn operands(&mut self, node: &NodeView<'_>, depth: usize) -> Vec<Reading> {
-        let computed: Vec<_> = node.inputs.iter().copied().filter(|input| !self.producers.is_constant(input)).collect();
-        computed.into_iter().map(|input| self.read(input, depth)).collect()
+    /// fully connected layer end.
+    fn averages_rectified(&self, call: &Call<'_, 'v, 'a>) -> bool {
+        let before = call.node.inputs.first().and_then(|input| self.producers.producer(self.producers.same(input)));
+        let is_free =
+            |node: &NodeView<'_>| node.inputs.first().is_some_and(|input| self.fact(input).origin == Origin::Free);
+        call.node.op != "Mean" && before.is_some_and(|node| is_rectifier(node, &self.producers) && is_free(node))
     }
 
     /// Sums and differences of scores are scores; of anything else they are nothing that has a name.
-    fn of_affine(&mut self, node: &NodeView<'_>, depth: usize) -> Reading {
-        if node.op == "Sub" && is_log_softmax(&self.producers, node) {
-            return Reading::Found(OutputActivation::LogSoftmax);
-        }
-        let operands = self.operands(node, depth);
-        let found = agreed(operands);
-        if let Some(Reading::Found(OutputActivation::Softmax | OutputActivation::Sigmoid)) = &found
-            && is_complement(&self.producers, node)
+    fn of_affine(&self, call: &Call<'_, 'v, 'a>) -> Held<'v, 'a> {
+        let node = call.node;
+        if node.op == "Sub"
+            && let Some(reduction) = log_softmax_sum(&self.producers, node)
         {
-            return Reading::Found(OutputActivation::Sigmoid);
+            return self.of_sum(node, reduction, LogSoftmax);
         }
-        match found {
-            Some(Reading::Found(OutputActivation::Logits)) => Reading::Found(OutputActivation::Logits),
-            Some(_) | None => unclear(node, ""),
+        match agreed(&operands(call)).and_then(|held| held.found()) {
+            Some(Softmax | Sigmoid) if is_complement(&self.producers, node) => Held::Found(Sigmoid),
+            Some(Logits) => Held::Found(Logits),
+            Some(_) | None => Held::Unclear(Cause::of(node, "")),
+        }
+    }
+
+    /// What was written out with a sum, unless that goes along other axes than that of the classes.
+    fn of_sum(&self, node: &'v NodeView<'a>, sum: &'v NodeView<'a>, found: OutputActivation) -> Held<'v, 'a> {
+        let along = Along::of(sum, self.opset, &self.producers);
+        let form = sum.inputs.first().map_or(&Form::UNKNOWN, |input| &self.fact(input).form);
+        match along.problem(form) {
+            _ if along == Along::Nothing => Held::Unclear(Cause::of(node, "")),
+            Some(problem) => Held::Unclear(Cause::of(sum, problem)),
+            None => Held::Found(found),
         }
     }
 
     /// A product or quotient: a softmax or sigmoid written out, or scores times one scale for all.
-    fn of_quotient(&mut self, node: &NodeView<'_>, depth: usize) -> Reading {
-        match normalized(&self.producers, node) {
-            Some(Quotient::Known(activation)) => return Reading::Found(activation),
-            Some(Quotient::ShareOf(share)) => {
-                return match self.read(share, depth) {
-                    Reading::Found(OutputActivation::Softmax | OutputActivation::Sigmoid) => {
-                        Reading::Found(OutputActivation::Softmax)
-                    }
-                    Reading::Found(_) | Reading::Label | Reading::Unclear(_) => unclear(node, ""),
+    fn of_quotient(&self, call: &Call<'_, 'v, 'a>) -> Held<'v, 'a> {
+        let node = call.node;
+        match call.quotient {
+            Some(Quotient::Sigmoid) => return Held::Found(Sigmoid),
+            Some(Quotient::ShareOf(share, sum)) => {
+                return match self.fact(share).never_negative {
+                    true => self.of_sum(node, sum, Softmax),
+                    false => Held::Unclear(Cause::of(node, "")),
                 };
             }
             None => {}
         }
-        let computed: Vec<_> = node.inputs.iter().copied().filter(|input| !self.producers.is_scale(input)).collect();
+        let computed: Vec<_> = call.inputs.iter().filter(|fact| fact.origin != Origin::Constant).collect();
         match computed.as_slice() {
-            &[scores] if self.read(scores, depth) == Reading::Found(OutputActivation::Logits) => {
-                Reading::Found(OutputActivation::Logits)
-            }
-            _ => unclear(node, ""),
+            [scores] if scores.held.found() == Some(Logits) => Held::Found(Logits),
+            _ => Held::Unclear(Cause::of(node, "")),
         }
     }
 
     /// Several heads beside each other: each as it is, where that needs the same of all.
-    fn of_heads(&mut self, node: &NodeView<'_>, depth: usize) -> Reading {
-        use OutputActivation::{Heads, LogSoftmax, Sigmoid, Softmax};
-        let heads: Vec<_> = joined(node).map(|input| self.read(input, depth)).collect();
+    fn of_heads(&self, call: &Call<'_, 'v, 'a>) -> Held<'v, 'a> {
+        let node = call.node;
+        let heads: Vec<_> = joined(node).map(|input| self.fact(input)).collect();
+        let along = Along::Axes(vec![integer(node, "axis").unwrap_or(1)]);
+        let form = heads.iter().map(|head| &head.form).find(|form| form.extents.is_some());
+        let form = form.or(heads.first().map(|head| &head.form)).unwrap_or(&Form::UNKNOWN);
         let all = |wanted: &[OutputActivation]| {
-            heads.iter().all(|head| matches!(head, Reading::Found(found) if wanted.contains(found)))
+            heads.iter().all(|head| head.held.found().is_some_and(|found| wanted.contains(&found)))
         };
-        match heads.as_slice() {
-            [only] => only.clone(),
-            [] => unclear(node, ""),
-            _ if all(&[Sigmoid]) => Reading::Found(Sigmoid),
-            _ if all(&[LogSoftmax]) => Reading::Found(LogSoftmax),
-            _ if all(&[Softmax, Sigmoid, Heads]) => Reading::Found(Heads),
-            [..] => unclear(node, "of several heads that are not all probabilities"),
+        match (heads.as_slice(), along.over_items(form)) {
+            ([only], _) => only.held.clone(),
+            (_, Some(problem)) => Held::Unclear(Cause::of(node, problem)),
+            ([], _) => Held::Unclear(Cause::of(node, "")),
+            _ if all(&[Sigmoid]) => Held::Found(Sigmoid),
+            _ if all(&[LogSoftmax]) => Held::Found(LogSoftmax),
+            _ if all(&[Softmax, Sigmoid, Heads]) => Held::Found(Heads),
+            _ => Held::Unclear(Cause::of(node, "of several heads that are not all probabilities")),
         }
     }
 }
 
+/// What a node computes along its axes: its first input, or what it makes where that has the same shape and is known better.
+fn worked_on<'r>(kind: Operator, inputs: &[&'r Fact<'_, '_>], made: &'r Form) -> &'r Form {
+    let keeps_shape = matches!(kind, Operator::Activation(_) | Operator::Normalizing);
+    match inputs.first() {
+        Some(first) if first.form.extents.is_some() || !keeps_shape => &first.form,
+        Some(_) | None => made,
+    }
+}
+
+/// Whether a node makes shares of a sum, whatever the numbers are.
+fn is_share(call: &Call<'_, '_, '_>) -> bool {
+    let is_share = matches!(call.quotient, Some(Quotient::ShareOf(..)));
+    is_share || matches!(call.kind, Operator::Normalizing | Operator::Activation(Softmax | LogSoftmax))
+}
+
+fn kept_label<'v, 'a>(first: &Fact<'v, 'a>, otherwise: impl FnOnce() -> Held<'v, 'a>) -> Held<'v, 'a> {
+    match first.held {
+        Held::Label => Held::Label,
+        Held::Found(_) | Held::Unclear(_) => otherwise(),
+    }
+}
+
+/// Readings of the inputs that are computed.
+fn operands<'r, 'v, 'a>(call: &Call<'r, 'v, 'a>) -> Vec<&'r Held<'v, 'a>> {
+    call.inputs.iter().filter(|fact| fact.origin != Origin::Constant).map(|fact| &fact.held).collect()
+}
+
 /// The reading that all have; what cannot be told agrees with its like.
-fn agreed(readings: Vec<Reading>) -> Option<Reading> {
-    let mut readings = readings.into_iter();
-    let first = readings.next()?;
-    let like = |other: &Reading| match (&first, other) {
-        (Reading::Unclear(_), Reading::Unclear(_)) => true,
-        (first, other) => first == other,
-    };
-    readings.all(|other| like(&other)).then_some(first)
+fn agreed<'r, 'v, 'a>(readings: &[&'r Held<'v, 'a>]) -> Option<&'r Held<'v, 'a>> {
+    let first = *readings.first()?;
+    readings.iter().all(|other| first.is_like(other)).then_some(first)
 }

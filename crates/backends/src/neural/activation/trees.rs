@@ -9,7 +9,16 @@ use crate::neural::onnx_view::NodeView;
 /// What rounding of shares leaves, for one tree; their weights are 32-bit floats.
 const TOLERANCE: f64 = 1e-4;
 
-/// Whether whatever leaf each tree ends in, the weights of all classes sum to 1 and none is negative.
+/// Number of classes of a classifier, by the names it gives them.
+pub(super) fn classes(node: &NodeView<'_>) -> Option<usize> {
+    let numbers = node.attribute("classlabels_int64s").or_else(|| node.attribute("classlabels_ints"));
+    let texts = node.attribute("classlabels_strings").map_or(0, |names| names.texts);
+    let count = numbers.map_or(0, |numbers| numbers.integers.len()).max(texts);
+    (count > 0).then_some(count)
+}
+
+/// Whether whatever leaf each tree ends in, the weights of all classes sum to 1 and none is negative. Of two classes one may be left
+/// out: then its weight is what lacks to 1.
 pub(super) fn are_votes(node: &NodeView<'_>) -> bool {
     let integers = |name: &str| node.attribute(name).map_or(&[][..], |attribute| attribute.integers.as_slice());
     let floats = |name: &str| node.attribute(name).map_or(&[][..], |attribute| attribute.floats.as_slice());
@@ -28,6 +37,16 @@ pub(super) fn are_votes(node: &NodeView<'_>) -> bool {
     let mut of_leaves: HashMap<(i64, i64), f64> = HashMap::new();
     for ((&tree, &leaf), &weight) in trees.iter().zip(leaves).zip(weights) {
         *of_leaves.entry((tree, leaf)).or_default() += f64::from(weight);
+    }
+    let of_classes = integers("class_ids");
+    let is_one = of_classes.len() == weights.len() && of_classes.iter().all(|&class| class == 0);
+    if classes(node) == Some(2) && is_one {
+        let mut largest: HashMap<i64, f64> = HashMap::new();
+        for (&(tree, _), &sum) in &of_leaves {
+            let largest = largest.entry(tree).or_insert(sum);
+            *largest = largest.max(sum);
+        }
+        return largest.values().sum::<f64>() <= 1.0 + TOLERANCE * largest.len() as f64;
     }
     let mut of_trees: HashMap<i64, f64> = HashMap::new();
     for (&(tree, _), &sum) in &of_leaves {

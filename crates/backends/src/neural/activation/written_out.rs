@@ -1,25 +1,22 @@
 //! Softmax, its logarithm and the sigmoid written out in pieces, as some exporters do.
 //!
 //! `exp(x) / sum(exp(x))`, with the largest subtracted first or without; `x - log(sum(exp(x)))`; `1 / (1 + exp(-x))`. It
-//! must not know what is done with an output.
+//! must not know what is done with an output, nor along which axes a sum goes.
 
-use dede_core::backend::OutputActivation;
-
-use super::axes::{goes_over_items, sums_one_number};
 use super::producers::Producers;
 use crate::neural::onnx_view::NodeView;
 
 /// What a product or quotient is known to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quotient<'n> {
-    /// An activation.
-    Known(OutputActivation),
-    /// The share that each of these numbers has in their sum.
-    ShareOf(&'n str),
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Quotient<'v, 'a> {
+    /// A sigmoid.
+    Sigmoid,
+    /// The share that each of these numbers has in their sum, which the node makes.
+    ShareOf(&'v str, &'v NodeView<'a>),
 }
 
 /// What a `Mul`, `Div` or `Reciprocal` is, beyond numbers times a constant.
-pub(super) fn normalized<'n>(producers: &Producers<'_, '_>, node: &'n NodeView<'_>) -> Option<Quotient<'n>> {
+pub(super) fn normalized<'v, 'a>(producers: &Producers<'v, 'a>, node: &'v NodeView<'a>) -> Option<Quotient<'v, 'a>> {
     let inverse = |value: &str| {
         let node = producers.producer(producers.same(value)).filter(|node| node.op == "Reciprocal")?;
         node.inputs.first().copied()
@@ -31,40 +28,31 @@ pub(super) fn normalized<'n>(producers: &Producers<'_, '_>, node: &'n NodeView<'
             (None, Some(below)) => quotient(producers, other, below),
             (None, None) => None,
         },
-        ("Reciprocal", [below]) => {
-            is_one_plus_exponential(producers, below).then_some(Quotient::Known(OutputActivation::Sigmoid))
-        }
+        ("Reciprocal", [below]) => is_one_plus_exponential(producers, below).then_some(Quotient::Sigmoid),
         _ => None,
     }
 }
 
-fn quotient<'n>(producers: &Producers<'_, '_>, above: &'n str, below: &str) -> Option<Quotient<'n>> {
+fn quotient<'v, 'a>(producers: &Producers<'v, 'a>, above: &'v str, below: &str) -> Option<Quotient<'v, 'a>> {
     if producers.number(above) == Some(1.0) && is_one_plus_exponential(producers, below) {
-        return Some(Quotient::Known(OutputActivation::Sigmoid));
+        return Some(Quotient::Sigmoid);
     }
     let op = producers.producer(producers.same(above)).map_or("", |node| node.op);
     if let Some(exponential) = one_plus(producers, below)
         && op == "Exp"
         && producers.are_alike(above, exponential)
     {
-        return Some(Quotient::Known(OutputActivation::Sigmoid));
+        return Some(Quotient::Sigmoid);
     }
-    let summed = sum_of(producers, below)?;
-    if !producers.are_alike(above, summed) {
-        return None;
-    }
-    // Numbers that are never negative have shares that are probabilities.
-    Some(match op {
-        "Exp" | "Softplus" | "Relu" | "Abs" => Quotient::Known(OutputActivation::Softmax),
-        _ => Quotient::ShareOf(above),
-    })
+    let (summed, sum) = sum_of(producers, below)?;
+    producers.are_alike(above, summed).then_some(Quotient::ShareOf(above, sum))
 }
 
-/// What a value is the sum of, perhaps kept away from 0.
-fn sum_of<'v>(producers: &Producers<'v, '_>, value: &str) -> Option<&'v str> {
+/// What a value is the sum of, perhaps kept away from 0, and the node that sums.
+fn sum_of<'v, 'a>(producers: &Producers<'v, 'a>, value: &str) -> Option<(&'v str, &'v NodeView<'a>)> {
     let node = producers.producer(producers.same(value))?;
     match (node.op, node.inputs.as_slice()) {
-        ("ReduceSum" | "ReduceL1", _) => summed(producers, value),
+        ("ReduceSum" | "ReduceL1", [summed, ..]) => Some((*summed, node)),
         ("Clip", [sum, ..]) => summed(producers, sum),
         ("Add" | "Max", [one, other]) => match (producers.is_constant(one), producers.is_constant(other)) {
             (true, false) => summed(producers, other),
@@ -75,15 +63,10 @@ fn sum_of<'v>(producers: &Producers<'v, '_>, value: &str) -> Option<&'v str> {
     }
 }
 
-fn summed<'v>(producers: &Producers<'v, '_>, value: &str) -> Option<&'v str> {
+fn summed<'v, 'a>(producers: &Producers<'v, 'a>, value: &str) -> Option<(&'v str, &'v NodeView<'a>)> {
     let node = producers.producer(producers.same(value))?;
-    let is_sum = matches!(node.op, "ReduceSum" | "ReduceL1") && is_of_classes(producers, node);
-    node.inputs.first().copied().filter(|_| is_sum)
-}
-
-/// Whether a node reduces along the classes.
-fn is_of_classes(producers: &Producers<'_, '_>, node: &NodeView<'_>) -> bool {
-    !goes_over_items(producers, node) && !sums_one_number(producers, node)
+    let is_sum = matches!(node.op, "ReduceSum" | "ReduceL1");
+    node.inputs.first().copied().filter(|_| is_sum).map(|summed| (summed, node))
 }
 
 /// `e` where a value is `1 + e`.
@@ -101,40 +84,39 @@ fn is_one_plus_exponential(producers: &Producers<'_, '_>, value: &str) -> bool {
     exponential.is_some_and(|node| node.op == "Exp")
 }
 
-/// Whether a `Sub` takes from numbers the logarithm of the sum of their exponentials.
-pub(super) fn is_log_softmax(producers: &Producers<'_, '_>, node: &NodeView<'_>) -> bool {
-    let [numbers, subtracted] = node.inputs.as_slice() else { return false };
-    let Some(below) = producers.producer(producers.same(subtracted)) else { return false };
-    if let Some(summed) = log_sum(producers, below) {
-        return producers.are_alike(numbers, summed);
+/// The node that sums where a `Sub` takes from numbers the logarithm of the sum of their exponentials.
+pub(super) fn log_softmax_sum<'v, 'a>(producers: &Producers<'v, 'a>, node: &NodeView<'_>) -> Option<&'v NodeView<'a>> {
+    let [numbers, subtracted] = node.inputs.as_slice() else { return None };
+    let below = producers.producer(producers.same(subtracted))?;
+    if let Some((summed, sum)) = log_sum(producers, below) {
+        return producers.are_alike(numbers, summed).then_some(sum);
     }
     // The largest number was subtracted before, and is added again.
-    let ("Add", [one, other]) = (below.op, below.inputs.as_slice()) else { return false };
+    let ("Add", [one, other]) = (below.op, below.inputs.as_slice()) else { return None };
     let added = |sum: &str, largest: &str| {
-        let summed = producers.producer(producers.same(sum)).and_then(|node| log_sum(producers, node));
-        let shifted = summed.and_then(|summed| producers.producer(producers.same(summed)));
-        match shifted.map(|node| (node.op, node.inputs.as_slice())) {
-            Some(("Sub", [shifted, shift])) => {
-                producers.are_alike(shifted, numbers) && producers.are_alike(shift, largest)
-            }
-            _ => false,
-        }
+        let (summed, sum) = log_sum(producers, producers.producer(producers.same(sum))?)?;
+        let shifted = producers.producer(producers.same(summed))?;
+        let ("Sub", [shifted, shift]) = (shifted.op, shifted.inputs.as_slice()) else { return None };
+        let fits = producers.are_alike(shifted, numbers) && producers.are_alike(shift, largest);
+        fits.then_some(sum)
     };
-    added(one, other) || added(other, one)
+    added(one, other).or_else(|| added(other, one))
 }
 
-/// `x` where a node makes `log(sum(exp(x)))`.
-fn log_sum<'v>(producers: &Producers<'v, '_>, node: &NodeView<'v>) -> Option<&'v str> {
+/// `x` where a node makes `log(sum(exp(x)))`, and the node that sums.
+fn log_sum<'v, 'a>(producers: &Producers<'v, 'a>, node: &'v NodeView<'a>) -> Option<(&'v str, &'v NodeView<'a>)> {
     let input = node.inputs.first().copied()?;
     let exponent = |value: &str| {
         let node = producers.producer(producers.same(value)).filter(|node| node.op == "Exp")?;
         node.inputs.first().copied()
     };
     match node.op {
-        "ReduceLogSumExp" | "ReduceLogSum" if !is_of_classes(producers, node) => None,
-        "ReduceLogSumExp" => Some(input),
-        "ReduceLogSum" => exponent(input),
-        "Log" => exponent(sum_of(producers, input)?),
+        "ReduceLogSumExp" => Some((input, node)),
+        "ReduceLogSum" => Some((exponent(input)?, node)),
+        "Log" => {
+            let (summed, sum) = sum_of(producers, input)?;
+            Some((exponent(summed)?, sum))
+        }
         _ => None,
     }
 }

@@ -91,6 +91,7 @@ pub(super) fn conclude(
         let (found, count) = (format!("output {output} has shape {shape:?} for {samples} samples"), "one row each");
         return Err(Error::bad_parameter_at(&file.name, format!("{count} expected, {found}")));
     }
+    head.check_items(&file.name, samples)?;
     let sample = &shape[1..];
     let outputs = sample.iter().product::<usize>();
     if service_type == ServiceType::Supervised {

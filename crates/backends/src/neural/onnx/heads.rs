@@ -3,17 +3,19 @@
 //! It owns what stands behind scikit-learn's maps from class to probability: the tensor that they are made of. It must not
 //! know which output is answered.
 
-use dede_core::backend::DecidingFile;
+use dede_core::backend::{DecidingFile, OutputActivation};
 use dede_core::error::{Error, Result};
 use dede_core::quote::quote_list;
 use dede_graph::onnx::{ModelSummary, ValueSummary};
 
-use crate::neural::activation::{Reading, lacks_scale, reading};
+use crate::neural::activation::{Known, Reading, Values};
 use crate::neural::onnx_view::{Dimension, GraphView, OnnxView};
 use crate::neural::outputs::Candidate;
 
 /// `TensorProto.DataType.STRING`.
 const STRINGS: i64 = 8;
+/// The converter of scikit-learn. It writes out what makes probabilities, so that bare scores are those of a classifier without any.
+const OF_SCIKIT_LEARN: &str = "skl2onnx";
 
 /// An output with what it holds.
 #[derive(Debug, Clone)]
@@ -22,22 +24,47 @@ pub(super) struct Head {
     pub(super) reading: Reading,
     /// Whether its numbers are the whole ones that a quantised network computes with.
     lacks_scale: bool,
+    /// What makes the numbers of an item depend on other items, or on chance.
+    tie: Option<String>,
     is_behind_maps: bool,
 }
 
 impl Head {
-    fn of(view: &OnnxView<'_>, name: &str, value: &str, shape: Option<Vec<usize>>) -> Self {
-        let graph = &view.graph;
-        let reading = reading(graph, view.opset().unwrap_or(i64::MAX), value);
+    fn of(known: Known, producer: &str, (name, value): (&str, &str), shape: Option<Vec<usize>>) -> Self {
+        let Known { reading, lacks_scale, tie } = known;
+        let reading = if producer == OF_SCIKIT_LEARN && reading == Reading::Found(OutputActivation::Logits) {
+            Reading::Unclear("a classifier of scikit-learn without probabilities".to_owned())
+        } else {
+            reading
+        };
         let is_label = reading == Reading::Label;
         let candidate = Candidate { name: name.to_owned(), value: value.to_owned(), shape, is_label };
-        Self { candidate, reading, lacks_scale: lacks_scale(graph, value), is_behind_maps: name != value }
+        Self { candidate, reading, lacks_scale, tie, is_behind_maps: name != value }
     }
 
     /// A value inside the network, whose numbers are features whatever they hold.
-    pub(super) fn layer(name: &str, value: String) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the file when it is no network.
+    pub(super) fn layer(onnx: &[u8], file: &DecidingFile, name: &str, value: String) -> Result<Self> {
+        let view = parsed(onnx, file)?;
+        let Known { tie, .. } = Values::of(&view).known(&value);
         let candidate = Candidate { name: name.to_owned(), value, shape: None, is_label: false };
-        Self { candidate, reading: Reading::Unclear("a layer".to_owned()), lacks_scale: false, is_behind_maps: false }
+        let reading = Reading::Unclear("a layer".to_owned());
+        Ok(Self { candidate, reading, lacks_scale: false, tie, is_behind_maps: false })
+    }
+
+    /// Refuses what is not the same for an item alone and beside others, or at another time, where a run takes several items.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the output and the operator.
+    pub(super) fn check_items(&self, file: &str, items: usize) -> Result<()> {
+        let Some(tie) = self.tie.as_ref().filter(|_| items > 1) else { return Ok(()) };
+        let name = &self.candidate.name;
+        let reason = format!(
+            "expected an output that is computed for each item of a request alone, and the same each time, found {name} made by {tie}"
+        );
+        Err(Error::bad_parameter_at(file, reason))
     }
 
     /// Refuses whole numbers that stand for others.
@@ -65,9 +92,10 @@ impl Head {
 /// # Errors
 /// [`Error::BadParameter`] naming the outputs when none is.
 pub(super) fn heads(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) -> Result<Vec<Head>> {
-    let view = OnnxView::parse(onnx).map_err(|error| Error::bad_parameter_at(&file.name, error.to_string()))?;
-    let graph = &view.graph;
+    let view = parsed(onnx, file)?;
+    let (graph, values) = (&view.graph, Values::of(&view));
     let is_output = |value: &str| summary.outputs.iter().any(|output| output.name == value);
+    let head = |name: &str, value: &str, shape| Head::of(values.known(value), &summary.producer, (name, value), shape);
     let heads: Vec<Head> = summary
         .outputs
         .iter()
@@ -77,9 +105,9 @@ pub(super) fn heads(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) ->
             0 if output.is_other => {
                 let maps = graph.nodes.iter().find(|node| node.outputs.contains(&output.name.as_str()))?;
                 let &value = maps.inputs.first().filter(|value| maps.op == "ZipMap" && !is_output(value))?;
-                Some(Head::of(&view, &output.name, value, inner_shape(graph, value)))
+                Some(head(&output.name, value, inner_shape(graph, value)))
             }
-            _ => Some(Head::of(&view, &output.name, &output.name, sample_shape(output))),
+            _ => Some(head(&output.name, &output.name, sample_shape(output))),
         })
         .collect();
     if !heads.is_empty() {
@@ -88,6 +116,10 @@ pub(super) fn heads(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) ->
     let names = quote_list(summary.outputs.iter().map(|output| output.name.as_str()));
     let reason = format!("an output that is a tensor of numbers expected, found {names} (texts, sequences or maps)");
     Err(Error::bad_parameter_at(&file.name, reason))
+}
+
+fn parsed<'a>(onnx: &'a [u8], file: &DecidingFile) -> Result<OnnxView<'a>> {
+    OnnxView::parse(onnx).map_err(|error| Error::bad_parameter_at(&file.name, error.to_string()))
 }
 
 fn sample_shape(output: &ValueSummary) -> Option<Vec<usize>> {

@@ -70,6 +70,8 @@ pub struct AttributeView<'a> {
     pub floats: Vec<f32>,
     /// Value of a text attribute.
     pub text: Option<&'a [u8]>,
+    /// Number of texts of a list of them.
+    pub texts: usize,
     /// Value of a tensor attribute.
     pub tensor: Option<TensorView<'a>>,
     /// Subgraphs.
@@ -248,6 +250,7 @@ impl<'a> AttributeView<'a> {
                     attribute.floats.extend(values.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
                 }
                 (8, values) => integers(values, &mut attribute.integers)?,
+                (9, Field::Bytes(_)) => attribute.texts += 1,
                 (14 | 15, Field::Bytes(body)) => check_type_depth(body, 0)?,
                 _ => {}
             }
@@ -308,9 +311,15 @@ impl<'a> TensorView<'a> {
 
     /// The number, where the tensor is a single 32-bit float.
     pub fn single_float(&self) -> Option<f32> {
+        let &[bytes] = self.single_precision()? else { return None };
+        (self.elements() == 1).then_some(f32::from_le_bytes(bytes))
+    }
+
+    /// Elements of a tensor of 32-bit floats, as bytes; `None` where it is of another type, or where they are in another file.
+    pub fn single_precision(&self) -> Option<&'a [[u8; 4]]> {
         let stored = if self.raw.is_empty() { self.floats } else { self.raw };
-        let bytes: [u8; 4] = stored.try_into().ok()?;
-        (self.element == ElementType::F32 && self.elements() == 1).then_some(f32::from_le_bytes(bytes))
+        let (values, rest) = stored.as_chunks();
+        (self.element == ElementType::F32 && self.external.is_none() && rest.is_empty()).then_some(values)
     }
 
     /// Product of the dimensions.

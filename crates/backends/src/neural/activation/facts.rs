@@ -1,0 +1,98 @@
+//! What is known of one value of a network.
+//!
+//! It must not know operators.
+
+use std::borrow::Cow;
+
+use dede_core::backend::OutputActivation;
+
+use super::forms::Form;
+use super::origin::Origin;
+use crate::neural::onnx_view::NodeView;
+
+/// An operator, and what it does that decides.
+#[derive(Debug, Clone)]
+pub(super) struct Cause<'v, 'a> {
+    node: Option<&'v NodeView<'a>>,
+    what: Cow<'static, str>,
+}
+
+impl<'v, 'a> Cause<'v, 'a> {
+    /// Of a node.
+    pub(super) fn of(node: &'v NodeView<'a>, what: impl Into<Cow<'static, str>>) -> Self {
+        Self { node: Some(node), what: what.into() }
+    }
+
+    /// Of a value that no node makes.
+    pub(super) const NO_OPERATOR: Self =
+        Self { node: None, what: Cow::Borrowed("no operator: it is an input or a constant") };
+}
+
+impl std::fmt::Display for Cause<'_, '_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(node) = self.node else { return write!(formatter, "{}", self.what) };
+        write!(formatter, "{} (node {})", node.op, node.shown_name())?;
+        if self.what.is_empty() { Ok(()) } else { write!(formatter, ", {}", self.what) }
+    }
+}
+
+/// What numbers are.
+#[derive(Debug, Clone)]
+pub(super) enum Held<'v, 'a> {
+    /// Certain.
+    Found(OutputActivation),
+    /// Classes, or truth values.
+    Label,
+    /// Cannot be told.
+    Unclear(Cause<'v, 'a>),
+}
+
+impl Held<'_, '_> {
+    /// What was found.
+    pub(super) fn found(&self) -> Option<OutputActivation> {
+        match self {
+            Self::Found(found) => Some(*found),
+            Self::Label | Self::Unclear(_) => None,
+        }
+    }
+
+    /// Whether two are the same; what cannot be told is like its like.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Found(one), Self::Found(other)) => one == other,
+            (Self::Label, Self::Label) | (Self::Unclear(_), Self::Unclear(_)) => true,
+            (Self::Found(_) | Self::Label | Self::Unclear(_), _) => false,
+        }
+    }
+}
+
+/// A value.
+#[derive(Debug, Clone)]
+pub(super) struct Fact<'v, 'a> {
+    /// What its numbers are.
+    pub(super) held: Held<'v, 'a>,
+    /// What they come from.
+    pub(super) origin: Origin,
+    /// Its shape.
+    pub(super) form: Form,
+    /// Whether they are whole numbers that stand for others, their scale not applied.
+    pub(super) is_coded: bool,
+    /// Whether none of them is below 0, certainly.
+    pub(super) never_negative: bool,
+    /// What makes the numbers of one item depend on other items, or on chance.
+    pub(super) tie: Option<Cause<'v, 'a>>,
+}
+
+impl Fact<'_, '_> {
+    /// Of a constant of which nothing else is known, and of an input that is left out.
+    pub(super) const CONSTANT: Self = Self {
+        held: Held::Unclear(Cause::NO_OPERATOR),
+        origin: Origin::Constant,
+        form: Form::FIXED,
+        is_coded: false,
+        never_negative: false,
+        tie: None,
+    };
+    /// Of a value that the graph does not explain.
+    pub(super) const UNKNOWN: Self = Self { origin: Origin::Free, form: Form::UNKNOWN, ..Self::CONSTANT };
+}
