@@ -149,6 +149,37 @@ fn matrix_cases() -> Vec<Case> {
             floats(&[1, 2], &[13.0, 24.0]),
         ),
         case(
+            "MatMul with one number as its bias",
+            float_network(&[-1, 2], &[-1, 2])
+                .floats("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0])
+                .floats("b", &[1], &[0.5])
+                .node("MatMul", &["x", "w"], &["product"], &[])
+                .node("Add", &["product", "b"], &["y"], &[]),
+            floats(&[1, 2], &[10.0, 1.0]),
+            floats(&[1, 2], &[13.5, 24.5]),
+        ),
+        case(
+            "MatMul of one column with several numbers added",
+            float_network(&[-1, 2], &[-1, 3])
+                .floats("w", &[2, 1], &[1.0, 2.0])
+                .floats("b", &[3], &[0.5, 1.0, 2.0])
+                .node("MatMul", &["x", "w"], &["product"], &[])
+                .node("Identity", &["product"], &["same"], &[])
+                .node("Add", &["b", "same"], &["y"], &[]),
+            floats(&[1, 2], &[10.0, 1.0]),
+            floats(&[1, 3], &[12.5, 13.0, 14.0]),
+        ),
+        case(
+            "MatMul with a vector, and a list added",
+            float_network(&[-1, 2], &[2])
+                .floats("w", &[2], &[1.0, 2.0])
+                .floats("b", &[2], &[0.5, 1.0])
+                .node("MatMul", &["x", "w"], &["product"], &[])
+                .node("Add", &["product", "b"], &["y"], &[]),
+            floats(&[2, 2], &[10.0, 1.0, 3.0, 4.0]),
+            floats(&[2], &[12.5, 12.0]),
+        ),
+        case(
             "Conv, padded, stride 2",
             float_network(&[1, 1, 3, 3], &[1, 1, 2, 2]).floats("w", &[1, 1, 3, 3], &[1.0; 9]).node(
                 "Conv",

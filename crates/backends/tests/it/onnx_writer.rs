@@ -118,6 +118,18 @@ impl Onnx {
     ) -> Self {
         let name = format!("{op}_{}", self.nodes);
         self.nodes += 1;
+        self.named_node(&name, op, inputs, outputs, attributes)
+    }
+
+    /// A node of that name, which may be empty.
+    pub(crate) fn named_node(
+        mut self,
+        name: &str,
+        op: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: &[(&str, Attribute<'_>)],
+    ) -> Self {
         let mut node = Vec::new();
         inputs.iter().for_each(|input| node.extend(bytes(1, input.as_bytes())));
         outputs.iter().for_each(|output| node.extend(bytes(2, output.as_bytes())));

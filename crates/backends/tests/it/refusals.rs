@@ -3,7 +3,7 @@
 use crate::engines::{alone, assert_computed, case, float_network, floats, load, options, usable};
 use crate::onnx_writer::Attribute::{Graph, Int, Ints, Long, Text};
 use crate::onnx_writer::{BF16, F32, F64, I8, I64, Onnx, U8};
-use dede_backends::neural::engine::{Engine, engines};
+use dede_backends::neural::engine::{Engine, Width, engines};
 
 fn rten() -> &'static dyn Engine {
     engines().into_iter().find(|engine| engine.name() == "rten").expect("always there")
@@ -245,6 +245,24 @@ fn rten_refuses_by_name_what_it_would_compute_wrongly() {
         let error = rten().load(network, &options()).err().unwrap_or_else(|| panic!("{operator} must be refused"));
         assert!(error.reason.contains(operator), "{operator}: {error}");
         assert!(error.reason.contains("engine install"), "{operator}: {error}");
+    }
+}
+
+#[test]
+fn what_rten_fails_at_is_named_whatever_the_node_is_called() {
+    for name in ["cube", "", "y"] {
+        let shown = if name.is_empty() { "y" } else { name };
+        let cube = float_network(&[1, 1, 2, 2, 2], &[1, 1, 2, 2, 2]).floats("w", &[1, 1, 1, 1, 1], &[2.0]);
+        let session = load(rten(), &cube.named_node(name, "Conv", &["x", "w"], &["y"], &[]));
+        let error = session.run(vec![floats(&[1, 1, 2, 2, 2], &[1.0; 8])], Width::One).err();
+        let error = error.unwrap_or_else(|| panic!("{name}: must fail"));
+        assert!(error.reason.contains("operator Conv") && error.reason.contains("engine install"), "{name}: {error}");
+        assert!(error.to_string().contains(shown), "{name}: {error}");
+        let missing = float_network(&[1, 4], &[1, 4]).named_node(name, "Hardmax", &["x"], &["y"], &[]);
+        let error = rten().load(alone(missing.build()), &options()).err();
+        let error = error.unwrap_or_else(|| panic!("{name}: must be refused"));
+        assert!(error.reason.contains("operator Hardmax is not supported"), "{name}: {error}");
+        assert!(error.to_string().contains(shown), "{name}: {error}");
     }
 }
 

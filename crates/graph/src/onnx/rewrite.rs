@@ -37,12 +37,14 @@ pub struct Rewrite {
     pub operators: BTreeMap<usize, Change>,
     /// Files whose tensors get a full description: new name, first byte and number of bytes.
     pub external: Vec<ExternalFile>,
+    /// Operators without a name, or with that of their first output, get the output's name followed by this.
+    pub name_suffix: Option<&'static str>,
 }
 
 impl Rewrite {
     /// Whether nothing is to be changed.
     pub fn is_empty(&self) -> bool {
-        self.operators.is_empty() && self.external.is_empty()
+        self.operators.is_empty() && self.external.is_empty() && self.name_suffix.is_none()
     }
 
     /// The changed file.
@@ -90,8 +92,12 @@ impl Rewrite {
             Some(Change::Attributes(attributes)) => attributes.as_slice(),
             None => &[],
         };
+        let output = if self.name_suffix.is_some() { output_without_a_name(operator)? } else { None };
         writer.try_message(format::graph::NODE, |writer| {
             self.attributes(writer, operator, attributes, next)?;
+            if let Some((output, suffix)) = output.zip(self.name_suffix) {
+                writer.bytes(format::node::NAME, &[output, suffix.as_bytes()].concat());
+            }
             for (name, value) in attributes {
                 if let Some(value) = value {
                     writer.message(format::node::ATTRIBUTE, |writer| value.write(writer, name));
@@ -166,6 +172,20 @@ impl Rewrite {
     }
 }
 
+/// The name of an operator's first output, where the operator has none of its own.
+fn output_without_a_name(operator: &[u8]) -> Result<Option<&[u8]>, String> {
+    let (mut name, mut output): (&[u8], Option<&[u8]>) = (&[], None);
+    each_field(operator, |number, value, _| {
+        match number {
+            format::node::NAME => name = value.bytes()?,
+            format::node::OUTPUT if output.is_none() => output = Some(value.bytes()?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(output.filter(|&output| name.is_empty() || name == output))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +239,7 @@ mod tests {
             (2, Change::Operators(vec![new("Erf"), new("Exp")])),
             (3, Change::Attributes(vec![("strides", None), ("pads", Some(Attribute::Ints(vec![7])))])),
         ]);
-        let changed = Rewrite { operators, external: Vec::new() }.apply(&model()).unwrap();
+        let changed = Rewrite { operators, ..Rewrite::default() }.apply(&model()).unwrap();
         let summary = inspect(&changed).unwrap();
         let kinds: Vec<_> = summary.operators.keys().map(String::as_str).collect();
         assert_eq!(kinds, ["Conv", "Erf", "Exp", "If", "Relu", "Sign"]);
@@ -232,7 +252,7 @@ mod tests {
             (0, Change::Attributes(vec![("then_branch", None)])),
             (3, Change::Attributes(vec![("group", None)])),
         ]);
-        let changed = Rewrite { operators: gone, external: Vec::new() }.apply(&model()).unwrap();
+        let changed = Rewrite { operators: gone, ..Rewrite::default() }.apply(&model()).unwrap();
         let summary = inspect(&changed).unwrap();
         assert_eq!(summary.operators.keys().map(String::as_str).collect::<Vec<_>>(), ["Conv", "If", "Sign"]);
         assert!(!contains(&changed, "group") && contains(&changed, "strides"));
@@ -241,6 +261,41 @@ mod tests {
     #[test]
     fn nothing_to_change_changes_nothing() {
         assert_eq!(Rewrite::default().apply(&model()).unwrap(), model());
+    }
+
+    #[test]
+    fn operators_without_a_name_of_their_own_get_one() {
+        let node = |name: &str| {
+            let mut writer = Writer::default();
+            let new = Operator {
+                kind: "Relu",
+                name: name.to_owned(),
+                inputs: vec![],
+                outputs: vec!["y".into()],
+                attributes: vec![],
+            };
+            writer.message(format::model::GRAPH, |writer| {
+                writer.message(format::graph::NODE, |writer| new.write(writer));
+            });
+            writer.into_bytes()
+        };
+        let rewrite = Rewrite { name_suffix: Some("#"), ..Rewrite::default() };
+        let name = |name| {
+            let mut names = Vec::new();
+            each_field(&rewrite.apply(&node(name)).unwrap(), |_, graph, _| {
+                each_field(graph.bytes()?, |_, operator, _| {
+                    each_field(operator.bytes()?, |number, value, _| {
+                        if number == format::node::NAME {
+                            names.push(value.text()?.to_owned());
+                        }
+                        Ok(())
+                    })
+                })
+            })
+            .unwrap();
+            names.pop().unwrap()
+        };
+        assert_eq!([name("relu"), name(""), name("y")], ["relu", "y#", "y#"], "the last of several counts");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! or truth values). What rten cannot be trusted with is in [`gaps`], what it is given instead in [`lowering`].
 
 mod bounds;
+mod failures;
 mod fusing;
 mod gaps;
 mod lowering;
@@ -19,6 +20,7 @@ use dede_core::priority;
 use dede_graph::onnx::{ExternalFile, Rewrite};
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 
+use self::failures::Operators;
 use super::{Array, Availability, Engine, EngineError, LoadOptions, Network, Port, Session, Values, Width, guarded};
 use crate::neural::onnx_view::{Dimension, ElementType, OnnxView, ValueView};
 
@@ -42,7 +44,8 @@ impl Engine for Rten {
         let rewrite = gaps::check(&view)?;
         let inputs: Vec<Port> = view.graph.required_inputs().map(port).collect();
         let outputs = wanted_outputs(&view, &options.outputs)?;
-        let model = guarded("rten", || load_model(network, rewrite))?;
+        let operators = Operators::of(&view);
+        let model = guarded("rten", || load_model(network, rewrite, &operators))?;
         let find = |ports: &[Port]| -> Result<Vec<NodeId>, EngineError> {
             let id = |port: &Port| model.node_id(&port.name).map_err(|_| EngineError::at(&port.name, "no such value"));
             ports.iter().map(id).collect()
@@ -51,6 +54,7 @@ impl Engine for Rten {
         let single = (0..options.lanes.max(1)).map(|_| pool(1)).collect();
         Ok(Box::new(RtenSession {
             model,
+            operators,
             inputs,
             outputs,
             input_ids,
@@ -67,7 +71,7 @@ fn pool(threads: usize) -> Arc<ThreadPool> {
     priority::ordinary(|| Arc::new(ThreadPool::with_num_threads(threads)))
 }
 
-fn load_model(network: Network, mut rewrite: Rewrite) -> Result<Model, EngineError> {
+fn load_model(network: Network, mut rewrite: Rewrite, operators: &Operators) -> Result<Model, EngineError> {
     let mut options = ModelOptions::with_all_ops();
     options.prepack_weights(true);
     if rewrite.is_empty()
@@ -75,6 +79,7 @@ fn load_model(network: Network, mut rewrite: Rewrite) -> Result<Model, EngineErr
     {
         return Ok(model);
     }
+    rewrite.name_suffix = operators.name_suffix();
     for (index, (name, content)) in network.external.iter().enumerate() {
         // rten takes such names only.
         let location = format!("{index}.data");
@@ -83,12 +88,13 @@ fn load_model(network: Network, mut rewrite: Rewrite) -> Result<Model, EngineErr
     }
     let onnx = match rewrite.is_empty() {
         true => network.onnx.into_vec(),
-        false => rewrite.apply(&network.onnx).map_err(|error| EngineError::new(error.to_string()))?,
+        false => {
+            let changed = rewrite.apply(&network.onnx).map_err(|error| EngineError::new(error.to_string()))?;
+            drop(network);
+            changed
+        }
     };
-    options.load(onnx).map_err(|error| {
-        let node = error.node().unwrap_or_default().to_owned();
-        EngineError::at(node, format!("rten cannot load this network: {error}"))
-    })
+    options.load(onnx).map_err(|error| operators.at_load(&error))
 }
 
 /// A large network by its path: rten reads it weight by weight, where a copy of its bytes would be held beside them all. What goes wrong
@@ -134,6 +140,7 @@ fn port(value: &ValueView<'_>) -> Port {
 
 struct RtenSession {
     model: Model,
+    operators: Operators,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     input_ids: Vec<NodeId>,
@@ -190,7 +197,7 @@ impl RtenSession {
             .collect::<Result<_, EngineError>>()?;
         let options = RunOptions::default().with_thread_pool(Some(pool));
         let answer = self.model.run(inputs, &self.output_ids, Some(options));
-        let values = answer.map_err(|error| EngineError::new(format!("rten: {error}")))?;
+        let values = answer.map_err(|error| self.operators.at_run(&error))?;
         self.outputs.iter().zip(values).map(|(port, value)| from_rten(port, value)).collect()
     }
 }

@@ -95,6 +95,41 @@ pub(super) fn with_number(mut new: Replacement<'_, '_>, scope: &Scope<'_, '_>) -
     Ok(Some(new.finish(kind, &inputs, output, vec![])))
 }
 
+/// A product and the sum with a constant list are taken for a product with a bias, also where the list has another length than the rows of
+/// the product. A difference is taken for nothing.
+pub(super) fn with_list(mut new: Replacement<'_, '_>, place: usize) -> Change {
+    let (sum, list, output) = (new.input(1 - place), new.input(place), new.output());
+    let negative = new.add("Neg", &[&list], "negative", vec![]);
+    new.finish("Sub", &[&sum, &negative], output, vec![])
+}
+
+/// Which input of a sum is a constant list that rten takes for the bias of a product, and that is none.
+pub(super) fn list_that_is_no_bias(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> Option<usize> {
+    let length = |name: &str| match scope.constant(name)?.dims.as_slice() {
+        &[length] => usize::try_from(length).ok(),
+        _ => None,
+    };
+    let (place, length) = (0..2).find_map(|place| Some((place, length(node.inputs.get(place)?)?)))?;
+    let product = unchanged_maker(node.inputs.get(1 - place)?, scope).filter(|maker| maker.op == "MatMul")?;
+    let columns = scope.dims(product, 1).filter(|dims| dims.len() > 1).and_then(|dims| *dims.last()?);
+    let has_rows = scope.rank(product, 0).is_some_and(|rank| rank > 1);
+    (!has_rows || columns != Some(length)).then_some(place)
+}
+
+/// The node that makes a value, behind those that rten takes away.
+fn unchanged_maker<'s, 'a>(name: &str, scope: &Scope<'s, 'a>) -> Option<&'s NodeView<'a>> {
+    /// Longer chains are none that a program writes.
+    const FARTHEST: usize = 8;
+    let mut maker = scope.maker(name)?;
+    for _ in 0..FARTHEST {
+        if !matches!(maker.op, "Identity" | "Cast" | "CastLike" | "Dropout") {
+            break;
+        }
+        maker = scope.maker(maker.inputs.first()?)?;
+    }
+    Some(maker)
+}
+
 /// Whether rten joins arithmetic with that number with its neighbours.
 fn goes_away(node: &NodeView<'_>, number: Option<f32>, scope: &Scope<'_, '_>) -> bool {
     let changes_nothing = if matches!(node.op, "Add" | "Sub") { 0.0 } else { 1.0 };

@@ -12,6 +12,9 @@ use crate::neural::engine::scope::{Scope, each_operator};
 use crate::neural::engine::{EngineError, resize};
 use crate::neural::onnx_view::{ElementType, GraphView, NodeView, OnnxView};
 
+/// What to do about it.
+pub(super) const ADVICE: &str = "use ONNX Runtime (dede engine install)";
+
 /// Operators rten does not have; `OnnxView` sees them before rten complains in its own words.
 const MISSING: [&str; 5] = ["LRN", "GroupNormalization", "Selu", "QLinearConv", "RoiAlign"];
 
@@ -62,9 +65,8 @@ fn check_values(graph: &GraphView<'_>) -> Result<(), EngineError> {
 }
 
 /// `what` is a whole sentence.
-fn refusal(name: &str, what: &str) -> EngineError {
-    let advice = "use ONNX Runtime (dede engine install)";
-    EngineError::at(name, format!("the engine rten cannot run this network: {what}; {advice}"))
+pub(super) fn refusal(name: &str, what: &str) -> EngineError {
+    EngineError::at(name, format!("the engine rten cannot run this network: {what}; {ADVICE}"))
 }
 
 /// Why rten must not run this node.

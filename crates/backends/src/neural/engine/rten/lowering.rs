@@ -59,7 +59,10 @@ impl Lowering {
             "ReduceMax" | "ReduceMin" if to_bool(scope.input(node, 0)) => Some(new.reduced_truth()),
             "ReduceMean" => fusing::mean(new, scope)?,
             "Expand" => fusing::expanded(new, scope),
-            "Add" | "Sub" | "Mul" | "Div" => fusing::with_number(new, scope)?,
+            "Add" | "Sub" | "Mul" | "Div" => match fusing::list_that_is_no_bias(node, scope) {
+                Some(place) if node.op == "Add" => Some(fusing::with_list(new, place)),
+                _ => fusing::with_number(new, scope)?,
+            },
             _ => None,
         })
     }

@@ -1,0 +1,80 @@
+//! What rten refuses or fails at, said as this server says it: the operator, the reason and the engine that can.
+//!
+//! It owns how rten's errors read. It must not know how rten is loaded or run.
+
+use std::collections::HashMap;
+
+use rten::{LoadError, RunError};
+
+use super::gaps::{ADVICE, refusal};
+use crate::neural::engine::EngineError;
+use crate::neural::onnx_view::OnnxView;
+
+/// rten knows a node by its name, and forgets names that values have.
+const SUFFIX: &str = "#";
+
+/// Operators of a network by the names of their nodes, which are all that rten tells.
+pub(super) struct Operators {
+    by_name: HashMap<String, Operator>,
+    some_unnamed: bool,
+}
+
+struct Operator {
+    shown_name: String,
+    kind: String,
+}
+
+impl Operators {
+    pub(super) fn of(view: &OnnxView<'_>) -> Self {
+        let (mut by_name, mut some_unnamed) = (HashMap::new(), false);
+        view.graph.each_graph(&mut |graph| {
+            for node in &graph.nodes {
+                let output = node.outputs.first().copied().unwrap_or_default();
+                let is_unnamed = node.name.is_empty() || node.name == output;
+                let name = if is_unnamed { format!("{output}{SUFFIX}") } else { node.name.to_owned() };
+                by_name.insert(name, Operator { shown_name: node.shown_name().to_owned(), kind: node.op.to_owned() });
+                some_unnamed |= is_unnamed;
+            }
+        });
+        Self { by_name, some_unnamed }
+    }
+
+    /// How nodes without a name of their own are to be named ([`dede_graph::onnx::Rewrite`]); `None` where all have one.
+    pub(super) fn name_suffix(&self) -> Option<&'static str> {
+        self.some_unnamed.then_some(SUFFIX)
+    }
+
+    /// Why rten does not take a network.
+    pub(super) fn at_load(&self, error: &LoadError) -> EngineError {
+        let name = error.node().unwrap_or_default();
+        let text = error.to_string();
+        let text = text.strip_prefix(&format!("in node \"{name}\": ")).unwrap_or(&text);
+        let (shown, operator) = self.operator(name);
+        let Some(reason) = text.strip_prefix("operator error: ") else {
+            return EngineError::at(shown, format!("rten cannot load this network: {text}"));
+        };
+        match reason.strip_suffix(" operator not supported or not enabled") {
+            Some(missing) => refusal(shown, &format!("operator {missing} is not supported")),
+            None => refusal(shown, &format!("{operator}: {reason}")),
+        }
+    }
+
+    /// Why a run failed.
+    pub(super) fn at_run(&self, error: &RunError) -> EngineError {
+        let name = error.node_path().into_iter().flatten().next_back().unwrap_or_default();
+        let text = error.to_string();
+        let (shown, operator) = self.operator(name);
+        let Some(reason) = text.strip_prefix(&format!("operator \"{name}\" failed: ")) else {
+            return EngineError::at(shown, format!("rten: {text}"));
+        };
+        EngineError::at(shown, format!("the engine rten fails at {operator}: {reason}; {ADVICE}"))
+    }
+
+    /// Name to show, and what the node is.
+    fn operator<'n>(&'n self, name: &'n str) -> (&'n str, String) {
+        match self.by_name.get(name) {
+            Some(operator) => (&operator.shown_name, format!("operator {}", operator.kind)),
+            None => (name, "an operator".to_owned()),
+        }
+    }
+}
