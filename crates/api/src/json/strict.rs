@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// Most characters of a name that an error repeats.
@@ -75,12 +76,15 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            if object.contains_key(&name) {
-                let shown: String = name.chars().take(LONGEST_SHOWN).collect();
-                return Err(de::Error::custom(format!("the member {shown:?} stands twice in one object")));
+            match object.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(members.next_value_seed(Strict)?);
+                }
+                Entry::Occupied(place) => {
+                    let shown: String = place.key().chars().take(LONGEST_SHOWN).collect();
+                    return Err(de::Error::custom(format!("the member {shown:?} stands twice in one object")));
+                }
             }
-            let value = members.next_value_seed(Strict)?;
-            object.insert(name, value);
         }
         Ok(object.into())
     }

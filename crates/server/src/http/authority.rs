@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use dede_api::errors::ErrorKind;
@@ -47,7 +47,7 @@ pub(super) async fn admit(
 }
 
 /// Says that a server forwards the request of a guest: it is one here too, whatever token the server presents.
-pub(super) const GUEST: &str = "x-dede-guest";
+pub(super) const GUEST: HeaderName = HeaderName::from_static("x-dede-guest");
 
 /// Whether a client has fewer rights than the owner of the server: files are none of its business, nor whom the server talks to.
 pub(super) fn is_guest(server: &Server, headers: &HeaderMap) -> bool {

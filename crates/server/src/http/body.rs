@@ -144,16 +144,8 @@ impl Received {
     /// # Errors
     /// 413 when it inflates to more than the limit, 400 when it does not inflate or is no UTF-8, 503 when others have the memory.
     pub(crate) fn text(&mut self) -> Outcome<&str> {
-        match self.encoding.take() {
-            None => {}
-            Some(Encoding::Gzip) => self.inflate(GzipMembers::new)?,
-            Some(Encoding::Deflate) if self.is_zlib() => self.inflate(ZlibDecoder::new)?,
-            // Some clients send a bare deflate stream under this name.
-            Some(Encoding::Deflate) => self.inflate(DeflateDecoder::new)?,
-        }
-        let not_text =
-            |error: std::str::Utf8Error| not_json(&NotJson::not_utf8(&self.bytes, error.valid_up_to()).to_string());
-        std::str::from_utf8(&self.bytes).map_err(not_text)
+        self.inflate_whole()?;
+        as_text(&self.bytes)
     }
 
     /// The JSON object in it.
@@ -161,10 +153,11 @@ impl Received {
     /// # Errors
     /// As [`Received::text`], and 400 when it is no JSON or no object.
     pub(crate) fn object(&mut self) -> Outcome<Object> {
-        self.text()?;
-        self.parsed = parsed_size(&self.bytes);
+        self.inflate_whole()?;
+        let text = as_text(&self.bytes)?;
+        self.parsed = parsed_size(text.as_bytes());
         self.share.grow(self.parsed)?;
-        Ok(json::parse_object(self.text()?).map_err(|error| not_json(&error.to_string()))??)
+        Ok(json::parse_object(text).map_err(|error| not_json(&error.to_string()))??)
     }
 
     /// Its part of the memory, for what was read from it; the body itself goes.
@@ -173,6 +166,16 @@ impl Received {
         drop(bytes);
         share.shrink_to(parsed);
         share
+    }
+
+    fn inflate_whole(&mut self) -> Outcome<()> {
+        match self.encoding.take() {
+            None => Ok(()),
+            Some(Encoding::Gzip) => self.inflate(GzipMembers::new),
+            Some(Encoding::Deflate) if self.is_zlib() => self.inflate(ZlibDecoder::new),
+            // Some clients send a bare deflate stream under this name.
+            Some(Encoding::Deflate) => self.inflate(DeflateDecoder::new),
+        }
     }
 
     fn is_zlib(&self) -> bool {
@@ -252,6 +255,11 @@ fn encoding(headers: &HeaderMap) -> Outcome<Option<Encoding>> {
 fn not_json(reason: &str) -> Failure {
     tracing::warn!(target: "api", "{reason}");
     Failure::new(ErrorKind::NotJson, reason)
+}
+
+fn as_text(bytes: &[u8]) -> Outcome<&str> {
+    let not_text = |error: std::str::Utf8Error| not_json(&NotJson::not_utf8(bytes, error.valid_up_to()).to_string());
+    std::str::from_utf8(bytes).map_err(not_text)
 }
 
 fn too_large(limit: u64) -> Failure {

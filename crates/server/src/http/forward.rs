@@ -25,9 +25,9 @@ use super::{Server, metrics, reply};
 use crate::peer::{PeerAnswer, PeerRequest, path_part};
 
 /// How often a request was sent on.
-const HOP: &str = "x-dede-hop";
+const HOP: HeaderName = HeaderName::from_static("x-dede-hop");
 /// Marks of the aliases it was sent on by.
-const VIA: &str = "x-dede-via";
+const VIA: HeaderName = HeaderName::from_static("x-dede-via");
 /// A request is not sent on more often.
 const MOST_HOPS: u32 = 4;
 
@@ -78,7 +78,7 @@ impl Trail {
         Ok(self)
     }
 
-    fn headers(&self) -> Vec<(&'static str, String)> {
+    fn headers(&self) -> Vec<(HeaderName, String)> {
         let guest = self.is_guest.then(|| (GUEST, "1".to_owned()));
         [(HOP, self.hops.to_string()), (VIA, self.via.join(", "))].into_iter().chain(guest).collect()
     }
@@ -142,7 +142,7 @@ async fn send(
         let unreachable = |reason: String| Failure::new(ErrorKind::PeerUnreachable, reason);
         settings.peers.check(peer).map_err(unreachable)?;
         let headers = trail.headers();
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let request = PeerRequest { method, path: &path, headers: &headers, body: &body };
         let answer = settings.peers.send(peer, &request, settings.body_limit, &share)?;
         drop((everywhere, forwarding));

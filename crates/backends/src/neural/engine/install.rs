@@ -126,7 +126,7 @@ fn last_line(output: &Output) -> String {
 fn verify(file: &Path, expected: &str) -> Result<()> {
     let shown = file.display();
     let bytes = fs::read(file).map_err(Error::io(format!("read {shown}")))?;
-    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hex::encode(Sha256::digest(&bytes));
     if found == expected {
         return Ok(());
     }
