@@ -2,8 +2,8 @@
 
 use crate::engines::{alone, assert_computed, case, float_network, floats, load, options, usable};
 use crate::onnx_writer::Attribute::{Graph, Int, Ints, Long, Text};
-use crate::onnx_writer::{BF16, F32, F64, I8, I64, Onnx, U8};
-use dede_backends::neural::engine::{Engine, Width, engines};
+use crate::onnx_writer::{BF16, BOOL, F32, F64, I8, I64, Onnx, U8};
+use dede_backends::neural::engine::{Array, Engine, Width, engines};
 
 fn rten() -> &'static dyn Engine {
     engines().into_iter().find(|engine| engine.name() == "rten").expect("always there")
@@ -118,10 +118,55 @@ fn small_files_are_looked_through_in_no_time() {
         let (name, sum) = (format!("c{number}"), format!("s{number}"));
         onnx.longs(&name, &[1], &[number]).node("Add", &[&name, &name], &[&sum], &[])
     });
-    for onnx in [joined(30, 8), joined(2, 5_000), many.node("Relu", &["x"], &["y"], &[])] {
+    for onnx in [joined(30, 8), joined(2, 2_900), many.node("Relu", &["x"], &["y"], &[])] {
         let start = std::time::Instant::now();
         let _ = rten().load(alone(onnx.build()), &options());
         assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn values_from_far_outside_of_a_graph_are_computed_or_refused() {
+    let relu = |name: &str| Onnx::new(17).untyped_output(name).node("Relu", &["x"], &[name], &[]);
+    let chosen = |onnx: Onnx, name: &str, yes: &Onnx, no: &Onnx| {
+        onnx.node("If", &["condition"], &[name], &[("then_branch", Graph(yes)), ("else_branch", Graph(no))])
+    };
+    let network = || float_network(&[1, 2], &[1, 2]).raw("condition", BOOL, &[], &[1]);
+    let inner = || chosen(Onnx::new(17).untyped_output("b"), "b", &relu("a"), &relu("c"));
+    let far = chosen(network(), "y", &inner(), &relu("d"));
+    let error = rten().load(alone(far.build()), &options()).err().expect("refused");
+    assert!(error.reason.contains("operator If inside another"), "{error}");
+    let near = inner().node("Abs", &["x"], &["beside"], &[]);
+    let cases = [
+        case("one If", chosen(network(), "y", &relu("a"), &relu("d")), input(), expected()),
+        case("taken beside", chosen(network(), "y", &near, &relu("d")), input(), expected()),
+    ];
+    assert_computed(&cases);
+
+    fn input() -> Array {
+        floats(&[1, 2], &[3.0, -2.0])
+    }
+
+    fn expected() -> Array {
+        floats(&[1, 2], &[3.0, 0.0])
+    }
+}
+
+#[test]
+fn long_chains_of_operators_are_computed_or_refused() {
+    let chain = |length: usize| {
+        (0..length).fold(float_network(&[1, 2], &[1, 2]), |onnx, level| {
+            let from = if level == 0 { "x".to_owned() } else { format!("v{level}") };
+            let to = if level + 1 == length { "y".to_owned() } else { format!("v{}", level + 1) };
+            onnx.node("Relu", &[&from], &[&to], &[])
+        })
+    };
+    let session = load(rten(), &chain(3000));
+    let answer = session.run(vec![floats(&[1, 2], &[1.0, -2.0])], Width::One).expect("it is computed");
+    assert_eq!(answer, [floats(&[1, 2], &[1.0, 0.0])]);
+    for length in [3001, 50_000] {
+        let error = rten().load(alone(chain(length).build()), &options()).err().expect("refused");
+        assert!(error.reason.contains("more than 3000 operators follow one another"), "{error}");
     }
 }
 

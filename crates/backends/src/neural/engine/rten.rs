@@ -4,6 +4,8 @@
 //! or truth values). What rten cannot be trusted with is in [`gaps`], what it is given instead in [`lowering`].
 
 mod bounds;
+mod captures;
+mod depth;
 mod failures;
 mod fusing;
 mod gaps;

@@ -17,6 +17,8 @@ pub(in crate::neural::engine) struct Scope<'s, 'a> {
     values: HashMap<&'a str, &'s ValueView<'a>>,
     makers: HashMap<&'a str, &'s NodeView<'a>>,
     takers: HashMap<&'a str, Vec<&'s NodeView<'a>>>,
+    /// Inputs.
+    given: HashSet<&'a str>,
     /// Outputs, and what graphs inside this one take.
     leaving: HashSet<&'a str>,
     outer: Option<&'s Scope<'s, 'a>>,
@@ -49,8 +51,9 @@ impl<'s, 'a> Scope<'s, 'a> {
 
     fn empty(graph: &'s GraphView<'a>, outer: Option<&'s Scope<'s, 'a>>) -> Self {
         let (elements, ranks, constants) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let (values, makers, takers, leaving) = (HashMap::new(), HashMap::new(), HashMap::new(), HashSet::new());
-        Self { graph, elements, ranks, constants, values, makers, takers, leaving, outer }
+        let (values, makers, takers) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (given, leaving) = (HashSet::new(), HashSet::new());
+        Self { graph, elements, ranks, constants, values, makers, takers, given, leaving, outer }
     }
 
     fn fill(&mut self) {
@@ -68,6 +71,7 @@ impl<'s, 'a> Scope<'s, 'a> {
         let held = graph.initializers.iter().map(|tensor| (tensor.name, tensor));
         self.constants.extend(made.chain(held));
         self.elements.extend(graph.initializers.iter().map(|tensor| (tensor.name, tensor.element)));
+        self.given.extend(graph.inputs.iter().map(|input| input.name));
         self.leaving.extend(graph.outputs.iter().map(|output| output.name));
         for node in &graph.nodes {
             for &input in &node.inputs {
@@ -105,6 +109,16 @@ impl<'s, 'a> Scope<'s, 'a> {
                 self.ranks.entry(output).or_insert(rank);
             }
         }
+    }
+
+    /// Whether it is a graph inside an operator.
+    pub(in crate::neural::engine) fn is_inside(&self) -> bool {
+        self.outer.is_some()
+    }
+
+    /// Whether the graph itself makes a value, or holds or is given it.
+    pub(in crate::neural::engine) fn holds(&self, name: &str) -> bool {
+        self.makers.contains_key(name) || self.constants.contains_key(name) || self.given.contains(name)
     }
 
     /// The graph itself.

@@ -8,6 +8,7 @@ use dede_graph::onnx::Rewrite;
 
 use super::lowering::Lowering;
 use super::wide::{Problems, doubles_problem};
+use super::{captures, depth};
 use crate::neural::engine::scope::{Scope, each_operator};
 use crate::neural::engine::{EngineError, resize};
 use crate::neural::onnx_view::{ElementType, GraphView, NodeView, OnnxView};
@@ -30,6 +31,7 @@ pub(super) fn check(view: &OnnxView<'_>) -> Result<Rewrite, EngineError> {
         }
     });
     values?;
+    depth::check(&view.graph)?;
     let scope = Scope::of(&view.graph);
     let wide = Problems::of(&scope);
     if let Some((name, problem)) = wide.weights.first() {
@@ -72,6 +74,9 @@ pub(super) fn refusal(name: &str, what: &str) -> EngineError {
 /// Why rten must not run this node.
 fn gap(node: &NodeView<'_>, scope: &Scope<'_, '_>) -> Option<&'static str> {
     match node.op {
+        "If" | "Loop" | "Scan" if captures::reach_too_far(node, scope) => {
+            Some("inside another, with a graph that takes a value from outside of both, is not supported")
+        }
         op if MISSING.contains(&op) => Some("is not supported"),
         "ConvInteger" if is_padded(node) => Some("with padding is computed wrongly"),
         "MatMulInteger" if has_signed_zero_point(node, scope) => {
