@@ -25,6 +25,8 @@ use crate::catalog::{BACKENDS, CONNECTORS};
 const LONGEST: u64 = 256 << 20;
 /// Memory of the process that is not the network's: the program, the engine's library, stacks of threads, bytes.
 const BESIDES: u64 = 256 << 20;
+/// Stack of the thread that tries a network, bytes: less than a thread of the server has, so that what goes deep ends here and not there.
+const STACK: usize = 3 << 19;
 /// This very program, also where its file was replaced since.
 const PROGRAM: &str = "/proc/self/exe";
 
@@ -179,7 +181,10 @@ pub(crate) fn run() -> std::result::Result<(), String> {
     trials.confine().map_err(|error| format!("cannot set its bounds: {error}"))?;
     let object = dede_api::json::parse_object(&body).map_err(|error| error.to_string())?;
     let request = object.and_then(|object| CreateRequest::read(object, &body)).map_err(|error| error.to_string())?;
-    let verdict = Verdict::of(trial::attempt(request, &environment(trials.engine)));
+    let attempt = move || Verdict::of(trial::attempt(request, &environment(trials.engine)));
+    let attempting = std::thread::Builder::new().name("trial".into()).stack_size(STACK).spawn(attempt);
+    let attempted = attempting.map_err(|error| format!("cannot start a thread: {error}"))?.join();
+    let verdict = attempted.map_err(|_| "the trial met a bug".to_owned())?;
     let said = serde_json::to_vec(&verdict).map_err(|error| error.to_string())?;
     std::io::stdout().lock().write_all(&said).map_err(|error| error.to_string())
 }

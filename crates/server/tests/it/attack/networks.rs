@@ -218,6 +218,38 @@ fn no_network_takes_the_server_down() {
     }
 }
 
+fn chain(length: usize) -> Vec<u8> {
+    let name = |level: usize| match level {
+        0 => "x".to_owned(),
+        level if level == length => "scores".to_owned(),
+        level => format!("v{level}"),
+    };
+    let relu = |level: usize| node("Relu", &[&name(level)], &[&name(level + 1)], &[]);
+    let nodes: Vec<_> = (0..length).map(relu).chain([node("Softmax", &["scores"], &["y"], &[])]).collect();
+    model(&[0, 4], &nodes)
+}
+
+/// What follows operator by operator, on a stack: more of it than a thread has.
+#[test]
+fn no_chain_of_operators_takes_the_server_down() {
+    let models = Models::get();
+    for engine in [&["--engine", "rten"][..], &[]] {
+        let server = Server::start(engine);
+        let _honest = Honest::beside(&server);
+        for length in [2500, 8000, 16_000, 30_000] {
+            let name = format!("chain{length}");
+            let repository = server.path().join(&name);
+            std::fs::create_dir(&repository).unwrap();
+            std::fs::write(repository.join("model.onnx"), chain(length)).unwrap();
+            let (status, answer) = server.put(&format!("/services/{name}"), &creation("onnx", "csv", &repository));
+            match status {
+                201 => assert_eq!(server.post("/predict", &predict_body(&name, &models.inputs[0])).0, 200, "{name}"),
+                status => assert!(status == 400 && length > 2500, "{name}: {status} {answer}"),
+            }
+        }
+    }
+}
+
 /// Each that waits holds a thread that predicts need too.
 #[test]
 fn many_endless_networks_at_once_hold_up_no_predict() {
