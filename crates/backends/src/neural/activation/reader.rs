@@ -358,7 +358,7 @@ impl<'v, 'a> Reader<'v, 'a> {
         let along = Along::of(sum.node, self.opset, &self.producers);
         let (form, used) = (&self.fact(sum.summed).form, &self.fact(sum.used).form);
         let is_in_place = sum.keeps_axes || classes::is_in_place(&along, form, used);
-        let are_all = sum.classes.is_none_or(|classes| classes::count(&along, form) == Some(classes));
+        let are_all = sum.classes.is_none_or(|said| classes::count(&along, form).is_none_or(|count| count == said));
         match along.problem(form) {
             _ if along == Along::Nothing || !is_in_place || !are_all => Held::Unclear(Cause::of(node, "")),
             Some(problem) => Held::Unclear(Cause::of(sum.node, problem)),

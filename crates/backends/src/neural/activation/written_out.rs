@@ -35,7 +35,7 @@ pub(super) struct Sum<'v, 'a> {
     pub(super) used: &'v str,
     /// Whether it has the axes of what is summed, each in its place, whatever these are.
     pub(super) keeps_axes: bool,
-    /// Number of classes, which the node says: where the sum is 0, each has its share of 1.
+    /// Number of classes, where the node says one: if the sum is 0, each has its share of 1.
     pub(super) classes: Option<f32>,
 }
 
