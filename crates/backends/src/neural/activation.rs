@@ -5,22 +5,27 @@
 //! it, never at numbers that come out, and must not know engines, services or how an answer is computed.
 
 mod axes;
+mod classes;
 mod facts;
 mod forms;
+mod means;
 mod operators;
 mod origin;
 mod producers;
 mod reader;
+mod scales;
 mod shapes;
 mod signs;
 #[cfg(test)]
 mod tests;
 mod ties;
 mod trees;
+mod weights;
 mod written_out;
 
 use dede_core::backend::OutputActivation;
 use dede_core::error::{Error, Result};
+use dede_core::quote::quote;
 
 use super::onnx_view::OnnxView;
 use super::options::MLLIB;
@@ -96,9 +101,10 @@ pub(super) fn decided(
         (None, Reading::Label) => "operators that choose a class".to_owned(),
     };
     let reason = format!(
-        "expected an output that tells whether it holds probabilities or scores, found {output} of {file} made by \
+        "expected an output that tells whether it holds probabilities or scores, found {} of {file} made by \
          {made_by}; say which it is: softmax or sigmoid (probabilities, answered as they are), log_softmax (their \
-         logarithms) or logits (scores, answered as their softmax), or regression: true for values"
+         logarithms) or logits (scores, answered as their softmax), or regression: true for values",
+        quote(output)
     );
     Err(Error::bad_parameter_at(format!("{MLLIB}.output_activation"), reason))
 }

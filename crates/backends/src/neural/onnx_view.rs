@@ -5,6 +5,8 @@
 //! engines, nor what an operator computes.
 
 mod graph;
+mod numbers;
+mod unique;
 mod wire;
 
 pub use graph::{AttributeView, Dimension, FunctionView, GraphView, NodeView, TensorView, ValueView};
@@ -89,6 +91,8 @@ impl<'a> OnnxView<'a> {
         if graph.nodes.is_empty() && graph.outputs.is_empty() {
             return Err(WireError::NoGraph);
         }
+        unique::check(&graph)?;
+        functions.iter().try_for_each(|function| unique::check(&function.graph))?;
         Ok(Self { opsets, graph, functions })
     }
 
@@ -130,6 +134,41 @@ mod tests {
     fn nesting_is_bounded() {
         assert!(OnnxView::parse(&nested(3)).is_ok());
         assert_eq!(OnnxView::parse(&nested(500)), Err(WireError::TooDeep));
+    }
+
+    #[test]
+    fn a_value_is_made_once() {
+        let node = |output: &[u8], name: &[u8]| {
+            wire::message(1, &[wire::message(2, output), wire::message(3, name), wire::message(4, b"Relu")].concat())
+        };
+        let named = |number: u64, field: u64| wire::message(number, &wire::message(field, b"y"));
+        let inner = |graph: &[u8]| wire::message(1, &wire::message(5, &wire::message(6, graph)));
+        let twice = [node(b"y", b"first"), node(b"z", b"other"), node(b"y", b"second")].concat();
+        let cases = [
+            (wire::message(7, &twice), Some(["y", "node first", "node second"])),
+            (
+                [wire::message(7, &node(b"y", b"a")), wire::message(7, &node(b"y", b"b"))].concat(),
+                Some(["y", "node a", "node b"]),
+            ),
+            (wire::message(7, &inner(&twice)), Some(["y", "node first", "node second"])),
+            (wire::message(7, &[named(11, 1), node(b"y", b"a")].concat()), Some(["y", "an input", "node a"])),
+            (wire::message(7, &[named(5, 8), node(b"y", b"a")].concat()), Some(["y", "a constant", "node a"])),
+            (wire::message(7, &[named(11, 1), named(5, 8), node(b"z", b"a")].concat()), None),
+            (wire::message(7, &[node(b"", b"a"), node(b"", b"b")].concat()), None),
+        ];
+        for (bytes, expected) in cases {
+            match (OnnxView::parse(&bytes), expected) {
+                (Ok(_), None) => {}
+                (Err(error), Some(parts)) => {
+                    let text = error.to_string();
+                    assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+                }
+                (found, expected) => panic!("expected {expected:?}, found {found:?}"),
+            }
+        }
+        let long = [node(&[b'y'; 9999], &[b'a'; 9999]), node(&[b'y'; 9999], &[b'b'; 9999])].concat();
+        let text = OnnxView::parse(&wire::message(7, &long)).expect_err("made twice").to_string();
+        assert!(text.len() < 400, "{text}");
     }
 
     proptest! {

@@ -2,6 +2,8 @@
 //!
 //! `meanings/networks.bin` is written by `meanings/generate.py`, which says what stands in it.
 
+mod classifiers;
+
 use std::path::Path;
 
 use crate::onnx_writer::Attribute::{Int, Ints};

@@ -5,9 +5,12 @@
 use std::borrow::Cow;
 
 use dede_core::backend::OutputActivation;
+use dede_core::quote::quote;
 
+use super::axes::Along;
 use super::forms::Form;
 use super::origin::Origin;
+use super::producers::Scale;
 use crate::neural::onnx_view::NodeView;
 
 /// An operator, and what it does that decides.
@@ -31,7 +34,7 @@ impl<'v, 'a> Cause<'v, 'a> {
 impl std::fmt::Display for Cause<'_, '_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Some(node) = self.node else { return write!(formatter, "{}", self.what) };
-        write!(formatter, "{} (node {})", node.op, node.shown_name())?;
+        write!(formatter, "{} (node {})", quote(node.op), quote(node.shown_name()))?;
         if self.what.is_empty() { Ok(()) } else { write!(formatter, ", {}", self.what) }
     }
 }
@@ -66,6 +69,15 @@ impl Held<'_, '_> {
     }
 }
 
+/// Probabilities, or a sum of such, times a number: parts that add up to 1 are a mean of probabilities.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    /// Of which probabilities.
+    pub(super) of: OutputActivation,
+    /// How much of 1 it is.
+    pub(super) weight: f32,
+}
+
 /// A value.
 #[derive(Debug, Clone)]
 pub(super) struct Fact<'v, 'a> {
@@ -77,6 +89,12 @@ pub(super) struct Fact<'v, 'a> {
     pub(super) form: Form,
     /// Whether they are whole numbers that stand for others, their scale not applied.
     pub(super) is_coded: bool,
+    /// By which scale they do, where that is known.
+    pub(super) scale: Option<Scale<'a>>,
+    /// The axes along which the classes are.
+    pub(super) classes: Along,
+    /// What it is a share of, where it is a part of a mean.
+    pub(super) part: Option<Part>,
     /// Whether none of them is below 0, certainly.
     pub(super) never_negative: bool,
     /// What makes the numbers of one item depend on other items, or on chance.
@@ -90,6 +108,9 @@ impl Fact<'_, '_> {
         origin: Origin::Constant,
         form: Form::FIXED,
         is_coded: false,
+        scale: None,
+        classes: Along::Unread,
+        part: None,
         never_negative: false,
         tie: None,
     };

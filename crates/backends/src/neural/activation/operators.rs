@@ -7,8 +7,8 @@ use dede_core::backend::OutputActivation;
 
 use super::axes::integer;
 use super::producers::Producers;
-use super::trees::are_votes;
-use crate::neural::onnx_view::{ElementType, NodeView};
+use super::trees::{are_votes, has_score_of_each};
+use crate::neural::onnx_view::NodeView;
 
 /// The kinds that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +71,11 @@ fn standard(node: &NodeView<'_>, index: usize, producers: &Producers<'_, '_>) ->
         "ArgMax" | "ArgMin" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Equal" | "Not" | "And"
         | "Or" | "Xor" => Operator::Label,
         "TopK" if index == 1 => Operator::Label,
-        "Cast" | "CastLike" if !makes_floats(node, producers) => Operator::Rounding,
+        "Cast" | "CastLike" if !producers.makes_floats(node) => Operator::Rounding,
         "Dropout" if index > 0 => Operator::Other,
         "Identity" | "Cast" | "CastLike" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Expand"
         | "Dropout" | "QuantizeLinear" | "DequantizeLinear" | "Slice" | "Split" => Operator::Passing,
+        "DynamicQuantizeLinear" if index == 0 => Operator::Passing,
         "Gather" => Operator::Choosing,
         "Relu" | "Clip" | "Abs" => Operator::Bounding,
         // Of one input it moves or adds numbers.
@@ -104,6 +105,7 @@ fn classical(node: &NodeView<'_>, index: usize) -> Operator {
     match (node.op, index) {
         ("LinearClassifier" | "TreeEnsembleClassifier" | "SVMClassifier", 0) | ("Binarizer", _) => Operator::Label,
         ("LinearClassifier" | "TreeEnsembleClassifier" | "SVMClassifier", _) => match text(node, "post_transform") {
+            b"SOFTMAX" | b"SOFTMAX_ZERO" if !has_score_of_each(node) => Operator::Other,
             b"SOFTMAX" | b"SOFTMAX_ZERO" => Operator::Activation(OutputActivation::Softmax),
             b"LOGISTIC" => Operator::Activation(OutputActivation::Sigmoid),
             // The inverse of the normal distribution: what it makes is no probability.
@@ -172,7 +174,7 @@ pub(super) fn is_rectifier(node: &NodeView<'_>, producers: &Producers<'_, '_>) -
 }
 
 /// Least and largest number that a Clip makes, where they are known.
-fn bounds(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> (Option<f32>, Option<f32>) {
+pub(super) fn bounds(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> (Option<f32>, Option<f32>) {
     let bound = |name: &str, place: usize, default: f32| match node.attribute(name) {
         Some(attribute) => attribute.float,
         None => match node.inputs.get(place).filter(|input| !input.is_empty()) {
@@ -195,8 +197,9 @@ pub(super) enum Codes {
 }
 
 /// What output number `index` of a node of that kind makes of whole numbers that stand for others.
-pub(super) fn codes(node: &NodeView<'_>, index: usize, kind: Operator) -> Codes {
+pub(super) fn codes(node: &NodeView<'_>, index: usize, kind: Operator, producers: &Producers<'_, '_>) -> Codes {
     match (node.op, kind) {
+        _ if producers.is_foreign(node) => Codes::Kept,
         ("QuantizeLinear" | "MatMulInteger" | "ConvInteger", _) => Codes::Made,
         ("DynamicQuantizeLinear", _) if index == 0 => Codes::Made,
         ("QGemm", _) if node.inputs.get(7).is_some_and(|scale| !scale.is_empty()) => Codes::Made,
@@ -230,15 +233,6 @@ pub(super) fn codes(node: &NodeView<'_>, index: usize, kind: Operator) -> Codes 
             | Operator::Other,
         ) => Codes::Kept,
     }
-}
-
-/// Whether a Cast or CastLike makes floating-point numbers, as far as the file says it.
-fn makes_floats(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> bool {
-    let to = match node.op {
-        "CastLike" => node.inputs.get(1).and_then(|like| producers.element(like)),
-        _ => integer(node, "to").map(ElementType::from_code),
-    };
-    matches!(to, Some(ElementType::F32 | ElementType::F64 | ElementType::F16 | ElementType::Bf16))
 }
 
 fn has_floats(node: &NodeView<'_>, name: &str) -> bool {

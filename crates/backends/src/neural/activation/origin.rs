@@ -4,15 +4,10 @@
 //! in attention, is neither: it weighs other values, or weights and a nonlinear operator follow. It must not know what an output is
 //! answered as.
 
-use super::axes::integer;
 use super::operators::Operator;
 use super::producers::Producers;
-use crate::neural::onnx_view::{NodeView, TensorView};
-
-/// What weights over means of probabilities add up to at most.
-const ALL: f32 = 1.001;
-/// Weights of means that are looked at; more of them are learnt.
-const MOST_WEIGHTS: usize = 1 << 14;
+use super::weights::Weights;
+use crate::neural::onnx_view::NodeView;
 
 /// Where numbers come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,65 +16,106 @@ pub(super) enum Origin {
     Constant,
     /// A sigmoid: probabilities, or a hidden layer.
     Gate,
+    /// Whether something is so: weights over these are the leaves of trees.
+    Choice,
     /// A softmax, a tree, a class: shares of a whole.
     Shares,
-    /// Shares under weights, with nothing nonlinear behind them.
+    /// Shares or choices under weights, with nothing nonlinear behind them.
     Merged,
     /// Anything else.
     Free,
 }
 
+/// A node, and what decides where its numbers come from besides its inputs.
+pub(super) struct Maker<'r, 'v, 'a> {
+    /// The node.
+    pub(super) node: &'v NodeView<'a>,
+    /// Which of its outputs.
+    pub(super) index: usize,
+    /// Its kind.
+    pub(super) kind: Operator,
+    /// Its weights, where those of its inputs that it weighs are not free.
+    pub(super) weights: Option<Weights>,
+    /// Whether its first input has no number below 0: a rectifier changes none of these.
+    pub(super) takes_no_negative: bool,
+    /// Which operators are the file's own.
+    pub(super) producers: &'r Producers<'v, 'a>,
+}
+
 impl Origin {
     /// Of numbers that are combined with each other: whatever is free among them makes all of them free.
-    fn combined(origins: impl Iterator<Item = Self>) -> Self {
+    pub(super) fn combined(origins: impl Iterator<Item = Self>) -> Self {
         let rank = |origin: &Self| match origin {
             Self::Constant => 0,
             Self::Gate => 1,
-            Self::Shares => 2,
-            Self::Merged => 3,
-            Self::Free => 4,
+            Self::Choice => 2,
+            Self::Shares => 3,
+            Self::Merged => 4,
+            Self::Free => 5,
         };
         origins.max_by_key(rank).unwrap_or(Self::Constant)
     }
 
-    /// Of output number `index` of a node of that kind that is made of numbers from `inputs`.
-    pub(super) fn of(
-        (node, index): (&NodeView<'_>, usize),
-        kind: Operator,
-        inputs: &[Self],
-        producers: &Producers<'_, '_>,
-    ) -> Self {
+    /// Of numbers that are added up or put in each other's place: shares stay visible among others.
+    fn blended(origins: &[Self]) -> Self {
+        let shares = || origins.iter().copied().filter(|origin| matches!(origin, Self::Shares | Self::Merged));
+        match shares().next() {
+            Some(_) => Self::combined(shares()),
+            None => Self::combined(origins.iter().copied()),
+        }
+    }
+
+    /// Of what a node makes of numbers from `inputs`.
+    pub(super) fn of(maker: &Maker<'_, '_, '_>, inputs: &[Self]) -> Self {
         let first = inputs.first().copied().unwrap_or(Self::Constant);
         let all = Self::combined(inputs.iter().copied());
-        match (node.op, kind) {
-            _ if producers.is_foreign(node) => all,
+        match (maker.node.op, maker.kind) {
+            _ if maker.producers.is_foreign(maker.node) => all,
             // Extents of values are no values.
             ("Shape" | "Size" | "Constant", _) => Self::Constant,
             // Scale and zero point.
-            ("DynamicQuantizeLinear", _) if index > 0 => Self::Constant,
+            ("DynamicQuantizeLinear", _) if maker.index > 0 => Self::Constant,
             ("LSTM" | "GRU" | "RNN" | "Attention" | "MultiHeadAttention" | "QAttention", _) => Self::Free,
             ("LinearClassifier" | "SVMClassifier" | "TreeEnsembleClassifier" | "ArgMax" | "ArgMin", _) => Self::Shares,
-            // What a condition chooses, never the condition.
-            ("Where", _) => Self::combined(inputs.iter().copied().skip(1)),
+            ("IsNaN" | "IsInf", _) | (_, Operator::Label) => match all {
+                Self::Constant => Self::Constant,
+                Self::Gate | Self::Choice | Self::Shares | Self::Merged | Self::Free => Self::Choice,
+            },
+            // What a condition chooses; the condition itself, where that is among constants.
+            ("Where", _) => match (first, Self::blended(inputs.get(1..).unwrap_or_default())) {
+                (Self::Constant, chosen) => chosen,
+                (_, Self::Constant) => Self::Choice,
+                (_, chosen) => chosen,
+            },
             ("Gather" | "GatherElements" | "GatherND" | "ArrayFeatureExtractor", _) => match (first, all) {
                 (Self::Constant, Self::Constant) => Self::Constant,
                 // A row of a table for each index.
                 (Self::Constant, _) => Self::Free,
                 (first, _) => first,
             },
-            (op, _) if is_nonlinear(op) => all.after_nonlinear(),
+            (op, _) if is_rectifier(op) && maker.takes_no_negative => all,
+            (op, _) if is_rectifier(op) || is_nonlinear(op) => all.after_nonlinear(),
             (_, Operator::Passing | Operator::Bounding | Operator::Rounding | Operator::Renaming) => first,
-            (_, Operator::Weighting) => match all {
-                Self::Shares | Self::Merged => Self::Merged,
-                Self::Gate if is_mean(node, producers) => Self::Gate,
-                Self::Constant => Self::Constant,
-                Self::Gate | Self::Free => Self::Free,
-            },
+            (_, Operator::Weighting) => Self::of_weighted(all, maker.weights),
+            (_, Operator::Affine) | ("Mean" | "Max" | "Min", _) => Self::blended(inputs),
+            // A gate bends what it lets through.
+            ("Mul" | "QLinearMul", _) if all == Self::Merged && inputs.contains(&Self::Gate) => Self::Free,
             ("Sigmoid" | "HardSigmoid" | "QLinearSigmoid", _) => match all {
-                Self::Free => Self::Gate,
-                other @ (Self::Constant | Self::Gate | Self::Shares | Self::Merged) => other.after_nonlinear(),
+                Self::Free | Self::Merged => Self::Gate,
+                other @ (Self::Constant | Self::Gate | Self::Choice | Self::Shares) => other,
             },
             _ => all,
+        }
+    }
+
+    fn of_weighted(all: Self, weights: Option<Weights>) -> Self {
+        match (all, weights) {
+            (Self::Constant, _) => Self::Constant,
+            (Self::Choice | Self::Shares | Self::Merged, _) => Self::Merged,
+            (Self::Gate, Some(Weights::Signed)) | (Self::Free, _) => Self::Free,
+            (Self::Gate, Some(Weights::Sums | Weights::Means | Weights::Positive | Weights::Unread) | None) => {
+                Self::Gate
+            }
         }
     }
 
@@ -89,17 +125,16 @@ impl Origin {
     }
 }
 
-/// Operators of hidden layers that bend what weights make.
+/// Operators of hidden layers that bend at 0.
+fn is_rectifier(op: &str) -> bool {
+    matches!(op, "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "Celu" | "QLinearLeakyRelu")
+}
+
+/// Operators of hidden layers that bend whatever weights make.
 fn is_nonlinear(op: &str) -> bool {
     matches!(
         op,
-        "Relu"
-            | "LeakyRelu"
-            | "PRelu"
-            | "Elu"
-            | "Selu"
-            | "Celu"
-            | "ThresholdedRelu"
+        "ThresholdedRelu"
             | "Gelu"
             | "FastGelu"
             | "QuickGelu"
@@ -116,38 +151,5 @@ fn is_nonlinear(op: &str) -> bool {
             | "LayerNormalization"
             | "RMSNormalization"
             | "SimplifiedLayerNormalization"
-            | "QLinearLeakyRelu"
     )
-}
-
-/// Whether a product of matrices takes means: weights that are never negative, and add up to 1 at most for each number it makes.
-pub(super) fn is_mean(node: &NodeView<'_>, producers: &Producers<'_, '_>) -> bool {
-    if !matches!(node.op, "MatMul" | "Gemm") {
-        return false;
-    }
-    let weights = node.inputs.get(1).and_then(|weights| producers.constant(weights));
-    let turned = integer(node, "transB").unwrap_or(0) != 0;
-    weights.is_some_and(|weights| holds_means(weights, turned))
-}
-
-fn holds_means(weights: &TensorView<'_>, turned: bool) -> bool {
-    let &[rows, columns] = weights.dims.as_slice() else { return false };
-    let (Ok(rows), Ok(columns)) = (usize::try_from(rows), usize::try_from(columns)) else { return false };
-    let Some(values) = weights.single_precision().filter(|values| (1..=MOST_WEIGHTS).contains(&values.len())) else {
-        return false;
-    };
-    if values.len() != rows.saturating_mul(columns) {
-        return false;
-    }
-    let outputs = if turned { rows } else { columns };
-    let mut sums = vec![0.0f32; outputs];
-    for (place, bytes) in values.iter().enumerate() {
-        let value = f32::from_le_bytes(*bytes);
-        let output = if turned { place / columns } else { place % columns };
-        if value.is_nan() || value < 0.0 {
-            return false;
-        }
-        sums[output] += value;
-    }
-    sums.into_iter().all(|sum| sum <= ALL)
 }

@@ -5,25 +5,44 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::axes::integer;
 use crate::neural::onnx_view::{AttributeView, ElementType, FunctionView, GraphView, NodeView, TensorView};
 
-/// Operators that give their first input another place, another shape or a longer or shorter number.
-const FORMS: [&str; 10] = [
-    "Identity",
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Transpose",
-    "Cast",
-    "Expand",
-    "QuantizeLinear",
-    "DequantizeLinear",
-];
+/// Operators that give their first input another place or another shape.
+const MOVES: [&str; 6] = ["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand"];
+/// Domains of the standard's operators.
+const STANDARD: &[&str] = &["", "ai.onnx"];
+/// Domains whose operators are known.
+const KNOWN: &[&str] = &["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
 /// How deep two expressions are compared.
 const DEEPEST: usize = 4;
 /// Most numbers that are axes or extents; longer lists are none.
 pub(super) const MOST_AXES: usize = 32;
+
+/// What whole numbers are taken times, and which of them is 0: names of values, empty where one is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Scale<'n> {
+    factor: &'n str,
+    zero: &'n str,
+    /// Along which axis there are several of them.
+    axis: Option<i64>,
+}
+
+impl<'n> Scale<'n> {
+    /// That which a node takes as its input number `place` and the next.
+    pub(super) fn of(node: &NodeView<'n>, place: usize) -> Self {
+        let input = |place: usize| node.inputs.get(place).copied().unwrap_or("");
+        let has_axis = matches!(node.op, "QuantizeLinear" | "DequantizeLinear");
+        let axis = has_axis.then(|| integer(node, "axis").unwrap_or(1));
+        Self { factor: input(place), zero: input(place + 1), axis }
+    }
+
+    /// That which a `DynamicQuantizeLinear` makes.
+    pub(super) fn computed(node: &NodeView<'n>) -> Self {
+        let output = |place: usize| node.outputs.get(place).copied().unwrap_or("");
+        Self { factor: output(1), zero: output(2), axis: None }
+    }
+}
 
 /// The nodes of a graph by what they make.
 pub(super) struct Producers<'v, 'a> {
@@ -36,6 +55,8 @@ pub(super) struct Producers<'v, 'a> {
     order: Vec<usize>,
     /// What values were before they got another form.
     before: HashMap<&'v str, &'v str>,
+    /// What values were before they got longer or shorter numbers, each in its place.
+    held: HashMap<&'v str, &'v str>,
 }
 
 impl<'v, 'a> Producers<'v, 'a> {
@@ -45,21 +66,26 @@ impl<'v, 'a> Producers<'v, 'a> {
             let named = node.outputs.iter().enumerate().filter(|(_, value)| !value.is_empty());
             named.map(move |(index, &value)| (value, (place, index)))
         });
+        let functions = functions.iter().map(|function| (domain(function.domain), function.op)).collect();
         let held = nodes()
-            .filter(|(_, node)| node.op == "Constant")
+            .filter(|(_, node)| node.op == "Constant" && is_of(&functions, node, STANDARD))
             .filter_map(|(_, node)| Some((*node.outputs.first()?, node.attribute("value")?.tensor.as_ref()?)));
         let constants = graph.initializers.iter().map(|tensor| (tensor.name, tensor)).chain(held).collect();
         let values = graph.inputs.iter().chain(&graph.outputs).chain(&graph.values);
         let elements = values.filter_map(|value| Some((value.name, value.element?))).collect();
-        let functions = functions.iter().map(|function| (domain(function.domain), function.op)).collect();
         let made: HashMap<_, _> = made.collect();
         let order = ordered(&graph.nodes, &made);
-        let mut producers = Self { graph, made, constants, elements, functions, order, before: HashMap::new() };
+        let (before, held) = (HashMap::new(), HashMap::new());
+        let mut producers = Self { graph, made, constants, elements, functions, order, before, held };
         for node in producers.in_order() {
-            let is_form = FORMS.contains(&node.op) && !producers.is_foreign(node);
-            if let (true, Some(&taken), Some(&made)) = (is_form, node.inputs.first(), node.outputs.first()) {
-                let before = producers.before.get(taken).copied().unwrap_or(taken);
-                producers.before.insert(made, before);
+            let Some(&made) = node.outputs.first() else { continue };
+            let kept = producers.kept(node);
+            let moved = node.inputs.first().filter(|_| MOVES.contains(&node.op) && producers.is_standard(node));
+            if let Some(taken) = kept.or(moved.copied()) {
+                producers.before.insert(made, producers.same(taken));
+            }
+            if let Some(taken) = kept {
+                producers.held.insert(made, producers.held(taken));
             }
         }
         producers
@@ -71,14 +97,75 @@ impl<'v, 'a> Producers<'v, 'a> {
         Some((&self.graph.nodes[place], index))
     }
 
-    /// The node that makes a value.
+    /// The node that makes a value, where it is one of the standard's operators.
     pub(super) fn producer(&self, value: &str) -> Option<&'v NodeView<'a>> {
-        self.made(value).map(|(node, _)| node)
+        self.made(value).map(|(node, _)| node).filter(|node| self.is_standard(node))
+    }
+
+    /// The node that makes a value, where its operator is known.
+    pub(super) fn maker(&self, value: &str) -> Option<&'v NodeView<'a>> {
+        self.made(value).map(|(node, _)| node).filter(|node| !self.is_foreign(node))
+    }
+
+    /// Whether a node is one of the standard's operators, and no other of that name.
+    pub(super) fn is_standard(&self, node: &NodeView<'_>) -> bool {
+        is_of(&self.functions, node, STANDARD)
     }
 
     /// Whether nothing but its name is known of the operator of a node: the file itself defines it, or others do.
     pub(super) fn is_foreign(&self, node: &NodeView<'_>) -> bool {
-        !matches!(node.domain, "" | "ai.onnx" | "ai.onnx.ml" | "com.microsoft") || self.is_function(node)
+        !is_of(&self.functions, node, KNOWN)
+    }
+
+    /// What a node takes whose numbers are those it makes, each in its place.
+    fn kept(&self, node: &'v NodeView<'a>) -> Option<&'v str> {
+        let taken = node.inputs.first().copied().filter(|_| !self.is_foreign(node))?;
+        match node.op {
+            "Identity" if self.is_standard(node) => Some(taken),
+            "Cast" if self.makes_floats(node) || self.casts_whole_numbers(node) => Some(taken),
+            "DequantizeLinear" => {
+                let coding = self.maker(taken).filter(|coding| coding.op == "QuantizeLinear")?;
+                let coded = coding.inputs.first().copied()?;
+                self.are_one_scale(Scale::of(coding, 1), Scale::of(node, 1)).then_some(coded)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a Cast or CastLike makes floating-point numbers, as far as the file says it.
+    pub(super) fn makes_floats(&self, node: &NodeView<'_>) -> bool {
+        let to = match node.op {
+            "CastLike" => node.inputs.get(1).and_then(|like| self.element(like)),
+            _ => integer(node, "to").map(ElementType::from_code),
+        };
+        matches!(to, Some(ElementType::F32 | ElementType::F64 | ElementType::F16 | ElementType::Bf16))
+    }
+
+    fn casts_whole_numbers(&self, node: &NodeView<'_>) -> bool {
+        let is_whole = |element| matches!(element, Some(ElementType::I32 | ElementType::I64));
+        let from = node.inputs.first().and_then(|input| self.element(self.same(input)));
+        is_whole(integer(node, "to").map(ElementType::from_code)) && is_whole(from)
+    }
+
+    /// Whether whole numbers stand for the same numbers by both.
+    pub(super) fn are_one_scale(&self, one: Scale<'_>, other: Scale<'_>) -> bool {
+        let number = |value: &str, left_out: Option<f64>| match value {
+            "" => left_out,
+            value => self.constants.get(self.held(value)).and_then(|constant| constant.single_number()),
+        };
+        let are_equal = |one: &str, other: &str, left_out: Option<f64>| {
+            number(one, left_out).is_some_and(|one| number(other, left_out) == Some(one))
+        };
+        let are_same = |one: &str, other: &str| !one.is_empty() && self.held(one) == self.held(other);
+        let are_zeros_same = are_same(one.zero, other.zero) || (one.zero.is_empty() && other.zero.is_empty());
+        match are_equal(one.factor, other.factor, None) {
+            true => are_zeros_same || are_equal(one.zero, other.zero, Some(0.0)),
+            false => {
+                are_same(one.factor, other.factor)
+                    && are_zeros_same
+                    && one.axis.is_none_or(|axis| other.axis.is_none_or(|other| axis == other))
+            }
+        }
     }
 
     /// Whether the file itself defines the operator of a node, whatever operator has that name elsewhere.
@@ -112,7 +199,7 @@ impl<'v, 'a> Producers<'v, 'a> {
     /// The number that a value is in each run, where it is a single one.
     pub(super) fn number(&self, value: &str) -> Option<f32> {
         if let Some(constant) = self.constant(value) {
-            return constant.single_float();
+            return constant.single_number().map(|number| number as f32);
         }
         let node = self.producer(self.same(value)).filter(|node| node.op == "Constant")?;
         match node.attributes.as_slice() {
@@ -158,13 +245,21 @@ impl<'v, 'a> Producers<'v, 'a> {
         self.before.get(value).copied().unwrap_or(value)
     }
 
+    /// The value that has these numbers in these places, before they got longer or shorter.
+    pub(super) fn held<'s>(&self, value: &'s str) -> &'s str
+    where
+        'v: 's,
+    {
+        self.held.get(value).copied().unwrap_or(value)
+    }
+
     /// Whether two values are the same, or computed alike from the same.
     pub(super) fn are_alike(&self, one: &str, other: &str) -> bool {
         self.alike_within(one, other, DEEPEST)
     }
 
     fn alike_within(&self, one: &str, other: &str, depth: usize) -> bool {
-        let (one, other) = (self.same(one), self.same(other));
+        let (one, other) = (self.held(one), self.held(other));
         if one == other {
             return true;
         }
@@ -226,6 +321,11 @@ fn is_short(attribute: &AttributeView<'_>) -> bool {
 fn ints(tensor: &TensorView<'_>) -> Vec<i64> {
     let raw = tensor.raw.as_chunks().0.iter().map(|bytes| i64::from(i32::from_le_bytes(*bytes)));
     raw.chain(tensor.integers.iter().copied()).collect()
+}
+
+/// Whether a node has an operator of one of these domains, which the file does not define itself.
+fn is_of(functions: &HashSet<(&str, &str)>, node: &NodeView<'_>, domains: &[&str]) -> bool {
+    domains.contains(&node.domain) && !functions.contains(&(domain(node.domain), node.op))
 }
 
 /// The standard's operator set has two names.

@@ -8,18 +8,23 @@ use std::collections::HashMap;
 use dede_core::backend::OutputActivation;
 use dede_core::backend::OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
 
-use super::axes::{Along, integer};
-use super::facts::{Cause, Fact, Held};
+use super::axes::{Along, Mixes, integer};
+use super::facts::{Cause, Fact, Held, Part};
 use super::forms::{Form, Items};
 use super::operators::{Codes, Operator, codes, is_rectifier, joined, keeps_probabilities, operator};
-use super::origin::{Origin, is_mean};
-use super::producers::{Producers, taken};
+use super::origin::{Maker, Origin};
+use super::producers::{Producers, Scale, taken};
+use super::scales;
 use super::shapes::Shaping;
 use super::signs::never_negative;
 use super::ties::{has_unsteady, mixing, unsteady};
-use super::written_out::{Quotient, is_complement, log_softmax_sum, normalized};
+use super::weights::{Ranges, Weights};
+use super::written_out::{Quotient, Sum, is_complement, log_softmax_sum, normalized};
+use super::{classes, means};
 use crate::neural::onnx_view::{Dimension, FunctionView, GraphView, NodeView, ValueView};
 
+/// What a mean or the largest of shares goes over.
+const OVER_CLASSES: &str = "over an axis of the classes, or what may be one";
 /// Outputs of an operator after which the others are like the last of them.
 const DISTINCT: usize = 3;
 
@@ -27,6 +32,7 @@ const DISTINCT: usize = 3;
 pub(super) struct Reader<'v, 'a> {
     opset: i64,
     producers: Producers<'v, 'a>,
+    ranges: Ranges<'v>,
     values: HashMap<&'v str, &'v ValueView<'a>>,
     /// Name of the number of items, where the file gives it one.
     items: Option<&'v str>,
@@ -45,6 +51,31 @@ struct Call<'r, 'v, 'a> {
     form: &'r Form,
     /// What it is where it is a product or quotient.
     quotient: Option<Quotient<'v, 'a>>,
+    /// What it takes from numbers where that leaves the logarithms of their shares.
+    log_sum: Option<Sum<'v, 'a>>,
+    /// What it weighs with, where what it weighs is not free.
+    weights: Option<Weights>,
+    /// The part of a mean that it makes.
+    part: Option<Part>,
+}
+
+impl<'v, 'a> Call<'_, 'v, 'a> {
+    /// The sum in which it makes the shares of numbers, or their logarithms.
+    fn sum(&self) -> Option<Sum<'v, 'a>> {
+        match self.quotient {
+            Some(Quotient::ShareOf(_, sum)) => Some(sum),
+            Some(Quotient::Sigmoid) | None => self.log_sum,
+        }
+    }
+
+    /// The axes over which it takes means, or the largest.
+    fn gathers(&self) -> Along {
+        match self.node.op {
+            "Mean" | "Max" => Along::Nothing,
+            op if op.contains("Pool") => Along::From(2),
+            _ => self.along.clone(),
+        }
+    }
 }
 
 impl<'v, 'a> Reader<'v, 'a> {
@@ -66,7 +97,8 @@ impl<'v, 'a> Reader<'v, 'a> {
         for tensor in &graph.initializers {
             known.insert(tensor.name, Fact { form: Form::of_constant(tensor), ..Fact::CONSTANT });
         }
-        let mut reader = Self { opset, producers, values, items, unsteady_functions, known };
+        let ranges = Ranges::default();
+        let mut reader = Self { opset, producers, ranges, values, items, unsteady_functions, known };
         for node in reader.producers.in_order() {
             let distinct = node.outputs.len().min(DISTINCT);
             let facts: Vec<_> = (0..distinct).map(|index| reader.of_node(node, index)).collect();
@@ -95,25 +127,58 @@ impl<'v, 'a> Reader<'v, 'a> {
         let along = Along::of(node, self.opset, producers);
         let (form, met) = self.form(node, index, &inputs, &along);
         let quotient = if kind == Operator::Quotient { normalized(producers, node) } else { None };
-        let call = Call { node, kind, form: worked_on(kind, &inputs, &form), inputs, along, quotient };
+        let is_difference = kind == Operator::Affine && node.op == "Sub";
+        let log_sum = if is_difference { log_softmax_sum(producers, node) } else { None };
+        let origins: Vec<Origin> = inputs.iter().map(|fact| fact.origin).collect();
+        let is_weighed = kind == Operator::Weighting && Origin::combined(origins.iter().copied()) != Origin::Free;
+        let weights = is_weighed.then(|| self.ranges.weights(node, &inputs, producers));
+        let part = means::made(node, &inputs, producers);
+        let worked_on = worked_on(kind, &inputs, &form);
+        let call = Call { node, kind, form: worked_on, inputs, along, quotient, log_sum, weights, part };
         let held = self.held(&call);
-        let origins: Vec<Origin> = call.inputs.iter().map(|fact| fact.origin).collect();
-        let origin = match &held {
-            Held::Found(Softmax | LogSoftmax | Heads) => Origin::Shares,
-            Held::Found(Sigmoid) if kind == Operator::Quotient => Origin::Gate,
-            Held::Found(Sigmoid | Logits) | Held::Label | Held::Unclear(_) => match is_share(&call) {
-                true => Origin::Shares,
-                false => Origin::of((node, index), kind, &origins, producers),
-            },
+        let origin = self.origin(&call, index, &held, &origins);
+        let (is_coded, scale) = self.scale(&call, index);
+        let never_negative = never_negative(node, &held, &call.inputs, producers) || self.keeps_sign(&call);
+        let along = call.sum().map_or(call.along.clone(), |sum| Along::of(sum.node, self.opset, producers));
+        let classes = match call.sum() {
+            Some(_) => along,
+            None => classes::made(node, kind, &call.inputs, &along, &form, producers),
         };
-        let is_coded = match codes(node, index, kind) {
+        let (tie, part) = (self.tie(&call, met), call.part);
+        Fact { held, origin, form, is_coded, scale, classes, part, never_negative, tie }
+    }
+
+    fn origin(&self, call: &Call<'_, 'v, 'a>, index: usize, held: &Held<'v, 'a>, origins: &[Origin]) -> Origin {
+        let of_inputs = || {
+            let takes_no_negative = call.inputs.first().is_some_and(|fact| fact.never_negative);
+            let (node, kind, weights) = (call.node, call.kind, call.weights);
+            Origin::of(&Maker { node, index, kind, weights, takes_no_negative, producers: &self.producers }, origins)
+        };
+        match held {
+            Held::Found(Softmax | LogSoftmax | Heads) => Origin::Shares,
+            Held::Found(Sigmoid) if call.kind == Operator::Quotient => Origin::Gate,
+            Held::Found(Sigmoid | Logits) | Held::Label | Held::Unclear(_) => match is_share(call) {
+                true => Origin::Shares,
+                false => of_inputs(),
+            },
+        }
+    }
+
+    /// Whether what a node makes is whole numbers that stand for others, and by which scale.
+    fn scale(&self, call: &Call<'_, 'v, 'a>, index: usize) -> (bool, Option<Scale<'a>>) {
+        let is_coded = match codes(call.node, index, call.kind, &self.producers) {
             Codes::Made => true,
             Codes::Kept => call.inputs.iter().any(|fact| fact.is_coded),
             Codes::Ended => false,
         };
-        let never_negative = never_negative(node, &held, &call.inputs, producers);
-        let tie = self.tie(&call, met);
-        Fact { held, origin, form, is_coded, never_negative, tie }
+        (is_coded, scales::made(call.node, &call.inputs, &self.producers).filter(|_| is_coded))
+    }
+
+    /// Whether a sum of weighed numbers has none below 0.
+    fn keeps_sign(&self, call: &Call<'_, 'v, 'a>) -> bool {
+        let keeps = |weights: Weights| self.ranges.keep_sign(call.node, weights, &self.producers);
+        let mut weighed = call.inputs.iter().filter(|fact| fact.origin != Origin::Constant);
+        call.weights.is_some_and(keeps) && weighed.all(|fact| fact.never_negative)
     }
 
     /// The shape of an output, and how items met on the way to it.
@@ -125,7 +190,9 @@ impl<'v, 'a> Reader<'v, 'a> {
         along: &Along,
     ) -> (Form, Option<&'static str>) {
         let (form, met) = match self.producers.constant(node.outputs.get(index).copied().unwrap_or("")) {
-            Some(constant) if node.op == "Constant" => (Form::of_constant(constant), None),
+            Some(constant) if node.op == "Constant" && self.producers.is_standard(node) => {
+                (Form::of_constant(constant), None)
+            }
             _ if self.producers.is_foreign(node) => (Form::UNKNOWN, None),
             _ => {
                 let forms = inputs.iter().map(|fact| &fact.form).collect();
@@ -163,6 +230,9 @@ impl<'v, 'a> Reader<'v, 'a> {
         let problem = || call.along.problem(call.form).map(|problem| Held::Unclear(Cause::of(node, problem)));
         let over_items = || call.along.over_items(call.form).map(|problem| Held::Unclear(Cause::of(node, problem)));
         let first = call.inputs.first().copied().unwrap_or(&Fact::CONSTANT);
+        if first.held.found() != Some(Logits) && scales::is_other(node, &call.inputs, &self.producers) {
+            return unclear("by another scale or zero point than that of the numbers it takes");
+        }
         match call.kind {
             Operator::Activation(activation) => problem().unwrap_or(Held::Found(activation)),
             Operator::Label => Held::Label,
@@ -185,12 +255,14 @@ impl<'v, 'a> Reader<'v, 'a> {
             Operator::Weighting => self.of_weighted(call),
             Operator::Averaging => over_items().unwrap_or_else(|| self.of_means(call)),
             Operator::Largest => over_items().unwrap_or_else(|| match agreed(&operands(call)) {
-                Some(Held::Found(found @ (Sigmoid | Logits))) => Held::Found(*found),
+                Some(Held::Found(Sigmoid)) => Held::Found(Sigmoid),
+                Some(Held::Found(Logits)) if !self.pools_classes(call) => Held::Found(Logits),
+                Some(Held::Found(_)) if self.meets_classes(call) => unclear(OVER_CLASSES),
                 Some(_) | None => unclear(""),
             }),
             Operator::Affine => self.of_affine(call),
             Operator::Scaled => match first.held.found() {
-                Some(Logits) => over_items().unwrap_or(Held::Found(Logits)),
+                Some(Logits) if is_score(first) => over_items().unwrap_or(Held::Found(Logits)),
                 Some(_) | None => unclear(""),
             },
             Operator::Quotient => self.of_quotient(call),
@@ -209,28 +281,51 @@ impl<'v, 'a> Reader<'v, 'a> {
     }
 
     /// Sums of numbers times weights are scores, unless the numbers are probabilities already: then they may be those of merged
-    /// classes, of several networks, or of a softmax inside.
+    /// classes, of several networks, of the leaves of trees, or of a softmax inside.
     fn of_weighted(&self, call: &Call<'_, 'v, 'a>) -> Held<'v, 'a> {
-        let origins: Vec<Origin> = call.inputs.iter().map(|fact| fact.origin).collect();
-        let has = |origin: Origin| origins.contains(&origin);
-        let means = || !has(Origin::Free) && has(Origin::Gate) && is_mean(call.node, &self.producers);
-        match has(Origin::Shares) || has(Origin::Merged) || means() {
-            true => Held::Unclear(Cause::of(
-                call.node,
-                "of probabilities: what it makes may be probabilities (softmax, sigmoid) or scores (logits)",
-            )),
-            false => Held::Found(Logits),
-        }
+        let has = |origin: Origin| call.inputs.iter().any(|fact| fact.origin == origin);
+        let of_shares = has(Origin::Shares) || has(Origin::Merged);
+        let may_be_mean = match call.weights {
+            Some(Weights::Means | Weights::Positive | Weights::Unread) => has(Origin::Gate),
+            Some(Weights::Signed | Weights::Sums) | None => false,
+        };
+        let what = match (of_shares || may_be_mean, has(Origin::Choice) && !has(Origin::Free)) {
+            (true, _) => "of probabilities",
+            (false, true) => "of what is so or not, as in trees",
+            (false, false) => return Held::Found(Logits),
+        };
+        Held::Unclear(Cause::of(
+            call.node,
+            format!("{what}: what it makes may be probabilities (softmax, sigmoid) or scores (logits)"),
+        ))
     }
 
     fn of_means(&self, call: &Call<'_, 'v, 'a>) -> Held<'v, 'a> {
+        let unclear = |what: &'static str| Held::Unclear(Cause::of(call.node, what));
+        let computed = computed(call);
         match agreed(&operands(call)) {
+            Some(Held::Found(Softmax | Heads)) if self.meets_classes(call) => unclear(OVER_CLASSES),
+            Some(Held::Found(Softmax | Heads)) if computed.len() > 1 && !classes::agree(&computed) => {
+                unclear("of probabilities of other classes than each other")
+            }
+            Some(Held::Found(Logits)) if self.pools_classes(call) => unclear(OVER_CLASSES),
+            Some(Held::Found(Logits)) if !computed.iter().all(|fact| is_score(fact)) => unclear(""),
             Some(Held::Found(found @ (Softmax | Sigmoid | Heads | Logits))) => Held::Found(*found),
             Some(Held::Unclear(_)) if self.averages_rectified(call) => Held::Found(Logits),
-            Some(Held::Unclear(_) | Held::Found(LogSoftmax) | Held::Label) | None => {
-                Held::Unclear(Cause::of(call.node, ""))
-            }
+            Some(Held::Unclear(_) | Held::Found(LogSoftmax) | Held::Label) | None => unclear(""),
         }
+    }
+
+    /// Whether a node takes a mean or the largest over the classes of what it takes, or may.
+    fn meets_classes(&self, call: &Call<'_, 'v, 'a>) -> bool {
+        let meets = |fact: &&Fact<'v, 'a>| classes::meeting(&fact.classes, &call.gathers(), &fact.form) != Mixes::No;
+        computed(call).iter().any(meets)
+    }
+
+    /// Whether a node takes windows of scores of classes, certainly.
+    fn pools_classes(&self, call: &Call<'_, 'v, 'a>) -> bool {
+        let meets = |fact: &&Fact<'v, 'a>| classes::meeting(&fact.classes, &call.gathers(), &fact.form) == Mixes::Yes;
+        call.node.op.contains("Pool") && computed(call).iter().any(meets)
     }
 
     /// Whether a node is the mean over the places of what a rectifier lets through: how convolutional networks without a
@@ -245,10 +340,11 @@ impl<'v, 'a> Reader<'v, 'a> {
     /// Sums and differences of scores are scores; of anything else they are nothing that has a name.
     fn of_affine(&self, call: &Call<'_, 'v, 'a>) -> Held<'v, 'a> {
         let node = call.node;
-        if node.op == "Sub"
-            && let Some(reduction) = log_softmax_sum(&self.producers, node)
-        {
-            return self.of_sum(node, reduction, LogSoftmax);
+        if let Some(sum) = call.log_sum {
+            return self.of_sum(node, sum, LogSoftmax);
+        }
+        if let Some(part) = call.part.filter(|part| part.is_whole()) {
+            return Held::Found(part.of);
         }
         match agreed(&operands(call)).and_then(|held| held.found()) {
             Some(Softmax | Sigmoid) if is_complement(&self.producers, node) => Held::Found(Sigmoid),
@@ -258,12 +354,14 @@ impl<'v, 'a> Reader<'v, 'a> {
     }
 
     /// What was written out with a sum, unless that goes along other axes than that of the classes.
-    fn of_sum(&self, node: &'v NodeView<'a>, sum: &'v NodeView<'a>, found: OutputActivation) -> Held<'v, 'a> {
-        let along = Along::of(sum, self.opset, &self.producers);
-        let form = sum.inputs.first().map_or(&Form::UNKNOWN, |input| &self.fact(input).form);
+    fn of_sum(&self, node: &'v NodeView<'a>, sum: Sum<'v, 'a>, found: OutputActivation) -> Held<'v, 'a> {
+        let along = Along::of(sum.node, self.opset, &self.producers);
+        let (form, used) = (&self.fact(sum.summed).form, &self.fact(sum.used).form);
+        let is_in_place = sum.keeps_axes || classes::is_in_place(&along, form, used);
+        let are_all = sum.classes.is_none_or(|said| classes::count(&along, form).is_none_or(|count| count == said));
         match along.problem(form) {
-            _ if along == Along::Nothing => Held::Unclear(Cause::of(node, "")),
-            Some(problem) => Held::Unclear(Cause::of(sum, problem)),
+            _ if along == Along::Nothing || !is_in_place || !are_all => Held::Unclear(Cause::of(node, "")),
+            Some(problem) => Held::Unclear(Cause::of(sum.node, problem)),
             None => Held::Found(found),
         }
     }
@@ -281,9 +379,14 @@ impl<'v, 'a> Reader<'v, 'a> {
             }
             None => {}
         }
-        let computed: Vec<_> = call.inputs.iter().filter(|fact| fact.origin != Origin::Constant).collect();
-        match computed.as_slice() {
-            [scores] if scores.held.found() == Some(Logits) => Held::Found(Logits),
+        if let Some(part) = call.part.filter(|part| part.is_whole()) {
+            return Held::Found(part.of);
+        }
+        // What is divided by scores is another thing.
+        let is_below = node.op == "Reciprocal"
+            || node.op == "Div" && call.inputs.get(1).is_some_and(|below| below.origin != Origin::Constant);
+        match computed(call).as_slice() {
+            [scores] if scores.held.found() == Some(Logits) && is_score(scores) && !is_below => Held::Found(Logits),
             _ => Held::Unclear(Cause::of(node, "")),
         }
     }
@@ -332,9 +435,19 @@ fn kept_label<'v, 'a>(first: &Fact<'v, 'a>, otherwise: impl FnOnce() -> Held<'v,
     }
 }
 
+/// The inputs that are computed.
+fn computed<'r, 'v, 'a>(call: &Call<'r, 'v, 'a>) -> Vec<&'r Fact<'v, 'a>> {
+    call.inputs.iter().copied().filter(|fact| fact.origin != Origin::Constant).collect()
+}
+
 /// Readings of the inputs that are computed.
 fn operands<'r, 'v, 'a>(call: &Call<'r, 'v, 'a>) -> Vec<&'r Held<'v, 'a>> {
-    call.inputs.iter().filter(|fact| fact.origin != Origin::Constant).map(|fact| &fact.held).collect()
+    computed(call).into_iter().map(|fact| &fact.held).collect()
+}
+
+/// Whether scores stay such times any number: sums of independent scores would be their mean.
+fn is_score(scores: &Fact<'_, '_>) -> bool {
+    scores.origin == Origin::Free
 }
 
 /// The reading that all have; what cannot be told agrees with its like.

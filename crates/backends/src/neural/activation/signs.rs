@@ -22,9 +22,13 @@ pub(super) fn never_negative(
         let known = inputs.get(place).is_some_and(|fact| fact.never_negative);
         known || node.inputs.get(place).and_then(|input| producers.number(input)).is_some_and(|number| number >= 0.0)
     };
+    if !producers.is_standard(node) {
+        return false;
+    }
     match node.op {
         "Exp" | "Softplus" | "Relu" | "Abs" | "Sqrt" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => true,
-        "Add" | "Mul" | "Div" | "Sum" | "Max" | "Mean" | "Concat" => (0..inputs.len()).all(is_positive),
+        "Add" | "Mul" | "Div" | "Sum" | "Min" | "Mean" | "Concat" => (0..inputs.len()).all(is_positive),
+        "Max" => (0..inputs.len()).any(is_positive),
         "Identity" | "Cast" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Expand" | "Slice"
         | "Split" | "Gather" | "Dropout" | "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "MaxPool"
         | "AveragePool" | "GlobalMaxPool" | "GlobalAveragePool" | "Pow" | "Reciprocal" => is_positive(0),

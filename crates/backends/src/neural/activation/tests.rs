@@ -1,6 +1,7 @@
 //! Small graphs, each with what its output holds.
 
 mod items;
+mod lookalikes;
 mod probabilities;
 
 use super::*;
@@ -10,7 +11,7 @@ use crate::neural::onnx_view::{
 
 /// A graph of lines such as `Softmax scores -> y` or `ai.onnx.ml.ZipMap p -> y`, with attributes as `axis=1` or `norm=L1`. `x` and
 /// `z` are its inputs, of shapes that nothing tells, `y` its output; `one` (1.0), `w` (2.0), `weights` (2 x 2), `means` (2 x 2, of
-/// means), `first` (0) and `last` (-1) are constants.
+/// means), `tiny` (1e-7), `first` (0) and `last` (-1) are constants.
 fn graph(text: &'static str) -> GraphView<'static> {
     let constant = |name, dims: &[i64], raw: &'static [u8]| TensorView {
         name,
@@ -30,6 +31,7 @@ fn graph(text: &'static str) -> GraphView<'static> {
         constant("means", &[2, 2], &[0, 0, 0, 63, 0, 0, 128, 62, 0, 0, 0, 63, 0, 0, 64, 63]),
         axis("first", 0),
         axis("last", -1),
+        constant("tiny", &[], &[149, 191, 214, 51]),
     ];
     let input = |name| ValueView { name, element: Some(ElementType::F32), dims: None };
     GraphView { nodes, initializers, inputs: vec![input("x"), input("z")], ..GraphView::default() }
@@ -129,7 +131,7 @@ const IDLE: [(&str, &[&str]); 28] = [
     ("MatMul x w -> s; InstanceNormalization s w w -> y", &["epsilon"]),
     ("MatMul x w -> s; LayerNormalization s w -> y", &["axis", "epsilon", "stash_type"]),
     ("MatMul x w -> s; GroupNormalization s w w -> y", &["epsilon", "num_groups", "stash_type"]),
-    ("Softmax x -> p; ReduceMean p last -> y", &["keepdims"]),
+    ("Softmax x axis=1 -> p; ReduceMean p axes=[2] -> y", &["keepdims"]),
     ("MatMul x w -> s; ReduceSum s last -> y", &["keepdims"]),
     ("Sigmoid x -> p; ReduceMax p last -> y", &["keepdims", "noop_with_empty_axes"]),
 ];
@@ -172,7 +174,7 @@ fn every_attribute_that_decides_a_reading_is_read() {
         ("Exp x -> e; ReduceSum e noop_with_empty_axes=1 -> t; Div e t -> y", None),
         ("ReduceLogSumExp x axes=[0] -> l; Sub x l -> y", None),
         ("Exp x -> e; ReduceLogSum e axes=[0] -> l; Sub x l -> y", None),
-        ("Softmax x -> p; ReduceMean p axes=[2,3] -> y", Some(Softmax)),
+        ("Softmax x axis=1 -> p; ReduceMean p axes=[2,3] -> y", Some(Softmax)),
         ("Softmax x -> p; ReduceMean p axes=[0] -> y", None),
         ("Sigmoid x -> p; ReduceMax p axes=[0,2] -> y", None),
         ("Sigmoid x -> p; Sigmoid z -> q; Concat p q axis=1 -> y", Some(Sigmoid)),
@@ -235,7 +237,7 @@ fn the_last_operator_decides() {
         ("Conv x w -> c; GlobalAveragePool c -> p; Flatten p -> y", Some(Logits)),
         ("Conv x w -> c; Relu c -> r; GlobalAveragePool r -> p; Flatten p -> y", Some(Logits)),
         ("Conv x w -> c; Exp c -> r; GlobalAveragePool r -> p; Flatten p -> y", None),
-        ("Softmax x -> p; ReduceMean p axes=[2] -> y", Some(Softmax)),
+        ("Softmax x axis=1 -> p; ReduceMean p axes=[2] -> y", Some(Softmax)),
         ("Softmax x -> p; Softmax z -> q; Mean p q -> y", Some(Softmax)),
         ("Sigmoid x -> p; ReduceMax p axes=[2] -> y", Some(Sigmoid)),
         ("Softmax x -> p; ReduceMax p axes=[2] -> y", None),
@@ -243,7 +245,7 @@ fn the_last_operator_decides() {
         ("MatMul x w -> m; Mul m w -> y", Some(Logits)),
         ("MatMul x w -> m; Div m w -> y", Some(Logits)),
         ("MatMul x w -> m; Conv x w -> n; Add m n -> y", Some(Logits)),
-        ("Sigmoid x -> h; MatMul h w -> y", Some(Logits)),
+        ("Sigmoid x -> h; MatMul h weights -> y", Some(Logits)),
         ("MatMul x w -> s; Softmax s -> p; MatMul p w -> y", None),
         ("MatMul x w -> s; Tanh s -> y", None),
         ("MatMul x w -> s; Relu s -> y", None),
@@ -286,7 +288,7 @@ fn what_only_moves_numbers_is_looked_through() {
             Some(Logits),
         ),
         (
-            "com.microsoft.QLinearSoftmax x -> p; com.microsoft.QLinearSigmoid x -> s; \
+            "com.microsoft.QLinearSoftmax x w w w w -> p; com.microsoft.QLinearSigmoid x w w w w -> s; \
              com.microsoft.QLinearConcat w w p w w s w w -> c; DequantizeLinear c w w -> y",
             Some(Heads),
         ),
@@ -342,7 +344,7 @@ fn pieces_of_a_softmax_are_recognised() {
     check(&[
         ("MatMul x w -> s; Exp s -> e; ReduceSum e last -> t; Div e t -> y", Some(Softmax)),
         ("ReduceMax x last -> m; Sub x m -> d; Exp d -> e; ReduceSum e last -> t; Div e t -> y", Some(Softmax)),
-        ("Exp x -> e; ReduceSum e last -> t; Add t w -> u; Div e u -> y", Some(Softmax)),
+        ("Exp x -> e; ReduceSum e last -> t; Add t tiny -> u; Div e u -> y", Some(Softmax)),
         ("Exp x -> e; ReduceSum e last -> t; Reciprocal t -> r; Mul e r -> y", Some(Softmax)),
         ("Exp x -> e; Exp x -> f; ReduceSum f last -> t; Div e t -> p; Reshape p w -> y", Some(Softmax)),
         ("Exp x -> e; Exp z -> f; ReduceSum f last -> t; Div e t -> y", None),
@@ -367,7 +369,12 @@ fn pieces_of_a_softmax_are_recognised() {
 #[test]
 fn classical_classifiers_say_what_they_did() {
     check(&[
-        ("ai.onnx.ml.LinearClassifier x post_transform=SOFTMAX -> l p; ai.onnx.ml.ZipMap p -> y", Some(Softmax)),
+        (
+            "ai.onnx.ml.TreeEnsembleClassifier x post_transform=SOFTMAX classlabels_int64s=[0,1,2] -> l p; \
+             ai.onnx.ml.ZipMap p -> y",
+            Some(Softmax),
+        ),
+        ("ai.onnx.ml.LinearClassifier x post_transform=SOFTMAX -> l y", None),
         (
             "ai.onnx.ml.LinearClassifier x post_transform=LOGISTIC -> l p; ai.onnx.ml.Normalizer p norm=L1 -> y",
             Some(Softmax),

@@ -3,9 +3,11 @@
 //! It owns what stands behind scikit-learn's maps from class to probability: the tensor that they are made of. It must not
 //! know which output is answered.
 
+use std::collections::{HashMap, HashSet};
+
 use dede_core::backend::{DecidingFile, OutputActivation};
 use dede_core::error::{Error, Result};
-use dede_core::quote::quote_list;
+use dede_core::quote::{quote, quote_list};
 use dede_graph::onnx::{ModelSummary, ValueSummary};
 
 use crate::neural::activation::{Known, Reading, Values};
@@ -14,6 +16,8 @@ use crate::neural::outputs::Candidate;
 
 /// `TensorProto.DataType.STRING`.
 const STRINGS: i64 = 8;
+/// Domain of the operators of classical models.
+const OF_MAPS: &str = "ai.onnx.ml";
 /// The converter of scikit-learn. It writes out what makes probabilities, so that bare scores are those of a classifier without any.
 const OF_SCIKIT_LEARN: &str = "skl2onnx";
 
@@ -60,7 +64,7 @@ impl Head {
     /// [`Error::BadParameter`] naming the output and the operator.
     pub(super) fn check_items(&self, file: &str, items: usize) -> Result<()> {
         let Some(tie) = self.tie.as_ref().filter(|_| items > 1) else { return Ok(()) };
-        let name = &self.candidate.name;
+        let name = quote(&self.candidate.name);
         let reason = format!(
             "expected an output that is computed for each item of a request alone, and the same each time, found {name} made by {tie}"
         );
@@ -75,7 +79,7 @@ impl Head {
         if !self.lacks_scale {
             return Ok(());
         }
-        let name = &self.candidate.name;
+        let name = quote(&self.candidate.name);
         let reason =
             format!("expected scores or values, found quantised output {name} without DequantizeLinear after it");
         Err(Error::bad_parameter_at(file, reason))
@@ -94,7 +98,12 @@ impl Head {
 pub(super) fn heads(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) -> Result<Vec<Head>> {
     let view = parsed(onnx, file)?;
     let (graph, values) = (&view.graph, Values::of(&view));
-    let is_output = |value: &str| summary.outputs.iter().any(|output| output.name == value);
+    let outputs: HashSet<&str> = summary.outputs.iter().map(|output| output.name.as_str()).collect();
+    let maps = maps(&view);
+    let shapes: HashMap<&str, Option<Vec<usize>>> = match maps.is_empty() {
+        true => HashMap::new(),
+        false => shapes(graph),
+    };
     let head = |name: &str, value: &str, shape| Head::of(values.known(value), &summary.producer, (name, value), shape);
     let heads: Vec<Head> = summary
         .outputs
@@ -103,9 +112,8 @@ pub(super) fn heads(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) ->
             STRINGS => None,
             // Where the file says nothing, engines tell the type.
             0 if output.is_other => {
-                let maps = graph.nodes.iter().find(|node| node.outputs.contains(&output.name.as_str()))?;
-                let &value = maps.inputs.first().filter(|value| maps.op == "ZipMap" && !is_output(value))?;
-                Some(head(&output.name, value, inner_shape(graph, value)))
+                let &value = maps.get(output.name.as_str()).filter(|&&value| !outputs.contains(value))?;
+                Some(head(&output.name, value, shapes.get(value).cloned().flatten()))
             }
             _ => Some(head(&output.name, &output.name, sample_shape(output))),
         })
@@ -126,6 +134,17 @@ fn sample_shape(output: &ValueSummary) -> Option<Vec<usize>> {
     output.dims.as_ref()?.get(1..)?.iter().copied().collect()
 }
 
-fn inner_shape(graph: &GraphView<'_>, value: &str) -> Option<Vec<usize>> {
-    graph.value(value)?.dims.as_ref()?.get(1..)?.iter().map(Dimension::size).collect()
+/// Sequences of maps, and the tensors that they are made of.
+fn maps<'a>(view: &OnnxView<'a>) -> HashMap<&'a str, &'a str> {
+    let is_own = view.functions.iter().any(|function| (function.domain, function.op) == (OF_MAPS, "ZipMap"));
+    let nodes = view.graph.nodes.iter().filter(|node| (node.domain, node.op) == (OF_MAPS, "ZipMap") && !is_own);
+    nodes.filter_map(|node| Some((*node.outputs.first()?, *node.inputs.first()?))).collect()
+}
+
+/// Shapes of one item of each value that the file says anything of.
+fn shapes<'a>(graph: &GraphView<'a>) -> HashMap<&'a str, Option<Vec<usize>>> {
+    let shape = |dims: &[Dimension<'_>]| dims.get(1..)?.iter().map(Dimension::size).collect();
+    // Where a value is named more than once, the first is taken.
+    let values = graph.values.iter().rev().chain(graph.outputs.iter().rev()).chain(graph.inputs.iter().rev());
+    values.map(|value| (value.name, value.dims.as_deref().and_then(shape))).collect()
 }

@@ -91,7 +91,7 @@ pub struct TensorView<'a> {
     pub raw: &'a [u8],
     /// Elements of integer types, where stored as numbers.
     pub integers: Vec<i64>,
-    /// 32-bit floats as bytes, where stored as numbers.
+    /// 32-bit or 64-bit floats as bytes, where stored as numbers.
     pub floats: &'a [u8],
     /// Where the elements are when they are in another file: the `location` entry.
     pub external: Option<&'a str>,
@@ -164,7 +164,10 @@ impl<'a> GraphView<'a> {
     /// The constant of that name: an initializer, or the value of a `Constant` node.
     pub fn constant(&self, name: &str) -> Option<&TensorView<'a>> {
         self.initializers.iter().find(|constant| constant.name == name).or_else(|| {
-            let node = self.nodes.iter().find(|node| node.op == "Constant" && node.outputs.contains(&name))?;
+            let node = self
+                .nodes
+                .iter()
+                .find(|node| node.op == "Constant" && node.is_standard() && node.outputs.contains(&name))?;
             node.attribute("value")?.tensor.as_ref()
         })
     }
@@ -278,7 +281,7 @@ impl<'a> TensorView<'a> {
             match field? {
                 (1, values) => integers(values, &mut tensor.dims)?,
                 (2, Field::Integer(code)) => tensor.element = ElementType::from_code(code),
-                (4, Field::Bytes(body)) => tensor.floats = body,
+                (4 | 10, Field::Bytes(body)) => tensor.floats = body,
                 (5 | 7, values) => integers(values, &mut tensor.integers)?,
                 (8, Field::Bytes(body)) => tensor.name = text(body)?,
                 (9, Field::Bytes(body)) => tensor.raw = body,

@@ -20,6 +20,9 @@ pub enum WireError {
     /// Subgraphs or types nested deeper than any real network.
     #[error("graphs or types are nested too deeply")]
     TooDeep,
+    /// A value that a node makes is made once more, or is an input or a constant too.
+    #[error("expected each value of a graph to be made once, found {0} made by {1} and by {2}")]
+    MadeTwice(String, String, String),
     /// Nothing to run.
     #[error("the file holds no ONNX graph")]
     NoGraph,

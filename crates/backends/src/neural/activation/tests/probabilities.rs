@@ -87,7 +87,7 @@ fn a_softmax_inside_makes_no_answer_unclear() {
         "GlobalAveragePool x -> g; Sigmoid g -> s; Mul x s -> m; Conv m w -> y".into(),
         "Sigmoid x -> s; Mul x s -> m; Gemm m w w -> y".into(),
         // A hidden layer behind it.
-        "Softmax x -> p; Gemm p w w -> h; Relu h -> r; Gemm r w w -> y".into(),
+        "Softmax x -> p; Gemm p weights w -> h; Relu h -> r; Gemm r w w -> y".into(),
         "Softmax x -> p; Gemm p w w -> h; Sigmoid h -> g; Mul h g -> r; Gemm r w w -> y".into(),
         "Softmax x -> p; LSTM p w w -> a h; Gemm h w w -> y".into(),
         // Features beside it.
