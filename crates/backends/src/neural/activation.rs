@@ -6,6 +6,7 @@
 
 mod axes;
 mod classes;
+mod counts;
 mod facts;
 mod forms;
 mod means;
@@ -73,15 +74,29 @@ impl<'v, 'a> Values<'v, 'a> {
             Held::Unclear(cause) => Reading::Unclear(cause.to_string()),
         };
         let moved = match fact.form.items {
-            Items::At(0) | Items::Nowhere | Items::Unknown => None,
+            _ if fact.form.numbers.are_counted() => Some("operators that count the items of a request".to_owned()),
+            Items::At(0) | Items::Nowhere => None,
             Items::At(place) => Some(format!("operators that put the items of a request along axis {place}")),
-            Items::Moved => {
-                Some("operators that put the items of a request along another axis than the first".to_owned())
-            }
+            // As many rows as items are those of the items then: an answer of another number is none.
+            Items::Within(merged) if merged.from == 0 && merged.outer == Some(1) => None,
+            Items::Within(_) | Items::Unknown => Some(
+                "operators of which it cannot be told whether they leave the items of a request along the first axis"
+                    .to_owned(),
+            ),
         };
         let tie = fact.tie.as_ref().map(ToString::to_string).or(moved);
         Known { reading, lacks_scale: fact.is_coded, tie }
     }
+}
+
+/// Whether a network scales numbers by all of those that a run is given: what comes out for an item is its own where runs take one each.
+pub(super) fn scales_by_request(view: &OnnxView<'_>) -> bool {
+    let mut found = false;
+    let graphs = std::iter::once(&view.graph).chain(view.functions.iter().map(|function| &function.graph));
+    for graph in graphs {
+        graph.each_graph(&mut |graph| found |= graph.nodes.iter().any(|node| ties::scales_by_request(node.op)));
+    }
+    found
 }
 
 /// What an output is taken for: what was asked for, else what was found.

@@ -24,7 +24,7 @@ use dede_graph::onnx::{ModelSummary, inspect};
 use serde_json::Value;
 
 use answer::{chosen_head, conclude, wanted_heads, with_maps};
-use heads::Head;
+use heads::{Head, items_of_a_run};
 
 use super::caffe::template;
 use super::content::Content;
@@ -147,6 +147,7 @@ fn load(
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
     let external = Unchanged::of(external_files(file, &summary));
     let (preparation, fixed_batch) = preparation(request, file, &summary)?;
+    let fixed_batch = fixed_batch.map_or_else(|| items_of_a_run(&onnx, file), |batch| Ok(Some(batch)))?;
     let features = request.service_type == ServiceType::Unsupervised;
     let heads = match options.extract_layer.as_ref().filter(|_| features) {
         Some(layer) => {

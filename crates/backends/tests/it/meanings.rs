@@ -7,7 +7,7 @@ mod classifiers;
 use std::path::Path;
 
 use crate::onnx_writer::Attribute::{Int, Ints};
-use crate::onnx_writer::{F32, I64, Onnx, U8};
+use crate::onnx_writer::{F32, I8, I64, Onnx, U8};
 use crate::requests::{Request, open, refusal, rows, rows_of, table, usable_engines};
 use dede_backends::neural::caffe::Caffe;
 use dede_backends::neural::onnx::Onnx as Backend;
@@ -378,6 +378,27 @@ fn maps_of_scikit_learn_are_their_probabilities_or_refused() {
                 }
             }
         }
+    }
+}
+
+/// What a quantiser writes that finds the scale of numbers as they come: that of a run is that of its largest number.
+#[test]
+fn scales_of_a_run_are_those_of_one_item() {
+    let onnx = Onnx::new(17).input("x", F32, &[-1, 4]).output("y", F32, &[-1, 3]);
+    let weights = [3i8, -5, 7, 11, 2, -9, 4, 6, -8, 1, -3, 10].map(|weight| weight as u8);
+    let onnx = onnx.raw("w", I8, &[4, 3], &weights).floats("scale", &[], &[0.1]);
+    let onnx = onnx.node("DynamicQuantizeLinear", &["x"], &["q", "s", "z"], &[]);
+    let onnx = onnx.node("MatMulInteger", &["q", "w", "z"], &["i"], &[]);
+    let onnx = onnx.node("Cast", &["i"], &["f"], &[("to", Int(1))]).node("Mul", &["s", "scale"], &["m"], &[]);
+    let onnx = onnx.node("Mul", &["f", "m"], &["l"], &[]).node("Softmax", &["l"], &["y"], &[("axis", Int(1))]).build();
+    let points: [&[f32]; 3] = [&[1000.0, 0.0, 0.0, 0.0], &[0.1, 0.2, -0.3, 0.4], &[-2.0, 1.0, 0.5, 0.0]];
+    for engine in usable_engines() {
+        let model = model_of(&Backend, repository(&onnx).path(), &Request { engine, ..with(json!({})) });
+        let together = rows(model.as_ref(), &table(&points));
+        for (point, found) in points.iter().zip(&together) {
+            assert_eq!(rows(model.as_ref(), &table(&[point])), [found.as_slice()], "{engine}");
+        }
+        assert!((together[1][0] - together[1][1]).abs() > 0.01, "{engine}: {together:?}");
     }
 }
 

@@ -52,7 +52,27 @@ impl Along {
             "MeanVarianceNormalization" => Self::Axes(integers(node, "axes").unwrap_or(vec![0, 2, 3])),
             "CumSum" => node.inputs.get(1).map_or(Self::Unread, |axis| Self::read(producers.integers(axis))),
             // Steps come first by default, items after them.
-            "LSTM" | "GRU" | "RNN" => Self::Axes(vec![integer(node, "layout").unwrap_or(0)]),
+            "LSTM" | "GRU" | "RNN" | "DynamicQuantizeLSTM" => Self::Axes(vec![integer(node, "layout").unwrap_or(0), 2]),
+            "Normalizer" | "Scaler" | "Imputer" => Self::Axes(vec![-1]),
+            // Each channel has numbers of its own.
+            "BatchNormalization" | "LRN" => Self::Axes(vec![1]),
+            "InstanceNormalization"
+            | "GroupNormalization"
+            | "Conv"
+            | "ConvTranspose"
+            | "ConvInteger"
+            | "QLinearConv"
+            | "FusedConv"
+            | "DepthToSpace"
+            | "SpaceToDepth" => Self::From(1),
+            "AveragePool"
+            | "MaxPool"
+            | "LpPool"
+            | "GlobalAveragePool"
+            | "GlobalMaxPool"
+            | "GlobalLpPool"
+            | "QLinearAveragePool"
+            | "QLinearGlobalAveragePool" => Self::From(2),
             op if op.starts_with("Reduce") || op == "QLinearReduceMean" => Self::of_reduction(node, producers),
             _ => Self::Nothing,
         }
@@ -80,28 +100,30 @@ impl Along {
 
     /// Whether the items of a value of that form are among them.
     pub(super) fn mixes(&self, form: &Form) -> Mixes {
-        let (place, certain) = match form.items {
-            Items::Nowhere => return Mixes::No,
-            Items::At(place) => (Some(place), Mixes::Yes),
-            // They are the first axis mostly; what is along that one is no certain fault then, and no certain good.
-            Items::Unknown => (Some(0), Mixes::Unknown),
-            Items::Moved => (None, Mixes::Unknown),
+        // A value of classes has an axis of items before that of classes.
+        let is_last = |axis: i64| axis == -1 && form.items == Items::At(0);
+        let is_items = |axis: i64| match (form.items, form.place(axis)) {
+            (Items::Nowhere, _) => Mixes::No,
+            (Items::At(items), Some(place)) if place == items => Mixes::Yes,
+            (Items::Within(merged), Some(place)) if merged.covers(place) => Mixes::Unknown,
+            (Items::At(_) | Items::Within(_), Some(_)) => Mixes::No,
+            (Items::At(_), None) if is_last(axis) => Mixes::No,
+            (Items::At(_) | Items::Within(_), None) | (Items::Unknown, _) => Mixes::Unknown,
         };
-        let Some(place) = place else { return if *self == Self::Nothing { Mixes::No } else { Mixes::Unknown } };
-        let is_items = |axis: i64| match form.place(axis) {
-            Some(axis) if axis == place => certain,
-            Some(_) => Mixes::No,
-            // A value of classes has an axis of items before that of classes.
-            None if axis == -1 && place == 0 => Mixes::No,
-            None => Mixes::Unknown,
+        let certain = match form.items {
+            Items::Nowhere => return Mixes::No,
+            Items::At(_) | Items::Within(_) => Mixes::Yes,
+            Items::Unknown => Mixes::Unknown,
         };
         match self {
             Self::Nothing => Mixes::No,
-            Self::All | Self::Unread => certain,
-            Self::From(axis) => match form.place(*axis) {
-                Some(axis) if axis <= place => certain,
-                Some(_) => Mixes::No,
-                None => is_items(*axis),
+            Self::All => certain,
+            Self::Unread => Mixes::Unknown,
+            Self::From(axis) => match (form.place(*axis), form.items) {
+                (Some(axis), Items::At(items)) if axis <= items => Mixes::Yes,
+                (Some(axis), Items::Within(merged)) if axis < merged.to => Mixes::Unknown,
+                (Some(_), Items::At(_) | Items::Within(_)) => Mixes::No,
+                (Some(_), Items::Nowhere | Items::Unknown) | (None, _) => is_items(*axis),
             },
             Self::Axes(axes) => axes.iter().fold(Mixes::No, |found, &axis| match (found, is_items(axis)) {
                 (Mixes::Yes, _) | (_, Mixes::Yes) => Mixes::Yes,
@@ -119,10 +141,7 @@ impl Along {
 
     /// Why what is computed along them of a value of that form is not of one item; `None` where it is.
     pub(super) fn over_items(&self, form: &Form) -> Option<String> {
-        // A value of one axis is that of one item, unless it is known to be otherwise.
-        let is_list = form.extents.as_ref().is_some_and(|extents| extents.len() == 1);
         match self.mixes(form) {
-            Mixes::Unknown if is_list => None,
             Mixes::Yes => Some(format!("along {self}, the items of a request")),
             Mixes::Unknown => Some(format!("along {self}, which may be the items of a request")),
             Mixes::No => None,

@@ -85,7 +85,7 @@ fn moved(node: &NodeView<'_>, fact: &Fact<'_, '_>, own: &Along, out: &Form, prod
             let rank = order.as_ref().map(Vec::len).or(form.rank());
             let Some(rank) = rank else { return Along::Unread };
             let order = order.unwrap_or_else(|| (0..rank as i64).rev().collect());
-            let ranked = Form { extents: Some(vec![None; rank]), items: form.items };
+            let ranked = Form::new(Some(vec![None; rank]), form.items);
             let places = listed(classes, &ranked).unwrap_or_default();
             let places: Option<Vec<i64>> = places
                 .into_iter()

@@ -2,6 +2,7 @@
 //!
 //! It must not know which operator makes which value.
 
+use super::counts::Numbers;
 use super::producers::MOST_AXES;
 use crate::neural::onnx_view::{Dimension, TensorView, ValueView};
 
@@ -12,10 +13,30 @@ pub(super) enum Items {
     Nowhere,
     /// Along this axis, one place for each.
     At(usize),
-    /// Not along the first axis.
-    Moved,
+    /// In places of these axes that they share with other axes.
+    Within(Merged),
     /// Cannot be told.
     Unknown,
+}
+
+/// Axes next to each other that hold the items among other places: in the order of their numbers, `outer` times the items times `inner`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Merged {
+    /// The first of them.
+    pub(super) from: usize,
+    /// The one behind the last of them.
+    pub(super) to: usize,
+    /// Places in front of that of an item.
+    pub(super) outer: Option<i64>,
+    /// Places behind it.
+    pub(super) inner: Option<i64>,
+}
+
+impl Merged {
+    /// Whether an axis may have items.
+    pub(super) fn covers(&self, place: usize) -> bool {
+        (self.from..self.to).contains(&place)
+    }
 }
 
 /// Shape of a value.
@@ -25,13 +46,20 @@ pub(super) struct Form {
     pub(super) extents: Option<Vec<Option<i64>>>,
     /// Where the items are.
     pub(super) items: Items,
+    /// What its numbers have to do with how many items there are.
+    pub(super) numbers: Numbers,
 }
 
 impl Form {
     /// Nothing is known.
-    pub(super) const UNKNOWN: Self = Self { extents: None, items: Items::Unknown };
+    pub(super) const UNKNOWN: Self = Self { extents: None, items: Items::Unknown, numbers: Numbers::Free };
     /// Of a value that no request changes.
-    pub(super) const FIXED: Self = Self { extents: None, items: Items::Nowhere };
+    pub(super) const FIXED: Self = Self { extents: None, items: Items::Nowhere, numbers: Numbers::Free };
+
+    /// Of a value whose numbers count nothing.
+    pub(super) const fn new(extents: Option<Vec<Option<i64>>>, items: Items) -> Self {
+        Self { extents, items, numbers: Numbers::Free }
+    }
 
     /// Of a constant.
     pub(super) fn of_constant(tensor: &TensorView<'_>) -> Self {
@@ -40,7 +68,7 @@ impl Form {
 
     /// Of the network's input, whose first axis is that of the items.
     pub(super) fn of_input(value: &ValueView<'_>) -> Self {
-        Self { extents: declared(value), items: Items::At(0) }.bounded()
+        Self::new(declared(value), Items::At(0)).bounded()
     }
 
     /// Number of axes.
@@ -84,7 +112,7 @@ impl Form {
 
     /// With other extents.
     pub(super) fn with(&self, extents: Option<Vec<Option<i64>>>) -> Self {
-        Self { extents, items: self.items }
+        Self::new(extents, self.items)
     }
 
     /// With the items elsewhere.
@@ -109,27 +137,36 @@ impl Form {
             let kept = extents.iter().enumerate().filter(|(place, _)| !places.contains(place));
             kept.map(|(_, extent)| *extent).collect()
         };
+        let left = |place: usize| place - places.iter().filter(|&&gone| gone < place).count();
         let items = match self.items {
             Items::At(items) if places.contains(&items) => Items::Nowhere,
-            Items::At(items) => Items::At(items - places.iter().filter(|&&place| place < items).count()),
-            other @ (Items::Nowhere | Items::Moved | Items::Unknown) => other,
+            Items::At(items) => Items::At(left(items)),
+            Items::Within(merged) => match (left(merged.from), left(merged.to)) {
+                (from, to) if from < to => Items::Within(Merged { from, to, ..merged }),
+                (_, _) => Items::Unknown,
+            },
+            other @ (Items::Nowhere | Items::Unknown) => other,
         };
-        Self { extents: self.extents.as_ref().map(kept), items }
+        Self::new(self.extents.as_ref().map(kept), items)
     }
 
     /// With axes of extent 1 at these places of the result.
     pub(super) fn with_axes(&self, mut places: Vec<usize>) -> Self {
         places.sort_unstable();
-        let mut form = self.clone();
+        let mut form = Self::new(self.extents.clone(), self.items);
         for place in places {
             if let Some(extents) = &mut form.extents {
                 extents.insert(place.min(extents.len()), Some(1));
             }
-            if let Items::At(items) = &mut form.items
-                && place <= *items
-            {
-                *items += 1;
-            }
+            let moved = |axis: usize| axis + usize::from(place <= axis);
+            form.items = match form.items {
+                Items::At(items) => Items::At(moved(items)),
+                Items::Within(merged) => {
+                    let to = merged.to + usize::from(place < merged.to);
+                    Items::Within(Merged { from: moved(merged.from), to, ..merged })
+                }
+                other @ (Items::Nowhere | Items::Unknown) => other,
+            };
         }
         form
     }
@@ -144,12 +181,21 @@ pub(super) fn place_of(axis: i64, rank: Option<usize>) -> Option<usize> {
     }
 }
 
-/// The form of values that are combined number by number, and whether items meet other items there.
-pub(super) fn broadcast(forms: &[&Form]) -> (Form, bool) {
+/// How the items of two values meet where these are combined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meeting {
+    /// Each item with itself.
+    Alone,
+    /// Items with others.
+    Mixed,
+    /// That cannot be told.
+    Unknown,
+}
+
+/// The form of values that are combined number by number, and how items meet there.
+pub(super) fn broadcast(forms: &[&Form]) -> (Form, Meeting) {
     let ranks: Option<Vec<usize>> = forms.iter().map(|form| form.rank()).collect();
-    let Some(rank) = ranks.and_then(|ranks| ranks.into_iter().max()) else {
-        return (Form { extents: None, items: of_unknown_rank(forms) }, false);
-    };
+    let Some(rank) = ranks.and_then(|ranks| ranks.into_iter().max()) else { return of_unknown_rank(forms) };
     let shift = |form: &Form| rank - form.rank().unwrap_or(rank);
     let extent = |place: usize| {
         let of = |form: &&Form| place.checked_sub(shift(form)).map_or(Some(1), |place| form.extent(place));
@@ -160,30 +206,52 @@ pub(super) fn broadcast(forms: &[&Form]) -> (Form, bool) {
             None => None,
         }
     };
-    let mut places = forms.iter().filter_map(|form| match form.items {
-        Items::Nowhere => None,
-        Items::At(items) => Some(Items::At(items + shift(form))),
-        other @ (Items::Moved | Items::Unknown) => Some(other),
+    let items = forms.iter().map(|form| match form.items {
+        Items::At(items) => Items::At(items + shift(form)),
+        Items::Within(merged) => {
+            Items::Within(Merged { from: merged.from + shift(form), to: merged.to + shift(form), ..merged })
+        }
+        other @ (Items::Nowhere | Items::Unknown) => other,
     });
-    let first = places.next().unwrap_or(Items::Nowhere);
-    let others: Vec<_> = places.filter(|place| *place != first).collect();
-    let certain = |place: &Items| matches!(place, Items::At(_));
-    let meet = certain(&first) && others.iter().any(certain);
-    let items = if others.is_empty() { first } else { Items::Unknown };
-    (Form { extents: Some((0..rank).map(extent).collect()), items }, meet)
+    let (items, meeting) = met(items);
+    (Form::new(Some((0..rank).map(extent).collect()), items), meeting)
+}
+
+/// Where items are when values are combined in which they are there, and how they meet.
+pub(super) fn met(items: impl Iterator<Item = Items>) -> (Items, Meeting) {
+    let mut items = items.filter(|items| *items != Items::Nowhere);
+    let first = items.next().unwrap_or(Items::Nowhere);
+    items.fold((first, Meeting::Alone), |(first, meeting), other| match (first, other) {
+        (Items::At(one), Items::At(other)) if one == other => (first, meeting),
+        (Items::At(_), Items::At(_)) => (Items::Unknown, Meeting::Mixed),
+        (Items::Within(one), Items::Within(other)) if is_same_order(&one, &other) => (first, meeting),
+        _ if meeting == Meeting::Mixed => (Items::Unknown, Meeting::Mixed),
+        (_, _) => (Items::Unknown, Meeting::Unknown),
+    })
+}
+
+/// Whether the same place of two values is of the same item, where both have as many places.
+fn is_same_order(one: &Merged, other: &Merged) -> bool {
+    let is_known = one.outer.is_some() && (one.inner.is_some() || one.to == one.from + 1);
+    one.from == other.from
+        && one.to == other.to
+        && one.outer == other.outer
+        && is_known
+        && (one.inner == other.inner || one.to == one.from + 1)
 }
 
 /// Constants of at most one axis leave all others where they are.
-fn of_unknown_rank(forms: &[&Form]) -> Items {
-    let mut found = None;
-    for form in forms {
-        match (form.items, form.rank()) {
-            (Items::Nowhere, Some(0 | 1)) => {}
-            (items, _) if found.is_none_or(|found| found == items) => found = Some(items),
-            _ => return Items::Unknown,
-        }
+fn of_unknown_rank(forms: &[&Form]) -> (Form, Meeting) {
+    let mut left = forms.iter().filter(|form| !matches!((form.items, form.rank()), (Items::Nowhere, Some(0 | 1))));
+    let Some(first) = left.next() else { return (Form::FIXED, Meeting::Alone) };
+    let are_like = left.all(|other| other.items == first.items);
+    let has_items = forms.iter().filter(|form| form.items != Items::Nowhere).count();
+    match (first.items, are_like) {
+        (items @ (Items::Nowhere | Items::At(_)), true) => (Form::new(None, items), Meeting::Alone),
+        // Constants turn no item into another.
+        (_, _) if has_items < 2 => (Form::UNKNOWN, Meeting::Alone),
+        (_, _) => (Form::UNKNOWN, Meeting::Unknown),
     }
-    found.unwrap_or(Items::Nowhere)
 }
 
 /// What the file says of a value.

@@ -3,12 +3,17 @@
 //! It owns how the readings of a node's inputs become that of its output. It must not know names of operators beyond those
 //! that it looks at in pieces.
 
+mod inside;
+
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use dede_core::backend::OutputActivation;
 use dede_core::backend::OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
 
 use super::axes::{Along, Mixes, integer};
+use super::counts::{Count, Counting};
 use super::facts::{Cause, Fact, Held, Part};
 use super::forms::{Form, Items};
 use super::operators::{Codes, Operator, codes, is_rectifier, joined, keeps_probabilities, operator};
@@ -17,14 +22,21 @@ use super::producers::{Producers, Scale, taken};
 use super::scales;
 use super::shapes::Shaping;
 use super::signs::never_negative;
-use super::ties::{has_unsteady, mixing, unsteady};
+use super::ties::{mixing, unsteady};
 use super::weights::{Ranges, Weights};
 use super::written_out::{Quotient, Sum, is_complement, log_softmax_sum, normalized};
 use super::{classes, means};
 use crate::neural::onnx_view::{Dimension, FunctionView, GraphView, NodeView, ValueView};
+use inside::Inside;
 
 /// What a mean or the largest of shares goes over.
 const OVER_CLASSES: &str = "over an axis of the classes, or what may be one";
+/// Nodes, constants and operators that are read of graphs inside of operators, at most.
+const MOST_INSIDE: usize = 1 << 18;
+/// What is known of an operator of another kind.
+const FOREIGN: &str = "of which it cannot be told whether it computes each item of a request alone";
+/// How items meet where it is computed with how many there are.
+const NUMBER: &str = "which computes with the number of items of a request";
 /// Outputs of an operator after which the others are like the last of them.
 const DISTINCT: usize = 3;
 
@@ -36,8 +48,13 @@ pub(super) struct Reader<'v, 'a> {
     values: HashMap<&'v str, &'v ValueView<'a>>,
     /// Name of the number of items, where the file gives it one.
     items: Option<&'v str>,
-    /// Whether an operator that the file defines draws at random, or normalises over items.
-    unsteady_functions: bool,
+    functions: &'v [FunctionView<'a>],
+    /// How much more may be read of graphs inside of operators.
+    left: Rc<Cell<usize>>,
+    /// Whether this is an operator that the file defines, whose attributes may be those of the node that calls it.
+    is_function: bool,
+    /// In how many operators it is.
+    depth: usize,
     known: HashMap<&'v str, Fact<'v, 'a>>,
 }
 
@@ -81,6 +98,16 @@ impl<'v, 'a> Call<'_, 'v, 'a> {
 impl<'v, 'a> Reader<'v, 'a> {
     /// Reads all values. `opset` is the version of the standard operator set.
     pub(super) fn of(graph: &'v GraphView<'a>, functions: &'v [FunctionView<'a>], opset: i64) -> Self {
+        let mut reader = Self::before(graph, functions, opset, Rc::new(Cell::new(MOST_INSIDE)));
+        for input in &graph.inputs {
+            reader.known.insert(input.name, Fact { form: Form::of_input(input), ..Fact::UNKNOWN });
+        }
+        reader.read(graph);
+        reader
+    }
+
+    /// Before anything is read.
+    fn before(graph: &'v GraphView<'a>, functions: &'v [FunctionView<'a>], opset: i64, left: Rc<Cell<usize>>) -> Self {
         let producers = Producers::of(graph, functions);
         let values = graph.inputs.iter().chain(&graph.outputs).chain(&graph.values);
         let values = values.map(|value| (value.name, value)).collect();
@@ -89,26 +116,26 @@ impl<'v, 'a> Reader<'v, 'a> {
             Dimension::Symbolic(name) if !name.is_empty() => Some(*name),
             Dimension::Symbolic(_) | Dimension::Fixed(_) => None,
         });
-        let unsteady_functions = functions.iter().any(|function| has_unsteady(&function.graph, opset));
-        let mut known = HashMap::new();
-        for input in &graph.inputs {
-            known.insert(input.name, Fact { form: Form::of_input(input), ..Fact::UNKNOWN });
-        }
+        let (ranges, known) = (Ranges::default(), HashMap::new());
+        Self { opset, producers, ranges, values, items, functions, left, is_function: false, depth: 0, known }
+    }
+
+    /// Reads what the nodes of a graph make, whose inputs are known.
+    fn read(&mut self, graph: &'v GraphView<'a>) {
         for tensor in &graph.initializers {
-            known.insert(tensor.name, Fact { form: Form::of_constant(tensor), ..Fact::CONSTANT });
+            self.known.insert(tensor.name, Fact { form: Form::of_constant(tensor), ..Fact::CONSTANT });
         }
-        let ranges = Ranges::default();
-        let mut reader = Self { opset, producers, ranges, values, items, unsteady_functions, known };
-        for node in reader.producers.in_order() {
+        for node in self.producers.in_order() {
             let distinct = node.outputs.len().min(DISTINCT);
-            let facts: Vec<_> = (0..distinct).map(|index| reader.of_node(node, index)).collect();
+            let inside = self.inside(node);
+            let of = |index| self.of_node(node, index, inside.as_ref());
+            let facts: Vec<_> = (0..distinct).map(of).collect();
             for (index, &output) in node.outputs.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
                 let Some(fact) = facts.get(index.min(DISTINCT - 1)) else { break };
-                let form = fact.form.clone().or_declared(reader.values.get(output).copied(), reader.items);
-                reader.known.insert(output, Fact { form, ..fact.clone() });
+                let form = fact.form.clone().or_declared(self.values.get(output).copied(), self.items);
+                self.known.insert(output, Fact { form, ..fact.clone() });
             }
         }
-        reader
     }
 
     /// What is known of a value.
@@ -120,12 +147,15 @@ impl<'v, 'a> Reader<'v, 'a> {
         }
     }
 
-    fn of_node(&self, node: &'v NodeView<'a>, index: usize) -> Fact<'v, 'a> {
+    fn of_node(&self, node: &'v NodeView<'a>, index: usize, inside: Option<&Inside>) -> Fact<'v, 'a> {
         let producers = &self.producers;
         let inputs: Vec<_> = node.inputs.iter().map(|input| self.fact(input)).collect();
         let kind = operator(node, index, producers);
         let along = Along::of(node, self.opset, producers);
-        let (form, met) = self.form(node, index, &inputs, &along);
+        let (form, met) = match inside {
+            None => self.form(node, index, &inputs, &along),
+            Some(inside) => (inside.form(index), None),
+        };
         let quotient = if kind == Operator::Quotient { normalized(producers, node) } else { None };
         let is_difference = kind == Operator::Affine && node.op == "Sub";
         let log_sum = if is_difference { log_softmax_sum(producers, node) } else { None };
@@ -144,7 +174,7 @@ impl<'v, 'a> Reader<'v, 'a> {
             Some(_) => along,
             None => classes::made(node, kind, &call.inputs, &along, &form, producers),
         };
-        let (tie, part) = (self.tie(&call, met), call.part);
+        let (tie, part) = (self.tie(&call, met, inside), call.part);
         Fact { held, origin, form, is_coded, scale, classes, part, never_negative, tie }
     }
 
@@ -189,38 +219,46 @@ impl<'v, 'a> Reader<'v, 'a> {
         inputs: &[&Fact<'v, 'a>],
         along: &Along,
     ) -> (Form, Option<&'static str>) {
+        let forms: Vec<&Form> = inputs.iter().map(|fact| &fact.form).collect();
+        let is_fixed = !inputs.is_empty() && forms.iter().all(|form| form.items == Items::Nowhere);
+        let declared = node.outputs.get(index).and_then(|output| self.values.get(output).copied());
+        let counting = Counting { node, inputs: &forms, producers: &self.producers };
         let (form, met) = match self.producers.constant(node.outputs.get(index).copied().unwrap_or("")) {
             Some(constant) if node.op == "Constant" && self.producers.is_standard(node) => {
                 (Form::of_constant(constant), None)
             }
-            _ if self.producers.is_foreign(node) => (Form::UNKNOWN, None),
+            _ if self.producers.is_foreign(node) => (Form::UNKNOWN, (!is_fixed).then_some(FOREIGN)),
             _ => {
-                let forms = inputs.iter().map(|fact| &fact.form).collect();
-                Shaping { node, inputs: forms, along, producers: &self.producers }.output(index)
+                let counts = declared.and_then(|value| Count::declared(value, self.items));
+                let shaping = Shaping { node, inputs: &forms, along, producers: &self.producers, declared: counts };
+                shaping.output(index)
             }
         };
-        let takes_graphs = node.attributes.iter().any(|attribute| !attribute.graphs.is_empty());
-        let is_fixed = !inputs.is_empty() && inputs.iter().all(|fact| fact.form.items == Items::Nowhere);
-        let form = if is_fixed && !takes_graphs { form.at(Items::Nowhere) } else { form };
-        let declared = node.outputs.get(index).and_then(|output| self.values.get(output).copied());
-        (form.or_declared(declared, self.items).bounded(), met)
+        let counted = (counting.takes_counted() && !is_fixed).then_some(NUMBER);
+        let is_free = !forms.iter().any(|form| form.numbers.are_counted());
+        let form = if is_fixed && is_free { form.at(Items::Nowhere) } else { form };
+        let form = Form { numbers: counting.numbers(), ..form.or_declared(declared, self.items).bounded() };
+        (form, met.or(counted))
     }
 
     /// What makes items depend on each other, or on chance, on the way to a node or in it.
-    fn tie(&self, call: &Call<'_, 'v, 'a>, met: Option<&'static str>) -> Option<Cause<'v, 'a>> {
-        const INSIDE: &str = "with an operator inside that draws at random or normalises over items";
+    fn tie(
+        &self,
+        call: &Call<'_, 'v, 'a>,
+        met: Option<&'static str>,
+        inside: Option<&Inside>,
+    ) -> Option<Cause<'v, 'a>> {
         let node = call.node;
         if let Some(earlier) = taken(node).into_iter().find_map(|input| self.fact(input).tie.as_ref()) {
             return Some(earlier.clone());
         }
-        if self.producers.is_foreign(node) {
-            return (self.unsteady_functions && self.producers.is_function(node)).then(|| Cause::of(node, INSIDE));
+        if let Some(inside) = inside {
+            return inside.tie.as_ref().map(|tie| Cause::of(node, format!("with an operator inside, {tie}")));
         }
-        let mut inner = node.attributes.iter().flat_map(|attribute| &attribute.graphs);
-        if inner.any(|graph| has_unsteady(graph, self.opset)) {
-            return Some(Cause::of(node, INSIDE));
-        }
-        let own = unsteady(node, self.opset, &self.producers).or(met).map(|what| Cause::of(node, what));
+        let is_fixed = call.inputs.iter().all(|fact| fact.form.items == Items::Nowhere);
+        let refers = || (self.is_function && !is_fixed && inside::refers(node)).then_some(FOREIGN);
+        let own = unsteady(node, self.opset, &self.producers, is_fixed).or(met).or_else(refers);
+        let own = own.map(|what| Cause::of(node, what));
         own.or_else(|| mixing(node, &call.along, call.form).map(|what| Cause::of(node, what)))
     }
 

@@ -278,11 +278,6 @@ fn what_only_moves_numbers_is_looked_through() {
         ("Softmax x -> p; CastLike p last -> y", None),
         ("Softmax x -> p; Foo x -> like; CastLike p like -> y", None),
         (
-            "DynamicQuantizeLinear x -> q s z; Mul s w -> f; MatMulInteger q w z -> i; Cast i to=1 -> c; Mul c f -> m; \
-             Add m w -> y",
-            Some(Logits),
-        ),
-        (
             "QLinearMatMul x w w w w w w w -> q; com.microsoft.QLinearAdd q w w w w w w w -> a; \
              DequantizeLinear a w w -> y",
             Some(Logits),

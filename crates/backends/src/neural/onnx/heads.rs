@@ -10,7 +10,7 @@ use dede_core::error::{Error, Result};
 use dede_core::quote::{quote, quote_list};
 use dede_graph::onnx::{ModelSummary, ValueSummary};
 
-use crate::neural::activation::{Known, Reading, Values};
+use crate::neural::activation::{Known, Reading, Values, scales_by_request};
 use crate::neural::onnx_view::{Dimension, GraphView, OnnxView};
 use crate::neural::outputs::Candidate;
 
@@ -124,6 +124,15 @@ pub(super) fn heads(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) ->
     let names = quote_list(summary.outputs.iter().map(|output| output.name.as_str()));
     let reason = format!("an output that is a tensor of numbers expected, found {names} (texts, sequences or maps)");
     Err(Error::bad_parameter_at(&file.name, reason))
+}
+
+/// How many items a run takes where the file fixes no number: one, where what is made of an item depends on the others beside it by
+/// the scale of its whole numbers alone, as quantisers write it. `None`: as many as are asked for.
+///
+/// # Errors
+/// [`Error::BadParameter`] naming the file when it is no network.
+pub(super) fn items_of_a_run(onnx: &[u8], file: &DecidingFile) -> Result<Option<usize>> {
+    Ok(scales_by_request(&parsed(onnx, file)?).then_some(1))
 }
 
 fn parsed<'a>(onnx: &'a [u8], file: &DecidingFile) -> Result<OnnxView<'a>> {

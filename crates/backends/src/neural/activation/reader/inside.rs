@@ -1,0 +1,223 @@
+//! Graphs inside of operators: branches, loops, and operators that the file itself defines.
+//!
+//! They are read as the network is, with what is known of the values that go in. It owns which of these are which inputs of the graph.
+//! It must not know what other operators do.
+
+use super::Reader;
+use crate::neural::activation::axes::{Along, Mixes, integer, integers};
+use crate::neural::activation::facts::Fact;
+use crate::neural::activation::forms::{Form, Items, place_of};
+use crate::neural::activation::producers::taken;
+use crate::neural::onnx_view::{GraphView, NodeView};
+use std::rc::Rc;
+
+/// Operators in operators in …; real files use two or three.
+const DEEPEST: usize = 32;
+/// How often a loop is read until what it makes is what it takes.
+const MOST_ROUNDS: usize = 3;
+/// A graph that is too large.
+const TOO_MUCH: &str = "in graphs that are too large to be looked at";
+/// Attributes that change numbers, and not which ones are combined.
+const ALONE: [&str; 8] = ["alpha", "beta", "epsilon", "momentum", "to", "saturate", "approximate", "gamma"];
+
+/// What is known of graphs inside of an operator.
+pub(super) struct Inside {
+    outputs: Vec<Form>,
+    /// What makes items depend on each other in them.
+    pub(super) tie: Option<String>,
+}
+
+impl Inside {
+    fn unknown(tie: impl Into<String>) -> Self {
+        Self { outputs: Vec::new(), tie: Some(tie.into()) }
+    }
+
+    /// Of an output of the operator.
+    pub(super) fn form(&self, index: usize) -> Form {
+        self.outputs.get(index).cloned().unwrap_or(Form::UNKNOWN)
+    }
+}
+
+/// Whether an attribute of a node may be that of the operator that it is part of, and decides what is combined.
+pub(super) fn refers(node: &NodeView<'_>) -> bool {
+    node.attributes.iter().any(|attribute| {
+        let is_empty = attribute.integer.is_none()
+            && attribute.float.is_none()
+            && attribute.text.is_none()
+            && attribute.tensor.is_none()
+            && attribute.integers.is_empty()
+            && attribute.floats.is_empty()
+            && attribute.graphs.is_empty();
+        is_empty && attribute.texts == 0 && !ALONE.contains(&attribute.name)
+    })
+}
+
+impl<'v, 'a> Reader<'v, 'a> {
+    /// What is known of the graphs inside of a node, where it has any.
+    pub(super) fn inside(&self, node: &'v NodeView<'a>) -> Option<Inside> {
+        let inputs: Vec<Form> = node.inputs.iter().map(|input| self.fact(input).form.clone()).collect();
+        if self.producers.is_function(node) {
+            let is_same = |one: &str, other: &str| {
+                let named = |name: &str| name.is_empty() || name == "ai.onnx";
+                one == other || (named(one) && named(other))
+            };
+            let mut functions = self.functions.iter();
+            let function =
+                functions.find(|function| function.op == node.op && is_same(function.domain, node.domain))?;
+            return Some(self.read_inside(node, &function.graph, inputs, true));
+        }
+        let mut graphs = node.attributes.iter().flat_map(|attribute| &attribute.graphs);
+        let first = graphs.next()?;
+        let counted = self.is_counted(node);
+        let found = match (node.op, graphs.next()) {
+            ("If", second) => {
+                let one = self.read_inside(node, first, Vec::new(), false);
+                let other = second.map(|second| self.read_inside(node, second, Vec::new(), false));
+                Some(match other {
+                    Some(other) => either(&one, other),
+                    None => one,
+                })
+            }
+            ("Loop", None) => Some(self.of_loop(node, first, &inputs)),
+            ("Scan", None) => Some(self.of_scan(node, first, &inputs)),
+            (_, _) => None,
+        };
+        let found = found.unwrap_or_else(|| Inside::unknown(super::FOREIGN));
+        Some(if counted { Inside::unknown(super::NUMBER) } else { found })
+    }
+
+    /// Whether a node with a graph inside takes how many items there are, and a value of items.
+    fn is_counted(&self, node: &'v NodeView<'a>) -> bool {
+        let taken = taken(node);
+        let has = |is: &dyn Fn(&Form) -> bool| taken.iter().any(|value| is(&self.fact(value).form));
+        let direct = node.inputs.iter().any(|input| self.fact(input).form.numbers.are_counted());
+        direct && has(&|form| form.items != Items::Nowhere)
+    }
+
+    /// Reads a graph inside of a node, whose inputs are of these forms.
+    fn read_inside(
+        &self,
+        node: &'v NodeView<'a>,
+        graph: &'v GraphView<'a>,
+        inputs: Vec<Form>,
+        is_function: bool,
+    ) -> Inside {
+        let around = if is_function { Vec::new() } else { taken(node) };
+        let own = graph.nodes.len() + graph.initializers.len() + graph.values.len();
+        let cost = own + around.len() + self.functions.len() + 1;
+        let Some(left) = self.left.get().checked_sub(cost).filter(|_| self.depth < DEEPEST) else {
+            return Inside::unknown(TOO_MUCH);
+        };
+        self.left.set(left);
+        let mut inner = Self::before(graph, self.functions, self.opset, Rc::clone(&self.left));
+        inner.depth = self.depth + 1;
+        inner.is_function = is_function || self.is_function;
+        inner.items = self.items;
+        let captured = around.into_iter().filter_map(|value| Some((value, self.known.get(value)?.clone())));
+        inner.known.extend(captured);
+        let given = inputs.into_iter().chain(std::iter::repeat(Form::FIXED));
+        for (input, form) in graph.inputs.iter().zip(given) {
+            inner.known.insert(input.name, Fact { form, ..Fact::UNKNOWN });
+        }
+        inner.read(graph);
+        let facts = || graph.outputs.iter().map(|output| inner.fact(output.name));
+        // What ends inside changes nothing.
+        let tie = facts().find_map(|fact| fact.tie.as_ref()).map(ToString::to_string);
+        Inside { outputs: facts().map(|fact| fact.form.clone()).collect(), tie }
+    }
+
+    /// A loop whose first inputs, after those of the graph alone, are what it made in the round before.
+    fn rounds(
+        &self,
+        node: &'v NodeView<'a>,
+        graph: &'v GraphView<'a>,
+        (front, mut carried, back): (usize, Vec<Form>, Vec<Form>),
+        skipped: usize,
+    ) -> Inside {
+        for round in 0..=MOST_ROUNDS {
+            let given =
+                std::iter::repeat_n(Form::FIXED, front).chain(carried.iter().cloned()).chain(back.iter().cloned());
+            let found = self.read_inside(node, graph, given.collect(), false);
+            if found.tie.is_some() {
+                return found;
+            }
+            let made = found.outputs.iter().skip(skipped);
+            let differs: Vec<bool> = carried.iter().zip(made).map(|(given, made)| *given != *made).collect();
+            if differs.len() < carried.len() {
+                return Inside::unknown(super::FOREIGN);
+            }
+            if !differs.contains(&true) {
+                return found;
+            }
+            for (place, form) in carried.iter_mut().enumerate() {
+                let made = &found.outputs[skipped + place];
+                *form = match round + 1 < MOST_ROUNDS {
+                    true => joined(form, made),
+                    false => Form::UNKNOWN,
+                };
+            }
+        }
+        Inside::unknown(super::FOREIGN)
+    }
+
+    /// The number of the round and whether it goes on; then what is carried, and what is put below each other.
+    fn of_loop(&self, node: &'v NodeView<'a>, graph: &'v GraphView<'a>, inputs: &[Form]) -> Inside {
+        let carried = inputs.get(2..).unwrap_or_default().to_vec();
+        let count = carried.len();
+        let mut found = self.rounds(node, graph, (2, carried, Vec::new()), 1);
+        found.outputs = found.outputs.into_iter().skip(1).collect();
+        found.outputs.iter_mut().skip(count).for_each(|form| *form = form.with_axes(vec![0]).resized(Some(0), None));
+        found
+    }
+
+    /// What is carried, then what is gone through place by place.
+    fn of_scan(&self, node: &'v NodeView<'a>, graph: &'v GraphView<'a>, inputs: &[Form]) -> Inside {
+        let scanned = integer(node, "num_scan_inputs").and_then(|count| usize::try_from(count).ok());
+        let Some(count) = scanned.and_then(|scanned| inputs.len().checked_sub(scanned)).filter(|_| self.opset > 8)
+        else {
+            return Inside::unknown(super::FOREIGN);
+        };
+        let along =
+            |name: &str, place: usize| integers(node, name).and_then(|axes| axes.get(place).copied()).unwrap_or(0);
+        let (carried, gone) = inputs.split_at(count);
+        let mut parts = Vec::new();
+        for (place, form) in gone.iter().enumerate() {
+            let axis = along("scan_input_axes", place);
+            match (Along::Axes(vec![axis]).mixes(form), form.place(axis)) {
+                (Mixes::No, Some(axis)) => parts.push(form.without(&[axis])),
+                (Mixes::No, None) => parts.push(Form::new(None, form.items)),
+                (Mixes::Yes | Mixes::Unknown, _) => {
+                    return Inside::unknown("which may go through the items of a request");
+                }
+            }
+        }
+        let mut found = self.rounds(node, graph, (0, carried.to_vec(), parts), 0);
+        for (place, form) in found.outputs.iter_mut().skip(count).enumerate() {
+            let rank = form.rank().map(|rank| rank + 1);
+            *form = match place_of(along("scan_output_axes", place), rank) {
+                Some(axis) => form.with_axes(vec![axis]).resized(Some(axis), None),
+                None => Form::UNKNOWN,
+            };
+        }
+        found
+    }
+}
+
+/// What one of two graphs makes.
+fn either(one: &Inside, other: Inside) -> Inside {
+    let outputs = one.outputs.iter().zip(&other.outputs).map(|(one, other)| joined(one, other)).collect();
+    Inside { outputs, tie: one.tie.clone().or(other.tie) }
+}
+
+/// What is known of a value that is one or the other.
+fn joined(one: &Form, other: &Form) -> Form {
+    let extents = match (&one.extents, &other.extents) {
+        (Some(one), Some(other)) if one.len() == other.len() => {
+            Some(one.iter().zip(other).map(|(one, other)| one.filter(|_| one == other)).collect())
+        }
+        (_, _) => None,
+    };
+    let items = if one.items == other.items { one.items } else { Items::Unknown };
+    let numbers = if one.numbers == other.numbers { one.numbers.clone() } else { one.numbers.with(&other.numbers) };
+    Form { extents, items, numbers }
+}
