@@ -136,7 +136,7 @@ fn sign(certificate: Value, key: &SigningKey) -> Value {
     json!({
         "certificate": certificate,
         "public_key": hex::encode(key.verifying_key().as_bytes()),
-        "signature": hex::encode(&signature.to_bytes()),
+        "signature": hex::encode(signature.to_bytes()),
     })
 }
 
@@ -173,7 +173,7 @@ fn key(directory: &Path) -> Result<SigningKey> {
     let mut seed = [0; 32];
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
         .map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
-    write_new_private(&path, hex::encode(&seed).as_bytes())?;
+    write_new_private(&path, hex::encode(seed).as_bytes())?;
     // Another move may have been first.
     recorded_key(directory)?.ok_or_else(|| Error::Internal(format!("{} is gone", path.display())))
 }

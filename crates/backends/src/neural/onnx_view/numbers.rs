@@ -89,7 +89,8 @@ mod tests {
             floats: &[],
             external: None,
         };
-        let cases: [(ElementType, &[u8], &[i64], Option<[f64; 2]>); 9] = [
+        type Case = (ElementType, &'static [u8], &'static [i64], Option<[f64; 2]>);
+        let cases: [Case; 9] = [
             (ElementType::F32, &[0, 0, 128, 63, 0, 0, 0, 192], &[], Some([1.0, -2.0])),
             (ElementType::F64, &[0, 0, 0, 0, 0, 0, 240, 63, 0, 0, 0, 0, 0, 0, 0, 192], &[], Some([1.0, -2.0])),
             (ElementType::F16, &[0, 60, 0, 192], &[], Some([1.0, -2.0])),

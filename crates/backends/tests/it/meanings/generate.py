@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 KINDS = [
     "softmax", "log_softmax", "sigmoid", "logits", "quantised", "heads", "written_out", "unclear", "merged", "items", "classical", "coded",
 ]
-NETWORKS = 264
+NETWORKS = 324
 COLUMNS, ROWS = 4, 3
 ML, MICROSOFT = "ai.onnx.ml", "com.microsoft"
 

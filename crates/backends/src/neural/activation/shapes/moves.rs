@@ -266,7 +266,7 @@ fn reshaped(form: &Form, shape: &[Count], keeps_zeros: bool) -> Form {
             Count::Known(0) if form.items == Items::At(place) && !keeps_zeros => Count::Items,
             Count::Known(0) if !keeps_zeros => before.get(place).copied().unwrap_or(Count::Other),
             Count::Known(..0) => Count::Other,
-            other => *other,
+            count @ (Count::Known(_) | Count::Items | Count::Many | Count::Other) => *count,
         })
         .collect();
     let extents = Some(of_counts(&counts).extents.unwrap_or_default());
