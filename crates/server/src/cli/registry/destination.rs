@@ -106,7 +106,11 @@ fn lock(partial: &Path) -> Result<File, String> {
     let failed = |error: io::Error| format!("{}: {error}", partial.display());
     let path = partial.join(LOCK);
     loop {
-        fs::create_dir_all(partial).map_err(failed)?;
+        match fs::create_dir_all(partial) {
+            // It was there and is gone, or there again: a process that has finished removed it in between.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && may_be_directory(partial) => continue,
+            made => made.map_err(failed)?,
+        }
         let mut file = match File::options().create(true).truncate(false).read(true).write(true).open(&path) {
             // A process that has finished removed the directory in between.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -126,6 +130,11 @@ fn lock(partial: &Path) -> Result<File, String> {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
     }
+}
+
+/// Whether a path is that of a directory, or of nothing.
+fn may_be_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |found| found.is_dir())
 }
 
 /// Whether a file is the one of this name still.
@@ -276,5 +285,8 @@ mod tests {
         assert!(check_unused(&pulled).expect_err("full").contains("is not empty"));
         assert!(check_unused(&pulled.join("a")).expect_err("a file").contains("a directory expected"));
         assert!(beside(Path::new(".."), "partial").expect_err("no name").contains("with a name"));
+        let taken = work.path().join("taken");
+        fs::write(work.path().join("taken.partial"), "").expect("written");
+        assert!(Destination::take(&taken).is_err_and(|reason| reason.contains("taken.partial")), "a file in its place");
     }
 }

@@ -123,10 +123,7 @@ fn bounded() -> Vec<(&'static str, Vec<u8>)> {
                 ],
             )),
         ),
-        (
-            "a few rounds",
-            looping("count", &[numbers("count", &[3], true), floats("bound", &[], &[2.0])], &while_small()),
-        ),
+        ("a few rounds", looping("count", &[numbers("count", &[3], true)], &[node("Identity", &["c"], &["c2"], &[])])),
     ]
 }
 

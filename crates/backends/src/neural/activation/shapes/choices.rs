@@ -52,6 +52,12 @@ impl Shaping<'_, '_, '_> {
         let axis = self.axis(1);
         let place = forms.iter().find_map(|form| form.place(axis));
         let widest = forms.iter().copied().find(|form| form.extents.is_some()).unwrap_or(first);
+        if let Some(place) = place.filter(|&place| forms.iter().all(|form| form.items == Items::At(place))) {
+            // All items of one, then all of the next.
+            let outer = i64::try_from(forms.len()).ok();
+            let below = Items::Within(Merged { from: place, to: place + 1, outer, inner: Some(1) });
+            return (widest.resized(Some(place), None).at(if forms.len() == 1 { first.items } else { below }), None);
+        }
         let mixes = forms.iter().map(|form| {
             let form = form.with(form.extents.clone().or_else(|| widest.extents.clone()));
             choice(Along::Axes(vec![axis]).mixes(&form))

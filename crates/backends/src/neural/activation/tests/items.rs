@@ -20,6 +20,7 @@ fn items_that_depend_on_each_other_are_found() {
         (&[-1, 4], "Constant value_ints=[0] -> a; ReduceSum x a -> m; Sub x m -> y", 17),
         (&[-1, 4], "Neg last -> a; ReduceSum x a -> m; Sub x m -> y", 17),
         (&[-1, 4], "MatMul x weights -> s; ReduceLogSumExp s axes=[-2] -> l; Sub s l -> y", 17),
+        (&[-1, 4], "Concat x x axis=0 -> y", 17),
         (&[-1, 4], "Softmax x axis=0 -> y", 17),
         (&[-1, 4], "Softmax x axis=-2 -> y", 17),
         (&[-1, 4], "Softmax x axis=0 -> y", 11),
@@ -148,6 +149,12 @@ fn items_that_are_computed_alone_are_let_through() {
         (&[-1, 4], "Slice x first last last -> y", 17),
         (&[-1, 4], "Split x axis=1 -> y b", 17),
         (&[-1, 4], "Concat x x axis=-1 -> y", 17),
+        (
+            &[-1, 4],
+            "ReduceSum x last keepdims=0 -> a; ReduceMax x axes=[1] keepdims=0 -> b; Concat a b axis=0 -> c; \
+             Reshape c shape=[2,-1] -> r; Transpose r perm=[1,0] -> y",
+            17,
+        ),
         (&[-1, 5, 4], "Transpose x perm=[0,2,1] -> t; MatMul x t -> s; Softmax s -> p; MatMul p x -> y", 17),
         (&[-1, 5, 4], "Transpose x perm=[1,0,2] -> t; LSTM t w w -> a h; Squeeze h axes=[0] -> y", 12),
         (&[-1, 5, 4], "Transpose x perm=[1,0,2] -> t; ReduceMean t axes=[0] keepdims=0 -> y", 17),
