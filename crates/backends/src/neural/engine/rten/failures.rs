@@ -10,33 +10,24 @@ use super::gaps::{ADVICE, refusal};
 use crate::neural::engine::EngineError;
 use crate::neural::onnx_view::OnnxView;
 
-/// rten knows a node by its name, and forgets names that values have.
-const SUFFIX: &str = "#";
+/// rten knows a node by its name, and forgets names that values or other nodes have: this, and perhaps a number, makes others of them.
+pub(super) const SUFFIX: &str = "#";
 
 /// Operators of a network by the names of their nodes, which are all that rten tells.
 pub(super) struct Operators {
-    by_name: HashMap<String, Operator>,
+    /// By the names that are shown.
+    kinds: HashMap<String, String>,
     some_unnamed: bool,
-}
-
-struct Operator {
-    shown_name: String,
-    kind: String,
 }
 
 impl Operators {
     pub(super) fn of(view: &OnnxView<'_>) -> Self {
-        let (mut by_name, mut some_unnamed) = (HashMap::new(), false);
+        let (mut kinds, mut some_unnamed) = (HashMap::new(), false);
         view.graph.each_graph(&mut |graph| {
-            for node in &graph.nodes {
-                let output = node.outputs.first().copied().unwrap_or_default();
-                let is_unnamed = node.name.is_empty() || node.name == output;
-                let name = if is_unnamed { format!("{output}{SUFFIX}") } else { node.name.to_owned() };
-                by_name.insert(name, Operator { shown_name: node.shown_name().to_owned(), kind: node.op.to_owned() });
-                some_unnamed |= is_unnamed;
-            }
+            kinds.extend(graph.nodes.iter().map(|node| (node.shown_name().to_owned(), node.op.to_owned())));
+            some_unnamed |= graph.nodes.iter().any(|node| node.outputs.first() == Some(&node.shown_name()));
         });
-        Self { by_name, some_unnamed }
+        Self { kinds, some_unnamed }
     }
 
     /// How nodes without a name of their own are to be named ([`dede_graph::onnx::Rewrite`]); `None` where all have one.
@@ -71,10 +62,10 @@ impl Operators {
     }
 
     /// Name to show, and what the node is.
-    fn operator<'n>(&'n self, name: &'n str) -> (&'n str, String) {
-        match self.by_name.get(name) {
-            Some(operator) => (&operator.shown_name, format!("operator {}", operator.kind)),
-            None => (name, "an operator".to_owned()),
-        }
+    fn operator<'n>(&self, name: &'n str) -> (&'n str, String) {
+        let made_of = || name.rsplit_once(SUFFIX).map_or(name, |(shown, _)| shown);
+        let shown = if self.kinds.contains_key(name) { name } else { made_of() };
+        let operator = self.kinds.get(shown).map_or("an operator".to_owned(), |kind| format!("operator {kind}"));
+        (shown, operator)
     }
 }

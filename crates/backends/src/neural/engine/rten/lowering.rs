@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use dede_graph::onnx::{Attribute, Change, Operator};
 
+use super::failures::SUFFIX;
 use super::{fusing, quantizing, undefined, windows};
 use crate::neural::engine::scope::Scope;
 use crate::neural::onnx_view::{ElementType, GraphView, NodeView, OnnxView, SOFTMAX_OF_ONE_AXIS};
@@ -175,7 +176,7 @@ impl Replacement<'_, '_> {
         outputs: Vec<String>,
         attributes: Vec<(&'static str, Attribute)>,
     ) {
-        let name = self.node.shown_name().to_owned();
+        let name = format!("{}{SUFFIX}{}", self.node.shown_name(), self.operators.len());
         self.operators.push(Operator { kind, name, inputs, outputs, attributes });
     }
 
