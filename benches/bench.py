@@ -6,13 +6,15 @@
     python3 benches/bench.py --before ../before/target/release/dede   # beside another build, with the ratio of every cell
     python3 benches/bench.py --peers fastapi,mosec,litserve   # beside other servers instead, see benches/peers
 
-Networks have random weights (crates/testing), images are 500x375 JPEGs given by path. Each round takes every network, and for
-each network every variant (engine and decoder) in turn, each with a freshly started server. CPU and memory come from
-/proc, latencies from the closed-loop generator crates/testing/src/bin/load.rs. Needs Rust, Python, and pip for the images;
+Networks have random weights (crates/testing), images are 500x375 JPEGs given by path. Each round takes every network and
+engine with freshly started servers, one of each build; a cell is measured on one of them directly after the other, so that what the
+machine does over time falls on both. CPU and memory come from /proc, latencies from the closed-loop generator
+crates/testing/src/bin/load.rs. Needs Rust, Python, and pip for the images;
 turbojpeg also cmake and nasm.
 """
 import argparse
 import glob
+import itertools
 import json
 import os
 import pathlib
@@ -53,7 +55,7 @@ def build_tools():
 
 
 def build_release(arguments):
-    """The tools and the server, unless somebody says that they are there."""
+    """The tools and the server, unless an argument says that they are there."""
     if not arguments.no_build:
         build_tools()
         subprocess.run(["cargo", "build", "--release", "-q", "-p", "dede"], cwd=ROOT, check=True)
@@ -174,19 +176,29 @@ def measure(server, bodies, clients, batch, arguments):
             "other_cores": other / wall, "peak_mb": peers.peak_mb([server.pid])}
 
 
-def turn(server, network, repository, cells, folder, arguments):
-    """All cells of one network on one fresh server."""
+def prepared(server, network, repository, folder):
+    """Creates the service; the server's memory without and with it."""
     idle_mb = server.memory_mb()
     if network == "csv":
         train_rows(server, folder)
     else:
         create_images(server, repository, network)
-    created_mb = server.memory_mb()
-    for clients, batch in cells:
+    return {"idle_mb": idle_mb, "created_mb": server.memory_mb()}
+
+
+def turns(binaries, engine, network, repository, folder, arguments, is_odd):
+    """All cells of one network on fresh servers of one engine, one build after the other in each."""
+    servers = {decoder: Server(binary, engine, folder) for decoder, binary in binaries.items()}
+    memory = {decoder: prepared(server, network, repository, folder) for decoder, server in servers.items()}
+    for number, (clients, batch) in enumerate(arguments.csv_cells if network == "csv" else arguments.cells):
         bodies = folder / "bodies"
         bodies.write_text("\n".join((row_bodies if network == "csv" else image_bodies)(batch)))
-        result = measure(server, bodies, clients, batch, arguments)
-        yield {"clients": clients, "batch": batch, "idle_mb": idle_mb, "created_mb": created_mb, **result}
+        # Every other time the other way round.
+        for decoder in list(servers)[:: -1 if (number + is_odd) % 2 else 1]:
+            result = measure(servers[decoder], bodies, clients, batch, arguments)
+            yield decoder, {"clients": clients, "batch": batch, **memory[decoder], **result}
+    for server in servers.values():
+        server.stop()
 
 
 # ---- tables ----
@@ -231,23 +243,20 @@ def ratios(results, decoder):
 
 
 # ---- the two ways to run ----
-def bench(variants, folder, arguments):
+def bench(binaries, folder, arguments):
     results, load = [], os.getloadavg()[0]
     repositories = {name: make_network(name, folder) for name in arguments.networks if name != "csv"}
     for number in range(arguments.rounds):
         for network in arguments.networks:
-            cells = arguments.csv_cells if network == "csv" else arguments.cells
-            # Every other round the other way round: what a machine does over time falls on both.
-            turns = list(variants.items())[:: -1 if number % 2 else 1]
-            for (engine, decoder), binary in turns:
-                if network == "csv" and decoder in arguments.decoders[1:]:
-                    continue                                        # rows are not decoded
-                server = Server(binary, engine, folder)
-                for result in turn(server, network, repositories.get(network), cells, folder, arguments):
+            # Rows are not decoded.
+            left_out = arguments.decoders[1:] if network == "csv" else []
+            chosen = {decoder: binary for decoder, binary in binaries.items() if decoder not in left_out}
+            for engine in arguments.engines:
+                repository = repositories.get(network)
+                for decoder, result in turns(chosen, engine, network, repository, folder, arguments, number % 2):
                     variant = shown(engine, decoder, network)
                     results.append({"network": network, "variant": variant, "engine": engine, "decoder": decoder, "round": number, **result})
                     print(f"{time.strftime('%T')} {json.dumps(results[-1])}", file=sys.stderr, flush=True)
-                server.stop()
                 if arguments.json:
                     pathlib.Path(arguments.json).write_text(json.dumps(results, indent=1))
     print(f"{os.cpu_count()} CPUs, load average before {load:.2f}, {arguments.rounds} rounds of {arguments.seconds:g} s\n")
@@ -262,7 +271,7 @@ def shown(engine, decoder, network):
     return engine if network == "csv" else f"{engine}, {decoder} decoder"
 
 
-def compare(variants, folder, arguments):
+def compare(binaries, folder, arguments):
     networks = [name for name in arguments.networks if name in peers.SIZES]
     repositories = {name: make_network(name, folder) for name in networks}
     command = [sys.executable, ROOT / "benches/peers/peers.py", "--peers", arguments.peers, "--models", ",".join(networks),
@@ -270,7 +279,7 @@ def compare(variants, folder, arguments):
                "--seconds", str(arguments.seconds), "--warmup", str(arguments.warmup), "--rounds", str(arguments.rounds),
                "--json", arguments.json or folder / "peers.json"]
     servers = []
-    for (engine, decoder), binary in variants.items():
+    for engine, (decoder, binary) in itertools.product(arguments.engines, binaries.items()):
         servers.append(Server(binary, engine, folder))
         name = f"dede-{engine}-{decoder}"
         command += ["--url", f"{name}=http://127.0.0.1:{servers[-1].port}"]
@@ -307,8 +316,7 @@ def main():
         binaries = {decoder: build(decoder, folder) for decoder in arguments.decoders}
         if arguments.before:
             binaries[BEFORE] = arguments.before.resolve(strict=True)
-        variants = {(engine, decoder): binary for engine in arguments.engines for decoder, binary in binaries.items()}
-        (compare if arguments.peers else bench)(variants, folder, arguments)
+        (compare if arguments.peers else bench)(binaries, folder, arguments)
 
 
 if __name__ == "__main__":

@@ -260,15 +260,29 @@ fn with_external(file: &DecidingFile, onnx: Content, summary: &ModelSummary) -> 
     let mut files = vec![file.clone()];
     let mut external = Vec::new();
     for beside in external_files(file, summary) {
-        let regular = fs::symlink_metadata(&beside.path).is_ok_and(|metadata| metadata.is_file());
-        if !regular {
-            let reason = format!("its weights are in {}, which is no file beside it", beside.name);
+        if !is_below(file.path.parent().unwrap_or(Path::new(".")), &beside.name) {
+            let reason = format!("its weights are in {}, which is no file in its directory or below it", beside.name);
             return Err(Error::bad_parameter_at(&file.name, reason));
         }
         external.push((beside.name.clone(), content(&beside.path, &beside.name)?.into_shared()));
         files.push(beside);
     }
     Ok((Network { onnx, path: Some(file.path.clone()), external }, files))
+}
+
+/// Whether a name leads through directories to a file, and nowhere through a link.
+fn is_below(directory: &Path, name: &str) -> bool {
+    let mut components = name.split('/').peekable();
+    let mut path = directory.to_owned();
+    while let Some(component) = components.next() {
+        path.push(component);
+        let kind = fs::symlink_metadata(&path).map(|metadata| metadata.file_type());
+        let is_last = components.peek().is_none();
+        if !kind.is_ok_and(|kind| if is_last { kind.is_file() } else { kind.is_dir() }) {
+            return false;
+        }
+    }
+    true
 }
 
 /// How samples become the input, and the number of samples in a run where the file fixes it.

@@ -323,7 +323,7 @@ fn numbers_that_are_none_stay_so() {
 #[test]
 fn weights_in_files_of_any_name_need_no_more_than_it() {
     let weights: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|value| value.to_le_bytes()).collect();
-    for location in ["weights.bin", "./m.onnx.data", "weights"] {
+    for location in ["weights.bin", "./m.onnx.data", "weights", "weights/0.bin", "./a/./b//0.data"] {
         for engine in usable_engines() {
             let onnx = float_network(&[-1, 2], &[-1, 2]).external_with("w", &[2, 2], &[("location", location)]).node(
                 "MatMul",
@@ -333,7 +333,9 @@ fn weights_in_files_of_any_name_need_no_more_than_it() {
             );
             let directory = tempfile::tempdir().expect("a directory");
             std::fs::write(directory.path().join("m.onnx"), onnx.build()).expect("written");
-            std::fs::write(directory.path().join(location), &weights).expect("written");
+            let beside = directory.path().join(location);
+            std::fs::create_dir_all(beside.parent().expect("a directory")).expect("made");
+            std::fs::write(beside, &weights).expect("written");
             let request = Request { engine, mllib: json!({"regression": true}), ..Request::default() };
             let opened = open(&Backend, directory.path(), &request).unwrap_or_else(|error| panic!("{engine}: {error}"));
             let model = opened.model.expect("a network");

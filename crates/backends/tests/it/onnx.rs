@@ -174,7 +174,7 @@ fn layers_are_nodes_or_values() {
 }
 
 #[test]
-fn weights_in_other_files_must_lie_beside_the_model() {
+fn weights_in_other_files_must_lie_in_the_directory_of_the_model_or_below_it() {
     let external = |location: &str| {
         Onnx::new(17)
             .input("x", F32, &[-1, 2])
@@ -201,6 +201,10 @@ fn weights_in_other_files_must_lie_beside_the_model() {
         std::os::unix::fs::symlink(outside.path().join("w.data"), directory.path().join("link.data")).expect("linked");
         let text = refusal(open(&Backend, directory.path(), &request));
         assert!(text.contains("link.data"), "{text}");
+        let directory = repository(&[("m.onnx", external("link/w.data"))]);
+        std::os::unix::fs::symlink(outside.path(), directory.path().join("link")).expect("linked");
+        let text = refusal(open(&Backend, directory.path(), &request));
+        assert!(text.contains("link/w.data"), "{text}");
     }
 }
 

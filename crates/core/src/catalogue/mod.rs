@@ -315,7 +315,7 @@ impl OwnFiles for Own {
     }
 
     fn is_served(&self, relative: &Path) -> bool {
-        self.served.iter().any(|served| served == relative)
+        self.served.iter().any(|served| served.starts_with(relative))
     }
 }
 

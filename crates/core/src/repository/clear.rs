@@ -142,6 +142,10 @@ impl Removal<'_> {
                     this.files(database, &relative, is_in_database, cleared)
                 };
                 self.directory(top, &relative, cleared, &remove)?;
+            } else if kind == FileType::Directory && self.wanted(&name) && self.own.is_served(&relative) {
+                self.directory(top, &relative, cleared, &|this, below, cleared| {
+                    this.served(below, &relative, cleared)
+                })?;
             } else if kind == FileType::RegularFile && self.is_own_file(top, &name) {
                 self.remove(top, &relative, AtFlags::empty())?;
             } else if self.wanted(&name) {
@@ -198,6 +202,25 @@ impl Removal<'_> {
             return Ok(());
         }
         self.files(run, relative, is_in_run, cleared)
+    }
+
+    /// Weights that a network keeps in directories of their own.
+    fn served(&self, directory: &OwnedFd, shown: &Path, cleared: &mut Cleared) -> Result<()> {
+        for (name, kind) in self.entries(directory, shown)? {
+            let relative = shown.join(&name);
+            match kind {
+                FileType::RegularFile if self.own.is_served(&relative) => {
+                    self.remove(directory, &relative, AtFlags::empty())?;
+                }
+                FileType::Directory if self.own.is_served(&relative) => {
+                    let empty =
+                        |this: &Self, below: &OwnedFd, cleared: &mut Cleared| this.served(below, &relative, cleared);
+                    self.directory(directory, &relative, cleared, &empty)?;
+                }
+                _ => cleared.leave(&relative),
+            }
+        }
+        Ok(())
     }
 
     fn files(

@@ -56,7 +56,7 @@ pub trait OwnFiles {
     /// Whether `clear=lib` removes a file of this name.
     fn is_library_file(&self, name: &str) -> bool;
 
-    /// Whether the service answers with what is in a file, given relative to the repository.
+    /// Whether the service answers with what is in a file, or in one below a directory, given relative to the repository.
     fn is_served(&self, relative: &Path) -> bool;
 }
 

@@ -28,7 +28,7 @@ pub struct ModelSummary {
     pub operators: BTreeMap<String, usize>,
     /// Number of values of all weights.
     pub parameter_count: u64,
-    /// Files beside this one that hold weights, each a plain file name, without the `./` that some writers put before it.
+    /// Files that hold weights, relative to the directory of this one and never outside of it, such as `weights/0.bin`.
     pub external_data: Vec<String>,
     /// Metadata by key.
     pub metadata: BTreeMap<String, String>,
@@ -50,8 +50,8 @@ pub struct ValueSummary {
 /// Reads what an ONNX file says of itself.
 ///
 /// # Errors
-/// Says where the file is broken, which weight has another size than its data, or which file of external data is not a
-/// plain name beside the model.
+/// Says where the file is broken, which weight has another size than its data, or which file of external data is not in
+/// the model's directory or below it.
 pub fn inspect(bytes: &[u8]) -> Result<ModelSummary> {
     let mut summary = ModelSummary::default();
     summary.read(bytes).map_err(|message| Error::Format(format!("not an ONNX file: {message}")))?;
@@ -172,11 +172,11 @@ impl ModelSummary {
     fn tensor(&mut self, tensor: &Tensor<'_>) -> Result<u64, String> {
         let fail = |message: String| format!("tensor {:?}: {message}", tensor.name);
         if let Some(location) = tensor.external {
-            let name = plain_name(location).ok_or_else(|| {
-                fail(format!("its data lie in {location:?}, which is not a plain file name beside the model"))
+            let name = name_below(location).ok_or_else(|| {
+                fail(format!("its data lie in {location:?}, which is no file in the model's directory or below it"))
             })?;
-            if !self.external_data.iter().any(|known| known == name) {
-                self.external_data.push(name.to_owned());
+            if !self.external_data.contains(&name) {
+                self.external_data.push(name);
             }
         }
         tensor.checked_count().map_err(fail)
@@ -348,11 +348,13 @@ pub(super) fn entry(bytes: &[u8]) -> Result<(&str, &str), String> {
     Ok((key, text))
 }
 
-/// The plain name of a file in the model's directory that a location means on every system; `./` before it says nothing.
-pub(super) fn plain_name(location: &str) -> Option<&str> {
-    let mut name = location;
-    while let Some(rest) = name.strip_prefix("./") {
-        name = rest.trim_start_matches('/');
-    }
-    (!matches!(name, "" | "." | "..") && !name.contains(['/', '\\', ':', '\0'])).then_some(name)
+/// The file in the model's directory, or below it, that a location means on every system, its components separated by `/`; components
+/// that lead nowhere say nothing. `None` where it leads out of the directory, or may.
+pub(super) fn name_below(location: &str) -> Option<String> {
+    let is_plain =
+        !location.starts_with('/') && !location.contains(['\\', ':']) && !location.contains(char::is_control);
+    let is_file = |last: &&str| !matches!(*last, "" | ".");
+    location.rsplit('/').next().filter(is_file).filter(|_| is_plain)?;
+    let components: Vec<&str> = location.split('/').filter(is_file).collect();
+    (!components.contains(&"..")).then(|| components.join("/"))
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::amend::{each_field, write_location};
 use super::format::{self, Attribute, Operator};
-use super::inspect::{Tensor, plain_name};
+use super::inspect::{Tensor, name_below};
 use crate::error::{Error, Result};
 use crate::wire::Writer;
 
@@ -152,7 +152,7 @@ impl Rewrite {
 
     fn tensor(&self, writer: &mut Writer, number: u64, bytes: &[u8]) -> Result<(), String> {
         let tensor = Tensor::read(bytes)?;
-        let name = tensor.external.and_then(plain_name);
+        let name = tensor.external.and_then(name_below);
         let Some(file) = name.and_then(|name| self.external.iter().find(|file| file.name == name)) else {
             writer.bytes(number, bytes);
             return Ok(());

@@ -242,7 +242,7 @@ fn model_with(tensor: impl Fn(&mut crate::wire::Writer)) -> Vec<u8> {
 }
 
 #[test]
-fn external_data_may_lie_beside_the_model_alone() {
+fn external_data_may_lie_in_the_directory_of_the_model_and_below_it_alone() {
     let with_location = |location: &str| {
         inspect(&model_with(|writer| {
             writer.bytes(format::tensor::NAME, b"w");
@@ -253,10 +253,34 @@ fn external_data_may_lie_beside_the_model_alone() {
             writer.integer(format::tensor::DATA_LOCATION, 1);
         }))
     };
-    assert_eq!(with_location("model.onnx.data").unwrap().external_data, ["model.onnx.data"]);
-    for location in ["../secret", "/etc/passwd", "a/b", "..", ".", "", "C:x", "a\\b", "a\0b"] {
+    let found =
+        [("model.onnx.data", "model.onnx.data"), ("./a/b", "a/b"), ("a/./b", "a/b"), ("a//b", "a/b"), ("..a", "..a")];
+    for (location, name) in found {
+        assert_eq!(with_location(location).unwrap().external_data, [name], "{location}");
+    }
+    let refused = [
+        "../secret",
+        "a/../../b",
+        "a/..",
+        "a/../b",
+        "/etc/passwd",
+        "a/",
+        "a/.",
+        "..",
+        ".",
+        "./",
+        "",
+        "C:x",
+        "a\\b",
+        "a\0b",
+        "a\nb",
+    ];
+    for location in refused {
         let error = with_location(location).unwrap_err().to_string();
-        assert!(error.contains("tensor \"w\"") && error.contains("not a plain file name"), "{location}: {error}");
+        assert!(
+            error.contains("tensor \"w\"") && error.contains("no file in the model's directory"),
+            "{location}: {error}"
+        );
     }
 }
 

@@ -4,10 +4,10 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
-use crate::server::{Server, spawn};
+use crate::server::{Server, binary, spawn};
 
 fn dede(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dede")).args(arguments).output().expect("the binary runs")
+    Command::new(binary()).args(arguments).output().expect("the binary runs")
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod aliases;
 #[cfg(target_os = "linux")]
 mod attack;
 mod calls;
+mod cases;
 mod chance;
 mod class_names;
 mod clients;

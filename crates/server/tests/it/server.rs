@@ -1,5 +1,6 @@
 //! A real server process on a free port, with a directory of its own; it ends with the test.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,12 @@ use tempfile::TempDir;
 
 /// Longest wait for anything a process does: what takes seconds here takes a minute on a machine with much other work.
 const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The binary that is tested: the one built with the tests, or another that `DEDE_TEST_BINARY` names. With one that was built before a
+/// repair, the test of the repair has to fail.
+pub(crate) fn binary() -> OsString {
+    std::env::var_os("DEDE_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_dede").into())
+}
 
 pub(crate) struct Server {
     child: Child,
@@ -122,7 +129,7 @@ fn log_file(directory: &Path) -> PathBuf {
 pub(crate) fn spawn(directory: &Path, arguments: &[&str]) -> (Child, PathBuf) {
     let log = log_file(directory);
     let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
-    let child = Command::new(env!("CARGO_BIN_EXE_dede"))
+    let child = Command::new(binary())
         .args(["serve", "--port", "0", "--state-dir"])
         .arg(directory.join("state"))
         .args(arguments)

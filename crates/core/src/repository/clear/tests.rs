@@ -12,7 +12,7 @@ impl OwnFiles for Own {
     }
 
     fn is_served(&self, relative: &Path) -> bool {
-        self.0.iter().any(|served| Path::new(served) == relative)
+        self.0.iter().any(|served| Path::new(served).starts_with(relative))
     }
 }
 
@@ -133,6 +133,25 @@ fn what_is_not_of_the_service_stays_and_is_named() {
         }
         assert!(!root.join("config.json").exists() && !root.join("runs/1/model.onnx").exists());
     }
+}
+
+#[test]
+fn weights_in_directories_of_their_own_go_and_what_lies_beside_them_stays() {
+    let parent = tempfile::tempdir().unwrap();
+    let repository = filled(parent.path());
+    let root = repository.root();
+    for directory in ["weights/deep", "more", "elsewhere"] {
+        fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    for file in ["weights/0.bin", "weights/deep/1.bin", "weights/letter", "more/2.bin"] {
+        fs::write(root.join(file), "x").unwrap();
+    }
+    symlink(parent.path(), root.join("weights/link")).unwrap();
+    let own = Own(&["weights/0.bin", "weights/deep/1.bin", "more/2.bin", "runs/1/weights", "mine"]);
+    let mut left = repository.clear(Clear::Full, &own).unwrap().left;
+    left.sort();
+    assert_eq!(left, ["elsewhere", "weights/letter", "weights/link"]);
+    assert_eq!(names(root), ["elsewhere", "weights", "weights/letter", "weights/link"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use crate::server::eventually;
+use crate::server::{binary, eventually};
 
 /// Below the ports that systems give to clients, so that a port is still free when its server comes back.
 const PORTS: std::ops::Range<u16> = 10_000..30_000;
@@ -58,12 +58,12 @@ impl ServerProcess {
 
     pub(super) fn restart(&mut self) {
         let mut command = match self.largest_file {
-            None => Command::new(env!("CARGO_BIN_EXE_dede")),
+            None => Command::new(binary()),
             Some(blocks) => {
                 // An ignored signal stays ignored: writing more is an error, as on a full disk.
                 let mut shell = Command::new("sh");
                 shell.args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\""]);
-                shell.args([&blocks.to_string(), env!("CARGO_BIN_EXE_dede")]);
+                shell.arg(blocks.to_string()).arg(binary());
                 shell
             }
         };
@@ -128,7 +128,7 @@ impl CliProcess {
             hold.want(place);
         }
         let output = std::fs::OpenOptions::new().create(true).append(true).open(root.join("cli.log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dede"));
+        let mut command = Command::new(binary());
         command.args(arguments);
         surround(&mut command, root, &hold);
         let child = command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();

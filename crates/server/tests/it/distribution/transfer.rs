@@ -7,11 +7,11 @@ use dede_bundle::Digest;
 use serde_json::{Value, json};
 
 use super::{get, services};
-use crate::server::Server;
+use crate::server::{Server, binary};
 
 /// A command in a directory, which knows no configuration and no proxies but those of the test.
 pub(super) fn command(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dede"));
+    let mut command = Command::new(binary());
     command.current_dir(directory).args(arguments).env("XDG_CONFIG_HOME", directory.join("config"));
     for proxy in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         command.env_remove(proxy);

@@ -12,7 +12,7 @@ use super::share;
 use crate::clients::Clients;
 use crate::models::{Models, classes, put_service};
 use crate::right::Version;
-use crate::server::{Server, eventually, write_peers};
+use crate::server::{Server, binary, eventually, write_peers};
 
 /// Client threads.
 const THREADS: usize = 8;
@@ -83,7 +83,7 @@ impl Stage {
     }
 
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dede"));
+        let mut command = Command::new(binary());
         command.args(arguments).env("XDG_CONFIG_HOME", self.home.path().join("config"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

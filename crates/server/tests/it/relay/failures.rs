@@ -9,7 +9,7 @@ use serde_json::json;
 use super::stage::{Stage, text};
 use crate::aliases;
 use crate::proxy::{self, Fault};
-use crate::server::{Server, write_peers};
+use crate::server::{Server, binary, write_peers};
 
 /// A whole move over a connection with a fault; bytes that travelled, of how many, and what the target logged.
 fn bring_through(fault: Fault) -> (u64, u64, String) {
@@ -58,7 +58,7 @@ fn each_server_gets_its_own_token_and_a_source_that_refuses_is_named() {
         let peers = peer("dev", &source.url(), token_of_dev) + &peer("prod", &target.url(), &tokens[1]);
         let config = write("dede.toml", &peers);
         let arguments = ["move", "service2", "--from", "dev", "--to", "prod", "--relay", "--auto", "--config", &config];
-        Command::new(env!("CARGO_BIN_EXE_dede")).args(arguments).output().unwrap()
+        Command::new(binary()).args(arguments).output().unwrap()
     };
     let refused = make(&tokens[1]);
     let said = text(&refused);
@@ -78,7 +78,7 @@ fn a_source_that_cannot_be_reached_from_the_target_suggests_to_relay() {
     let target = Server::start_with_peers(&[("dev", &url)], &[]);
     let home = tempfile::tempdir().unwrap();
     write_peers(home.path(), &[("dev", &url), ("prod", &target.url())]);
-    let output = Command::new(env!("CARGO_BIN_EXE_dede"))
+    let output = Command::new(binary())
         .args(["move", "service2", "--from", "dev", "--to", "prod", "--auto"])
         .env("XDG_CONFIG_HOME", home.path().join("config"))
         .output()

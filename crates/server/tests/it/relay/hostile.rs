@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::aliases;
-use crate::server::{eventually, write_peers};
+use crate::server::{binary, eventually, write_peers};
 
 /// Paths and bodies of what a command brought.
 type Brought = Arc<Mutex<Vec<(String, String)>>>;
@@ -94,7 +94,7 @@ fn what_goes_beyond_the_service_of_the_command_never_reaches_the_source() {
     let (target, brought) = start([&too_far[..], &[json!({"ask": "host"})]].concat());
     let home = tempfile::tempdir().unwrap();
     write_peers(home.path(), &[("dev", &source.url()), ("prod", &target)]);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dede"))
+    let mut command = Command::new(binary())
         .args(["move", "service2", "--from", "dev", "--to", "prod", "--relay"])
         .env("XDG_CONFIG_HOME", home.path().join("config"))
         .stdout(Stdio::null())

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::models::{Model, inputs, model, put_service};
-use crate::server::{Server, eventually, write_peers};
+use crate::server::{Server, binary, eventually, write_peers};
 
 /// Files from this size on travel in chunks, bytes.
 const CHUNKED: u64 = 256 << 10;
@@ -97,7 +97,7 @@ impl Stage {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dede"));
+        let mut command = Command::new(binary());
         command.args(arguments).env("XDG_CONFIG_HOME", self.home.path().join("config"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

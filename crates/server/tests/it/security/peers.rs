@@ -3,14 +3,11 @@
 use std::process::Command;
 
 use super::tls;
-use crate::server::Server;
+use crate::server::{Server, binary};
 
 fn peers(config: &std::path::Path, arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_dede"))
-        .args(["peers", "--config", config.to_str().unwrap()])
-        .args(arguments)
-        .output()
-        .unwrap();
+    let output =
+        Command::new(binary()).args(["peers", "--config", config.to_str().unwrap()]).args(arguments).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).unwrap())
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::varying::Varying;
 use super::world::{New, Traffic, Under, World, is_over};
-use crate::server::{eventually, write_peers};
+use crate::server::{binary, eventually, write_peers};
 
 /// Compares all that is said about a move that is over with the text of that name.
 fn check(world: &World, id: &str, ending: &str) {
@@ -19,7 +19,7 @@ fn check(world: &World, id: &str, ending: &str) {
     write_peers(home.path(), &[("dev", &world.source.url()), ("prod", &world.target.url())]);
     let mut found = String::new();
     for arguments in [&["moves", "--on", "prod"][..], &["moves", id, "--on", "prod"]] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dede"));
+        let mut command = Command::new(binary());
         command.args(arguments).env("XDG_CONFIG_HOME", home.path().join("config")).stdin(Stdio::null());
         let output = command.output().unwrap();
         let said = varying.text(&String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()));

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::world::is_over;
 use crate::models::{Model, Models, predict_body};
-use crate::server::{Server, eventually};
+use crate::server::{Server, binary, eventually};
 
 /// Tokens of the two servers.
 const DEV_TOKEN: &str = "token-of-the-development-server";
@@ -175,7 +175,7 @@ impl Reader {
 
     fn spawn(&self, words: &[String]) -> Child {
         assert_eq!(words[0], "dede", "{words:?}");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dede"));
+        let mut command = Command::new(binary());
         command.args(&words[1..]).current_dir(self.file("")).env("XDG_CONFIG_HOME", self.home.path());
         command.env_remove("DEDE_TOKEN_FILE");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()

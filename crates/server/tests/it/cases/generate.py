@@ -1,0 +1,258 @@
+"""Writes the folders of `files` whose inputs are made rather than found: networks of one or a few operators, and what they compute.
+
+    pip install numpy onnx onnxruntime
+    python3 generate.py files
+
+Right numbers are those of onnxruntime or of the formulas in the layers' papers, in the precision that the file asks for.
+"""
+
+import base64
+import json
+import pathlib
+import shutil
+import struct
+import sys
+import zlib
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+FILES = pathlib.Path(sys.argv[1])
+random = np.random.default_rng(7)
+
+
+# ---- folders ----
+def write(name, what, calls, right, files, **engines):
+    folder = FILES / name
+    shutil.rmtree(folder, ignore_errors=True)
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    case = {"what": what, "calls": calls, "right": right, **engines}
+    folder.mkdir(exist_ok=True)
+    members = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in case.items() if key != "calls"]
+    listed = ",\n  ".join(json.dumps(call, ensure_ascii=False) for call in calls)
+    (folder / "case.json").write_text("{\n " + ",\n ".join([members[0], f'"calls": [\n  {listed}\n ]', *members[1:]]) + "\n}\n")
+
+
+def creation(mllib, connector="csv", library="onnx", kind="supervised", **more):
+    parameters = {"input": {"connector": connector, **more.pop("input", {})}, "mllib": mllib}
+    model = {"repository": "@D@/repo", **more.pop("model", {})}
+    return ["PUT", "/services/@S@", {"mllib": library, "description": "x", "type": kind, "parameters": parameters, "model": model}]
+
+
+def prediction(rows, **output):
+    data = [",".join(repr(float(number)) for number in row) for row in rows]
+    return ["POST", "/predict", {"service": "@S@", "parameters": {"output": output}, "data": data}]
+
+
+# ---- networks ----
+def network(nodes, columns, outputs, constants=(), opset=17, domains=()):
+    """One input `x` of rows of so many columns; outputs by name with the extents of an item, or a type and extents."""
+    def value(name, extents):
+        element, extents = extents if isinstance(extents, tuple) else (TensorProto.FLOAT, extents)
+        return helper.make_tensor_value_info(name, element, ["N", *extents])
+
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *(columns if isinstance(columns, list) else [columns])])]
+    made = [value(name, extents) for name, extents in outputs.items()]
+    held = [numpy_helper.from_array(array, name) for name, array in dict(constants).items()]
+    graph = helper.make_graph([helper.make_node(op, taken, given, **attributes) for op, taken, given, attributes in nodes],
+                              "g", inputs, made, held)
+    versions = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, version) for domain, version in domains)]
+    model = helper.make_model(graph, opset_imports=versions, ir_version=8)
+    return model.SerializeToString()
+
+
+def computed(model, rows, output=0):
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    found = session.run(None, {"x": np.asarray(rows, np.float32)})[output]
+    return np.asarray(found, np.float64).reshape(len(rows), -1).tolist()
+
+
+def floats(*extents):
+    return random.normal(0, 1, extents).astype(np.float32)
+
+
+def softmax(numbers):
+    e = np.exp(numbers - np.max(numbers, axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def values(name, what, model, rows, files=(), **engines):
+    """A network that answers values."""
+    calls = [creation({}, kind="unsupervised"), prediction(rows)]
+    write(name, what, calls, {"rows": computed(model, rows)}, {"repo/net.onnx": model, **dict(files)}, **engines)
+
+
+# ---- what an output means ----
+def meanings():
+    rows = floats(3, 4)
+    dense = {"w": floats(4, 5), "b": floats(5)}
+    scores = ("Gemm", ["x", "w", "b"], ["scores"], {})
+
+    heads = network([scores, ("Split", ["scores", "parts"], ["one", "other"], {"axis": 1}), ("Softmax", ["one"], ["p"], {}),
+                     ("Softmax", ["other"], ["q"], {}), ("Concat", ["p", "q"], ["y"], {"axis": 1})], 4, {"y": [5]},
+                    {**dense, "parts": np.array([3, 2])})
+    write("meaning-heads-beside-each-other", "two softmaxes beside each other are each as they are",
+          [creation({"nclasses": 5}), prediction(rows, best=5)], {"rows": computed(heads, rows)}, {"repo/net.onnx": heads})
+
+    weighed = network([scores, ("Softmax", ["scores"], ["p"], {}), ("MatMul", ["p", "merge"], ["y"], {})], 4, {"y": [3]},
+                      {**dense, "merge": np.eye(5, 3, dtype=np.float32) + np.eye(5, 3, -3, dtype=np.float32)})
+    write("meaning-weights-over-probabilities", "merged classes or scores: it cannot be told",
+          [creation({"nclasses": 3}), prediction(rows, best=3)],
+          {"refused": ["softmax", "logits", "parameters.mllib.output_activation"]}, {"repo/net.onnx": weighed})
+    for said, numbers in {"softmax": computed(weighed, rows), "logits": softmax(np.array(computed(weighed, rows))).tolist()}.items():
+        write(f"meaning-weights-over-probabilities-said-to-be-{said}", f"merged classes or scores: the client says {said}",
+              [creation({"nclasses": 3, "output_activation": said}), prediction(rows, best=3)], {"rows": numbers},
+              {"repo/net.onnx": weighed})
+
+    labels = network([scores, ("Sigmoid", ["scores"], ["y"], {})], 4, {"y": [5]}, dense)
+    write("meaning-description-says-what-was-found", "the description of a service says what its output holds",
+          [creation({"nclasses": 5}), ["GET", "/services/@S@", None]], {"says": ["\"sigmoid\""]}, {"repo/net.onnx": labels})
+
+    plane = network([("Conv", ["x", "k"], ["y"], {"kernel_shape": [1, 1]})], [3, 4, 4], {"y": [5, 4, 4]}, {"k": floats(5, 3, 1, 1)})
+    write("meaning-map-is-no-classification", "an answer for each place of an image is no list of classes",
+          [creation({"nclasses": 5}, "image", input={"width": 4, "height": 4})],
+          {"refused": ["output y", "[5, 4, 4]"]}, {"repo/net.onnx": plane})
+
+    both = network([scores, ("Gemm", ["x", "v"], ["others"], {})], 4, {"scores": [5], "others": [5]}, {**dense, "v": floats(4, 5)})
+    write("meaning-two-outputs-of-one-size", "two outputs that fit: neither is taken in silence",
+          [creation({"nclasses": 5})], {"refused": ["scores", "others", "parameters.mllib.output"]}, {"repo/net.onnx": both})
+    for key in ("output", "outputBlob"):
+        write(f"meaning-two-outputs-by-{key.lower()}", "two outputs that fit: the one that is asked for",
+              [creation({"nclasses": 5, key: "others"}), prediction(rows, best=5)],
+              {"rows": softmax(np.array(computed(both, rows, 1))).tolist()}, {"repo/net.onnx": both})
+
+    chosen = network([scores, ("ArgMax", ["scores"], ["label"], {"axis": 1, "keepdims": 0}),
+                      ("Cast", ["label"], ["y"], {"to": TensorProto.FLOAT})], 4, {"y": []}, dense)
+    write("meaning-label-is-no-value", "the number of a class is no value of a regression",
+          [creation({"regression": True, "ntargets": 1})], {"refused": ["output y", "class labels"]}, {"repo/net.onnx": chosen})
+
+
+# ---- operators ----
+def operators():
+    rows = floats(2, 12)
+    shape = {"s": np.array([-1, 3, 2, 2]), "flat": np.array([0, -1])}
+    apart, flat = ("Reshape", ["x", "s"], ["a"], {}), ("Reshape", ["b", "flat"], ["y"], {})
+    for op in ("Softmax", "LogSoftmax"):
+        for version in (9, 11):
+            model = network([apart, (op, ["a"], ["b"], {}), flat], 12, {"y": [12]}, shape, opset=version)
+            values(f"operator-{op.lower()}-{version}-on-images", f"{op} of opset {version}: from axis 1 on, all together", model, rows)
+    kernels = {"Conv": floats(2, 3, 2, 2), "ConvTranspose": floats(3, 2, 3, 3)}
+    for op, kernel in kernels.items():
+        extents = [2, 2, 2] if op == "Conv" else [2, 4, 4]
+        strides = {} if op == "Conv" else {"strides": [2, 2]}
+        model = network([apart, (op, ["a", "k"], ["b"], {"auto_pad": "SAME_LOWER", **strides}), flat], 12,
+                        {"y": [int(np.prod(extents))]}, {**shape, "k": kernel})
+        values(f"operator-{op.lower()}-of-planes-same-lower", f"{op} with SAME_LOWER: the odd row of padding goes in front", model, rows)
+    for op in ("MaxPool", "AveragePool"):
+        model = network([apart, (op, ["a"], ["b"], {"auto_pad": "SAME_LOWER", "kernel_shape": [2, 2]}), flat], 12, {"y": [12]}, shape)
+        values(f"operator-{op.lower()}-same-lower", f"{op} with SAME_LOWER: the odd row of padding goes in front", model, rows)
+    scales = {"scale": np.array([0.1, 0.2, 0.5], np.float32), "zero": np.array([0, 3, 1], np.uint8)}
+    model = network([("QuantizeLinear", ["x", "one"], ["q"], {}), ("DequantizeLinear", ["q", "scale", "zero"], ["y"], {})], 3, {"y": [3]},
+                    {"one": np.float32(0.1), **scales}, opset=13)
+    values("operator-dequantize-default-axis", "DequantizeLinear per channel without an axis: axis 1", model, np.abs(floats(2, 3)))
+    whole = [("Cast", ["x"], ["i"], {"to": TensorProto.INT64}), ("Mul", ["i", "k"], ["p"], {}), ("Cast", ["p"], ["y"], {"to": TensorProto.FLOAT})]
+    model = network(whole, 2, {"y": [2]}, {"k": np.array([2_000_000_000])})
+    values("operator-int64-product", "a product of int64 that needs more than 32 bits", model, [[3, 5]],
+           rten={"refused": ["int64", "32 bits", "ONNX Runtime"]})
+    ties = [[1, 3, 3, 0], [2, 2, 2, 2], [0, 1, 0, 1]]
+    for op, last in (("ArgMin", 0), ("ArgMax", 1), ("ArgMin", 1)):
+        model = network([(op, ["x"], ["i"], {"axis": 1, "select_last_index": last}), ("Cast", ["i"], ["y"], {"to": TensorProto.FLOAT})], 4, {"y": [1]})
+        name = f"operator-{op.lower()}-{'last' if last else 'first'}-of-ties"
+        values(name, f"{op} of equal numbers: the {'last' if last else 'first'} of them", model, ties)
+    model = network([apart, ("Conv", ["a", "k"], ["b"], {}), flat], 12, {"y": [2]}, {**shape, "k": floats(2, 3, 2, 2)})
+    values("operator-conv-says-nothing", "Conv without kernel_shape, strides, dilations and pads", model, rows)
+    negative = network([("Cast", ["x"], ["i"], {"to": TensorProto.INT32}), ("Cast", ["i"], ["t"], {"to": TensorProto.BOOL}), ("Not", ["t"], ["n"], {}),
+                        ("Cast", ["n"], ["y"], {"to": TensorProto.FLOAT})], 4, {"y": [4]})
+    values("operator-cast-to-bool-and-not", "whatever is not 0 is true", negative, [[2, 0, -3, 1]])
+
+
+# ---- Caffe ----
+def varint(value):
+    out = b""
+    while value > 127:
+        out += bytes([value & 127 | 128])
+        value >>= 7
+    return out + bytes([value])
+
+
+def message(field, content):
+    return varint(field << 3 | 2) + varint(len(content)) + content
+
+
+def blob(array):
+    dims = b"".join(varint(extent) for extent in array.shape)
+    return message(7, message(1, dims)) + message(5, array.astype("<f4").tobytes())
+
+
+def weights(**layers):
+    """`NetParameter`: layer 100 with name 1 and blobs 7 (caffe.proto)."""
+    return b"".join(message(100, message(1, name.encode()) + b"".join(message(7, blob(array)) for array in blobs))
+                    for name, blobs in layers.items())
+
+
+def deploy(extents, *layers):
+    dims = " ".join(f"dim: {extent}" for extent in (1, *extents))
+    text = f'name: "n"\nlayer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ {dims} }} }} }}\n'
+    return (text + "\n".join(layers) + "\n").encode()
+
+
+def caffe():
+    rows, matrix, bias = floats(2, 4), floats(4, 3), floats(3)
+    product = 'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 3 %s } }'
+    calls = [creation({}, library="caffe", kind="unsupervised"), prediction(rows)]
+    write("caffe-innerproduct-transpose", "inner_product_param { transpose: true }: the matrix is stored by inputs", calls,
+          {"rows": (rows @ matrix + bias).astype(float).tolist()},
+          {"repo/deploy.prototxt": deploy([4], product % "transpose: true"), "repo/model_iter_1.caffemodel": weights(ip=[matrix, bias])})
+    write("caffe-innerproduct-axis", "a field that changes numbers and is not supported is refused by its name", calls, {"refused": ["ip", "axis"]},
+          {"repo/deploy.prototxt": deploy([4], product % "axis: 0"), "repo/model_iter_1.caffemodel": weights(ip=[matrix.T, bias])})
+    mean, variance, gamma, beta = floats(4), np.abs(floats(4)) + 0.5, floats(4), floats(4)
+    norm = 'layer { name: "bn" type: "BatchNorm" bottom: "data" top: "bn" batch_norm_param { scale_bias: true eps: 1e-5 } }'
+    answers = {1: {"rows": ((rows - mean) / np.sqrt(variance + 1e-5) * gamma + beta).astype(float).tolist()},
+               2: {"refused": ["layer bn", "NVCaffe", "BVLC"]}}
+    for factor, right in answers.items():
+        write(f"caffe-batchnorm-of-five-blobs-with-factor-{factor}", "NVCaffe's BatchNorm with scale_bias: mean, variance, factor, scale and bias",
+              calls, right, {"repo/deploy.prototxt": deploy([4], norm),
+                             "repo/model_iter_1.caffemodel": weights(bn=[mean, variance, floats(1) * 0 + factor, gamma, beta])})
+    images = [creation({}, "image", "caffe", "unsupervised", input={"width": 2, "height": 2})]
+    flat = 'layer { name: "f" type: "Flatten" bottom: "data" top: "f" }'
+    data = 'layer { name: "data" type: "MemoryData" top: "data" top: "label" transform_param { mean_file: "train.mean" } '
+    data += "memory_data_param { batch_size: 1 channels: 3 height: 2 width: 2 } include { phase: TEST } }"
+    write("caffe-mean-file-is-missing", "transform_param names a mean image that is not there: every answer would be another", images,
+          {"refused": ["mean_file", "train.mean"]},
+          {"repo/deploy.prototxt": (data + "\n" + flat + "\n").encode(), "repo/model_iter_1.caffemodel": weights(f=[])})
+    write("caffe-corresp-is-missing", "model.corresp names a file that is not there",
+          [creation({"nclasses": 3}, library="caffe", model={"corresp": "names.txt"})], {"refused": ["model.corresp", "names.txt"]},
+          {"repo/deploy.prototxt": deploy([4], product % ""), "repo/model_iter_1.caffemodel": weights(ip=[matrix.T, bias])})
+
+
+# ---- requests ----
+def requests():
+    pixels = network([("Flatten", ["x"], ["y"], {})], [3, 1, 1], {"y": [3]})
+    # A PNG of one pixel whose base64 has both characters that URLs write otherwise.
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    def png(red, green, blue, text):
+        head = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+        parts = [chunk(b"IHDR", head), chunk(b"tEXt", b"a\0" + text), chunk(b"IDAT", zlib.compress(bytes([0, red, green, blue]))), chunk(b"IEND", b"")]
+        return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+    encoded = next(text for text in (base64.b64encode(png(1, 2, 3, struct.pack(">I", number))).decode() for number in range(10_000))
+                   if "+" in text and "/" in text)
+    create = creation({}, "image", kind="unsupervised", input={"width": 1, "height": 1})
+    predict = lambda text: ["POST", "/predict", {"service": "@S@", "parameters": {}, "data": [text]}]  # noqa: E731
+    files = {"repo/net.onnx": pixels}
+    write("input-base64-url-safe", "base64 as URLs write it, without padding",
+          [create, predict(encoded.replace("+", "-").replace("/", "_").rstrip("="))], {"rows": [[3, 2, 1]]}, files)
+    write("input-base64-wrong-character", "what is no base64 is named with its place", [create, predict(encoded[:50] + "*" + encoded[51:])],
+          {"refused": ["no base64", "character 51"]}, files)
+    write("input-json-line-and-column", "JSON that cannot be parsed: where", [["POST", "/predict", '{"service": "x",\n "data": [1,,2]}']],
+          {"refused": ["line 2", "column 13"]}, {})
+
+
+for kind in (meanings, operators, caffe, requests):
+    kind()
