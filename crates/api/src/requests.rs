@@ -168,9 +168,10 @@ impl PredictRequest {
 /// Reads the body of PATCH /services/{name}: the new name.
 ///
 /// # Errors
-/// [`Malformed`] when `name` is missing or no string.
+/// [`Malformed`] when `name` is missing or no string, or something else is there.
 pub fn read_rename(mut object: Object) -> Result<String, Malformed> {
-    text(&mut object, "name")?.ok_or_else(|| missing("name"))
+    let name = text(&mut object, "name")?.ok_or_else(|| missing("name"))?;
+    nothing_else(&object, "").map(|()| name)
 }
 
 impl RequestParameters {
@@ -190,6 +191,14 @@ impl RequestParameters {
 fn unknown(rest: Object, in_parameters: Object) -> Vec<String> {
     let inside = in_parameters.into_iter().map(|(key, _)| format!("parameters.{key}"));
     rest.into_iter().map(|(key, _)| key).chain(inside).collect()
+}
+
+/// Refuses what is left of an object when everything known was taken out; `path` is that of its members.
+fn nothing_else(rest: &Object, path: &str) -> Result<(), Malformed> {
+    let Some(key) = rest.keys().next() else { return Ok(()) };
+    let at = format!("{path}{key}");
+    let reason = format!("unknown member {at:?}");
+    Err(Malformed::new(at, reason))
 }
 
 fn missing(at: &str) -> Malformed {

@@ -1,7 +1,7 @@
 //! `--service-start-list`: calls made before the server is ready (contract.md part 2).
 //!
-//! One call per line: `service_create;<name>;<JSON body>` or `service_predict;<JSON body>`; other words are skipped. Unlike the
-//! original, the JSON may contain semicolons, a predict that is answered counts as good, and services that came back are skipped. A
+//! One call per line: `service_create;<name>;<JSON body>` or `service_predict;<JSON body>`; other words are named and skipped, and are
+//! a failure in strict mode; blank lines, and those that begin with `#`, say nothing. Unlike the original, the JSON may contain semicolons, a predict that is answered counts as good, and services that came back are skipped. A
 //! call is checked as the same call over HTTP is.
 
 use std::path::Path;
@@ -21,7 +21,8 @@ use crate::http::{sections, unsupported};
 enum Call<'a> {
     Create { name: &'a str, body: &'a str },
     Predict { body: &'a str },
-    Skipped,
+    Unknown { word: &'a str },
+    Nothing,
 }
 
 /// Makes all calls of the file.
@@ -45,19 +46,29 @@ pub(crate) fn run(file: &Path, catalogue: &Catalogue, go_on: bool) -> Result<(),
 fn parse(line: &str) -> Result<Call<'_>, String> {
     let line = line.trim();
     let (word, rest) = line.split_once(';').unwrap_or((line, ""));
-    match word {
+    match word.trim_end() {
+        "" if rest.is_empty() => Ok(Call::Nothing),
+        comment if comment.starts_with('#') => Ok(Call::Nothing),
         "service_create" => match rest.split_once(';') {
             Some((name, body)) => Ok(Call::Create { name, body }),
             None => Err("expected service_create;<name>;<JSON body>".to_owned()),
         },
         "service_predict" => Ok(Call::Predict { body: rest }),
-        _ => Ok(Call::Skipped),
+        word => Ok(Call::Unknown { word }),
     }
 }
 
 fn make(call: &Call<'_>, catalogue: &Catalogue) -> Result<(), String> {
     match call {
-        Call::Skipped => Ok(()),
+        Call::Nothing => Ok(()),
+        Call::Unknown { word } => {
+            let reason = format!("unknown call {:?}: service_create or service_predict expected", quote(word));
+            if catalogue.is_strict() {
+                return Err(reason);
+            }
+            tracing::warn!(target: "api", "start list: {reason}; the line is skipped");
+            Ok(())
+        }
         Call::Create { name, body } => create(name, body, catalogue),
         Call::Predict { body } => predict(body, catalogue),
     }
@@ -100,8 +111,13 @@ mod tests {
         for (line, expected) in [
             ("service_create;a;{\"x\":\";\"}", Ok(Call::Create { name: "a", body: "{\"x\":\";\"}" })),
             ("service_predict;{}", Ok(Call::Predict { body: "{}" })),
-            ("", Ok(Call::Skipped)),
-            ("# a comment; with more", Ok(Call::Skipped)),
+            ("", Ok(Call::Nothing)),
+            ("# a comment; with more", Ok(Call::Nothing)),
+            ("#service_create;a;{}", Ok(Call::Nothing)),
+            ("service_predict ;{}", Ok(Call::Predict { body: "{}" })),
+            ("service_train;{}", Ok(Call::Unknown { word: "service_train" })),
+            ("SERVICE_CREATE;a;{}", Ok(Call::Unknown { word: "SERVICE_CREATE" })),
+            (";x", Ok(Call::Unknown { word: "" })),
             ("service_create;a", Err("expected service_create;<name>;<JSON body>".to_owned())),
         ] {
             assert_eq!(parse(line), expected, "{line}");

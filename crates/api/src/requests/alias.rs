@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Malformed, boolean, missing, text, wrong};
+use super::{Malformed, boolean, missing, nothing_else, text, wrong};
 use crate::Object;
 
 /// Body of PUT /aliases/{name}: the whole route; what is left out is not there afterwards.
@@ -37,9 +37,10 @@ impl PutAlias {
     /// Reads a parsed body.
     ///
     /// # Errors
-    /// [`Malformed`] naming the member that is missing or of another type.
+    /// [`Malformed`] naming the member that is missing, of another type, or none of an alias: a condition that is misspelt must not pass
+    /// for met.
     pub fn read(mut object: Object) -> Result<Self, Malformed> {
-        Ok(Self {
+        let read = Self {
             service: text(&mut object, "service")?.ok_or_else(|| missing("service"))?,
             peer: text(&mut object, "peer")?,
             canary: share(&mut object, "canary")?,
@@ -47,7 +48,8 @@ impl PutAlias {
             expect: text(&mut object, "expect")?,
             expect_generation: number(&mut object, "expect_generation")?,
             takeover: boolean(&mut object, "takeover")?.unwrap_or(false),
-        })
+        };
+        nothing_else(&object, "").map(|()| read)
     }
 }
 
@@ -62,6 +64,7 @@ fn share(object: &mut Object, key: &str) -> Result<Option<ShareRequest>, Malform
     let inside = |malformed: Malformed| Malformed::new(at(&malformed.at), malformed.reason);
     let service = text(&mut share, "service").map_err(inside)?.ok_or_else(|| missing(&at("service")))?;
     let percent = share.remove("percent").ok_or_else(|| missing(&at("percent")))?;
+    nothing_else(&share, &format!("{key}."))?;
     match percent.as_u64().and_then(|percent| u8::try_from(percent).ok()).filter(|percent| *percent <= 100) {
         Some(percent) => Ok(Some(ShareRequest { service, percent })),
         None => Err(Malformed::new(at("percent"), format!("expected a whole number from 0 to 100, found {percent}"))),
@@ -108,6 +111,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_member_is_named() {
+        for member in ["except", "Canary", "generation"] {
+            let body = format!(r#"{{"service":"b","{member}":"x"}}"#);
+            let message = format!("unknown member \"{member}\" ({member})");
+            assert_eq!(PutAlias::read(object(&body)).expect_err(member).to_string(), message);
+        }
+    }
+
+    #[test]
     fn a_share_that_is_none_is_named() {
         for (share, message) in [
             ("5", "expected an object, found a number (canary)"),
@@ -116,6 +128,7 @@ mod tests {
             (r#"{"service":"a"}"#, r#"missing member "canary.percent" (canary.percent)"#),
             (r#"{"service":"a","percent":101}"#, "expected a whole number from 0 to 100, found 101 (canary.percent)"),
             (r#"{"service":"a","percent":-1}"#, "expected a whole number from 0 to 100, found -1 (canary.percent)"),
+            (r#"{"service":"a","percent":5,"percnt":9}"#, "unknown member \"canary.percnt\" (canary.percnt)"),
             (r#"{"service":"a","percent":0.5}"#, "expected a whole number from 0 to 100, found 0.5 (canary.percent)"),
         ] {
             let body = format!(r#"{{"service":"b","canary":{share}}}"#);

@@ -115,13 +115,13 @@ fn class_directories_carry_targets() {
     let expected: Vec<i64> = [0, 1, 2].into_iter().flat_map(|class| [class; 4]).collect();
     assert_eq!(by_name.targets, Some(Targets::Classes(expected)));
 
-    let labels = Labels::parse("0 square\n1 triangle\n2 circle\n");
+    let labels = Labels::parse("0 square\n1 triangle\n2 circle\n").expect("lines");
     let setting = Setting { labels, ..Setting::default() };
     let known = setting.open(json!({"width": 8, "height": 8})).expect("a reader").read(&data).expect("images");
     let expected: Vec<i64> = [2, 0, 1].into_iter().flat_map(|class| [class; 4]).collect();
     assert_eq!(known.targets, Some(Targets::Classes(expected)));
 
-    let labels = Labels::parse("0 square\n1 triangle\n");
+    let labels = Labels::parse("0 square\n1 triangle\n").expect("lines");
     let setting = Setting { labels, ..Setting::default() };
     let unknown = setting.open(json!({"width": 8, "height": 8})).expect("a reader").read(&data).expect("images");
     assert_eq!(unknown.targets, Some(Targets::Unknown { class: "circle".to_owned(), items: 12 }));
@@ -417,7 +417,7 @@ fn class_directories_train() {
 
 #[test]
 fn known_class_names_keep_their_ids_and_a_second_item_is_the_test_set() {
-    let labels = Labels::parse("2 circle\n1 square\n0 triangle\n");
+    let labels = Labels::parse("2 circle\n1 square\n0 triangle\n").expect("lines");
     let setting = Setting { labels: labels.clone(), ..Setting::default() };
     let data = [text(&fixture("shapes")), text(&fixture("shapes"))];
     let fitted = fit(&setting, json!({"width": 8, "height": 8, "test_split": 0.5}), &data);

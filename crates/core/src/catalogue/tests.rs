@@ -80,7 +80,7 @@ fn a_put_sets_the_whole_route_and_a_rollback_clears_it() {
     let info = catalogue.put_alias("stable", whole.clone()).unwrap();
     assert_eq!(info.canary.as_ref().map(|canary| (canary.service.as_str(), canary.percent)), Some(("c", 5)));
     for name in ["a", "b", "c"] {
-        let error = catalogue.delete(name, Clear::parse("")).unwrap_err().to_string();
+        let error = catalogue.delete(name, Clear::Memory).unwrap_err().to_string();
         assert!(error.contains("stable"), "{error}");
     }
     catalogue.rename("c", "d").unwrap();
@@ -128,7 +128,7 @@ fn an_alias_of_a_peer_forwards_and_comes_back() {
     assert_eq!((info.peer.as_deref(), info.service.as_str()), (Some("prod"), "service1"));
     assert_eq!(answered_by(&catalogue, "stable"), "prod/service1");
     assert!(matches!(catalogue.resolve("stable"), Err(Error::AliasConflict(_))));
-    catalogue.delete("a", Clear::parse("")).unwrap();
+    catalogue.delete("a", Clear::Memory).unwrap();
     assert!(catalogue.rollback_alias("stable", None).is_err(), "what it pointed to is gone");
     create(&catalogue, directory.path(), "a", &json!({}));
     let here = PutAlias { expect: Some("prod/service1".into()), ..put("a") };
@@ -162,7 +162,7 @@ fn routes_come_back_after_a_restart() {
     };
     let catalogue = catalogue(directory.path());
     assert_eq!(["stable", "elsewhere"].map(|name| catalogue.alias(name).unwrap()), before);
-    assert!(catalogue.delete("c", Clear::parse("")).is_err());
+    assert!(catalogue.delete("c", Clear::Memory).is_err());
 }
 
 #[test]

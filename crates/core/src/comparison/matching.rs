@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn otherwise_by_index_and_only_where_lengths_agree() {
         let named = Labels::from_names(["a", "b"]);
-        let sparse = Labels::parse("0 a\n5 b\n");
+        let sparse = Labels::parse("0 a\n5 b\n").expect("lines");
         let repeated = Labels::from_names(["a", "a"]);
         for (old, new) in [(&named, &named), (&named, &sparse), (&repeated, &named), (&named, &Labels::default())] {
             assert_eq!(Matching::by_name(old, new), Matching::by_index());

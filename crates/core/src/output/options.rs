@@ -6,10 +6,13 @@ use serde::Deserialize;
 use crate::backend::Task;
 use crate::error::{Error, Fault, Result};
 use crate::measure::MeasureSpec;
+use crate::parameters::keys::{Idle, Remarks};
 use crate::parameters::{Count, Section, Whole, parse};
 
 /// Where these parameters stand in a request.
 const AT: &str = "parameters.output";
+/// Of `best`: all classes.
+const ALL: i64 = -1;
 
 /// What to answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,10 +80,17 @@ impl OutputOptions {
             return Err(Error::BadParameter(fault));
         }
         // A threshold alone asks for every class above it.
-        let default_best = if written.confidence_threshold.is_some() { -1 } else { 1 };
+        let default_best = if written.confidence_threshold.is_some() { ALL } else { 1 };
+        let best = written.best.map_or(default_best, |best| best.0);
+        if best < ALL {
+            return Err(Error::bad_parameter_at(
+                format!("{AT}.best"),
+                format!("{ALL} (all) or more expected, found {best}"),
+            ));
+        }
         let names = written.measure.unwrap_or_default().0;
         Ok(Self {
-            best: usize::try_from(written.best.map_or(default_best, |best| best.0)).ok(),
+            best: usize::try_from(best).ok(),
             confidence_threshold: threshold,
             measures: MeasureSpec::parse(&names)?,
             binarized: binarized(written.binarized, written.bool_binarized, written.string_binarized),
@@ -102,6 +112,30 @@ impl OutputOptions {
             return Err(Error::bad_parameter_at(format!("{AT}.regression"), reason));
         }
         self.measures.check_task(task)
+    }
+}
+
+impl OutputOptions {
+    /// Keys that change no answer of this meaning.
+    pub fn without_effect(&self, task: Task) -> Remarks {
+        let (has_classes, is_layer) = match task {
+            Task::Classification { .. } => (true, false),
+            Task::Regression { .. } => (false, false),
+            Task::Features => (false, true),
+        };
+        let binarized = match self.binarized {
+            Binarized::No => None,
+            Binarized::Numbers => Some("binarized"),
+            Binarized::Booleans => Some("bool_binarized"),
+            Binarized::Text => Some("string_binarized"),
+        };
+        let threshold = (self.confidence_threshold > 0.0).then_some("confidence_threshold");
+        let named = [
+            (binarized.filter(|_| !is_layer), "it forms the values of layers"),
+            (threshold.filter(|_| !has_classes), "it leaves out classes"),
+        ];
+        let idle = named.into_iter().filter_map(|(key, reason)| Some(Idle { path: format!("{AT}.{}", key?), reason }));
+        Remarks { unknown: Vec::new(), idle: idle.collect() }
     }
 }
 
@@ -166,11 +200,28 @@ mod tests {
         assert_eq!(options(&json!({"best": 2.0})).best, Some(2));
         assert_eq!(options(&json!({"measure": "acc"})), options(&json!({"measure": ["acc"]})));
         for (section, expected) in [
+            (json!({"best": -5}), "-1 (all) or more expected, found -5 (parameters.output.best)"),
             (json!({"best": 1.5}), "expected a whole number, found 1.5 (parameters.output.best)"),
             (json!({"measure": 3}), "invalid type: integer `3`, expected a string (parameters.output.measure)"),
         ] {
             let error = OutputOptions::parse(section.as_object().unwrap()).unwrap_err().to_string();
             assert!(error.contains(expected), "{section}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_changes_no_answer_of_a_task_is_named() {
+        let (classes, values) = (Task::Classification { classes: 2 }, Task::Regression { targets: 1 });
+        for (section, task, named) in [
+            (json!({"binarized": true}), classes, Some("parameters.output.binarized")),
+            (json!({"string_binarized": true}), values, Some("parameters.output.string_binarized")),
+            (json!({"bool_binarized": true}), Task::Features, None),
+            (json!({"confidence_threshold": 0.5}), values, Some("parameters.output.confidence_threshold")),
+            (json!({"confidence_threshold": 0.5}), classes, None),
+            (json!({"confidence_threshold": 0, "binarized": false}), values, None),
+        ] {
+            let idle = options(&section).without_effect(task).idle;
+            assert_eq!(idle.first().map(|idle| idle.path.as_str()), named, "{section}");
         }
     }
 

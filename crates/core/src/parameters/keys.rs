@@ -37,6 +37,9 @@ pub enum Standing {
 pub enum Moment {
     /// In each call.
     Each,
+    /// It decides how data are read: a predict may say otherwise for itself; a training, whose network later predicts read for, may say
+    /// what the creation left open, and repeat the rest.
+    Reading,
     /// It decides how a network is loaded: later calls may repeat it, and change none.
     Loading,
     /// It decides which network there is: a training may say what the creation left open, a predict may only repeat it.
@@ -244,11 +247,13 @@ impl Check<'_> {
     }
 
     fn key(&mut self, key: &'static Key, value: &Value) -> Result<()> {
-        if let Standing::Applied(moment @ (Moment::Loading | Moment::Network)) = key.standing
-            && self.call != Call::Create
-        {
-            // A neutral value in place of another one is a change, too.
-            return self.repeated(key, moment, value);
+        // A neutral value in place of another one is a change, too.
+        match key.standing {
+            Standing::Applied(moment @ (Moment::Loading | Moment::Network)) if self.call != Call::Create => {
+                return self.repeated(key, moment, value);
+            }
+            Standing::Applied(Moment::Reading) if self.call == Call::Train => self.read_alike(key, value)?,
+            Standing::Applied(_) | Standing::NotYet(_) | Standing::WithoutEffect(_) => {}
         }
         if key.is_neutral(value) {
             return Ok(());
@@ -273,7 +278,7 @@ impl Check<'_> {
         match (moment, self.call) {
             (Moment::Training, Call::Predict) => self.idle(key, "it has an effect in trainings alone"),
             (Moment::Predict, Call::Train) => self.idle(key, "it has an effect in predicts alone"),
-            (Moment::Each | Moment::Loading | Moment::Network, _)
+            (Moment::Each | Moment::Reading | Moment::Loading | Moment::Network, _)
             | (_, Call::Create)
             | (Moment::Training, Call::Train)
             | (Moment::Predict, Call::Predict) => {}
@@ -283,9 +288,7 @@ impl Check<'_> {
     /// Refuses another value than the service was created with. Where it was created without, a training may say which network there
     /// is to be, and what asks for nothing may stand anywhere.
     fn repeated(&self, key: &Key, moment: Moment, value: &Value) -> Result<()> {
-        let mut names = key.path.split('.');
-        let first = names.next().and_then(|name| self.created.get(name));
-        let created = names.fold(first, |within, name| within?.get(name)).filter(|created| !says_nothing(created));
+        let created = self.at_creation(key);
         let fits = match created {
             Some(created) => same(created, value),
             None if key.is_neutral(value) || (moment == Moment::Network && self.call == Call::Train) => true,
@@ -300,6 +303,28 @@ impl Check<'_> {
         );
         let reason = format!("{expected}, found {}: it decides how a network is loaded", shown(value));
         Err(Error::bad_parameter_at(format!("{}.{}", self.at, key.path), reason))
+    }
+
+    /// Refuses another value than the service was created with, and later predicts go by.
+    fn read_alike(&self, key: &Key, value: &Value) -> Result<()> {
+        match self.at_creation(key).filter(|created| !same(created, value)) {
+            None => Ok(()),
+            Some(created) => {
+                let reason = format!(
+                    "expected {}, as the service was created with, found {}: predicts read their data as the creation says",
+                    shown(created),
+                    shown(value)
+                );
+                Err(Error::bad_parameter_at(format!("{}.{}", self.at, key.path), reason))
+            }
+        }
+    }
+
+    /// What the service was created with, where that says something.
+    fn at_creation(&self, key: &Key) -> Option<&Value> {
+        let mut names = key.path.split('.');
+        let first = names.next().and_then(|name| self.created.get(name));
+        names.fold(first, |within, name| within?.get(name)).filter(|created| !says_nothing(created))
     }
 
     fn idle(&mut self, key: &Key, reason: &'static str) {

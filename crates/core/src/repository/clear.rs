@@ -58,14 +58,15 @@ impl Cleared {
 }
 
 impl Clear {
-    /// Parses the query's value; anything unknown removes nothing, as in the original.
-    pub fn parse(text: &str) -> Self {
+    /// What the query's value means, if anything.
+    pub fn named(text: &str) -> Option<Self> {
         match text {
-            "lib" => Self::Library,
-            "full" => Self::Full,
-            "dir" => Self::Directory,
-            "index" => Self::Index,
-            _ => Self::Memory,
+            "mem" => Some(Self::Memory),
+            "lib" => Some(Self::Library),
+            "full" => Some(Self::Full),
+            "dir" => Some(Self::Directory),
+            "index" => Some(Self::Index),
+            _ => None,
         }
     }
 }

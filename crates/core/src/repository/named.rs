@@ -81,15 +81,8 @@ impl Repository {
         };
         let text = read_text(&path, TEXT_LIMIT).map_err(|error| fail(error.to_string()))?;
         let text = text.ok_or_else(|| fail("the file is gone".to_owned()))?;
-        let labels = Labels::parse(&text);
-        if let Some(class) = Labels::named_twice(&text) {
-            return Err(fail(format!("found two names of class {class}")));
-        }
         // An empty file says that the numbers are the names.
-        if labels.is_empty() && !text.trim().is_empty() {
-            let lines = text.lines().count();
-            return Err(fail(format!("found none in {lines} lines")));
-        }
+        let labels = Labels::parse(&text).map_err(fail)?;
         Ok((path, labels))
     }
 }
@@ -151,8 +144,8 @@ mod tests {
             (json!("below"), "the repository has no file below"),
             (json!(3), "a file name expected"),
             (json!(["names.txt"]), "a file name expected"),
-            (json!("twice.txt"), "found two names of class 0"),
-            (json!("synsets.txt"), "found none in 1 lines"),
+            (json!("twice.txt"), "line 3 gives class 0 another name"),
+            (json!("synsets.txt"), "line 1 has \"n01440764\""),
         ] {
             let error = asked(corresp.clone()).expect_err("refused");
             assert!(error.contains(expected), "{corresp}: {error}");

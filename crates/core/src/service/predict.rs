@@ -207,9 +207,12 @@ impl Service {
         self.check_keys(&call.parameters, &serving.parameters, &serving.known, Call::Predict)?;
         let output = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
         output.check_task(model.description().task)?;
-        if options(serving, &call.parameters.mllib)?.extract_layer.is_some() {
-            output.measures.check_task(Task::Features)?;
-        }
+        let answered = match options(serving, &call.parameters.mllib)?.extract_layer {
+            None => model.description().task,
+            Some(_) => Task::Features,
+        };
+        output.measures.check_task(answered)?;
+        self.note(&output.without_effect(answered))?;
         Ok(output)
     }
 

@@ -116,6 +116,7 @@ impl Serving {
             engine: &environment.engine,
         })?;
         let (labels, label_file) = labels(published.as_ref(), definition)?;
+        check_labels(&labels, label_file.as_ref(), opened.task)?;
         let open_reader = |limits: &Arc<InputLimits>| {
             let reader = definition.connector.open(&ReaderContext {
                 parameters: &parameters.input,
@@ -261,6 +262,21 @@ fn labels(published: Option<&Published>, definition: &Definition) -> Result<(Lab
         return Ok((published.record.labels.clone(), Some(file)));
     }
     Ok(definition.repository.legacy_labels()?.map_or_else(|| (Labels::default(), None), of_file))
+}
+
+/// That no class has a name that the network does not have: the names would be those of others.
+fn check_labels(labels: &Labels, file: Option<&DecidingFile>, task: Option<Task>) -> Result<()> {
+    let Some(Task::Classification { classes }) = task else { return Ok(()) };
+    match (labels.last().filter(|last| *last >= classes), file) {
+        (Some(last), Some(file)) => {
+            let reason = format!(
+                "expected names of the network's {classes} classes, 0 to {}, found one of class {last}",
+                classes.saturating_sub(1)
+            );
+            Err(Error::bad_parameter_at(file.path.display().to_string(), reason))
+        }
+        (Some(_), None) | (None, _) => Ok(()),
+    }
 }
 
 /// Digest and content of the files that decide an answer.

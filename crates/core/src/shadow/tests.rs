@@ -212,12 +212,12 @@ fn a_shadow_goes_away_while_its_queue_is_full_and_its_model_blocks() {
     let gate = Gate::named("leaving");
     answer_beside(&gate, &catalogue, 1, 200);
     gate.until_reached();
-    assert!(catalogue.delete("new", Clear::parse("")).is_err(), "it shadows");
+    assert!(catalogue.delete("new", Clear::Memory).is_err(), "it shadows");
     let before = catalogue.alias("stable").unwrap();
     catalogue.set_shadow("stable", None, Some(Expected::Generation(before.generation))).unwrap();
     let left = counts(&catalogue);
     assert_eq!((left.offered, left.dropped), (200, 199), "all but the one that is being worked on");
-    catalogue.delete("new", Clear::parse("dir")).unwrap();
+    catalogue.delete("new", Clear::Directory).unwrap();
     assert_eq!(answer(&catalogue, 1.0), 2.0);
     assert_eq!(counts(&catalogue).offered, 200, "nothing is copied any more");
     gate.open();

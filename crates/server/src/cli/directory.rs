@@ -13,6 +13,7 @@ use dede_core::backend::EngineOptions;
 use dede_core::environment::Environment;
 use dede_core::files::read_text;
 use dede_core::migration::package_directory;
+use dede_core::quote::quote;
 use dede_core::repository::Roots;
 use serde_json::{Value, json};
 use ureq::http::Method;
@@ -38,6 +39,9 @@ pub(super) fn hand_over(root: &Path, parameters: Option<&Path>, name: &str, targ
     // All of it is looked at, so that a link or a device is named whatever it would be needed for.
     Directory::open(root).map_err(|error| failed(&error))?.files().map_err(|error| failed(&error))?;
     let request = creation(root, parameters)?;
+    for member in &request.unknown {
+        remark(&format!("unknown member {:?} of the request to create the service: it is not moved", quote(member)));
+    }
     let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
     let environment = Environment {
         connectors: CONNECTORS,

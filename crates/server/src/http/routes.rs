@@ -7,16 +7,19 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::handler::Handler;
 use axum::http::Uri;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use dede_api::answer::{Answer, Status};
 
 use super::authority::{self, Access};
 use super::{
-    Server, access, aliases, distribution, health, info, moves, predict, relays, reply, services, source, train,
-    unsupported, uploads,
+    Server, access, aliases, distribution, health, info, moves, predict, query_of, relays, reply, services, source,
+    train, unsupported, uploads,
 };
+
+/// Beginnings of the paths that take nothing from the query.
+const WITHOUT_QUERY: [&str; 2] = ["/aliases", "/moves"];
 
 /// One path with one method, or with all of them.
 struct Route {
@@ -99,6 +102,10 @@ fn routes() -> Vec<Route> {
 pub(crate) fn router(server: &Arc<Server>) -> Router {
     let mut router = Router::new();
     for Route { access, path, answers } in routes() {
+        let answers = match WITHOUT_QUERY.iter().any(|begin| path.starts_with(begin)) {
+            true => answers.layer(from_fn_with_state(Arc::clone(server), without_query)),
+            false => answers,
+        };
         let answers = match access {
             Access::Anybody => answers,
             // The busiest route takes no step that is not needed.
@@ -114,6 +121,14 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .method_not_allowed_fallback(no_mapping)
         .layer(from_fn_with_state(Arc::clone(server), access::observe))
         .with_state(Arc::clone(server))
+}
+
+/// Names what a query says to a route that takes nothing from it.
+async fn without_query(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    match server.check_unknown(request.uri().path(), query_of(request.uri()).others(&[])) {
+        Ok(()) => next.run(request).await,
+        Err(error) => reply::of(Err(error.into())),
+    }
 }
 
 /// An unknown route, or a known one with another method; the words are the original's. Where a token is set, what is there and

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
@@ -62,16 +63,30 @@ async fn get_outcome(server: &Arc<Server>, uri: &Uri, headers: &HeaderMap) -> Ou
 }
 
 /// DELETE: removes a service; `clear` says which of its files go too. What is left of its directory, as it is not the service's, is told
-/// in the body, which the original's answer has not. A body is ignored, as by the original.
-pub(crate) async fn delete(State(server): State<Arc<Server>>, uri: Uri, headers: HeaderMap) -> Response {
-    let is_guest = authority::is_guest(&server, &headers);
-    reply::of(delete_outcome(&server, &uri, is_guest).await)
+/// in the body, which the original's answer has not. A body of the request is ignored, as by the original, whose clients send one that
+/// would remove files.
+pub(crate) async fn delete(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let is_guest = authority::is_guest(&server, request.headers());
+    reply::of(delete_outcome(&server, request.uri(), is_guest, !request.body().is_end_stream()).await)
 }
 
-async fn delete_outcome(server: &Server, uri: &Uri, is_guest: bool) -> Outcome {
+async fn delete_outcome(server: &Server, uri: &Uri, is_guest: bool, has_body: bool) -> Outcome {
     let (name, query) = (name_in(uri), query_of(uri));
     server.check_unknown(&name, query.others(&["clear"]))?;
-    let clear = Clear::parse(query.get("clear").unwrap_or_default());
+    // What is no way of clearing clears nothing, as in the original.
+    let clear = match query.get("clear").filter(|clear| !clear.is_empty()) {
+        None => Clear::default(),
+        Some(text) => match Clear::named(text) {
+            Some(clear) => clear,
+            None => {
+                server.check_unknown(&name, vec![format!("clear={text}")])?;
+                Clear::default()
+            }
+        },
+    };
+    if has_body {
+        server.check_unknown(&name, vec!["body of DELETE".to_owned()])?;
+    }
     let deleted = server
         .manage(move |catalogue| {
             let found = catalogue.resolve(&name).ok().map(|resolved| resolved.service.id);

@@ -359,6 +359,40 @@ fn a_training_that_contradicts_the_creation_is_refused_before_it_begins() {
 }
 
 #[test]
+fn a_training_reads_data_as_the_creation_says_or_not_at_all() {
+    let server = Server::start(&[]);
+    for (connector, at_creation, at_training) in [
+        ("csv", json!({"scale": false}), json!({"scale": true})),
+        ("csv", json!({"max_vals": [10, 10, 10, 10]}), json!({"max_vals": [5, 5, 5, 5]})),
+        ("csv", json!({"scale_type": "minmax", "scale": true}), json!({"scale_type": "znorm"})),
+        ("csv", json!({"label_offset": 1}), json!({"label_offset": 0})),
+        ("csv", json!({"separator": ";"}), json!({"separator": ","})),
+        ("image", json!({"width": 16, "height": 16}), json!({"width": 20})),
+        ("image", json!({"rgb": false}), json!({"rgb": true})),
+        ("image", json!({"mean": [1, 2, 3]}), json!({"mean": [100, 100, 100]})),
+        ("image", json!({"interp": "cubic"}), json!({"interp": "nearest"})),
+        ("image", json!({"histogram_equalization": false}), json!({"histogram_equalization": true})),
+    ] {
+        let template = if connector == "csv" { "mlp" } else { "convnet" };
+        let layers = if connector == "csv" { json!([8]) } else { json!(["1CR8", "8"]) };
+        let body = with(
+            creation(&server, "caffe", connector, "net"),
+            "parameters.mllib",
+            &json!({"template": template, "layers": layers}),
+        );
+        let body = with(body, "parameters.input", &at_creation);
+        let (status, answer) = server.put("/services/net", &body);
+        assert_eq!(status, 201, "{at_creation}: {answer}");
+        let train =
+            |input: &Value| json!({"service": "net", "async": true, "data": ["x"], "parameters": {"input": input}});
+        assert_refused(server.post("/train", &train(&at_training)), "predicts read their data as the creation says");
+        let (status, answer) = server.post("/train", &train(&at_creation));
+        assert_eq!(status, 201, "{at_creation}: {answer}");
+        assert_eq!(server.delete("/services/net?clear=full").0, 200);
+    }
+}
+
+#[test]
 fn the_start_list_is_checked_like_a_put() {
     for (mllib, connector, arguments, expected) in [
         (json!({"gpu": true}), "csv", &[][..], "not supported yet: parameters.mllib.gpu"),

@@ -71,7 +71,11 @@ fn each_clear_removes_what_it_says() {
         let parent = tempfile::tempdir().unwrap();
         let repository = filled(parent.path());
         let own = Own(&["runs/1/weights", "mine"]);
-        assert_eq!(repository.clear(Clear::parse(text), &own).unwrap(), Cleared::default(), "{text}");
+        assert_eq!(
+            repository.clear(Clear::named(text).unwrap_or_default(), &own).unwrap(),
+            Cleared::default(),
+            "{text}"
+        );
         match left {
             Some(count) => {
                 let found = names(repository.root());

@@ -21,6 +21,10 @@ const REDIRECTS: usize = 3;
 /// Bytes that are read at once where they are known already.
 const BLOCK: u64 = 64 << 10;
 const STEP: &str = "downloading";
+/// Status of a part.
+const PART: u16 = 206;
+/// Status where there is no such part.
+const NOT_SATISFIABLE: u16 = 416;
 
 /// Reads a blob from an offset to its end, never beyond.
 pub(crate) struct Download<'a> {
@@ -29,13 +33,15 @@ pub(crate) struct Download<'a> {
     position: u64,
     body: Option<Box<dyn Read + Send>>,
     attempts: Attempts,
+    /// Whether the registry may be asked for a part.
+    knows_parts: bool,
 }
 
 impl<'a> Download<'a> {
     /// Nothing is asked before the first byte is wanted.
     pub(super) fn new(registry: &'a Registry, blob: Blob, offset: u64) -> Self {
         let attempts = Attempts::behind(offset, registry.retry.attempts);
-        Self { registry, blob, position: offset, body: None, attempts }
+        Self { registry, blob, position: offset, body: None, attempts, knows_parts: true }
     }
 
     /// The next bytes over the present connection, or a new one.
@@ -57,11 +63,22 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// The blob from the present position on.
-    fn open(&self) -> Result<Box<dyn Read + Send>, Failure> {
+    /// The blob from the present position on. A registry that gives no part of it, or another one, is asked for all of it from then on.
+    fn open(&mut self) -> Result<Box<dyn Read + Send>, Failure> {
+        let asks_for_part = self.position > 0 && self.knows_parts;
+        match self.ask(asks_for_part) {
+            Err(failure) if asks_for_part && matches!(failure.status, Some(NOT_SATISFIABLE | PART)) => {
+                self.knows_parts = false;
+                self.ask(false)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn ask(&self, asks_for_part: bool) -> Result<Box<dyn Read + Send>, Failure> {
         let range = format!("bytes={}-", self.position);
         let mut headers = vec![("accept-encoding", "identity")];
-        if self.position > 0 {
+        if asks_for_part {
             headers.push((RANGE.as_str(), &range));
         }
         let mut url = self.registry.of_repository(&format!("blobs/{}", self.blob.digest))?;
@@ -86,17 +103,18 @@ impl<'a> Download<'a> {
                 self.blob.digest
             )));
         }
-        let is_part = answer.status().as_u16() == 206;
+        let is_part = answer.status().as_u16() == PART;
         let is_coded = answer.headers().contains_key(CONTENT_ENCODING);
         if is_part {
             let range = header(&answer, &CONTENT_RANGE).unwrap_or_default();
             if is_coded || !is_rest(range, self.position, self.blob.size) {
-                return Err(Failure::permanent(format!(
+                let reason = format!(
                     "bytes {}-{}/{} were asked for, and it answers 206 with Content-Range {range:?}",
                     self.position,
                     self.blob.size.saturating_sub(1),
                     self.blob.size
-                )));
+                );
+                return Err(Failure { status: Some(PART), ..Failure::permanent(reason) });
             }
         } else if let Some(found) = header(&answer, &CONTENT_LENGTH).filter(|_| !is_coded)
             && found.parse() != Ok(self.blob.size)

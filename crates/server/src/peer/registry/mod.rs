@@ -21,9 +21,10 @@ use std::thread;
 
 use dede_bundle::oci::{Descriptor, ImageIndex, MANIFEST_LIMIT, MediaType, Reference, RepositoryName};
 use dede_bundle::{Blob, Digest};
-use ureq::Agent;
 use ureq::http::Method;
+use ureq::http::Response;
 use ureq::http::header::{CONTENT_TYPE, LINK};
+use ureq::{Agent, Body};
 use url::Url;
 
 use self::attempts::Attempts;
@@ -190,8 +191,26 @@ impl Registry {
         self.patiently(&format!("pushing manifest {reference}"), || {
             let url = self.of_repository(&format!("manifests/{reference}"))?;
             let answer = self.send(Method::PUT, &url, &[(CONTENT_TYPE.as_str(), media_type.as_str())], bytes)?;
-            Ok(self.accepted(answer)?.headers().contains_key("oci-subject"))
+            let answer = self.accepted(answer)?;
+            self.check_pushed(&answer, &Digest::of(bytes))?;
+            Ok(answer.headers().contains_key("oci-subject"))
         })
+    }
+
+    /// That a manifest is there after it was pushed: 201 says so; what another success means is looked up.
+    fn check_pushed(&self, answer: &Response<Body>, digest: &Digest) -> Result<(), Failure> {
+        let status = answer.status().as_u16();
+        if let Some(found) = exchange::content_digest(answer).filter(|found| found != digest) {
+            return Err(Failure::permanent(format!("it stored something else: {found} instead of {digest}")));
+        }
+        if status == upload::CREATED {
+            return Ok(());
+        }
+        let url = self.of_repository(&format!("manifests/{digest}"))?;
+        match self.send(Method::HEAD, &url, &[("accept", ACCEPTED)], ())?.status().as_u16() {
+            200 => Ok(()),
+            _ => Err(Failure::permanent(format!("expected 201, found {status}, and the manifest is not there"))),
+        }
     }
 
     /// What says something about a manifest, as the registry lists it, on all pages; nothing where it has no such list.

@@ -19,6 +19,8 @@ use super::failure::Failure;
 const CHUNK: u64 = 16 << 20;
 /// Status for a chunk that does not begin where the last one ended.
 const OUT_OF_ORDER: u16 = 416;
+/// Status for what is there now.
+pub(super) const CREATED: u16 = 201;
 const LEAST_CHUNK: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 const BINARY: (&str, &str) = ("content-type", "application/octet-stream");
 
@@ -126,8 +128,8 @@ impl<'a> Upload<'a> {
     }
 
     fn send_all(&self, place: &Place) -> Result<Session, Failure> {
-        self.send(Method::PUT, &self.closing(place), 0, self.blob.size, &[])?;
-        Ok(Session::Done)
+        let answer = self.send(Method::PUT, &self.closing(place), 0, self.blob.size, &[])?;
+        self.finished(&answer)
     }
 
     fn send_chunk(&self, place: &Place, offset: u64) -> Result<Session, Failure> {
@@ -155,8 +157,19 @@ impl<'a> Upload<'a> {
     }
 
     fn finish(&self, place: &Place) -> Result<Session, Failure> {
-        self.send(Method::PUT, &self.closing(place), self.blob.size, self.blob.size, &[])?;
-        Ok(Session::Done)
+        let answer = self.send(Method::PUT, &self.closing(place), self.blob.size, self.blob.size, &[])?;
+        self.finished(&answer)
+    }
+
+    /// 201 says that the blob is there (OCI distribution specification, "Push"); what another success means is looked up.
+    fn finished(&self, answer: &Response<Body>) -> Result<Session, Failure> {
+        let status = answer.status().as_u16();
+        if status == CREATED || self.registry.shows_blob(&self.blob.digest)? {
+            return Ok(Session::Done);
+        }
+        Err(Failure::permanent(format!(
+            "expected 201 to the end of the upload, found {status}, and the blob is not there"
+        )))
     }
 
     /// How much came before the connection broke.

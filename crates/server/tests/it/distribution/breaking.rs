@@ -16,8 +16,8 @@ pub(super) struct Plan {
     pub(super) times: usize,
     /// Instead of breaking, nothing more comes.
     pub(super) stalls: bool,
-    /// The registry does not hear of `Range`.
-    pub(super) without_ranges: bool,
+    /// The `Range` that the registry hears of, where it is another than the client's: an empty one is none.
+    pub(super) range: Option<&'static str>,
     /// The registry does not know the uploads whose state it is asked for.
     pub(super) forgets: bool,
     /// Answers to requests that begin like this are lost, as connections that break.
@@ -30,7 +30,7 @@ pub(super) const GOOD: Plan = Plan {
     answers: usize::MAX,
     times: usize::MAX,
     stalls: false,
-    without_ranges: false,
+    range: None,
     forgets: false,
     loses: None,
 };
@@ -168,8 +168,10 @@ fn requests(mut client: &TcpStream, direction: &mut Direction<'_>, heads: &Mutex
         let mut head = String::from_utf8(std::mem::take(&mut waiting)).expect("a head in text");
         heads.lock().unwrap().push(head.clone());
         let mut left: usize = value(&head, "content-length").map_or(0, |length| length.parse().expect("a length"));
-        if direction.plan.without_ranges {
-            head = head.replace("\r\nrange:", "\r\nx-range:").replace("\r\nRange:", "\r\nX-Range:");
+        if let (Some(range), Some(sent)) = (direction.plan.range, value(&head, "range").map(str::to_owned)) {
+            head = head.replace("\r\nrange: ", "\r\nRange: ");
+            let heard = if range.is_empty() { String::new() } else { format!("\r\nRange: {range}") };
+            head = head.replace(&format!("\r\nRange: {sent}"), &heard);
         }
         if direction.plan.forgets && head.starts_with("GET") {
             head = head.replacen("/blobs/uploads/", "/blobs/uploads/of-nothing-", 1);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use dede_bundle::Digest;
@@ -42,6 +42,7 @@ impl Hostile {
                         _ => break,
                     }
                 }
+                read_body(&mut stream, &request);
                 let request = String::from_utf8_lossy(&request).into_owned();
                 let path = request.split(' ').nth(1).unwrap_or_default();
                 let answer = match answer(path, &request) {
@@ -60,6 +61,16 @@ impl Hostile {
     pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
+}
+
+/// Reads what a request still sends behind its head, of which a part came with it: a connection that is closed before may lose the answer.
+fn read_body(stream: &mut TcpStream, request: &[u8]) {
+    let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    let head = request.windows(4).position(|window| window == b"\r\n\r\n").map_or(request.len(), |end| end + 4);
+    let left = length.unwrap_or(0).saturating_sub(request.len() - head);
+    // A client that leaves has sent all that it will.
+    let _ = std::io::copy(&mut stream.take(left as u64), &mut std::io::sink());
 }
 
 pub(super) fn reply(status: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {

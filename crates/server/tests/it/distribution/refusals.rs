@@ -1,6 +1,6 @@
 //! What `dede pull` and `dede push` do about answers that are no success: which are tried again, when, and what is said in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use dede_bundle::Digest;
@@ -55,6 +55,53 @@ fn what_cannot_change_is_asked_for_once_and_named() {
         let named = format!("http://{}: blob {}: downloading: ", registry.address, digest.short());
         assert!(!success && text.contains(&named) && text.contains(expected), "{expected}: {text}");
         assert_eq!(asked(&registry, &path), 1, "{expected}");
+    }
+}
+
+#[test]
+fn a_push_is_done_when_the_registry_has_all_of_it() {
+    let dev = Server::start(&[]);
+    services::create(&dev, "iris");
+    let other = format!("Docker-Content-Digest: {}", Digest::of(b"other"));
+    let created = ("201 Created", &[][..]);
+    type Answer<'a> = (&'static str, &'a [String]);
+    let cases: [(Answer<'_>, bool, Answer<'_>, Option<&str>); 6] = [
+        (created, false, created, None),
+        (("200 OK", &[]), true, created, None),
+        (("202 Accepted", &[]), false, created, Some("found 202, and the blob is not there")),
+        (created, false, ("201 Created", &[other]), Some("it stored something else")),
+        (created, true, ("200 OK", &[]), None),
+        (created, false, ("202 Accepted", &[]), Some("found 202, and the manifest is not there")),
+    ];
+    for (blob, is_shown, manifest, expected) in cases {
+        let (blob, manifest) = ((blob.0, blob.1.to_vec()), (manifest.0, manifest.1.to_vec()));
+        let mut is_stored = BTreeSet::new();
+        let registry = Hostile::start_with(move |path, head| {
+            let lines = |headers: &[String]| headers.iter().map(String::as_str).collect::<Vec<_>>().join("\r\n");
+            let answer = |(status, headers): &(&str, Vec<String>)| match headers.is_empty() {
+                true => reply(status, &[], b""),
+                false => reply(status, &[&lines(headers)], b""),
+            };
+            let (method, name) = (head.split(' ').next()?, path.rsplit(['/', '=']).next()?.replace("%3A", ":"));
+            match method {
+                "POST" => Some(reply("202 Accepted", &["Location: /v2/iris/blobs/uploads/1"], b"")),
+                "PUT" if path.contains("/manifests/") => {
+                    is_stored.insert("manifest".to_owned());
+                    Some(answer(&manifest))
+                }
+                "PUT" => {
+                    is_stored.insert(name);
+                    Some(answer(&blob))
+                }
+                "HEAD" if path.contains("/manifests/") && is_shown => Some(reply("200 OK", &[], b"")),
+                "HEAD" if is_stored.contains(&name) && is_shown => Some(reply("200 OK", &[], b"")),
+                _ => None,
+            }
+        });
+        let work = tempfile::tempdir().unwrap();
+        let (success, text) = dede(work.path(), &["push", &format!("{}/iris", registry.address), "--on", &dev.url()]);
+        assert_eq!(success, expected.is_none(), "{expected:?}: {text}");
+        assert!(expected.is_none_or(|expected| text.contains(expected)), "{expected:?}: {text}");
     }
 }
 
