@@ -9,6 +9,7 @@ mod classes;
 mod counts;
 mod facts;
 mod forms;
+mod lists;
 mod means;
 mod operators;
 mod origin;
@@ -33,6 +34,7 @@ use super::options::MLLIB;
 use facts::Held;
 use forms::Items;
 use reader::Reader;
+pub(super) use ties::Strength;
 
 /// What an output holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +55,16 @@ pub(super) struct Known {
     /// Whether they are whole numbers that stand for others, their scale not applied.
     pub(super) lacks_scale: bool,
     /// What makes the numbers of one item depend on other items of a request, or on chance, or puts them where no item is.
-    pub(super) tie: Option<String>,
+    pub(super) tie: Option<KnownTie>,
+}
+
+/// What makes numbers of one item depend on something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KnownTie {
+    /// How certain that is.
+    pub(super) strength: Strength,
+    /// The operators, in words.
+    pub(super) cause: String,
 }
 
 /// The values of a network.
@@ -73,30 +84,27 @@ impl<'v, 'a> Values<'v, 'a> {
             Held::Label => Reading::Label,
             Held::Unclear(cause) => Reading::Unclear(cause.to_string()),
         };
+        let certain = |cause: String| Some(KnownTie { strength: Strength::Certain, cause });
         let moved = match fact.form.items {
-            _ if fact.form.numbers.are_counted() => Some("operators that count the items of a request".to_owned()),
+            _ if fact.form.numbers.are_counted() => certain("operators that count the items of a request".to_owned()),
             Items::At(0) | Items::Nowhere => None,
-            Items::At(place) => Some(format!("operators that put the items of a request along axis {place}")),
+            Items::At(place) => certain(format!("operators that put the items of a request along axis {place}")),
             // As many rows as items are those of the items then: an answer of another number is none.
             Items::Within(merged) if merged.from == 0 && merged.outer == Some(1) => None,
-            Items::Within(_) | Items::Unknown => Some(
-                "operators of which it cannot be told whether they leave the items of a request along the first axis"
+            Items::Within(_) | Items::Unknown => Some(KnownTie {
+                strength: Strength::Possible,
+                cause: "operators of which it cannot be told whether they leave the items of a request along the first axis"
                     .to_owned(),
-            ),
+            }),
         };
-        let tie = fact.tie.as_ref().map(ToString::to_string).or(moved);
+        let tie = fact.tie.as_ref().map(|tie| KnownTie { strength: tie.strength, cause: tie.cause.to_string() });
+        let tie = match (tie, moved) {
+            (Some(tie), Some(moved)) if moved.strength > tie.strength => Some(moved),
+            (Some(tie), _) => Some(tie),
+            (None, moved) => moved,
+        };
         Known { reading, lacks_scale: fact.is_coded, tie }
     }
-}
-
-/// Whether a network scales numbers by all of those that a run is given: what comes out for an item is its own where runs take one each.
-pub(super) fn scales_by_request(view: &OnnxView<'_>) -> bool {
-    let mut found = false;
-    let graphs = std::iter::once(&view.graph).chain(view.functions.iter().map(|function| &function.graph));
-    for graph in graphs {
-        graph.each_graph(&mut |graph| found |= graph.nodes.iter().any(|node| ties::scales_by_request(node.op)));
-    }
-    found
 }
 
 /// What an output is taken for: what was asked for, else what was found.

@@ -19,6 +19,7 @@ use dede_core::tensor::Tensor;
 
 use super::engine::Array;
 use super::loading::Loaded;
+use super::options::MLLIB;
 use super::preparation::Preparation;
 use super::runner::rows_of;
 
@@ -30,6 +31,8 @@ const MOST_IMAGES: usize = 4;
 const MOST_ROWS: usize = 512;
 /// How far below 0 rounding puts a probability that is 0.
 const ROUNDING: f32 = 1e-5;
+/// How far beyond 0 and 1 the coarsest numbers put probabilities: those of 8 bits.
+const COARSE: f32 = 0.01;
 /// Work worth more than starting a thread.
 const WORTH_A_THREAD: Duration = Duration::from_millis(1);
 
@@ -223,10 +226,10 @@ impl Model for NeuralModel {
             }
             (Meaning::LogProbabilities, Task::Classification { classes }) => {
                 let logarithms = stacked(parts, classes)?;
-                Ok(Outputs::Classification(exponentials(logarithms)?))
+                Ok(Outputs::Classification(probabilities(exponentials(logarithms)?)?))
             }
             (Meaning::Probabilities, Task::Classification { classes }) => {
-                Ok(Outputs::Classification(without_rounding(stacked(parts, classes)?)?))
+                Ok(Outputs::Classification(probabilities(stacked(parts, classes)?)?))
             }
             (_, Task::Classification { classes }) => Ok(Outputs::Classification(stacked(parts, classes)?)),
             (_, Task::Regression { targets }) => Ok(Outputs::Regression(stacked(parts, targets)?)),
@@ -323,8 +326,17 @@ fn exponentials(tensor: Tensor) -> Result<Tensor> {
 
 /// Probabilities that are below 0 by rounding alone are 0, as when two shares that sum to 1 are subtracted: an answer leaves out what is
 /// below its threshold, and that of 0 leaves out no class.
-fn without_rounding(tensor: Tensor) -> Result<Tensor> {
+///
+/// # Errors
+/// [`Error::BadParameter`] naming a number that is no probability: what the service was created with is not so.
+fn probabilities(tensor: Tensor) -> Result<Tensor> {
     let shape = tensor.shape().to_vec();
+    let beyond = tensor.values().iter().find(|value| **value < -COARSE || **value > 1.0 + COARSE);
+    if let Some(value) = beyond {
+        let reason =
+            format!("expected probabilities, found {value}: logits are scores that a softmax makes probabilities");
+        return Err(Error::bad_parameter_at(format!("{MLLIB}.output_activation"), reason));
+    }
     let is_rounding = |value: f32| (-ROUNDING..0.0).contains(&value);
     let values = tensor.into_values().into_iter().map(|value| if is_rounding(value) { 0.0 } else { value }).collect();
     Tensor::new(shape, values).map_err(|error| Error::Internal(error.to_string()))
@@ -369,10 +381,21 @@ mod tests {
 
     #[test]
     fn what_rounding_puts_below_zero_is_zero() {
-        let shares = Tensor::new(vec![1, 4], vec![-1.2e-7, 1.0, -0.3, f32::NAN]).expect("fits");
-        let found = without_rounding(shares).expect("fits").into_values();
-        assert_eq!(found[..3], [0.0, 1.0, -0.3]);
+        let shares = Tensor::new(vec![1, 4], vec![-1.2e-7, 1.0, -0.005, f32::NAN]).expect("fits");
+        let found = probabilities(shares).expect("fits").into_values();
+        assert_eq!(found[..3], [0.0, 1.0, -0.005]);
         assert!(found[3].is_nan() && found[0].is_sign_positive());
+    }
+
+    #[test]
+    fn numbers_that_are_no_probabilities_are_refused() {
+        for numbers in [[1.35, -0.35], [0.5, -0.02], [f32::INFINITY, 0.0]] {
+            let tensor = Tensor::new(vec![1, 2], numbers.to_vec()).expect("fits");
+            let error = probabilities(tensor).expect_err("no probabilities").to_string();
+            assert!(error.contains("parameters.mllib.output_activation"), "{numbers:?}: {error}");
+        }
+        let coarse = Tensor::new(vec![1, 3], vec![1.004, 0.0, f32::NAN]).expect("fits");
+        assert!(probabilities(coarse).is_ok(), "what is no number is found later");
     }
 
     #[test]

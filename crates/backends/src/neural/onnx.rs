@@ -147,7 +147,6 @@ fn load(
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
     let external = Unchanged::of(external_files(file, &summary));
     let (preparation, fixed_batch) = preparation(request, file, &summary)?;
-    let fixed_batch = fixed_batch.map_or_else(|| items_of_a_run(&onnx, file), |batch| Ok(Some(batch)))?;
     let features = request.service_type == ServiceType::Unsupervised;
     let heads = match options.extract_layer.as_ref().filter(|_| features) {
         Some(layer) => {
@@ -157,6 +156,7 @@ fn load(
         }
         None => wanted_heads(request.service_type, options, &onnx, file, &summary)?,
     };
+    let fixed_batch = fixed_batch.or_else(|| items_of_a_run(&heads, file));
     let (network, files) = with_external(file, onnx, &summary)?;
     let another = memory_of_another(&network, request.engine);
     let outputs = heads.iter().map(|head| head.candidate.value.clone()).collect();
@@ -232,6 +232,7 @@ fn load_value(
     let onnx = content(&file.path, &file.name)?;
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
     let head = Head::layer(&onnx, file, &value, value.clone())?;
+    let fixed_batch = fixed_batch.or_else(|| items_of_a_run(std::slice::from_ref(&head), file));
     let (network, _) = with_external(file, onnx, &summary)?;
     let loading = Loading { network, outputs: vec![value], preparation, fixed_batch, file: &file.name };
     let (loaded, trial) = loading.load(engine)?;
@@ -294,16 +295,23 @@ fn preparation(
     let fail = |reason: String| Err(Error::bad_parameter_at(&file.name, reason));
     let [input] = summary.inputs.as_slice() else {
         let names: Vec<_> = summary.inputs.iter().map(|input| input.name.as_str()).collect();
-        return fail(format!("a network with one input expected, found {names:?}"));
+        return fail(format!("a network with one input expected, found {names:?}: export it with all of them in one"));
     };
     let name = &input.name;
     let element = match input.element_type {
         1 => InputType::F32,
         2 => InputType::U8,
-        other => return fail(format!("input {name} has ONNX type {other}; 1 (float) and 2 (uint8) are supported")),
+        other => {
+            return fail(format!(
+                "input {name} has ONNX type {other}; 1 (float) and 2 (uint8) are supported: export it for inputs of single \
+                 precision"
+            ));
+        }
     };
     let Some([batch, extents @ ..]) = input.dims.as_deref() else {
-        return fail(format!("the shape of input {name} is not said"));
+        return fail(format!(
+            "the shape of input {name} is not said: export it with the number of columns, or of channels and places"
+        ));
     };
     let (shape, row, layout) = match request.kind {
         DataKind::Images => {

@@ -308,6 +308,8 @@ mod tests {
         let applied = |key: &&Key| match key.standing {
             Standing::Applied(Moment::Training | Moment::Each) => key.path == "finetuning",
             Standing::Applied(Moment::Network | Moment::Loading | Moment::Predict) => true,
+            // Of connectors.
+            Standing::Applied(Moment::Reading) => false,
             Standing::NotYet(_) | Standing::WithoutEffect(_) => false,
         };
         for key in CAFFE_KEYS.keys().filter(applied) {

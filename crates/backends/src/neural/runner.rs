@@ -260,9 +260,14 @@ fn split(outputs: &[Array], rows: &[usize]) -> Result<Vec<Vec<Array>>, EngineErr
     Ok(parts)
 }
 
-/// `count` rows of an output of `total` rows.
+/// `count` rows of an output of `total` rows. Of one sample an output without an axis of rows is its row: networks that drop all axes of
+/// extent 1 drop that of the rows, too.
 pub(super) fn rows_of(output: &Array, start: usize, count: usize, total: usize) -> Result<Array, EngineError> {
     let shape = output.shape();
+    if total == 1 && shape.first() != Some(&1) {
+        let row = std::iter::once(1).chain(shape.iter().copied()).collect();
+        return Array::new(row, output.values().clone());
+    }
     if shape.first() != Some(&total) {
         let reason = format!("an output of shape {shape:?} cannot be told apart by its {total} samples");
         return Err(EngineError::new(reason));

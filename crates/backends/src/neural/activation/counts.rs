@@ -5,8 +5,9 @@
 
 use super::axes::{integer, integers};
 use super::forms::{Form, Items};
+use super::lists::List;
 use super::producers::{MOST_AXES, Producers};
-use crate::neural::onnx_view::{Dimension, NodeView, ValueView};
+use crate::neural::onnx_view::{Dimension, ElementType, NodeView, ValueView};
 
 /// One number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,14 @@ pub(super) enum Count {
 }
 
 impl Count {
+    /// The number, where it is the same in each run.
+    pub(super) fn known(self) -> Option<i64> {
+        match self {
+            Self::Known(number) => Some(number),
+            Self::Other | Self::Items | Self::Many => None,
+        }
+    }
+
     /// Extents that the file says a value has; `items` is the name that it gives the number of items.
     pub(super) fn declared(value: &ValueView<'_>, items: Option<&str>) -> Option<Vec<Self>> {
         let of = |dim: &Dimension<'_>| match dim {
@@ -83,12 +92,13 @@ pub(super) struct Counting<'c, 'v, 'a> {
 }
 
 impl Counting<'_, '_, '_> {
-    /// What the numbers of its output are.
-    pub(super) fn numbers(&self) -> Numbers {
-        if self.producers.is_foreign(self.node) {
-            return self.otherwise();
+    /// What the numbers of its output are, and their extents where they are counts.
+    pub(super) fn numbers(&self) -> (Numbers, Option<Vec<usize>>) {
+        let made = if self.producers.is_foreign(self.node) { None } else { self.made() };
+        match made {
+            Some(List { dims, counts }) => (Numbers::Counts(counts), Some(dims)),
+            None => (self.otherwise(), None),
         }
-        self.counts().filter(|counts| counts.len() <= MOST_AXES).map_or_else(|| self.otherwise(), Numbers::Counts)
     }
 
     /// Whether an input from which numbers are computed depends on how many items there are.
@@ -122,69 +132,192 @@ impl Counting<'_, '_, '_> {
         length.filter(|&length| is_same && length <= MOST_AXES).map(|length| vec![Count::Other; length])
     }
 
-    fn longs(&self, attribute: &str, place: usize) -> Option<Vec<i64>> {
-        let held = || self.producers.integers(self.node.inputs.get(place).filter(|name| !name.is_empty())?);
-        integers(self.node, attribute).or_else(held)
+    /// The same with its axes.
+    fn list(&self, place: usize) -> Option<List> {
+        let counts = self.input(place)?;
+        let extents = self.inputs.get(place)?.extents.as_deref()?.iter();
+        let dims = extents.map(|extent| usize::try_from((*extent)?).ok()).collect::<Option<Vec<usize>>>()?;
+        List::new(dims, counts)
     }
 
-    fn counts(&self) -> Option<Vec<Count>> {
-        let axis = integer(self.node, "axis").unwrap_or(0);
+    /// Numbers of an attribute, or of an input where they are known before the network runs.
+    pub(super) fn longs(&self, attribute: &str, place: usize) -> Option<Vec<i64>> {
+        let known = || self.input(place)?.iter().map(|count| count.known()).collect();
+        integers(self.node, attribute).or_else(known)
+    }
+
+    fn made(&self) -> Option<List> {
         match self.node.op {
-            "Shape" => self.shape(),
-            "Size" => Some(vec![product(&extents_of(self.inputs.first()?)?)]),
-            "Identity" | "Cast" | "Squeeze" | "Unsqueeze" | "Reshape" | "Flatten" | "Floor" | "Ceil" | "Abs" => {
-                self.counted(0)
+            "Shape" => List::row(self.shape()?),
+            "Size" => Some(List::single(product(&extents_of(self.inputs.first()?)?))),
+            "Identity" => self.list(0),
+            "Cast" => self.list(0).filter(|_| self.casts_numbers()),
+            // Of floating-point numbers these are counts where the division before left no rest.
+            "Floor" | "Ceil" => self.list(0),
+            "Abs" | "Neg" => {
+                let of = |count: Count| match (count, self.node.op) {
+                    (Count::Known(number), "Abs") => number.checked_abs().map_or(Count::Other, Count::Known),
+                    (Count::Known(number), _) => number.checked_neg().map_or(Count::Other, Count::Known),
+                    (count @ (Count::Items | Count::Many), "Abs") => count,
+                    (count, _) => product(&[Count::Other, count]),
+                };
+                let List { dims, counts } = self.list(0)?;
+                List::new(dims, counts.into_iter().map(of).collect())
             }
-            "Gather" if axis == 0 => {
-                let held = self.counted(0)?;
-                let places = self.producers.integers(self.node.inputs.get(1)?)?;
-                places.into_iter().map(|place| held.get(wrapped(place, held.len())?).copied()).collect()
+            "Squeeze" | "Unsqueeze" | "Reshape" | "Flatten" => self.reshaped(),
+            "Transpose" => {
+                let list = self.list(0)?;
+                let order = integers(self.node, "perm").filter(|order| !order.is_empty());
+                let turned = || (0..list.dims.len() as i64).rev().collect();
+                let order = order.unwrap_or_else(turned).into_iter().map(usize::try_from);
+                let order = order.collect::<Result<Vec<_>, _>>().ok()?;
+                let mut sorted = order.clone();
+                sorted.sort_unstable();
+                list.transposed(&order).filter(|_| sorted.iter().copied().eq(0..list.dims.len()))
             }
+            "Gather" => self.gathered(),
             "Slice" => self.sliced(),
             "Concat" => {
-                let parts: Option<Vec<_>> = (0..self.inputs.len()).map(|place| self.input(place)).collect();
-                parts.filter(|_| self.is_of_counts()).map(|parts| parts.concat())
+                let parts = (0..self.inputs.len()).map(|place| self.list(place)).collect::<Option<Vec<_>>>()?;
+                let axis = wrapped(integer(self.node, "axis")?, parts.first()?.dims.len())?;
+                List::joined(&parts, axis)
             }
-            "ConstantOfShape" => {
-                let length = self.producers.integers(self.node.inputs.first()?)?;
-                let &[length] = length.as_slice() else { return None };
-                let length = usize::try_from(length).ok().filter(|&length| length <= MOST_AXES)?;
-                let value = match self.node.attribute("value") {
-                    Some(value) => Count::Known(value.tensor.as_ref()?.longs().next()?),
-                    None => Count::Known(0),
-                };
-                Some(vec![value; length])
+            "ConstantOfShape" => self.filled(),
+            "ReduceProd" => {
+                let list = self.list(0).filter(|list| list.dims.len() == 1)?;
+                let all = List::single(product(&list.counts));
+                if integer(self.node, "keepdims").unwrap_or(1) == 0 { Some(all) } else { List::row(all.counts) }
             }
-            "ReduceProd" => self.counted(0).map(|counts| vec![product(&counts)]),
-            "Mul" | "Div" | "Add" | "Sub" | "Max" | "Min" | "Equal" => self.paired(),
-            "Where" => {
-                let (chooser, one, other) = (self.counted(0)?, self.input(1)?, self.input(2)?);
-                let length = chooser.len().max(one.len()).max(other.len());
-                let at = |list: &[Count], place: usize| list.get(if list.len() == 1 { 0 } else { place }).copied();
-                let chosen = |place| match at(&chooser, place)? {
-                    Count::Known(0) => at(&other, place),
-                    Count::Known(_) => at(&one, place),
-                    Count::Other | Count::Items | Count::Many => {
-                        Some(product(&[Count::Other, at(&one, place)?, at(&other, place)?]))
-                    }
-                };
-                (0..length).map(chosen).collect()
+            "Range" => self.counted_up(),
+            "Mul" | "Div" | "Add" | "Sub" | "Max" | "Min" | "Equal" | "Mod" if self.inputs.len() == 2 => {
+                self.list(0)?.paired(&self.list(1)?, |one, other| self.pair(one, other))
+            }
+            "Where" => self.chosen(),
+            _ => None,
+        }
+    }
+
+    /// Whether a Cast leaves whole numbers what they are.
+    fn casts_numbers(&self) -> bool {
+        let to = integer(self.node, "to").map(ElementType::from_code);
+        matches!(to, Some(ElementType::I32 | ElementType::I64 | ElementType::F32 | ElementType::F64))
+    }
+
+    fn reshaped(&self) -> Option<List> {
+        let list = self.list(0)?;
+        let rank = list.dims.len();
+        let mut dims: Vec<i64> = list.dims.iter().map(|&dim| i64::try_from(dim)).collect::<Result<_, _>>().ok()?;
+        match self.node.op {
+            "Reshape" => {
+                let keeps_zeros = integer(self.node, "allowzero").is_some_and(|flag| flag != 0);
+                return list.reshaped(&self.longs("shape", 1)?, keeps_zeros);
+            }
+            "Flatten" => {
+                let place = wrapped(integer(self.node, "axis").unwrap_or(1), rank).or((rank == 0).then_some(0))?;
+                let (front, back) = dims.split_at_checked(place)?;
+                dims = vec![front.iter().product(), back.iter().product()];
+            }
+            "Squeeze" => match self.longs("axes", 1) {
+                Some(axes) => {
+                    let gone = axes.iter().map(|&axis| wrapped(axis, rank)).collect::<Option<Vec<_>>>()?;
+                    let mut place = 0..;
+                    dims.retain(|_| place.next().is_none_or(|place| !gone.contains(&place)));
+                }
+                None => dims.retain(|&dim| dim != 1),
+            },
+            _ => {
+                let axes = self.longs("axes", 1)?;
+                let rank = rank + axes.len();
+                let mut put = axes.iter().map(|&axis| wrapped(axis, rank)).collect::<Option<Vec<_>>>()?;
+                put.sort_unstable();
+                for place in put {
+                    dims.insert(Some(place).filter(|&place| place <= dims.len())?, 1);
+                }
+            }
+        }
+        list.reshaped(&dims, true)
+    }
+
+    fn gathered(&self) -> Option<List> {
+        let list = self.list(0)?;
+        let (chosen, axis) = (self.list(1)?, wrapped(integer(self.node, "axis").unwrap_or(0), list.dims.len())?);
+        let extent = list.dims[axis];
+        let places = chosen.known()?.into_iter().map(|place| wrapped(place, extent)).collect::<Option<Vec<_>>>()?;
+        let mut all: Vec<Vec<usize>> = list.dims.iter().map(|&dim| (0..dim).collect()).collect();
+        all[axis] = places;
+        let found = list.selected(&all)?;
+        match chosen.dims.len() {
+            1 => Some(found),
+            0 => {
+                let mut dims = found.dims.clone();
+                dims.remove(axis);
+                List::new(dims, found.counts)
             }
             _ => None,
         }
     }
 
-    /// Whether an input is known to be counts, and no constants alone.
-    fn is_of_counts(&self) -> bool {
-        self.inputs.iter().any(|form| form.numbers != Numbers::Free)
+    fn sliced(&self) -> Option<List> {
+        let list = self.list(0)?;
+        let (starts, ends) = (self.longs("starts", 1)?, self.longs("ends", 2)?);
+        let given = |place: usize| self.node.inputs.get(place).is_some_and(|name| !name.is_empty());
+        let axes = match self.node.attribute("axes").is_some() || given(3) {
+            true => self.longs("axes", 3)?,
+            false => (0..).take(starts.len()).collect(),
+        };
+        let steps = if given(4) { self.longs("steps", 4)? } else { vec![1; starts.len()] };
+        let mut all: Vec<Vec<usize>> = list.dims.iter().map(|&dim| (0..dim).collect()).collect();
+        for (entry, &axis) in axes.iter().enumerate() {
+            let axis = wrapped(axis, list.dims.len())?;
+            let (start, end, step) = (*starts.get(entry)?, *ends.get(entry)?, *steps.get(entry)?);
+            all[axis] = stepped(list.dims[axis], start, end, step)?;
+        }
+        list.selected(&all)
     }
 
-    /// The counts that an input is, where it is no constant.
-    fn counted(&self, place: usize) -> Option<Vec<Count>> {
-        match &self.inputs.get(place)?.numbers {
-            Numbers::Counts(counts) => Some(counts.clone()),
-            Numbers::Free | Numbers::Counted => None,
+    fn filled(&self) -> Option<List> {
+        let length = self.list(0).filter(|list| list.dims.len() == 1)?;
+        let dims = length.known()?.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>().ok()?;
+        let value = match self.node.attribute("value") {
+            Some(value) => {
+                let number = value.tensor.as_ref()?.single_number()?;
+                Count::Known(Some(number as i64).filter(|&whole| whole as f64 == number)?)
+            }
+            None => Count::Known(0),
+        };
+        let places = dims.iter().try_fold(1usize, |all, &dim| all.checked_mul(dim))?;
+        List::new(dims, vec![value; Some(places).filter(|&places| places <= MOST_AXES)?])
+    }
+
+    fn counted_up(&self) -> Option<List> {
+        let bound = |place: usize| self.list(place)?.counts.first()?.known();
+        let (start, limit, step) = (bound(0)?, bound(1)?, bound(2)?);
+        let mut counts = Vec::new();
+        let mut number = start;
+        while (step > 0 && number < limit) || (step < 0 && number > limit) {
+            (counts.len() < MOST_AXES).then_some(())?;
+            counts.push(Count::Known(number));
+            number = number.checked_add(step)?;
         }
+        List::row(counts).filter(|_| step != 0)
+    }
+
+    fn chosen(&self) -> Option<List> {
+        let (chooser, one, other) = (self.list(0)?, self.list(1)?, self.list(2)?);
+        // Where it cannot be told which, the two together.
+        let pairs = one.paired(&other, |one, other| product(&[Count::Other, one, other]))?;
+        let first = chooser.paired(&one, |chooser, one| if chooser == Count::Known(0) { Count::Other } else { one })?;
+        let second = chooser.paired(&other, |_, other| other)?;
+        let is_told = chooser.paired(&pairs, |chooser, _| chooser)?;
+        let chosen = is_told.counts.iter().enumerate().map(|(place, chooser)| {
+            let at = |list: &List| list.counts.get(if list.counts.len() == 1 { 0 } else { place }).copied();
+            match chooser {
+                Count::Known(0) => at(&second),
+                Count::Known(_) => at(&first),
+                Count::Other | Count::Items | Count::Many => at(&pairs),
+            }
+        });
+        List::new(is_told.dims.clone(), chosen.collect::<Option<_>>()?)
     }
 
     fn shape(&self) -> Option<Vec<Count>> {
@@ -197,30 +330,6 @@ impl Counting<'_, '_, '_> {
         extents.get(start..end.max(start)).map(<[Count]>::to_vec)
     }
 
-    fn sliced(&self) -> Option<Vec<Count>> {
-        let held = self.counted(0)?;
-        let one = |attribute: &str, place: usize| match self.longs(attribute, place)?.as_slice() {
-            [bound] => Some(*bound),
-            _ => None,
-        };
-        let has_steps = self.node.inputs.get(4).is_some_and(|steps| !steps.is_empty());
-        if has_steps && one("steps", 4) != Some(1) {
-            return None;
-        }
-        let (start, end) = (cut(one("starts", 1)?, held.len()), cut(one("ends", 2)?, held.len()));
-        held.get(start..end.max(start)).map(<[Count]>::to_vec)
-    }
-
-    fn paired(&self) -> Option<Vec<Count>> {
-        let (one, other) = (self.input(0)?, self.input(1)?);
-        if !self.is_of_counts() || self.inputs.len() != 2 {
-            return None;
-        }
-        let length = one.len().max(other.len());
-        let at = |list: &[Count], place: usize| list.get(if list.len() == 1 { 0 } else { place }).copied();
-        (0..length).map(|place| Some(self.pair(at(&one, place)?, at(&other, place)?))).collect()
-    }
-
     fn pair(&self, one: Count, other: Count) -> Count {
         use Count::{Items, Known};
         let op = self.node.op;
@@ -228,16 +337,18 @@ impl Counting<'_, '_, '_> {
             (Known(one), Known(other)) => {
                 let known = match op {
                     "Mul" => one.checked_mul(other),
-                    "Div" => one.checked_div(other),
+                    "Div" => one.checked_div(other).filter(|_| self.divides_whole() || one % other == 0),
                     "Add" => one.checked_add(other),
                     "Sub" => one.checked_sub(other),
                     "Max" => Some(one.max(other)),
                     "Min" => Some(one.min(other)),
                     "Equal" => Some(i64::from(one == other)),
+                    "Mod" if one >= 0 && other > 0 => one.checked_rem(other),
                     _ => None,
                 };
                 known.map_or(Count::Other, Known)
             }
+            (Items, Items) if matches!(op, "Max" | "Min") => Items,
             (Items, Known(1)) if matches!(op, "Mul" | "Div" | "Max") => Items,
             (Known(1), Items) if matches!(op, "Mul" | "Max") => Items,
             (Items, Known(0)) if matches!(op, "Add" | "Sub") => Items,
@@ -247,6 +358,29 @@ impl Counting<'_, '_, '_> {
             (one, other) => product(&[Count::Other, one, other]),
         }
     }
+
+    /// Whether a division is one of whole numbers, as far as the file says it.
+    fn divides_whole(&self) -> bool {
+        let is_whole = |name: &&str| matches!(self.producers.element(name), Some(ElementType::I32 | ElementType::I64));
+        self.node.inputs.iter().any(is_whole)
+    }
+}
+
+/// The places of a slice of an axis.
+fn stepped(extent: usize, start: i64, end: i64, step: i64) -> Option<Vec<usize>> {
+    let length = i64::try_from(extent).ok().filter(|&length| length <= MOST_AXES as i64)?;
+    let from_end = |bound: i64| if bound < 0 { bound.saturating_add(length) } else { bound };
+    let (mut place, end) = match step {
+        1.. => (from_end(start).clamp(0, length), from_end(end).clamp(0, length)),
+        ..0 => (from_end(start).clamp(-1, length - 1), from_end(end).clamp(-1, length - 1)),
+        0 => return None,
+    };
+    let mut places = Vec::new();
+    while (step > 0 && place < end) || (step < 0 && place > end) {
+        places.push(usize::try_from(place).ok()?);
+        place = place.saturating_add(step);
+    }
+    Some(places)
 }
 
 /// Extents of a value as counts.

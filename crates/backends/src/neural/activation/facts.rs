@@ -11,6 +11,7 @@ use super::axes::Along;
 use super::forms::Form;
 use super::origin::Origin;
 use super::producers::Scale;
+use super::ties::Tie;
 use crate::neural::onnx_view::NodeView;
 
 /// An operator, and what it does that decides.
@@ -98,7 +99,7 @@ pub(super) struct Fact<'v, 'a> {
     /// Whether none of them is below 0, certainly.
     pub(super) never_negative: bool,
     /// What makes the numbers of one item depend on other items, or on chance.
-    pub(super) tie: Option<Cause<'v, 'a>>,
+    pub(super) tie: Option<Tie<'v, 'a>>,
 }
 
 impl Fact<'_, '_> {

@@ -22,7 +22,7 @@ use super::producers::{Producers, Scale, taken};
 use super::scales;
 use super::shapes::Shaping;
 use super::signs::never_negative;
-use super::ties::{mixing, unsteady};
+use super::ties::{Tie, Tied, mixing, stronger, unsteady};
 use super::weights::{Ranges, Weights};
 use super::written_out::{Quotient, Sum, is_complement, log_softmax_sum, normalized};
 use super::{classes, means};
@@ -34,9 +34,9 @@ const OVER_CLASSES: &str = "over an axis of the classes, or what may be one";
 /// Nodes, constants and operators that are read of graphs inside of operators, at most.
 const MOST_INSIDE: usize = 1 << 18;
 /// What is known of an operator of another kind.
-const FOREIGN: &str = "of which it cannot be told whether it computes each item of a request alone";
+const FOREIGN: Tied = Tied::possible("of which it cannot be told whether it computes each item of a request alone");
 /// How items meet where it is computed with how many there are.
-const NUMBER: &str = "which computes with the number of items of a request";
+const NUMBER: Tied = Tied::possible("which computes with the number of items of a request");
 /// Outputs of an operator after which the others are like the last of them.
 const DISTINCT: usize = 3;
 
@@ -218,7 +218,7 @@ impl<'v, 'a> Reader<'v, 'a> {
         index: usize,
         inputs: &[&Fact<'v, 'a>],
         along: &Along,
-    ) -> (Form, Option<&'static str>) {
+    ) -> (Form, Option<Tied>) {
         let forms: Vec<&Form> = inputs.iter().map(|fact| &fact.form).collect();
         let is_fixed = !inputs.is_empty() && forms.iter().all(|form| form.items == Items::Nowhere);
         let declared = node.outputs.get(index).and_then(|output| self.values.get(output).copied());
@@ -237,29 +237,35 @@ impl<'v, 'a> Reader<'v, 'a> {
         let counted = (counting.takes_counted() && !is_fixed).then_some(NUMBER);
         let is_free = !forms.iter().any(|form| form.numbers.are_counted());
         let form = if is_fixed && is_free { form.at(Items::Nowhere) } else { form };
-        let form = Form { numbers: counting.numbers(), ..form.or_declared(declared, self.items).bounded() };
-        (form, met.or(counted))
+        let (numbers, dims) = counting.numbers();
+        let counted_extents = dims.map(|dims| dims.into_iter().map(|dim| i64::try_from(dim).ok()).collect());
+        let form = form.or_declared(declared, self.items).bounded();
+        let form = Form { numbers, extents: counted_extents.or(form.extents), ..form };
+        (form, stronger(met, counted))
     }
 
     /// What makes items depend on each other, or on chance, on the way to a node or in it.
-    fn tie(
-        &self,
-        call: &Call<'_, 'v, 'a>,
-        met: Option<&'static str>,
-        inside: Option<&Inside>,
-    ) -> Option<Cause<'v, 'a>> {
+    fn tie(&self, call: &Call<'_, 'v, 'a>, met: Option<Tied>, inside: Option<&Inside>) -> Option<Tie<'v, 'a>> {
         let node = call.node;
-        if let Some(earlier) = taken(node).into_iter().find_map(|input| self.fact(input).tie.as_ref()) {
-            return Some(earlier.clone());
-        }
-        if let Some(inside) = inside {
-            return inside.tie.as_ref().map(|tie| Cause::of(node, format!("with an operator inside, {tie}")));
-        }
+        let earlier = taken(node).into_iter().filter_map(|input| self.fact(input).tie.as_ref());
+        let earlier = earlier.reduce(|one, other| if other.strength > one.strength { other } else { one });
         let is_fixed = call.inputs.iter().all(|fact| fact.form.items == Items::Nowhere);
-        let refers = || (self.is_function && !is_fixed && inside::refers(node)).then_some(FOREIGN);
-        let own = unsteady(node, self.opset, &self.producers, is_fixed).or(met).or_else(refers);
-        let own = own.map(|what| Cause::of(node, what));
-        own.or_else(|| mixing(node, &call.along, call.form).map(|what| Cause::of(node, what)))
+        let own = match inside {
+            Some(inside) => inside
+                .tie
+                .clone()
+                .map(|tied| Tied { what: format!("with an operator inside, {}", tied.what).into(), ..tied }),
+            None => {
+                let refers = (self.is_function && !is_fixed && inside::refers(node)).then_some(FOREIGN);
+                let own = stronger(unsteady(node, self.opset, &self.producers, is_fixed), met);
+                stronger(stronger(own, refers), mixing(node, &call.along, call.form))
+            }
+        };
+        match (earlier, own) {
+            (Some(earlier), Some(own)) if own.strength <= earlier.strength => Some(earlier.clone()),
+            (_, Some(own)) => Some(Tie::of(node, own)),
+            (earlier, None) => earlier.cloned(),
+        }
     }
 
     fn held(&self, call: &Call<'_, 'v, 'a>) -> Held<'v, 'a> {

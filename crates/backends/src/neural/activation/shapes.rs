@@ -8,24 +8,26 @@ mod kinds;
 mod moves;
 mod places;
 mod products;
+mod windows;
 
 use super::axes::{Along, Mixes, integer, integers};
 use super::counts::{Count, Counting};
 use super::forms::{Form, Items, Meeting, broadcast};
 use super::producers::{MOST_AXES, Producers};
+use super::ties::{Tied, stronger};
 use crate::neural::onnx_view::NodeView;
 use kinds::{Kind, kind};
 
 /// How items meet in an operator that combines numbers of equal places.
-const PAIRS: &str = "which combines items with each other";
+const PAIRS: Tied = Tied::certain("which combines items with each other");
 /// How they meet in one that takes some of them.
-const CHOICE: &str = "which chooses among the items of a request";
+const CHOICE: Tied = Tied::certain("which chooses among the items of a request");
 /// In one that may.
-const MAY_CHOOSE: &str = "which may choose among the items of a request";
+const MAY_CHOOSE: Tied = Tied::possible("which may choose among the items of a request");
 /// In one that combines values whose items are in places that the file does not tell.
-const MAY_PAIR: &str = "which may combine items with each other";
+const MAY_PAIR: Tied = Tied::possible("which may combine items with each other");
 /// In one of which nothing is known.
-const UNTOLD: &str = "of which it cannot be told whether it computes each item of a request alone";
+const UNTOLD: Tied = Tied::possible("of which it cannot be told whether it computes each item of a request alone");
 
 /// One operator with the forms of what it takes.
 pub(super) struct Shaping<'s, 'v, 'a> {
@@ -42,7 +44,7 @@ pub(super) struct Shaping<'s, 'v, 'a> {
 }
 
 /// What comes out: the form, and how items met.
-type Shaped = (Form, Option<&'static str>);
+type Shaped = (Form, Option<Tied>);
 
 impl Shaping<'_, '_, '_> {
     /// Output number `index`.
@@ -82,17 +84,19 @@ impl Shaping<'_, '_, '_> {
         self.inputs.iter().all(|form| form.items == Items::Nowhere)
     }
 
-    /// Whole numbers of an attribute, or of an input that is a constant.
+    /// Whole numbers of an attribute, or of an input that is the same in each run.
     fn longs(&self, attribute: &str, place: usize) -> Option<Vec<i64>> {
-        let held = || self.producers.integers(self.node.inputs.get(place).filter(|input| !input.is_empty())?);
-        integers(self.node, attribute).or_else(held).filter(|list| list.len() <= MOST_AXES)
+        self.counting().longs(attribute, place).filter(|list| list.len() <= MOST_AXES)
+    }
+
+    fn counting(&self) -> Counting<'_, '_, '_> {
+        Counting { node: self.node, inputs: self.inputs, producers: self.producers }
     }
 
     /// Extents of an attribute, or of an input that the network computes from extents, or has.
     fn extents(&self, attribute: &str, place: usize) -> Option<Vec<Count>> {
         let given = integers(self.node, attribute).map(|list| list.into_iter().map(Count::Known).collect());
-        let counting = Counting { node: self.node, inputs: self.inputs, producers: self.producers };
-        given.or_else(|| counting.input(place)).filter(|list: &Vec<Count>| list.len() <= MOST_AXES)
+        given.or_else(|| self.counting().input(place)).filter(|list: &Vec<Count>| list.len() <= MOST_AXES)
     }
 
     /// Extents, or the numbers of a constant: a list of them, or one alone.
@@ -108,7 +112,7 @@ impl Shaping<'_, '_, '_> {
     }
 
     /// How items meet in an operator of which nothing more is known.
-    fn untold(&self) -> Option<&'static str> {
+    fn untold(&self) -> Option<Tied> {
         (!self.is_fixed()).then_some(UNTOLD)
     }
 
@@ -137,11 +141,14 @@ impl Shaping<'_, '_, '_> {
     /// Steps, directions, items, numbers; or items first.
     fn of_recurrent(&self, index: usize) -> Shaped {
         let steps_first = integer(self.node, "layout").unwrap_or(0) == 0;
-        let (rank, items, given) = match (index, steps_first) {
-            (0, true) => (4, 2, 1),
-            (0, false) => (4, 0, 0),
-            (_, true) => (3, 1, 1),
-            (_, false) => (3, 0, 0),
+        let both = self.node.attribute("direction").and_then(|direction| direction.text) == Some(b"bidirectional");
+        let (directions, hidden) = (Some(if both { 2 } else { 1 }), integer(self.node, "hidden_size"));
+        let [first, second] = [0, 1].map(|place| self.input(0).extent(place));
+        let (extents, items, given) = match (index, steps_first) {
+            (0, true) => (vec![first, directions, second, hidden], 2, 1),
+            (0, false) => (vec![first, second, directions, hidden], 0, 0),
+            (_, true) => (vec![directions, second, hidden], 1, 1),
+            (_, false) => (vec![first, directions, hidden], 0, 0),
         };
         let moved = match self.input(0).items {
             Items::At(place) if place == given => Items::At(items),
@@ -156,7 +163,7 @@ impl Shaping<'_, '_, '_> {
         let fits = |(place, form): (usize, &&Form)| form.items == Items::Nowhere || form.items == begin(place);
         let are_own = self.inputs.iter().enumerate().skip(1).all(fits);
         let met = (!are_own || moved == Items::Unknown).then_some(MAY_PAIR);
-        (Form::new(Some(vec![None; rank]), moved), met)
+        (Form::new(Some(extents), moved), met)
     }
 
     /// Classes first, then a score for each.
@@ -200,7 +207,7 @@ fn combined(forms: &[&Form]) -> Shaped {
     (form, reason(meeting))
 }
 
-fn reason(meeting: Meeting) -> Option<&'static str> {
+fn reason(meeting: Meeting) -> Option<Tied> {
     match meeting {
         Meeting::Alone => None,
         Meeting::Mixed => Some(PAIRS),

@@ -121,7 +121,7 @@ fn check_softmax(activation: OutputActivation, classes: usize, output: &str) -> 
     }
     let reason = format!(
         "expected several classes for a softmax, found one score in output {output}: it is a value (regression: true), or \
-         a probability already (output_activation sigmoid)"
+         a probability already (output_activation sigmoid); the logit of one needs a Sigmoid at the end of the network"
     );
     Err(Error::bad_parameter_at(format!("{MLLIB}.nclasses"), reason))
 }

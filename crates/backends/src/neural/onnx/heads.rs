@@ -10,7 +10,7 @@ use dede_core::error::{Error, Result};
 use dede_core::quote::{quote, quote_list};
 use dede_graph::onnx::{ModelSummary, ValueSummary};
 
-use crate::neural::activation::{Known, Reading, Values, scales_by_request};
+use crate::neural::activation::{Known, KnownTie, Reading, Strength, Values};
 use crate::neural::onnx_view::{Dimension, GraphView, OnnxView};
 use crate::neural::outputs::Candidate;
 
@@ -29,7 +29,7 @@ pub(super) struct Head {
     /// Whether its numbers are the whole ones that a quantised network computes with.
     lacks_scale: bool,
     /// What makes the numbers of an item depend on other items, or on chance.
-    tie: Option<String>,
+    tie: Option<KnownTie>,
     is_behind_maps: bool,
 }
 
@@ -65,8 +65,14 @@ impl Head {
     pub(super) fn check_items(&self, file: &str, items: usize) -> Result<()> {
         let Some(tie) = self.tie.as_ref().filter(|_| items > 1) else { return Ok(()) };
         let name = quote(&self.candidate.name);
+        let way_out = match tie.strength {
+            Strength::Possible => "; a file with a batch of 1 is served",
+            Strength::Certain | Strength::Chance => "",
+        };
         let reason = format!(
-            "expected an output that is computed for each item of a request alone, and the same each time, found {name} made by {tie}"
+            "expected an output that is computed for each item of a request alone, and the same each time, found {name} made by \
+             {}{way_out}",
+            tie.cause
         );
         Err(Error::bad_parameter_at(file, reason))
     }
@@ -126,13 +132,13 @@ pub(super) fn heads(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) ->
     Err(Error::bad_parameter_at(&file.name, reason))
 }
 
-/// How many items a run takes where the file fixes no number: one, where what is made of an item depends on the others beside it by
-/// the scale of its whole numbers alone, as quantisers write it. `None`: as many as are asked for.
-///
-/// # Errors
-/// [`Error::BadParameter`] naming the file when it is no network.
-pub(super) fn items_of_a_run(onnx: &[u8], file: &DecidingFile) -> Result<Option<usize>> {
-    Ok(scales_by_request(&parsed(onnx, file)?).then_some(1))
+/// How many items a run takes where the file fixes no number: one, where what is made of an item may depend on the others beside it.
+/// `None`: as many as are asked for.
+pub(super) fn items_of_a_run(heads: &[Head], file: &DecidingFile) -> Option<usize> {
+    let mut ties = heads.iter().filter_map(|head| head.tie.as_ref());
+    let tie = ties.find(|tie| tie.strength == Strength::Possible)?;
+    tracing::info!(file = file.name, cause = tie.cause, "items are computed one by one: they may depend on each other");
+    Some(1)
 }
 
 fn parsed<'a>(onnx: &'a [u8], file: &DecidingFile) -> Result<OnnxView<'a>> {

@@ -8,6 +8,7 @@ use crate::neural::activation::axes::{Along, Mixes, integer, integers};
 use crate::neural::activation::facts::Fact;
 use crate::neural::activation::forms::{Form, Items, place_of};
 use crate::neural::activation::producers::taken;
+use crate::neural::activation::ties::{Tied, stronger};
 use crate::neural::onnx_view::{GraphView, NodeView};
 use std::rc::Rc;
 
@@ -16,7 +17,7 @@ const DEEPEST: usize = 32;
 /// How often a loop is read until what it makes is what it takes.
 const MOST_ROUNDS: usize = 3;
 /// A graph that is too large.
-const TOO_MUCH: &str = "in graphs that are too large to be looked at";
+const TOO_MUCH: Tied = Tied::possible("in graphs that are too large to be looked at");
 /// Attributes that change numbers, and not which ones are combined.
 const ALONE: [&str; 8] = ["alpha", "beta", "epsilon", "momentum", "to", "saturate", "approximate", "gamma"];
 
@@ -24,12 +25,12 @@ const ALONE: [&str; 8] = ["alpha", "beta", "epsilon", "momentum", "to", "saturat
 pub(super) struct Inside {
     outputs: Vec<Form>,
     /// What makes items depend on each other in them.
-    pub(super) tie: Option<String>,
+    pub(super) tie: Option<Tied>,
 }
 
 impl Inside {
-    fn unknown(tie: impl Into<String>) -> Self {
-        Self { outputs: Vec::new(), tie: Some(tie.into()) }
+    fn unknown(tie: Tied) -> Self {
+        Self { outputs: Vec::new(), tie: Some(tie) }
     }
 
     /// Of an output of the operator.
@@ -122,7 +123,9 @@ impl<'v, 'a> Reader<'v, 'a> {
         inner.read(graph);
         let facts = || graph.outputs.iter().map(|output| inner.fact(output.name));
         // What ends inside changes nothing.
-        let tie = facts().find_map(|fact| fact.tie.as_ref()).map(ToString::to_string);
+        let ties = facts().filter_map(|fact| fact.tie.as_ref());
+        let tie = ties.map(|tie| Some(Tied { strength: tie.strength, what: tie.cause.to_string().into() }));
+        let tie = tie.fold(None, stronger);
         Inside { outputs: facts().map(|fact| fact.form.clone()).collect(), tie }
     }
 
@@ -187,7 +190,7 @@ impl<'v, 'a> Reader<'v, 'a> {
                 (Mixes::No, Some(axis)) => parts.push(form.without(&[axis])),
                 (Mixes::No, None) => parts.push(Form::new(None, form.items)),
                 (Mixes::Yes | Mixes::Unknown, _) => {
-                    return Inside::unknown("which may go through the items of a request");
+                    return Inside::unknown(Tied::possible("which may go through the items of a request"));
                 }
             }
         }
@@ -206,7 +209,7 @@ impl<'v, 'a> Reader<'v, 'a> {
 /// What one of two graphs makes.
 fn either(one: &Inside, other: Inside) -> Inside {
     let outputs = one.outputs.iter().zip(&other.outputs).map(|(one, other)| joined(one, other)).collect();
-    Inside { outputs, tie: one.tie.clone().or(other.tie) }
+    Inside { outputs, tie: stronger(one.tie.clone(), other.tie) }
 }
 
 /// What is known of a value that is one or the other.

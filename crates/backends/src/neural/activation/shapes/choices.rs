@@ -2,10 +2,11 @@
 //!
 //! It must not know what the numbers are.
 
-use super::{CHOICE, MAY_CHOOSE, Shaped, Shaping, UNTOLD, reason};
+use super::{CHOICE, MAY_CHOOSE, Shaped, Shaping, UNTOLD, reason, stronger};
 use crate::neural::activation::axes::{Along, Mixes, integer};
 use crate::neural::activation::counts::{Count, Numbers};
 use crate::neural::activation::forms::{Form, Items, Merged, met};
+use crate::neural::activation::ties::Tied;
 
 impl Shaping<'_, '_, '_> {
     pub(super) fn choices(&self) -> Shaped {
@@ -62,12 +63,12 @@ impl Shaping<'_, '_, '_> {
             let form = form.with(form.extents.clone().or_else(|| widest.extents.clone()));
             choice(Along::Axes(vec![axis]).mixes(&form))
         });
-        let mixed = mixes.flatten().next();
+        let mixed = mixes.fold(None, stronger);
         let (items, meeting) = met(forms.iter().map(|form| form.items));
         let add = |sum: i64, form: &&Form| sum.checked_add(form.extent(place?)?);
         let sum = forms.iter().try_fold(0, add);
         // Of one alone nothing is put behind another.
-        let mixed = if forms.len() == 1 { None } else { mixed.or(reason(meeting)) };
+        let mixed = if forms.len() == 1 { None } else { stronger(mixed, reason(meeting)) };
         (widest.resized(place, sum).at(if mixed.is_some() { Items::Unknown } else { items }), mixed)
     }
 
@@ -101,7 +102,7 @@ impl Shaping<'_, '_, '_> {
                 continue;
             }
             left = left.resized(form.place(axis), None);
-            met = met.or(choice(Along::Axes(vec![axis]).mixes(form)));
+            met = stronger(met, choice(Along::Axes(vec![axis]).mixes(form)));
         }
         let items = if met.is_some() { Items::Unknown } else { left.items };
         (left.at(items), met)
@@ -153,11 +154,11 @@ impl Shaping<'_, '_, '_> {
             return (Form::new(form.extents.clone(), Items::Nowhere), None);
         }
         let along = Along::Axes(vec![self.axis(0)]);
-        let mixed = forms.iter().find_map(|form| choice(along.mixes(form)));
+        let mixed = forms.iter().map(|form| choice(along.mixes(form))).fold(None, stronger);
         let (items, meeting) = met(forms.iter().map(|form| form.items));
         // Places that are constants are those of some items.
         let are_own = places.items != Items::Nowhere && form.items != Items::Nowhere;
-        let mixed = mixed.or(reason(meeting)).or((!are_own).then_some(MAY_CHOOSE));
+        let mixed = stronger(stronger(mixed, reason(meeting)), (!are_own).then_some(MAY_CHOOSE));
         let extents = if self.node.op == "GatherElements" { places.extents.clone() } else { form.extents.clone() };
         (Form::new(extents, if mixed.is_some() { Items::Unknown } else { items }), mixed)
     }
@@ -172,7 +173,24 @@ impl Shaping<'_, '_, '_> {
                 (Form::new(None, Items::At(items)), None)
             }
             (Items::At(0), Items::At(0)) if shared > 0 => (Form::new(None, Items::At(0)), None),
+            (Items::At(items), Items::Nowhere) if shared == 0 => self.gathered_blocks(form, places, items),
             (_, _) => (Form::UNKNOWN, Some(MAY_CHOOSE)),
+        }
+    }
+
+    /// Blocks of a value by places that are the same for all items, which are along `items`.
+    fn gathered_blocks(&self, form: &Form, places: &Form, items: usize) -> Shaped {
+        let unknown = (Form::UNKNOWN, Some(MAY_CHOOSE));
+        let (Some(chosen), Some(rank)) = (places.extents.as_deref(), form.rank()) else { return unknown };
+        let Some((Some(length), front)) = chosen.split_last() else { return unknown };
+        match usize::try_from(*length) {
+            Ok(length) if length <= items && length <= rank => {
+                let behind = form.extents.iter().flatten().skip(length);
+                let extents = front.iter().chain(behind).copied().collect();
+                (Form::new(Some(extents), Items::At(front.len() + items - length)).bounded(), None)
+            }
+            Ok(_) => (Form::UNKNOWN, Some(CHOICE)),
+            Err(_) => unknown,
         }
     }
 
@@ -224,7 +242,7 @@ fn is_behind(form: &Form, place: usize) -> bool {
     }
 }
 
-fn choice(mixes: Mixes) -> Option<&'static str> {
+fn choice(mixes: Mixes) -> Option<Tied> {
     match mixes {
         Mixes::No => None,
         Mixes::Yes => Some(CHOICE),

@@ -3,7 +3,7 @@
 //! It must not know what the numbers are.
 
 use super::{Shaped, Shaping, UNTOLD};
-use crate::neural::activation::axes::integers;
+use crate::neural::activation::axes::{integer, integers};
 use crate::neural::activation::counts::Count;
 use crate::neural::activation::forms::{Form, Items};
 
@@ -16,13 +16,19 @@ impl Shaping<'_, '_, '_> {
             "Conv" | "ConvInteger" | "FusedConv" | "ConvTranspose" => Some(self.input(1)),
             _ => None,
         };
+        let blocks = || integer(self.node, "blocksize").and_then(|size| size.checked_mul(size));
         let channels = match (self.node.op, weights) {
-            ("ConvTranspose" | "DepthToSpace" | "SpaceToDepth" | "Resize" | "Upsample" | "Pad", _) => None,
+            ("ConvTranspose", _) => {
+                weights.and_then(|weights| weights.extent(1)?.checked_mul(integer(self.node, "group").unwrap_or(1)))
+            }
+            ("DepthToSpace", _) => form.extent(1).zip(blocks()).and_then(|(all, size)| all.checked_div(size)),
+            ("SpaceToDepth", _) => form.extent(1).zip(blocks()).and_then(|(all, size)| all.checked_mul(size)),
+            ("Resize" | "Upsample" | "Pad", _) if self.changes_channels() => None,
             (_, Some(weights)) => weights.extent(0),
             (_, None) => form.extent(1),
         };
-        let places = if self.node.op.contains("Global") { Some(1) } else { None };
-        let known = [form.extent(0), channels].into_iter().chain(std::iter::repeat(places));
+        let places = (0..).map(|place| self.windowed(form, weights, place));
+        let known = [form.extent(0), channels].into_iter().chain(places);
         // Weights have as many axes as what they are laid over.
         let rank = form.rank().or_else(|| weights?.rank().filter(|rank| *rank > 2));
         let others = self.inputs.iter().skip(1).any(|form| form.items != Items::Nowhere);
@@ -35,12 +41,33 @@ impl Shaping<'_, '_, '_> {
         (shaped, (others || !stays).then_some(UNTOLD))
     }
 
-    /// Whether a change of size keeps the axes of the items as they are.
-    fn scales_no_items(&self, form: &Form) -> bool {
-        let scales = match self.node.attribute("scales") {
+    /// Whether the axis behind that of the items may get another extent.
+    fn changes_channels(&self) -> bool {
+        match self.node.op {
+            "Pad" => {
+                let pads = self.extents("pads", 1).or_else(|| self.extents("paddings", 1)).unwrap_or_default();
+                let has_axes = self.node.inputs.get(3).is_some_and(|axes| !axes.is_empty());
+                let entry = |place: usize| pads.get(place) == Some(&Count::Known(0));
+                has_axes || !entry(1) || !entry(1 + pads.len() / 2)
+            }
+            _ => {
+                let is_kept = self.scale_list().is_some_and(|scales| scales.get(1) == Some(&1.0));
+                self.node.attribute("axes").is_some() || !is_kept
+            }
+        }
+    }
+
+    /// The scales of a change of size, where they are constants.
+    pub(super) fn scale_list(&self) -> Option<Vec<f32>> {
+        match self.node.attribute("scales") {
             Some(scales) => Some(scales.floats.clone()),
             None => [1, 2].iter().find_map(|&place| self.scales(place)),
-        };
+        }
+    }
+
+    /// Whether a change of size keeps the axes of the items as they are.
+    fn scales_no_items(&self, form: &Form) -> bool {
+        let scales = self.scale_list();
         let has_sizes = self.node.inputs.get(3).is_some_and(|sizes| !sizes.is_empty());
         let sizes = if has_sizes { self.extents("sizes", 3) } else { None };
         let axes = integers(self.node, "axes");
@@ -69,13 +96,15 @@ impl Shaping<'_, '_, '_> {
 
     /// Whether an edge is put around other axes than those of the items.
     fn pads_no_items(&self, form: &Form) -> bool {
-        let Some(pads) = self.longs("pads", 1).or_else(|| self.longs("paddings", 1)) else { return self.is_fixed() };
+        let Some(pads) = self.extents("pads", 1).or_else(|| self.extents("paddings", 1)) else {
+            return self.is_fixed();
+        };
         let has_axes = self.node.inputs.get(3).is_some_and(|axes| !axes.is_empty());
         let axes = if has_axes { self.longs("axes", 3) } else { Some((0..).take(pads.len() / 2).collect()) };
         let Some(axes) = axes.filter(|axes| axes.len() == pads.len() / 2) else { return self.is_fixed() };
         let is_none = |axis: usize| {
             let mut entries = axes.iter().enumerate().filter(|(_, given)| form.place(**given) == Some(axis));
-            entries.all(|(entry, _)| pads[entry] == 0 && pads[entry + axes.len()] == 0)
+            entries.all(|(entry, _)| [pads[entry], pads[entry + axes.len()]] == [Count::Known(0); 2])
         };
         let are_places = axes.iter().all(|&axis| form.place(axis).is_some());
         keeps(form, |axis| are_places && is_none(axis))

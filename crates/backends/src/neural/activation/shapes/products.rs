@@ -3,9 +3,10 @@
 //! It must not know what the numbers are.
 
 use super::moves::transposed;
-use super::{MAY_PAIR, PAIRS, Shaped, Shaping, UNTOLD, combined, reason};
+use super::{MAY_PAIR, PAIRS, Shaped, Shaping, UNTOLD, combined, reason, stronger};
 use crate::neural::activation::axes::{Along, Mixes, integer};
 use crate::neural::activation::forms::{Form, Items, Merged, met};
+use crate::neural::activation::ties::Tied;
 
 /// First of the letters that stand for the axes of an ellipsis; equations have none of these.
 const ELLIPSIS: u8 = 128;
@@ -41,7 +42,7 @@ impl Shaping<'_, '_, '_> {
             None => (product, met),
             Some(added) => {
                 let (sum, also) = combined(&[&product, added]);
-                (sum, met.or(also))
+                (sum, stronger(met, also))
             }
         };
         let others = self.inputs.iter().enumerate().filter(|(place, _)| {
@@ -50,7 +51,7 @@ impl Shaping<'_, '_, '_> {
         });
         // Scales and zero points of a request are those of all its items.
         let scaled = others.into_iter().any(|(_, form)| form.items != Items::Nowhere);
-        (product, met.or(scaled.then_some(UNTOLD)))
+        (product, stronger(met, scaled.then_some(UNTOLD)))
     }
 
     /// Each axis has a letter; those that are in no output are summed.
@@ -121,13 +122,13 @@ fn product(one: &Form, other: &Form) -> Shaped {
         [Mixes::Unknown, _] | [_, Mixes::Unknown] => Some(MAY_PAIR),
         [Mixes::No, Mixes::No] => None,
     };
-    let unknown = |met: Option<&'static str>| (Form::UNKNOWN, met_in_sum.or(met));
+    let unknown = |met: Option<Tied>| (Form::UNKNOWN, stronger(met_in_sum.clone(), met));
     let (Some(left), Some(right)) = (one.rank(), other.rank()) else {
         // Constants of two axes change the last axis alone.
         let (fixed, items) = match (one.items, other.items) {
             (Items::Nowhere, items) => (one, items),
             (items, Items::Nowhere) => (other, items),
-            (Items::At(0), Items::At(0)) => return (Form::new(None, Items::At(0)), met_in_sum),
+            (Items::At(0), Items::At(0)) => return (Form::new(None, Items::At(0)), met_in_sum.clone()),
             (_, _) => return unknown(Some(MAY_PAIR)),
         };
         let stays = fixed.rank().is_some_and(|rank| rank <= 2) && met_in_sum.is_none();
@@ -156,7 +157,7 @@ fn product(one: &Form, other: &Form) -> Shaped {
         _ => other.extent(place),
     });
     let (items, meeting) = met([shifted(one, left), shifted(other, right)].into_iter());
-    let met = met_in_sum.or(reason(meeting));
+    let met = stronger(met_in_sum, reason(meeting));
     (Form::new(Some(extents.collect()), if met.is_some() { Items::Unknown } else { items }), met)
 }
 

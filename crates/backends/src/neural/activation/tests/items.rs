@@ -7,7 +7,7 @@ fn tie(extents: &[i64], text: &'static str, opset: i64) -> Option<String> {
     let last = graph.initializers[4].clone();
     graph.initializers.push(TensorView { name: "zero", dims: vec![], integers: vec![0], ..last.clone() });
     graph.initializers.push(TensorView { name: "step", dims: vec![], integers: vec![1], ..last });
-    known(&graph, opset, "y").tie
+    known(&graph, opset, "y").tie.map(|tie| tie.cause)
 }
 
 #[test]
@@ -230,6 +230,47 @@ fn items_that_are_computed_alone_are_let_through() {
         (&[-1, 3, 4, 4], "Pad x pads=[0,0,1,1,0,0,1,1] -> p; GlobalAveragePool p -> y", 10),
         (&[-1, 4], "Shape x -> s; ConstantOfShape s -> o; Add x o -> y", 17),
         (&[-1, 4], "Constant value_float=0.5 -> c; Mul x c -> m; MatMul m weights -> s; Softmax s axis=1 -> y", 17),
+        // What windows leave of an image tells the items from the places.
+        (
+            &[-1, 3, 8, 8],
+            "Conv x kernel -> c; MaxPool c kernel_shape=[2,2] strides=[2,2] -> p; Reshape p shape=[-1,72] -> f; \
+             Gemm f weights -> g; Softmax g axis=1 -> y",
+            11,
+        ),
+        // Lengths, edges and bounds that are computed from constants.
+        (
+            &[-1, 4, 2],
+            "Shape x -> s; Gather s scalar -> n; Unsqueeze n axes=[0] -> u; Concat u step two axis=0 -> t; Shape t -> l; \
+             ConstantOfShape l -> o; Sub o step -> m; Equal t m -> is; Where is o t -> d; Expand weights d -> c; \
+             Concat c x axis=1 -> a; Gather a first axis=1 -> y",
+            12,
+        ),
+        (
+            &[-1, 3, 4, 4],
+            "Constant value_ints=[1,1,1,1] -> p; Constant value_ints=[4] -> l; ConstantOfShape l -> o; Concat p o axis=0 -> c; \
+             Reshape c shape=[-1,2] -> r; Constant value_ints=[-9223372036854775807] -> end; Slice r last end first last -> v; \
+             Transpose v perm=[1,0] -> t; Reshape t shape=[-1] -> q; Cast q to=7 -> d; Pad x d -> e0; GlobalAveragePool e0 -> y",
+            17,
+        ),
+        (
+            &[-1, 4, 6],
+            "Constant value_ints=[2] -> a; Constant value_ints=[3] -> b; Mod a b -> start; Add start step -> end; \
+             Reshape x shape=[0,4,3,2] -> r; Transpose r perm=[2,0,1,3] -> t; Slice t start end first step -> q; \
+             Squeeze q axes=[0] -> s; ReduceMean s axes=[1] keepdims=0 -> y",
+            12,
+        ),
+        // Both directions of each step beside each other.
+        (
+            &[-1, 5, 4],
+            "Transpose x perm=[1,0,2] -> t; LSTM t w w direction=bidirectional hidden_size=3 -> a h c; \
+             Transpose a perm=[0,2,1,3] -> b; Reshape b shape=[0,0,-1] -> r; ReduceMean r axes=[0] keepdims=0 -> y",
+            17,
+        ),
+        (
+            &[-1, 3, 4, 4],
+            "Transpose x perm=[1,0,2,3] -> t; GatherND t places -> g; Transpose g perm=[1,0,2,3] -> y",
+            17,
+        ),
         // A state to begin with for each item, and the step that is the last.
         (
             &[-1, 5, 4],
@@ -261,6 +302,7 @@ fn items_that_are_computed_alone_are_let_through() {
             TensorView { dims: vec![], ..constant("scalar", ElementType::I64, 0) },
             TensorView { dims: vec![], integers: vec![], ..constant("e", ElementType::F32, 0) },
             TensorView { dims: vec![8, 3, 3, 3], ..constant("kernel", ElementType::F32, 0) },
+            TensorView { dims: vec![3, 1], integers: vec![2, 1, 0], ..constant("places", ElementType::I64, 0) },
         ];
         graph.initializers.extend(added);
         assert_eq!(known(&graph, opset, "y").tie, None, "{text}, version {opset}");
@@ -282,7 +324,7 @@ fn ties_inside_of_operators_are_found_too() {
         graphs: vec![draws()],
         ..AttributeView::default()
     });
-    assert!(known(&branch, 17, "y").tie.is_some_and(|tie| tie.contains("If (node s)")));
+    assert!(known(&branch, 17, "y").tie.is_some_and(|tie| tie.cause.contains("If (node s)")));
     // What a graph inside takes from outside.
     let mut captured = graph("ReduceMean x axes=[0] -> m; If c -> s; Softmax s -> y");
     let inner = ending_in_o("Sub x m -> o");
@@ -291,7 +333,7 @@ fn ties_inside_of_operators_are_found_too() {
         graphs: vec![inner],
         ..AttributeView::default()
     });
-    assert!(known(&captured, 17, "y").tie.is_some_and(|tie| tie.contains("ReduceMean")));
+    assert!(known(&captured, 17, "y").tie.is_some_and(|tie| tie.cause.contains("ReduceMean")));
     let mut graph = graph("Softmax x -> p; Noise p -> y");
     graph.nodes[1].domain = "own";
     let function = FunctionView { domain: "own", op: "Noise", graph: draws() };
@@ -386,7 +428,7 @@ fn extents_without_end_are_no_numbers() {
     }
 }
 
-/// It holds scores, and a run of several items gives them one scale.
+/// It holds scores, and a run of several items gives them one scale: alone, each item has its own.
 #[test]
 fn scales_of_a_run_are_found() {
     let text = "DynamicQuantizeLinear x -> q s z; Mul s w -> f; MatMulInteger q w z -> i; Cast i to=1 -> c; Mul c f -> m; \
@@ -394,8 +436,49 @@ fn scales_of_a_run_are_found() {
     let view = OnnxView { opsets: vec![("", 17)], graph: graph(text), functions: vec![] };
     let Known { reading, tie, .. } = Values::of(&view).known("y");
     assert_eq!(reading, Reading::Found(Logits));
-    assert!(tie.is_some_and(|tie| tie.contains("one scale for all items")));
-    assert!(scales_by_request(&view));
-    let of_items = "Transpose x -> t; Softmax x -> y";
-    assert!(!scales_by_request(&OnnxView { opsets: vec![("", 17)], graph: graph(of_items), functions: vec![] }));
+    let tie = tie.expect("it is found");
+    assert!(tie.strength == Strength::Possible && tie.cause.contains("one scale for all items"), "{tie:?}");
+}
+
+#[test]
+fn windows_leave_as_many_places_as_the_operators_say() {
+    let cases: &[(&[i64], &'static str, &[Option<i64>])] = &[
+        (&[-1, 3, 8, 9], "Conv x kernel -> y", &[None, Some(8), Some(6), Some(7)]),
+        (&[-1, 3, 8, 8], "Conv x kernel pads=[1,1,1,1] strides=[2,2] -> y", &[None, Some(8), Some(4), Some(4)]),
+        (&[-1, 3, 8, 8], "Conv x kernel dilations=[2,3] -> y", &[None, Some(8), Some(4), Some(2)]),
+        (&[-1, 3, 7, 8], "Conv x kernel auto_pad=SAME_UPPER strides=[2,2] -> y", &[None, Some(8), Some(4), Some(4)]),
+        (&[-1, 3, 7, 8], "Conv x kernel auto_pad=VALID strides=[2,2] -> y", &[None, Some(8), Some(3), Some(3)]),
+        (&[-1, 8, 4, 4], "ConvTranspose x kernel strides=[2,2] -> y", &[None, Some(3), Some(9), Some(9)]),
+        (
+            &[-1, 8, 4, 4],
+            "ConvTranspose x kernel strides=[2,2] pads=[1,1,1,1] output_padding=[1,0] group=2 -> y",
+            &[None, Some(6), Some(8), Some(7)],
+        ),
+        (&[-1, 3, 7, 7], "MaxPool x kernel_shape=[2,2] strides=[2,2] -> y", &[None, Some(3), Some(3), Some(3)]),
+        (
+            &[-1, 3, 7, 7],
+            "MaxPool x kernel_shape=[2,2] strides=[2,2] ceil_mode=1 -> y",
+            &[None, Some(3), Some(4), Some(4)],
+        ),
+        // The last window would begin behind the image.
+        (
+            &[-1, 3, 4, 4],
+            "AveragePool x kernel_shape=[1,1] strides=[2,2] pads=[0,0,1,2] ceil_mode=1 -> y",
+            &[None, Some(3), Some(3), Some(3)],
+        ),
+        (&[-1, 3, 7, -1], "GlobalAveragePool x -> y", &[None, Some(3), Some(1), Some(1)]),
+        (&[-1, 3, 7, -1], "MaxPool x kernel_shape=[2,2] -> y", &[None, Some(3), Some(6), None]),
+        (&[-1, 8, 2, 3], "DepthToSpace x blocksize=2 -> y", &[None, Some(2), Some(4), Some(6)]),
+        (&[-1, 2, 4, 6], "SpaceToDepth x blocksize=2 -> y", &[None, Some(8), Some(2), Some(3)]),
+        (&[-1, 3, 4, 4], "Pad x pads=[0,0,1,2,0,0,3,4] -> y", &[None, Some(3), Some(8), Some(10)]),
+        (&[-1, 3, 4, 4], "Conv x kernel dilations=[9,9] -> y", &[None, Some(8), None, None]),
+    ];
+    for &(extents, text, expected) in cases {
+        let mut graph = shaped(extents, text);
+        let kernel = TensorView { name: "kernel", dims: vec![8, 3, 3, 3], ..graph.initializers[0].clone() };
+        graph.initializers.push(kernel);
+        let view = OnnxView { opsets: vec![("", 10)], graph, functions: vec![] };
+        let found = Values::of(&view).0.fact("y").form.extents.clone();
+        assert_eq!(found.as_deref(), Some(expected), "{text}");
+    }
 }

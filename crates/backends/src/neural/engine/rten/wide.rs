@@ -113,7 +113,11 @@ fn integers_problem(
     let adds = || node.attribute("reduction").is_some_and(|reduction| reduction.text != Some(b"none"));
     if is_long && (GROWING.contains(&node.op) || node.op.starts_with("Scatter") && adds()) {
         let fits = known.made(node, 0, scope).is_some_and(Bound::fits);
-        return (!fits).then_some("on int64 values may need more than 32 bits");
+        let problem = match made {
+            Some(_) => "on int64 values may need more than 32 bits",
+            None => "on values whose type the file does not say may need more than 32 bits",
+        };
+        return (!fits).then_some(problem);
     }
     if matches!(node.op, "Cast" | "CastLike") && made == Some(ElementType::I64) {
         let is_integer = matches!(scope.input(node, 0), Some(ElementType::I64 | ElementType::I32));
