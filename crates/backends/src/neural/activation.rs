@@ -31,6 +31,7 @@ use dede_core::quote::quote;
 
 use super::onnx_view::OnnxView;
 use super::options::MLLIB;
+use counts::Numbers;
 use facts::Held;
 use forms::Items;
 use reader::Reader;
@@ -85,17 +86,21 @@ impl<'v, 'a> Values<'v, 'a> {
             Held::Unclear(cause) => Reading::Unclear(cause.to_string()),
         };
         let certain = |cause: String| Some(KnownTie { strength: Strength::Certain, cause });
+        let possible = |cause: &str| Some(KnownTie { strength: Strength::Possible, cause: cause.to_owned() });
         let moved = match fact.form.items {
-            _ if fact.form.numbers.are_counted() => certain("operators that count the items of a request".to_owned()),
+            _ if matches!(fact.form.numbers, Numbers::Counts(_)) && fact.form.numbers.are_counted() => {
+                certain("operators that count the items of a request".to_owned())
+            }
+            _ if fact.form.numbers.are_counted() => {
+                possible("operators that compute with the number of items of a request")
+            }
             Items::At(0) | Items::Nowhere => None,
             Items::At(place) => certain(format!("operators that put the items of a request along axis {place}")),
             // As many rows as items are those of the items then: an answer of another number is none.
             Items::Within(merged) if merged.from == 0 && merged.outer == Some(1) => None,
-            Items::Within(_) | Items::Unknown => Some(KnownTie {
-                strength: Strength::Possible,
-                cause: "operators of which it cannot be told whether they leave the items of a request along the first axis"
-                    .to_owned(),
-            }),
+            Items::Within(_) | Items::Unknown => possible(
+                "operators of which it cannot be told whether they leave the items of a request along the first axis",
+            ),
         };
         let tie = fact.tie.as_ref().map(|tie| KnownTie { strength: tie.strength, cause: tie.cause.to_string() });
         let tie = match (tie, moved) {
