@@ -9,7 +9,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::png::{self, Gamma};
-use super::{Decoded, Mode, Pixels, Room, Undecoded};
+use super::{Decoded, Mode, Pixels, Room, Undecoded, exif};
 use crate::image::colour::{GreyRule, Order, replicate, to_grey};
 use crate::image::raster::Raster;
 
@@ -62,7 +62,11 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>) -> Result<(D
     let orientation = match (mode, format) {
         (Mode::Unchanged, _) => Orientation::NoTransforms,
         (_, Format::Png) => png::orientation(bytes),
-        (_, Format::Bmp | Format::Gif | Format::WebP) => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        (_, Format::WebP) if declares_exif(bytes) => {
+            let exif = decoder.exif_metadata().ok().flatten();
+            exif::orientation(exif.as_deref())
+        }
+        (_, Format::Bmp | Format::Gif | Format::WebP) => Orientation::NoTransforms,
     };
     let image = DynamicImage::from_decoder(decoder).map_err(words)?;
     let mut stored = stored(image).ok_or_else(|| format!("{format:?}: expected 8 or 16 bits per channel"))?;
@@ -76,6 +80,12 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>) -> Result<(D
         (Mode::Grey, _) => Pixels::U8(grey(narrowed(stored), format)),
     };
     Ok((Decoded { pixels, order: Order::RedFirst }, orientation))
+}
+
+/// Whether the header of a WebP file says that it has EXIF data (RFC 9649, 2.7.1). libwebp looks for none elsewhere.
+fn declares_exif(webp: &[u8]) -> bool {
+    const EXIF: u8 = 1 << 3;
+    webp.get(12..16) == Some(b"VP8X") && webp.get(20).is_some_and(|flags| flags & EXIF != 0)
 }
 
 fn at_most(bytes: u64) -> Limits {
