@@ -268,13 +268,13 @@ proptest! {
     }
 
     #[test]
-    fn no_damage_makes_it_panic(name in 0usize..20, at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    fn no_damage_makes_it_panic(name in 0usize..21, at in any::<prop::sample::Index>(), byte in any::<u8>(),
                                 cut in any::<prop::sample::Index>(), mode in 0usize..3) {
         let names = ["rgb420.jpg", "progressive.jpg", "cmyk.jpg", "orientation6.jpg", "palette.png", "rgb16.png",
                      "rgb.bmp", "two_frames.gif", "rgba.webp", "lzw.tiff", "unusual/stray_lone.jpg",
                      "unusual/stray_progressive.jpg", "unusual/palette4.tiff", "unusual/palette_big_last.tiff", "unusual/fill_order16.tiff",
                      "unusual/tiles_jpeg.tiff", "unusual/rgb_jpeg.tiff", "unusual/alpha_unassociated16.tiff", "unusual/gamma16.png",
-                     "unusual/orientation_last.png"];
+                     "unusual/orientation_last.png", "unusual/tiles_lzw_slopes.tiff"];
         let mut bytes = file(names[name]);
         let at = at.index(bytes.len());
         bytes[at] = byte;
