@@ -71,7 +71,12 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>) -> Result<(D
     if format == Format::Bmp {
         bmp::check_runs(bytes)?;
     }
-    let image = DynamicImage::from_decoder(decoder).map_err(words)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(|error| match error {
+        image::ImageError::Limits(_) if format == Format::Gif => {
+            format!("Gif: its first frame has more pixels than the image, which declares {width}x{height}")
+        }
+        other => words(other),
+    })?;
     let mut stored = stored(image).ok_or_else(|| format!("{format:?}: expected 8 or 16 bits per channel"))?;
     if format == Format::Bmp {
         bmp::leave_bits_out(&mut stored, bytes);
