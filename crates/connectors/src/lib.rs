@@ -4,6 +4,7 @@
 
 pub mod csv;
 pub mod image;
+mod seed;
 mod source;
 
 pub use source::outbound;

@@ -18,6 +18,7 @@ use super::labels::ClassNames;
 use super::lists;
 use super::records::Dialect;
 use super::scaling::{Bounds, ScaleType};
+use crate::seed;
 use crate::source::{Fetcher, is_remote};
 
 /// `parameters.input` as written; [`super::keys`] has every key that there is.
@@ -175,7 +176,7 @@ impl Settings {
             bounds,
             test_split,
             shuffle: options.shuffle.unwrap_or(false),
-            seed: options.seed.map(seed).transpose()?.flatten(),
+            seed: options.seed.map(seed::of_parameter).transpose()?.flatten(),
             autoencoder: options.autoencoder.unwrap_or(false),
             columns: options.columns.filter(|columns| !columns.is_empty()),
             known: None,
@@ -230,18 +231,6 @@ fn named(names: Option<Vec<String>>) -> Vec<String> {
     let mut names = names.unwrap_or_default();
     names.retain(|name| !name.is_empty());
     names
-}
-
-/// `None` for a seed at random.
-fn seed(seed: i64) -> Result<Option<u64>> {
-    match u64::try_from(seed) {
-        Ok(seed) => Ok(Some(seed)),
-        Err(_) if seed == -1 => Ok(None),
-        Err(_) => {
-            let reason = format!("expected -1, for one at random, or a number of at least 0, found {seed}");
-            Err(Error::bad_input_at(format!("{SECTION}.seed"), reason))
-        }
-    }
 }
 
 /// The parameters that say what the columns of the training data are: the lowest that name them wins.
