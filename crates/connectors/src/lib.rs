@@ -6,5 +6,6 @@ pub mod csv;
 pub mod image;
 mod seed;
 mod source;
+mod split;
 
 pub use source::outbound;

@@ -24,6 +24,7 @@ use super::row::{Place, RowReader, is_blank, parse_number};
 use super::scaling::{Bounds, BoundsCollector};
 use super::state;
 use super::table::{Rows, TableView};
+use crate::split;
 
 /// Reads `[train]`, `[train, test]` or `[header, line, …]`. Settings that come with the columns of an earlier training
 /// belong to a run that is resumed: its features, categories, classes and bounds stay.
@@ -375,6 +376,7 @@ fn divide(
         order.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
     }
     if let Some(test) = test {
+        split::warn_of_no_effect(settings.test_split);
         let all = (0..test.uris.len()).collect();
         let test = TestSet { name: String::new(), data: view(Arc::new(test), all) };
         return Ok((view(rows, order), vec![test]));

@@ -23,6 +23,7 @@ use super::dataset::{Cache, ImageDataset, Sample, Target};
 use super::options::{Settings, Split};
 use super::{ImageReader, items};
 use crate::source::{Origin, check_no_database, open_file};
+use crate::split;
 
 /// Files that a training set may have.
 const MAX_FILES: usize = 20_000_000;
@@ -43,7 +44,10 @@ pub(super) fn fit(reader: &ImageReader, data: &[String]) -> Result<Fitted> {
         shuffle(&mut listed.samples, reader.settings.split.seed);
     }
     let tests = match test {
-        Some(path) => list(reader, path, Names::Trained(&listed.labels))?.samples,
+        Some(path) => {
+            split::warn_of_no_effect(reader.settings.split.test);
+            list(reader, path, Names::Trained(&listed.labels))?.samples
+        }
         None => split_off(&mut listed.samples, reader.settings.split),
     };
     check_same_targets(&listed.samples, &tests)?;
