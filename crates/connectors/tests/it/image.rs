@@ -463,6 +463,10 @@ fn list_files_train() {
     assert_eq!(fit(&Setting::default(), root, &[rooted]).train.len(), 2);
 
     for (content, expected) in [
+        ("a circle.jpg 1\na circle.jpg -1\n", "negative supervised discrete target"),
+        ("a circle.jpg 1\n\na circle.jpg -1\n", "bad.txt, line 3"),
+        ("a circle.jpg 1.0\n", "expected the number of a class, with digits alone"),
+        ("a circle.jpg 1\na circle.jpg 2e0\n", "bad.txt, line 2"),
         ("a circle.jpg 1\na circle.jpg 1 2\n", "line 2"),
         ("a circle.jpg 1\nmissing.jpg 2\n", "there is no file where its path leads"),
         ("a circle.jpg\n", "one or more numbers"),

@@ -3,6 +3,7 @@
 mod fit;
 mod keeping;
 mod known;
+mod labels;
 mod lines;
 mod predict;
 
