@@ -173,7 +173,11 @@ impl<'a> RowReader<'a> {
         let number =
             std::str::from_utf8(field).ok().and_then(|value| self.settings.mappings.of(&column.name)?.number(value));
         number.ok_or_else(|| {
-            let reason = format!("unknown category{} for variable {}", self.quoted(field), column.shown);
+            let reason = if is_blank(field) {
+                format!("unknown category for variable {}: found an empty cell", column.shown)
+            } else {
+                format!("unknown category{} for variable {}", self.quoted(field), column.shown)
+            };
             Error::bad_input_at(self.place.line(line, Some(column)), reason)
         })
     }

@@ -6,6 +6,7 @@ mod known;
 mod labels;
 mod lines;
 mod predict;
+mod untrained;
 
 use std::sync::Arc;
 
