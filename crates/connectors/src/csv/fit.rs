@@ -95,10 +95,7 @@ fn check_columns(header: &Header, settings: &Settings) -> Result<()> {
             return Err(Error::bad_input_at(format!("{SECTION}.{key}"), missing("", name)));
         }
     }
-    match settings.labels.iter().chain(&settings.id).chain(&settings.categoricals).find(|name| times(name) > 1) {
-        Some(name) => Err(Error::bad_input(format!("column {} occurs twice in the header", quote(name)))),
-        None => Ok(()),
-    }
+    header.require_once(settings)
 }
 
 /// Refuses a training whose network the service, by what it was created with, could not be asked.

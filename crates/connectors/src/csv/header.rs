@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use dede_core::error::{Error, Result};
 use dede_core::file_access::FileAccess;
 use dede_core::quote::{quote, quote_list};
 
@@ -94,6 +95,19 @@ impl Header {
         }
         let names: Vec<Cow<'_, str>> = self.names.iter().map(|name| visible(name)).collect();
         quote_list(names.iter().map(AsRef::as_ref))
+    }
+
+    /// Refuses columns with a part of their own that stand twice.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] naming the column.
+    pub(super) fn require_once(&self, settings: &Settings) -> Result<()> {
+        let times = |name: &String| self.names.iter().filter(|column| *column == name).count();
+        let mut single = settings.labels.iter().chain(&settings.id).chain(&settings.categoricals);
+        match single.find(|name| times(name) > 1) {
+            Some(name) => Err(Error::bad_input(format!("column {} occurs twice in the header", quote(name)))),
+            None => Ok(()),
+        }
     }
 
     /// What there is instead of columns of these names, as the end of a sentence. Of a header that was read from a file this shows

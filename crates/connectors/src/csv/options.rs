@@ -133,7 +133,7 @@ impl Settings {
         let known = known_columns(context).map(|section| Self::of_section(&section, context)).transpose()?;
         let mut settings = match known {
             Some(known) => super::known::reconciled(written, known)?,
-            None => written,
+            None => Self { elsewhere: ignored_in_call(&written, context), ..written },
         };
         settings.check_offsets(context.own)?;
         // What a service is created with are defaults of its trainings, unless there is a network that none of them will change.
@@ -231,6 +231,16 @@ fn named(names: Option<Vec<String>>) -> Vec<String> {
     let mut names = names.unwrap_or_default();
     names.retain(|name| !name.is_empty());
     names
+}
+
+/// Columns that this request itself leaves out, where the training data is not known: a header must have them.
+fn ignored_in_call(written: &Settings, context: &ReaderContext<'_>) -> Vec<NamedColumn> {
+    if !context.parameters_in_call || !context.own.get("ignore").is_some_and(says_something) {
+        return Vec::new();
+    }
+    let mut names: Vec<&String> = written.ignore.iter().filter(|name| !name.is_empty()).collect();
+    names.sort_unstable();
+    names.into_iter().map(|name| NamedColumn { key: "ignore", name: name.clone() }).collect()
 }
 
 /// The parameters that say what the columns of the training data are: the lowest that name them wins.

@@ -171,14 +171,16 @@ impl Predictor {
         let refused = |reason| Error::bad_input_at(place.line(record.line, None), reason);
         let layout = match &self.trained {
             Some(trained) => match self.decided(trained, record, place)? {
-                FirstLine::Header => return Ok((self.of_header(&header())?, true)),
+                FirstLine::Header => return Ok((self.of_header(trained, &header())?, true)),
                 FirstLine::Row => {
                     self.require_columns(None)?;
                     Cow::Borrowed(trained.row(record.fields, &self.settings).map_err(refused)?)
                 }
             },
             None if place.is_read() && self.is_data(record.fields) => return Err(self.is_headerless(record, place)),
-            None if place.is_read() || self.is_header(record.fields) => return Ok((self.of_header(&header())?, true)),
+            None if place.is_read() || self.is_header(record.fields) => {
+                return Ok((self.finished(Cow::Owned(self.untrained(&header())?))?, true));
+            }
             None => {
                 if let Some(column) = self.unlabelled_categoricals().next() {
                     let column = quote(column);
@@ -269,27 +271,27 @@ impl Predictor {
         fields.iter().all(|field| parse_number(field).is_some() && !is_named(field))
     }
 
-    fn of_header(&self, header: &Header) -> Result<Cow<'_, Layout>> {
-        let layout = match &self.trained {
-            Some(trained) => {
-                self.require_columns(Some(header))?;
-                match trained.forms.iter().find(|form| form.names().eq(&header.names)) {
-                    Some(form) => Cow::Borrowed(form),
-                    None => Cow::Owned(trained.all.reordered(header, &self.settings)?),
-                }
-            }
-            None => {
-                let mut categoricals = self.unlabelled_categoricals().peekable();
-                if let Some(column) = categoricals.peek().copied()
-                    && !categoricals.any(|column| header.names.contains(column))
-                {
-                    let (name, found) = (quote(column), header.without(&[column]));
-                    return Err(Error::bad_input(format!("cannot find categorical column {name}{found}")));
-                }
-                Cow::Owned(Layout::of_header(header, &self.settings)?)
-            }
-        };
-        self.finished(layout)
+    /// The layout of a header where the training data is known.
+    fn of_header<'l>(&'l self, trained: &'l Trained, header: &Header) -> Result<Cow<'l, Layout>> {
+        self.require_columns(Some(header))?;
+        self.finished(match trained.forms.iter().find(|form| form.names().eq(&header.names)) {
+            Some(form) => Cow::Borrowed(form),
+            None => Cow::Owned(trained.all.reordered(header, &self.settings)?),
+        })
+    }
+
+    /// The layout of a header where it is not known.
+    fn untrained(&self, header: &Header) -> Result<Layout> {
+        header.require_once(&self.settings)?;
+        self.require_columns(Some(header))?;
+        let mut categoricals = self.unlabelled_categoricals().peekable();
+        if let Some(column) = categoricals.peek().copied()
+            && !categoricals.any(|column| header.names.contains(column))
+        {
+            let (name, found) = (quote(column), header.without(&[column]));
+            return Err(Error::bad_input(format!("cannot find categorical column {name}{found}")));
+        }
+        Layout::of_header(header, &self.settings)
     }
 
     /// Checks a layout against the network and scales it, where it is not scaled already.
