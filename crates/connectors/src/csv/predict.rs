@@ -168,6 +168,7 @@ impl Predictor {
     /// The layout that the first line of a source implies, and whether that line is a header.
     fn first_line(&self, record: Record<'_>, place: Place<'_>) -> Result<(Cow<'_, Layout>, bool)> {
         let header = || Header::of(record, place, &self.settings);
+        let wide = |layout| self.of_width(layout, record, place);
         let refused = |reason| Error::bad_input_at(place.line(record.line, None), reason);
         let layout = match &self.trained {
             Some(trained) => match self.decided(trained, record, place)? {
@@ -179,7 +180,7 @@ impl Predictor {
             },
             None if place.is_read() && self.is_data(record.fields) => return Err(self.is_headerless(record, place)),
             None if place.is_read() || self.is_header(record.fields) => {
-                return Ok((self.finished(Cow::Owned(self.untrained(&header())?))?, true));
+                return Ok((self.finished(wide(self.untrained(&header())?)?)?, true));
             }
             None => {
                 if let Some(column) = self.unlabelled_categoricals().next() {
@@ -188,10 +189,10 @@ impl Predictor {
                         format!("which column is {column}, a categorical one? Write a header before this line");
                     return Err(refused(reason));
                 }
-                Cow::Owned(Layout::of_numbers(match record.fields {
+                wide(Layout::of_numbers(match record.fields {
                     [fields @ .., b""] => fields.len(),
                     fields => fields.len(),
-                }))
+                }))?
             }
         };
         Ok((self.finished(layout)?, false))
@@ -294,14 +295,23 @@ impl Predictor {
         Layout::of_header(header, &self.settings)
     }
 
+    /// Refuses a first line with another number of features than the network takes.
+    fn of_width(&self, layout: Layout, record: Record<'_>, place: Place<'_>) -> Result<Cow<'_, Layout>> {
+        let expected = self.settings.network_columns.unwrap_or(layout.width);
+        if expected == layout.width {
+            return Ok(Cow::Owned(layout));
+        }
+        let hint = Header::of(record, place, &self.settings).separated_into(expected);
+        let reason = format!("{}{hint}", other_width(expected, &layout));
+        Err(Error::bad_input_at(place.line(record.line, None), reason))
+    }
+
     /// Checks a layout against the network and scales it, where it is not scaled already.
     pub(super) fn finished<'l>(&self, layout: Cow<'l, Layout>) -> Result<Cow<'l, Layout>> {
         if let Some(expected) = self.settings.network_columns
             && expected != layout.width
         {
-            let names = layout.features_shown();
-            let reason = format!("the network takes {expected} columns, found {}: {names}", layout.width);
-            return Err(Error::bad_input(reason));
+            return Err(Error::bad_input(other_width(expected, &layout)));
         }
         match (self.settings.scale, &self.settings.bounds, &self.trained) {
             (None, _, _) => Ok(layout),
@@ -315,6 +325,10 @@ impl Predictor {
             }
         }
     }
+}
+
+fn other_width(expected: usize, layout: &Layout) -> String {
+    format!("the network takes {expected} columns, found {}: {}", layout.width, layout.features_shown())
 }
 
 /// Scales a line by bounds in the order of its columns, where the training data is not known. More of them than columns are left over, as

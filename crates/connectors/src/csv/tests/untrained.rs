@@ -4,6 +4,10 @@ use serde_json::json;
 
 use super::*;
 
+fn three(parameters: Value) -> Setup {
+    Setup { network_columns: Some(3), ..sent(parameters) }
+}
+
 #[test]
 fn a_column_with_a_part_of_its_own_stands_once() {
     let colours = json!({"id": "id", "categoricals_mapping": {"c": {"red": 0}}});
@@ -37,6 +41,30 @@ fn ignored_columns_of_the_request_are_in_the_header() {
     let created = section(json!({"id": "id", "ignore": ["x"]}));
     let creation = Setup { created, ..sent(json!({"scale": false})) };
     assert_eq!(features(&creation.read(&lines)), [[1.0, 2.0]], "a default of trainings");
+}
+
+#[test]
+fn another_separator_is_named_with_the_line() {
+    for (parameters, line, words) in [
+        (json!({}), "1;2;3", &["found 1: 1", "the separator is ';' in \"1;2;3\"?", "data[0]"][..]),
+        (json!({}), "1\t2\t3", &["the separator is '\\t'", "set parameters.input.separator"]),
+        (json!({"separator": ";"}), "1,2,3", &["the separator is ',' in \"1,2,3\"?"]),
+        (json!({}), "1 2 3", &["the separator is ' ' in \"1 2 3\"?"]),
+        (json!({}), "1;2;3;4", &["the separator is ';'"]),
+    ] {
+        let refused = three(parameters).refuse(&[line]);
+        for word in words.iter().chain(&["the network takes 3 columns"]) {
+            assert!(refused.contains(word), "{line:?}: {refused}");
+        }
+    }
+    for line in ["1 2", "1", "1,2;3", "1,2,3,4"] {
+        let refused = three(json!({})).refuse(&[line]);
+        assert!(!refused.contains("separator"), "{line:?}: {refused}");
+    }
+    let (_directory, path) = written("a;b;c\n1;2;3\n");
+    let refused = three(json!({})).refuse(&[&path]);
+    assert!(refused.contains("rows.csv, line 1") && refused.contains("the separator is ';'?"), "{refused}");
+    assert!(!refused.contains("a;b;c"), "what a file holds is not repeated: {refused}");
 }
 
 #[test]
