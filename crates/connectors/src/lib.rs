@@ -4,6 +4,8 @@
 
 pub mod csv;
 pub mod image;
+mod seed;
 mod source;
+mod split;
 
 pub use source::outbound;

@@ -16,14 +16,15 @@ use super::SECTION;
 use super::categories::{Categories, Mappings};
 use super::header::Header;
 use super::input::Source;
-use super::labels::ClassNames;
+use super::labels::{ClassNames, LabelKinds};
 use super::layout::Layout;
 use super::options::Settings;
 use super::records::Record;
-use super::row::{Place, RowReader, is_blank, parse_number};
+use super::row::{Place, RowReader, is_blank};
 use super::scaling::{Bounds, BoundsCollector};
 use super::state;
 use super::table::{Rows, TableView};
+use crate::split;
 
 /// Reads `[train]`, `[train, test]` or `[header, line, …]`. Settings that come with the columns of an earlier training
 /// belong to a run that is resumed: its features, categories, classes and bounds stay.
@@ -52,11 +53,11 @@ pub(super) fn fit(settings: &Settings, data: &[String]) -> Result<Fitted> {
     };
     let state = state::stored(&settings, &columns);
     check_creation(&settings, &state)?;
-    let (rows, as_values) = read_rows(&train, &layout, &settings, None)?;
+    let rows = read_rows(&train, &layout, &settings)?;
     if rows.uris.is_empty() {
         return Err(Error::bad_input("no data could be found"));
     }
-    let test = test.map(|test| read_test(&test, &layout, &settings, as_values)).transpose()?;
+    let test = test.map(|test| read_test(&test, &layout, &settings)).transpose()?;
     let (train, tests) = divide(rows, test, &settings)?;
     Ok(Fitted {
         train,
@@ -94,10 +95,7 @@ fn check_columns(header: &Header, settings: &Settings) -> Result<()> {
             return Err(Error::bad_input_at(format!("{SECTION}.{key}"), missing("", name)));
         }
     }
-    match settings.labels.iter().chain(&settings.id).chain(&settings.categoricals).find(|name| times(name) > 1) {
-        Some(name) => Err(Error::bad_input(format!("column {} occurs twice in the header", quote(name)))),
-        None => Ok(()),
-    }
+    header.require_once(settings)
 }
 
 /// Refuses a training whose network the service, by what it was created with, could not be asked.
@@ -269,7 +267,7 @@ fn learn_values(source: &Source<'_>, header: &Header, settings: &mut Settings) -
         }
         _ => None,
     };
-    let (mut names, mut text, mut empty) = (Categories::default(), false, true);
+    let (mut names, mut kinds, mut empty) = (Categories::default(), LabelKinds::default(), true);
     for_each_row(source, settings, |place, record| {
         let reader = RowReader { layout: &layout, settings, place, labelled: true };
         let fields = reader.checked(record)?;
@@ -283,7 +281,7 @@ fn learn_values(source: &Source<'_>, header: &Header, settings: &mut Settings) -
             }
         }
         if let Some(label) = label {
-            text |= parse_number(fields[label]).is_none();
+            kinds.add(fields[label], || reader.odd_label(record.line, &layout.columns[label], fields[label]));
             names.add(&String::from_utf8_lossy(fields[label]));
         }
         empty = false;
@@ -293,7 +291,7 @@ fn learn_values(source: &Source<'_>, header: &Header, settings: &mut Settings) -
         return Err(Error::bad_input("no data could be found"));
     }
     settings.mappings = mappings;
-    if text {
+    if kinds.are_text()? {
         let is_shifted = settings.label_offsets.iter().any(|&offset| offset != 0);
         if is_shifted {
             let reason = "the labels are text: there is no number to add to";
@@ -322,24 +320,15 @@ fn learn_bounds(source: &Source<'_>, layout: &Layout, settings: &mut Settings) -
     Ok(())
 }
 
-/// Reads all rows; `as_values` says what labels are, where that is decided already.
-fn read_rows(
-    source: &Source<'_>,
-    layout: &Layout,
-    settings: &Settings,
-    as_values: Option<bool>,
-) -> Result<(Batch, bool)> {
+/// Reads all rows.
+fn read_rows(source: &Source<'_>, layout: &Layout, settings: &Settings) -> Result<Batch> {
     let mut rows = Rows::new(layout.width, layout.label_columns(settings), true);
     for_each_row(source, settings, |place, record| rows.push(layout, settings, place, record))?;
-    let values = rows.labels().are_values(settings.regression);
-    if as_values == Some(false) && values {
-        return Err(Error::bad_input("the labels of the test file are no class ids, those of the training file are"));
-    }
-    let as_values = as_values.unwrap_or(values);
-    Ok((rows.into_batch(as_values)?, as_values))
+    let as_values = rows.labels().are_values(settings.regression);
+    rows.into_batch(as_values)
 }
 
-fn read_test(source: &Source<'_>, layout: &Layout, settings: &Settings, as_values: bool) -> Result<Batch> {
+fn read_test(source: &Source<'_>, layout: &Layout, settings: &Settings) -> Result<Batch> {
     let header = read_header(source, settings)?;
     let layout = layout.reordered(&header, settings).map_err(|error| {
         let Error::BadInput(Fault { at, reason }) = error else { return error };
@@ -353,7 +342,7 @@ fn read_test(source: &Source<'_>, layout: &Layout, settings: &Settings, as_value
             header.without(&labels)
         )));
     }
-    let (batch, _) = read_rows(source, &layout, settings, Some(as_values))?;
+    let batch = read_rows(source, &layout, settings)?;
     if batch.uris.is_empty() {
         return Err(Error::bad_input("no data could be found in the test file"));
     }
@@ -375,6 +364,7 @@ fn divide(
         order.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
     }
     if let Some(test) = test {
+        split::warn_of_no_effect(settings.test_split);
         let all = (0..test.uris.len()).collect();
         let test = TestSet { name: String::new(), data: view(Arc::new(test), all) };
         return Ok((view(rows, order), vec![test]));

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use dede_core::error::{Error, Result};
 use dede_core::file_access::FileAccess;
 use dede_core::quote::{quote, quote_list};
 
@@ -96,6 +97,38 @@ impl Header {
         quote_list(names.iter().map(AsRef::as_ref))
     }
 
+    /// Refuses columns with a part of their own that stand twice.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] naming the column.
+    pub(super) fn require_once(&self, settings: &Settings) -> Result<()> {
+        let times = |name: &String| self.names.iter().filter(|column| *column == name).count();
+        let mut single = settings.labels.iter().chain(&settings.id).chain(&settings.categoricals);
+        match single.find(|name| times(name) > 1) {
+            Some(name) => Err(Error::bad_input(format!("column {} occurs twice in the header", quote(name)))),
+            None => Ok(()),
+        }
+    }
+
+    /// Says which other separator would make enough columns of the line, as the end of a sentence; empty where none would.
+    pub(super) fn separated_into(&self, expected: usize) -> String {
+        let Some(line) = self.line().filter(|_| self.names.len() < expected) else { return String::new() };
+        let is_better = |separator: &Separator| {
+            let count = line.split(char::from(separator.byte)).count();
+            separator.byte != self.separator && (count == expected || (separator.is_of_tables && count > expected))
+        };
+        match SEPARATORS.into_iter().find(is_better) {
+            Some(separator) => format!("; {}", hint_at_separator(separator, (!self.is_read).then_some(&line))),
+            None => String::new(),
+        }
+    }
+
+    /// The line, unless it is too long to look at.
+    fn line(&self) -> Option<String> {
+        let length: usize = self.names.iter().map(|name| name.len() + 1).sum();
+        (length <= LOOKED_AT).then(|| self.names.join(&char::from(self.separator).to_string()))
+    }
+
     /// What there is instead of columns of these names, as the end of a sentence. Of a header that was read from a file this shows
     /// what the client wrote itself but for blanks and case, or the line that holds its names between other separators.
     pub(super) fn without(&self, wanted: &[&str]) -> String {
@@ -121,20 +154,23 @@ impl Header {
 
     /// Says which other separator would make columns of all these names.
     fn separated_otherwise(&self, wanted: &[&str]) -> Option<String> {
-        let length: usize = self.names.iter().map(|name| name.len() + 1).sum();
-        if wanted.is_empty() || length > LOOKED_AT || (self.is_read && !self.is_trusted) {
+        if wanted.is_empty() || (self.is_read && !self.is_trusted) {
             return None;
         }
-        let line = self.names.join(&char::from(self.separator).to_string());
+        let line = self.line()?;
         let holds_names = |separator: u8| {
             let names: HashSet<String> =
                 line.split(char::from(separator)).map(|name| bare(name.trim_matches('"'))).collect();
             separator != self.separator && wanted.iter().all(|wanted| names.contains(&bare(wanted)))
         };
-        let Separator { byte, is_of_tables } = SEPARATORS.into_iter().find(|separator| holds_names(separator.byte))?;
-        let shown = if is_of_tables || !self.is_read { format!(" in \"{}\"", quote(&line)) } else { String::new() };
-        Some(format!("the separator is {:?}{shown}? set parameters.input.separator", char::from(byte)))
+        let separator = SEPARATORS.into_iter().find(|separator| holds_names(separator.byte))?;
+        Some(hint_at_separator(separator, (separator.is_of_tables || !self.is_read).then_some(&line)))
     }
+}
+
+fn hint_at_separator(separator: Separator, line: Option<&String>) -> String {
+    let shown = line.map_or_else(String::new, |line| format!(" in \"{}\"", quote(line)));
+    format!("the separator is {:?}{shown}? set parameters.input.separator", char::from(separator.byte))
 }
 
 /// A name, between quotation marks where it has blanks around it.

@@ -7,6 +7,8 @@ use dede_core::error::{Error, Result};
 use dede_core::labels::Labels;
 use dede_core::tensor::Tensor;
 
+use super::row::parse_number;
+
 /// Class id by name, where labels are text. Empty: labels are numbers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ClassNames(HashMap<String, usize>);
@@ -41,6 +43,41 @@ impl ClassNames {
     /// The class of a name.
     pub(super) fn id(&self, name: &str) -> Option<usize> {
         self.0.get(name).copied()
+    }
+}
+
+/// Which labels of training data are numbers.
+#[derive(Debug, Default)]
+pub(super) struct LabelKinds {
+    numbers: usize,
+    texts: usize,
+    /// What is to be said of the first text, should it be the only one.
+    odd: Option<Error>,
+}
+
+impl LabelKinds {
+    /// So many numbers beside a single text make a mistake of it.
+    const FEW: usize = 2;
+
+    /// Adds one label.
+    pub(super) fn add(&mut self, field: &[u8], odd: impl FnOnce() -> Error) {
+        if parse_number(field).is_some() {
+            self.numbers += 1;
+        } else {
+            self.texts += 1;
+            self.odd.get_or_insert_with(odd);
+        }
+    }
+
+    /// Whether labels are names of classes.
+    ///
+    /// # Errors
+    /// What was to be said of a text that stands among numbers alone.
+    pub(super) fn are_text(self) -> Result<bool> {
+        match self.odd {
+            Some(odd) if self.texts == 1 && self.numbers >= Self::FEW => Err(odd),
+            Some(_) | None => Ok(self.texts > 0),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use super::labels::ClassNames;
 use super::lists;
 use super::records::Dialect;
 use super::scaling::{Bounds, ScaleType};
+use crate::seed;
 use crate::source::{Fetcher, is_remote};
 
 /// `parameters.input` as written; [`super::keys`] has every key that there is.
@@ -132,7 +133,7 @@ impl Settings {
         let known = known_columns(context).map(|section| Self::of_section(&section, context)).transpose()?;
         let mut settings = match known {
             Some(known) => super::known::reconciled(written, known)?,
-            None => written,
+            None => Self { elsewhere: ignored_in_call(&written, context), ..written },
         };
         settings.check_offsets(context.own)?;
         // What a service is created with are defaults of its trainings, unless there is a network that none of them will change.
@@ -175,7 +176,7 @@ impl Settings {
             bounds,
             test_split,
             shuffle: options.shuffle.unwrap_or(false),
-            seed: options.seed.map(seed).transpose()?.flatten(),
+            seed: options.seed.map(seed::of_parameter).transpose()?.flatten(),
             autoencoder: options.autoencoder.unwrap_or(false),
             columns: options.columns.filter(|columns| !columns.is_empty()),
             known: None,
@@ -232,16 +233,14 @@ fn named(names: Option<Vec<String>>) -> Vec<String> {
     names
 }
 
-/// `None` for a seed at random.
-fn seed(seed: i64) -> Result<Option<u64>> {
-    match u64::try_from(seed) {
-        Ok(seed) => Ok(Some(seed)),
-        Err(_) if seed == -1 => Ok(None),
-        Err(_) => {
-            let reason = format!("expected -1, for one at random, or a number of at least 0, found {seed}");
-            Err(Error::bad_input_at(format!("{SECTION}.seed"), reason))
-        }
+/// Columns that this request itself leaves out, where the training data is not known: a header must have them.
+fn ignored_in_call(written: &Settings, context: &ReaderContext<'_>) -> Vec<NamedColumn> {
+    if !context.parameters_in_call || !context.own.get("ignore").is_some_and(says_something) {
+        return Vec::new();
     }
+    let mut names: Vec<&String> = written.ignore.iter().filter(|name| !name.is_empty()).collect();
+    names.sort_unstable();
+    names.into_iter().map(|name| NamedColumn { key: "ignore", name: name.clone() }).collect()
 }
 
 /// The parameters that say what the columns of the training data are: the lowest that name them wins.

@@ -168,17 +168,20 @@ impl Predictor {
     /// The layout that the first line of a source implies, and whether that line is a header.
     fn first_line(&self, record: Record<'_>, place: Place<'_>) -> Result<(Cow<'_, Layout>, bool)> {
         let header = || Header::of(record, place, &self.settings);
+        let wide = |layout| self.of_width(layout, record, place);
         let refused = |reason| Error::bad_input_at(place.line(record.line, None), reason);
         let layout = match &self.trained {
             Some(trained) => match self.decided(trained, record, place)? {
-                FirstLine::Header => return Ok((self.of_header(&header())?, true)),
+                FirstLine::Header => return Ok((self.of_header(trained, &header())?, true)),
                 FirstLine::Row => {
                     self.require_columns(None)?;
                     Cow::Borrowed(trained.row(record.fields, &self.settings).map_err(refused)?)
                 }
             },
             None if place.is_read() && self.is_data(record.fields) => return Err(self.is_headerless(record, place)),
-            None if place.is_read() || self.is_header(record.fields) => return Ok((self.of_header(&header())?, true)),
+            None if place.is_read() || self.is_header(record.fields) => {
+                return Ok((self.finished(wide(self.untrained(&header())?)?)?, true));
+            }
             None => {
                 if let Some(column) = self.unlabelled_categoricals().next() {
                     let column = quote(column);
@@ -186,10 +189,10 @@ impl Predictor {
                         format!("which column is {column}, a categorical one? Write a header before this line");
                     return Err(refused(reason));
                 }
-                Cow::Owned(Layout::of_numbers(match record.fields {
+                wide(Layout::of_numbers(match record.fields {
                     [fields @ .., b""] => fields.len(),
                     fields => fields.len(),
-                }))
+                }))?
             }
         };
         Ok((self.finished(layout)?, false))
@@ -269,27 +272,38 @@ impl Predictor {
         fields.iter().all(|field| parse_number(field).is_some() && !is_named(field))
     }
 
-    fn of_header(&self, header: &Header) -> Result<Cow<'_, Layout>> {
-        let layout = match &self.trained {
-            Some(trained) => {
-                self.require_columns(Some(header))?;
-                match trained.forms.iter().find(|form| form.names().eq(&header.names)) {
-                    Some(form) => Cow::Borrowed(form),
-                    None => Cow::Owned(trained.all.reordered(header, &self.settings)?),
-                }
-            }
-            None => {
-                let mut categoricals = self.unlabelled_categoricals().peekable();
-                if let Some(column) = categoricals.peek().copied()
-                    && !categoricals.any(|column| header.names.contains(column))
-                {
-                    let (name, found) = (quote(column), header.without(&[column]));
-                    return Err(Error::bad_input(format!("cannot find categorical column {name}{found}")));
-                }
-                Cow::Owned(Layout::of_header(header, &self.settings)?)
-            }
-        };
-        self.finished(layout)
+    /// The layout of a header where the training data is known.
+    fn of_header<'l>(&'l self, trained: &'l Trained, header: &Header) -> Result<Cow<'l, Layout>> {
+        self.require_columns(Some(header))?;
+        self.finished(match trained.forms.iter().find(|form| form.names().eq(&header.names)) {
+            Some(form) => Cow::Borrowed(form),
+            None => Cow::Owned(trained.all.reordered(header, &self.settings)?),
+        })
+    }
+
+    /// The layout of a header where it is not known.
+    fn untrained(&self, header: &Header) -> Result<Layout> {
+        header.require_once(&self.settings)?;
+        self.require_columns(Some(header))?;
+        let mut categoricals = self.unlabelled_categoricals().peekable();
+        if let Some(column) = categoricals.peek().copied()
+            && !categoricals.any(|column| header.names.contains(column))
+        {
+            let (name, found) = (quote(column), header.without(&[column]));
+            return Err(Error::bad_input(format!("cannot find categorical column {name}{found}")));
+        }
+        Layout::of_header(header, &self.settings)
+    }
+
+    /// Refuses a first line with another number of features than the network takes.
+    fn of_width(&self, layout: Layout, record: Record<'_>, place: Place<'_>) -> Result<Cow<'_, Layout>> {
+        let expected = self.settings.network_columns.unwrap_or(layout.width);
+        if expected == layout.width {
+            return Ok(Cow::Owned(layout));
+        }
+        let hint = Header::of(record, place, &self.settings).separated_into(expected);
+        let reason = format!("{}{hint}", other_width(expected, &layout));
+        Err(Error::bad_input_at(place.line(record.line, None), reason))
     }
 
     /// Checks a layout against the network and scales it, where it is not scaled already.
@@ -297,9 +311,7 @@ impl Predictor {
         if let Some(expected) = self.settings.network_columns
             && expected != layout.width
         {
-            let names = layout.features_shown();
-            let reason = format!("the network takes {expected} columns, found {}: {names}", layout.width);
-            return Err(Error::bad_input(reason));
+            return Err(Error::bad_input(other_width(expected, &layout)));
         }
         match (self.settings.scale, &self.settings.bounds, &self.trained) {
             (None, _, _) => Ok(layout),
@@ -313,6 +325,10 @@ impl Predictor {
             }
         }
     }
+}
+
+fn other_width(expected: usize, layout: &Layout) -> String {
+    format!("the network takes {expected} columns, found {}: {}", layout.width, layout.features_shown())
 }
 
 /// Scales a line by bounds in the order of its columns, where the training data is not known. More of them than columns are left over, as

@@ -173,7 +173,11 @@ impl<'a> RowReader<'a> {
         let number =
             std::str::from_utf8(field).ok().and_then(|value| self.settings.mappings.of(&column.name)?.number(value));
         number.ok_or_else(|| {
-            let reason = format!("unknown category{} for variable {}", self.quoted(field), column.shown);
+            let reason = if is_blank(field) {
+                format!("unknown category for variable {}: found an empty cell", column.shown)
+            } else {
+                format!("unknown category{} for variable {}", self.quoted(field), column.shown)
+            };
             Error::bad_input_at(self.place.line(line, Some(column)), reason)
         })
     }
@@ -225,10 +229,34 @@ impl<'a> RowReader<'a> {
                 Err(Error::bad_input_at(self.place.line(line, Some(column)), reason))
             }
             Some(_) | None => {
-                let value = self.number(line, column, field)?;
-                Ok(value + self.settings.label_offsets[label] as f64)
+                let value = self.number(line, column, field)? + self.settings.label_offsets[label] as f64;
+                self.check_class(line, column, field, value)?;
+                Ok(value)
             }
         }
+    }
+
+    /// Refuses a number that can be no class, in a row to train a network of classes on.
+    fn check_class(&self, line: u64, column: &Column, field: &[u8], value: f64) -> Result<()> {
+        let Settings { regression, autoencoder, labels, .. } = self.settings;
+        let are_classes = self.labelled && labels.len() == 1 && !regression && !autoencoder;
+        let is_class = value >= 0.0 && value.fract() == 0.0;
+        if !are_classes || is_class {
+            return Ok(());
+        }
+        let (shown, found) = (&column.shown, self.found(field));
+        let reason = if value < 0.0 {
+            format!(
+                "negative supervised discrete target (e.g. wrong use of label_offset ?): expected the number of a class, at least 0, in \
+                 column {shown}{found}"
+            )
+        } else {
+            format!(
+                "expected the number of a class, a whole one, in column {shown}{found}; to train on values, set \
+                 parameters.mllib.regression"
+            )
+        };
+        Err(Error::bad_input_at(self.place.line(line, Some(column)), reason))
     }
 
     /// What stands in a cell, as the end of a sentence.
@@ -238,6 +266,17 @@ impl<'a> RowReader<'a> {
             _ if self.place.is_read() => String::new(),
             field => format!(": found \"{}\"", quote(&String::from_utf8_lossy(field))),
         }
+    }
+
+    /// Refuses the only label that is no number: it would make a class of its own, and names of all the numbers.
+    pub(super) fn odd_label(&self, line: u64, column: &Column, field: &[u8]) -> Error {
+        let reason = format!(
+            "label{} of column {} is the only one that is no number: a mistake, or the name of a class? where labels are names, name \
+             the column in parameters.input.categoricals, too",
+            self.quoted(field),
+            column.shown
+        );
+        Error::bad_input_at(self.place.line(line, Some(column)), reason)
     }
 
     /// A blank, and what stands in a cell that the client sent.

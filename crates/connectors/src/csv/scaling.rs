@@ -61,10 +61,13 @@ impl Bounds {
     /// Which bounds, and why.
     pub(super) fn check(&self) -> Result<(), String> {
         let [low, high] = self.kind.keys();
-        let is_wrong = |&index: &usize| !self.divisor(index).is_finite();
+        let is_wrong = |&index: &usize| !self.divisor(index).is_finite() || self.divisor(index) < 0.0;
         let Some(index) = (0..self.len()).find(is_wrong) else { return Ok(()) };
         let (first, second) = (self.first[index], self.second[index]);
         Err(match self.kind {
+            ScaleType::MinMax if first > second && self.divisor(index).is_finite() => {
+                format!("{low}[{index}] is above {high}[{index}]: found {first} and {second}")
+            }
             ScaleType::MinMax => {
                 format!("{high}[{index}] - {low}[{index}] is no finite number: found {second} - {first}")
             }

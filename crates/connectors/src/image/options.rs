@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::geometry::Target;
 use super::resize::Interpolation;
+use crate::seed;
 
 /// Where these parameters stand in a request.
 const AT: &str = "parameters.input";
@@ -219,7 +220,7 @@ fn split(options: &Options) -> Result<Split> {
     if !(0.0..1.0).contains(&test) {
         return Err(bad("test_split", format!("expected a share from 0 to below 1, found {test}")));
     }
-    let seed = options.seed.and_then(|seed| u64::try_from(seed).ok());
+    let seed = options.seed.map(seed::of_parameter).transpose()?.flatten();
     Ok(Split { test, shuffle: options.shuffle.unwrap_or(false), seed })
 }
 

@@ -23,6 +23,7 @@ use super::dataset::{Cache, ImageDataset, Sample, Target};
 use super::options::{Settings, Split};
 use super::{ImageReader, items};
 use crate::source::{Origin, check_no_database, open_file};
+use crate::split;
 
 /// Files that a training set may have.
 const MAX_FILES: usize = 20_000_000;
@@ -43,7 +44,10 @@ pub(super) fn fit(reader: &ImageReader, data: &[String]) -> Result<Fitted> {
         shuffle(&mut listed.samples, reader.settings.split.seed);
     }
     let tests = match test {
-        Some(path) => list(reader, path, Names::Trained(&listed.labels))?.samples,
+        Some(path) => {
+            split::warn_of_no_effect(reader.settings.split.test);
+            list(reader, path, Names::Trained(&listed.labels))?.samples
+        }
         None => split_off(&mut listed.samples, reader.settings.split),
     };
     check_same_targets(&listed.samples, &tests)?;
@@ -169,6 +173,9 @@ fn list_file(reader: &ImageReader, list: &Path) -> Result<Vec<Sample>> {
         if values.len() != expected {
             return Err(Error::bad_input_at(at(), format!("expected {expected} values, found {}", values.len())));
         }
+        if let ([value], false) = (&values[..], reader.regression) {
+            check_class(value).map_err(|reason| Error::bad_input_at(at(), reason))?;
+        }
         let path = locate(name, reader, list);
         let path = path.ok_or_else(|| Error::bad_input_at(at(), "there is no file where its path leads"))?;
         rows.push((path, values));
@@ -194,6 +201,18 @@ fn row(line: &str) -> Result<(&str, Vec<String>), String> {
     }
 }
 
+/// That the only number after a path can be a class. Lines of a list file are not repeated: the client may be one that cannot read it.
+fn check_class(value: &str) -> Result<(), String> {
+    match value.parse::<i64>() {
+        Ok(0..) => Ok(()),
+        Ok(_) => Err("negative supervised discrete target: expected the number of a class, at least 0".to_owned()),
+        Err(_) => Err(
+            "expected the number of a class, with digits alone; to train on values, set parameters.mllib.regression"
+                .to_owned(),
+        ),
+    }
+}
+
 /// The file that a name in a list means: below `root_folder` where that is given, else as it stands, else beside the
 /// list.
 fn locate(name: &str, reader: &ImageReader, list: &Path) -> Option<PathBuf> {
@@ -204,17 +223,16 @@ fn locate(name: &str, reader: &ImageReader, list: &Path) -> Option<PathBuf> {
     candidates.into_iter().find(|path| reader.limits.files.kind(path) == Some(Kind::File))
 }
 
-/// One column of whole numbers is classes, unless values are predicted.
+/// One column is classes, unless values are predicted.
 fn targets(rows: Vec<(PathBuf, Vec<String>)>, regression: bool) -> Vec<Sample> {
     let class = |values: &[String]| match values {
         [value] if !regression => value.parse::<i64>().ok(),
         _ => None,
     };
-    let classes = rows.iter().all(|(_, values)| class(values).is_some());
     let sample = |(path, values): (PathBuf, Vec<String>)| {
         let target = match class(&values) {
-            Some(id) if classes => Target::Class(id),
-            _ => Target::Values(values.iter().filter_map(|value| value.parse().ok()).collect()),
+            Some(id) => Target::Class(id),
+            None => Target::Values(values.iter().filter_map(|value| value.parse().ok()).collect()),
         };
         Sample { path, target }
     };

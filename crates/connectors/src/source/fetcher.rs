@@ -74,18 +74,20 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    /// `timeout_s` is `parameters.input.timeout`: -1, 0 or absent is the default.
+    /// `timeout_s` is `parameters.input.timeout`: -1 or absent is the default.
     ///
     /// # Errors
-    /// [`Error::BadInput`] when the timeout is too long.
+    /// [`Error::BadInput`] for a timeout that is too long, and for one within which nothing can be fetched.
     pub(crate) fn new(limits: &InputLimits, timeout_s: Option<i64>) -> Result<Self> {
         let total = match timeout_s {
-            Some(seconds) if seconds > MAX_TIMEOUT_S => {
-                let reason = format!("expected at most {MAX_TIMEOUT_S} seconds, found {seconds}");
+            None | Some(-1) => Duration::from_secs(DEFAULT_TIMEOUT_S),
+            Some(seconds @ 1..=MAX_TIMEOUT_S) => Duration::from_secs(seconds.unsigned_abs()),
+            Some(seconds) => {
+                let reason = format!(
+                    "expected at most {MAX_TIMEOUT_S} seconds, at least 1, or -1 for {DEFAULT_TIMEOUT_S}, found {seconds}"
+                );
                 return Err(Error::bad_input_at("parameters.input.timeout", reason));
             }
-            Some(seconds) if seconds > 0 => Duration::from_secs(seconds.unsigned_abs()),
-            _ => Duration::from_secs(DEFAULT_TIMEOUT_S),
         };
         let total = total.min(Duration::from_millis(limits.fetch_timeout_ms));
         Ok(Self {

@@ -237,6 +237,9 @@ fn sizes_out_of_range_are_refused_with_their_parameter() {
         (json!({"std": [1, 0, 1]}), "parameters.input.std"),
         (json!({"test_split": 1.5}), "parameters.input.test_split"),
         (json!({"timeout": 40000}), "parameters.input.timeout"),
+        (json!({"timeout": 0}), "parameters.input.timeout"),
+        (json!({"timeout": -2}), "found -2"),
+        (json!({"seed": -4}), "parameters.input.seed"),
         (json!({"width": 10, "crop_width": 11}), "Crop width must be less than or equal to width"),
         (json!({"width": 30, "crop_width": -5}), "parameters.input.crop_width"),
         (json!({"width": 30, "height": 20, "crop_height": -1}), "parameters.input.crop_height"),
@@ -460,6 +463,10 @@ fn list_files_train() {
     assert_eq!(fit(&Setting::default(), root, &[rooted]).train.len(), 2);
 
     for (content, expected) in [
+        ("a circle.jpg 1\na circle.jpg -1\n", "negative supervised discrete target"),
+        ("a circle.jpg 1\n\na circle.jpg -1\n", "bad.txt, line 3"),
+        ("a circle.jpg 1.0\n", "expected the number of a class, with digits alone"),
+        ("a circle.jpg 1\na circle.jpg 2e0\n", "bad.txt, line 2"),
         ("a circle.jpg 1\na circle.jpg 1 2\n", "line 2"),
         ("a circle.jpg 1\nmissing.jpg 2\n", "there is no file where its path leads"),
         ("a circle.jpg\n", "one or more numbers"),

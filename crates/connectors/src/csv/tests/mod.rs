@@ -3,8 +3,10 @@
 mod fit;
 mod keeping;
 mod known;
+mod labels;
 mod lines;
 mod predict;
+mod untrained;
 
 use std::sync::Arc;
 

@@ -368,6 +368,8 @@ fn wrong_parameters_are_named() {
         (json!({"scale_type": "log"}), "parameters.input.scale_type"),
         (json!({"separator": "é"}), "parameters.input.separator"),
         (json!({"timeout": 40000}), "parameters.input.timeout"),
+        (json!({"timeout": 0}), "parameters.input.timeout"),
+        (json!({"timeout": -2}), "parameters.input.timeout"),
         (json!({"categoricals_mapping": {"c": {"a": 0, "b": 2}}}), "parameters.input.categoricals_mapping.c"),
     ] {
         let refused = sent(parameters).try_open().err().expect("wrong").to_string();

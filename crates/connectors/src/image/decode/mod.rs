@@ -3,6 +3,8 @@
 //! It owns the choice of decoder, the bound on what an image may declare, and the orientation. It must not know sizes
 //! asked for, nor where bytes come from.
 
+mod bmp;
+mod exif;
 #[cfg(not(feature = "turbojpeg"))]
 mod jpeg;
 #[cfg(feature = "turbojpeg")]

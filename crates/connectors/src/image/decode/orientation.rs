@@ -2,12 +2,12 @@
 
 use image::metadata::Orientation;
 
-use super::segments;
+use super::{exif, segments};
 use crate::image::raster::Raster;
 
 /// The orientation that a JPEG declares.
 pub(super) fn of_jpeg(bytes: &[u8]) -> Orientation {
-    segments::exif(bytes).and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
+    exif::orientation(segments::exif(bytes))
 }
 
 /// Turns and mirrors.

@@ -9,7 +9,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::png::{self, Gamma};
-use super::{Decoded, Mode, Pixels, Room, Undecoded};
+use super::{Decoded, Mode, Pixels, Room, Undecoded, bmp, exif};
 use crate::image::colour::{GreyRule, Order, replicate, to_grey};
 use crate::image::raster::Raster;
 
@@ -62,12 +62,24 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>) -> Result<(D
     let orientation = match (mode, format) {
         (Mode::Unchanged, _) => Orientation::NoTransforms,
         (_, Format::Png) => png::orientation(bytes),
-        (_, Format::Bmp | Format::Gif | Format::WebP) => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        (_, Format::WebP) if declares_exif(bytes) => {
+            let exif = decoder.exif_metadata().ok().flatten();
+            exif::orientation(exif.as_deref())
+        }
+        (_, Format::Bmp | Format::Gif | Format::WebP) => Orientation::NoTransforms,
     };
-    let image = DynamicImage::from_decoder(decoder).map_err(words)?;
+    if format == Format::Bmp {
+        bmp::check_runs(bytes)?;
+    }
+    let image = DynamicImage::from_decoder(decoder).map_err(|error| match error {
+        image::ImageError::Limits(_) if format == Format::Gif => {
+            format!("Gif: its first frame has more pixels than the image, which declares {width}x{height}")
+        }
+        other => words(other),
+    })?;
     let mut stored = stored(image).ok_or_else(|| format!("{format:?}: expected 8 or 16 bits per channel"))?;
     if format == Format::Bmp {
-        leave_bits_out(&mut stored, bytes);
+        bmp::leave_bits_out(&mut stored, bytes);
     }
     let pixels = match (mode, format) {
         (Mode::Unchanged, _) => unchanged(stored),
@@ -78,33 +90,16 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>) -> Result<(D
     Ok((Decoded { pixels, order: Order::RedFirst }, orientation))
 }
 
+/// Whether the header of a WebP file says that it has EXIF data (RFC 9649, 2.7.1). libwebp looks for none elsewhere.
+fn declares_exif(webp: &[u8]) -> bool {
+    const EXIF: u8 = 1 << 3;
+    webp.get(12..16) == Some(b"VP8X") && webp.get(20).is_some_and(|flags| flags & EXIF != 0)
+}
+
 fn at_most(bytes: u64) -> Limits {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(bytes);
     limits
-}
-
-/// Leaves the bits of red, green and blue 0 that a BMP of 16 bits per pixel does not decide, as OpenCV does; the decoder here fills them.
-fn leave_bits_out(stored: &mut Pixels, bmp: &[u8]) {
-    let (Pixels::U8(raster), Some(kept)) = (stored, decided_bits(bmp)) else { return };
-    if raster.channels == 3 {
-        for pixel in raster.values.chunks_exact_mut(3) {
-            pixel.iter_mut().zip(kept).for_each(|(value, kept)| *value &= kept);
-        }
-    }
-}
-
-/// Which bits of red, green and blue a BMP of 16 bits per pixel decides.
-fn decided_bits(bmp: &[u8]) -> Option<[u8; 3]> {
-    /// Green of 6 bits, between red and blue of 5.
-    const SIX: u32 = 0x07e0;
-    let number = |at: usize| bmp.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
-    let (bits, compression) = (number(28)? & 0xffff, number(30)?);
-    match (bits, compression) {
-        (16, 0) => Some([0xf8; 3]),
-        (16, 3) => Some([0xf8, if number(58)? == SIX { 0xfc } else { 0xf8 }, 0xf8]),
-        _ => None,
-    }
 }
 
 /// Pixels as the decoder gives them: 1 to 4 channels.

@@ -5,6 +5,7 @@
 
 use image::metadata::Orientation;
 
+use super::exif;
 use crate::image::colour::GreyRule;
 use crate::image::raster::Raster;
 
@@ -31,10 +32,11 @@ fn chunks(bytes: &[u8]) -> Chunks<'_> {
     Chunks(bytes.get(SIGNATURE..).unwrap_or_default())
 }
 
-/// The orientation that the file declares, before its pixels or after them.
+/// The orientation that the file declares, before its pixels or after them, in the first chunk that libpng takes for EXIF data.
 pub(super) fn orientation(bytes: &[u8]) -> Orientation {
-    let exif = chunks(bytes).find(|(kind, _)| kind == b"eXIf");
-    exif.and_then(|(_, exif)| Orientation::from_exif_chunk(exif)).unwrap_or(Orientation::NoTransforms)
+    let is_exif = |content: &[u8]| content.starts_with(b"II*\0") || content.starts_with(b"MM\0*");
+    let first = chunks(bytes).find(|(kind, content)| kind == b"eXIf" && is_exif(content));
+    exif::orientation(first.map(|(_, content)| content))
 }
 
 /// How values grow with light, in units of libpng: as `value ^ (100000 / gamma)`.

@@ -34,10 +34,10 @@ impl<'a> Iterator for Segments<'a> {
     }
 }
 
-/// The EXIF data, where there are any.
-pub(super) fn exif(bytes: &[u8]) -> Option<&[u8]> {
-    let mut segments = Segments::of(bytes);
-    segments.find_map(|(marker, segment)| (marker == APP1).then(|| segment.strip_prefix(b"Exif\0\0")).flatten())
+/// The EXIF data of each segment that has some.
+pub(super) fn exif(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let segments = Segments::of(bytes).filter(|(marker, _)| *marker == APP1);
+    segments.filter_map(|(_, segment)| segment.strip_prefix(b"Exif\0\0"))
 }
 
 /// Whether there is a JFIF header. By it three components are `YCbCr`, whatever else the file says.

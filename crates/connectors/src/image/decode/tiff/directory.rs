@@ -13,12 +13,15 @@ const MAX_ENTRIES: u64 = 4096;
 pub(super) struct Directory<'a> {
     bytes: &'a [u8],
     is_little: bool,
+    /// From the start of an entry to its value, or to the place of its values.
+    value_offset: usize,
     entries: Vec<Entry>,
 }
 
 /// Where the values of a tag are.
 #[derive(Debug)]
 struct Entry {
+    start: usize,
     tag: Tag,
     kind: u64,
     /// One value, bytes.
@@ -34,7 +37,7 @@ impl<'a> Directory<'a> {
     /// What is no directory, or one of which two readers could think differently.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, String> {
         const LARGE_FILE: u64 = 43;
-        let mut directory = Self { bytes, is_little: bytes.starts_with(b"II"), entries: Vec::new() };
+        let mut directory = Self { bytes, is_little: bytes.starts_with(b"II"), value_offset: 0, entries: Vec::new() };
         let cut = || "its directory is cut off".to_owned();
         let number = |at, length| number(bytes, directory.is_little, at, length).ok_or_else(cut);
         let is_large = number(2, 2)? == LARGE_FILE;
@@ -64,8 +67,9 @@ impl<'a> Directory<'a> {
             let value = at + 4 + offset;
             let is_within = count.checked_mul(size as u64).is_some_and(|length| length <= offset as u64);
             let place = if is_within { value } else { usize::try_from(number(value, offset)?).unwrap_or(usize::MAX) };
-            entries.push(Entry { tag, kind, size, count, place });
+            entries.push(Entry { start: at, tag, kind, size, count, place });
         }
+        directory.value_offset = 4 + offset;
         directory.entries = entries;
         Ok(directory)
     }
@@ -112,10 +116,22 @@ impl<'a> Directory<'a> {
         number(self.bytes, self.is_little, at, entry.size)
     }
 
-    /// Where the lowest byte of the first value is.
-    pub(super) fn lowest_byte(&self, tag: Tag) -> Option<usize> {
-        let entry = self.entry(tag)?;
-        Some(if self.is_little { entry.place } else { entry.place + entry.size - 1 })
+    /// Makes the only value of a tag a LONG of this number in a copy of the file; its entry has room for that. False where it has no value,
+    /// or several.
+    pub(super) fn write(&self, copy: &mut [u8], tag: Tag, value: u32) -> bool {
+        const LONG: u16 = 4;
+        let Some(entry) = self.entry(tag).filter(|entry| entry.count == 1) else { return false };
+        let (kind, value) = match self.is_little {
+            true => (LONG.to_le_bytes(), value.to_le_bytes()),
+            false => (LONG.to_be_bytes(), value.to_be_bytes()),
+        };
+        for (at, bytes) in [(entry.start + 2, &kind[..]), (entry.start + self.value_offset, &value)] {
+            match copy.get_mut(at..at + bytes.len()) {
+                Some(place) => place.copy_from_slice(bytes),
+                None => return false,
+            }
+        }
+        true
     }
 }
 

@@ -46,6 +46,7 @@ impl Meaning {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
     Jpeg,
+    Lzw,
     /// What the decoder knows, or refuses.
     Other,
 }
@@ -110,6 +111,7 @@ impl Layout {
         directory.count(Tag::JPEGTables, MAX_TABLE_BYTES)?;
         let is_planar = within(directory, Tag::PlanarConfiguration, 1, 1..=2)? == 2 && samples > 1;
         let compression = match directory.value(Tag::Compression, 0) {
+            Some(5) => Compression::Lzw,
             Some(7) => Compression::Jpeg,
             Some(_) | None => Compression::Other,
         };
@@ -151,7 +153,9 @@ impl Layout {
         one_of(&format!("samples per pixel of {name}"), samples, self.samples)?;
         one_of(&format!("bits per sample of {name}"), bits, self.bits)?;
         match (self.meaning, self.compression) {
-            (Meaning::Luma, Compression::Other) => Err("YCbCr is read of JPEG compression alone".to_owned()),
+            (Meaning::Luma, Compression::Lzw | Compression::Other) => {
+                Err("YCbCr is read of JPEG compression alone".to_owned())
+            }
             // The decoder takes the planes for rows of tiles.
             _ if self.is_planar && self.chunks.are_tiles => Err("tiles of separate planes are not read".to_owned()),
             (_, Compression::Jpeg) if self.is_planar => {
@@ -163,7 +167,19 @@ impl Layout {
             (_, Compression::Jpeg) if self.bits != 8 || ![1, 3].contains(&self.samples) => {
                 Err("JPEG compression is read of 1 or 3 samples of 8 bits alone".to_owned())
             }
-            (_, Compression::Jpeg | Compression::Other) => Ok(()),
+            (_, Compression::Jpeg | Compression::Lzw | Compression::Other) => Ok(()),
+        }
+    }
+
+    /// Width and height of all tiles below each other, where they are to be read so: the decoder loses the end of LZW data that it reads
+    /// row by row, as it does for tiles that are not as wide as the image.
+    pub(super) fn stack(&self) -> Option<(usize, usize)> {
+        let is_read_by_rows = self.chunks.are_tiles && self.chunks.width != self.width;
+        match self.compression {
+            Compression::Lzw if is_read_by_rows => {
+                Some((self.chunks.width, self.chunks.height.saturating_mul(self.chunks.count)))
+            }
+            Compression::Lzw | Compression::Jpeg | Compression::Other => None,
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>) -> Result<(D
     room.take_copy(layout.working_bytes())?;
     let stored = match layout.compression {
         Compression::Jpeg => Pixels::U8(jpeg_chunks::read(bytes, &directory, &layout, room)?),
-        Compression::Other => samples::read(bytes, &directory, &layout, room)?,
+        Compression::Lzw | Compression::Other => samples::read(bytes, &directory, &layout, room)?,
     };
     let stored = match (layout.meaning, stored) {
         (Meaning::Palette, Pixels::U8(numbers)) => {

@@ -1,7 +1,7 @@
 //! The samples of a TIFF file's pixels, as they are stored.
 //!
 //! The decoder neither reads palettes nor bytes that begin with their lowest bit; it reads both of a copy in which palettes are levels of
-//! grey and bytes begin with their highest bit. This owns that copy. It must not know colours.
+//! grey, bytes begin with their highest bit, and tiles of LZW stand below each other. This owns that copy. It must not know colours.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -15,7 +15,7 @@ use crate::image::decode::{Pixels, Room, Undecoded};
 use crate::image::raster::Raster;
 
 /// `PhotometricInterpretation` of grey that grows with the number.
-const BLACK_IS_ZERO: u8 = 1;
+const BLACK_IS_ZERO: u32 = 1;
 
 /// Reads them: samples of less than 8 bits as numbers, one to a value.
 ///
@@ -28,6 +28,8 @@ pub(super) fn read(
     room: &mut Room<'_>,
 ) -> Result<Pixels, Undecoded> {
     let words = |error: tiff::TiffError| format!("TIFF: {error}");
+    let (width, height) = layout.stack().unwrap_or((layout.width, layout.height));
+    take_stack(layout, room)?;
     let bytes = prepared(bytes, directory, layout, room)?;
     let mut limits = Limits::default();
     // What it takes is counted before, by the layout; what is compressed it reads in small pieces.
@@ -37,7 +39,6 @@ pub(super) fn read(
     let channels = usize::from(decoder.colortype().map_err(words)?.num_samples());
     let mut stored = DecodingResult::U8(Vec::new());
     let planes = decoder.read_image_to_buffer(&mut stored).map_err(words)?.planes;
-    let (width, height) = (layout.width, layout.height);
     let expected = width * height * channels;
     let raster = match stored {
         DecodingResult::U8(packed) if layout.bits < 8 => {
@@ -64,7 +65,38 @@ pub(super) fn read(
             return Err(format!("TIFF: expected {expected} samples of 8 or 16 bits, found others").into());
         }
     };
-    Ok(raster)
+    Ok(match raster {
+        Pixels::U8(raster) => Pixels::U8(unstacked(raster, layout)),
+        Pixels::U16(raster) => Pixels::U16(unstacked(raster, layout)),
+    })
+}
+
+/// Takes the memory for tiles below each other, beside the image that they become.
+fn take_stack(layout: &Layout, room: &mut Room<'_>) -> Result<(), Undecoded> {
+    let Some((width, height)) = layout.stack() else { return Ok(()) };
+    let (pixels, most) = ((width as u64).saturating_mul(height as u64), room.most_pixels());
+    if pixels > most {
+        return Err(format!("TIFF: its tiles have {pixels} pixels, expected up to {most} in all").into());
+    }
+    room.take_copy(usize::try_from(pixels.saturating_mul(layout.pixel_bytes())).unwrap_or(usize::MAX))
+}
+
+/// Puts tiles that stand below each other where they belong; what lies beyond the image is padding.
+fn unstacked<T: Copy + Default>(stack: Raster<T>, layout: &Layout) -> Raster<T> {
+    if layout.stack().is_none() {
+        return stack;
+    }
+    let (chunks, channels) = (layout.chunks, stack.channels);
+    let mut values = vec![T::default(); layout.width * layout.height * channels];
+    for index in 0..chunks.count {
+        let (left, top) = (index % chunks.across * chunks.width, index / chunks.across * chunks.height);
+        let length = chunks.width.min(layout.width - left) * channels;
+        for y in 0..chunks.height.min(layout.height - top) {
+            let start = ((top + y) * layout.width + left) * channels;
+            values[start..start + length].copy_from_slice(&stack.row(index * chunks.height + y)[..length]);
+        }
+    }
+    Raster::new(layout.width, layout.height, channels, values)
 }
 
 /// The file as the decoder reads it.
@@ -74,7 +106,8 @@ fn prepared<'a>(
     layout: &Layout,
     room: &mut Room<'_>,
 ) -> Result<Cow<'a, [u8]>, Undecoded> {
-    if layout.meaning != Meaning::Palette && !layout.is_reversed {
+    let stack = layout.stack();
+    if layout.meaning != Meaning::Palette && !layout.is_reversed && stack.is_none() {
         return Ok(Cow::Borrowed(bytes));
     }
     room.take_copy(bytes.len())?;
@@ -87,10 +120,19 @@ fn prepared<'a>(
             return Err("TIFF: its pixels and its directory overlap".into());
         }
     }
-    if layout.meaning == Meaning::Palette
-        && let Some(place) = directory.lowest_byte(Tag::PhotometricInterpretation)
-    {
-        copy[place] = BLACK_IS_ZERO;
+    let mut changes = Vec::new();
+    if layout.meaning == Meaning::Palette {
+        changes.push((Tag::PhotometricInterpretation, BLACK_IS_ZERO));
+    }
+    if let Some((width, height)) = stack {
+        let side =
+            |length: usize| u32::try_from(length).map_err(|_| format!("TIFF: its tiles have {length} rows in all"));
+        changes.extend([(Tag::ImageWidth, side(width)?), (Tag::ImageLength, side(height)?)]);
+    }
+    for (tag, value) in changes {
+        if !directory.write(&mut copy, tag, value) {
+            return Err(format!("TIFF: expected one value of {tag:?}").into());
+        }
     }
     Ok(Cow::Owned(copy))
 }

@@ -144,6 +144,28 @@ fn lists_and_rows_count() {
     }
 }
 
+#[test]
+fn tiles_below_each_other_count() {
+    let tile = |width: u32, height: u32| {
+        file(&[
+            (257, LONG, vec![height]),
+            (259, SHORT, vec![5]),
+            (322, LONG, vec![width]),
+            (323, LONG, vec![height]),
+            (324, LONG, vec![8]),
+            (325, LONG, vec![1]),
+            (273, LONG, vec![]),
+            (279, LONG, vec![]),
+        ])
+    };
+    let refused = decoded(&tile(2000, 1000), &MemoryShare::unbounded()).expect_err("two megapixels");
+    assert!(refused.contains("its tiles have 2000000 pixels, expected up to 1000000"), "{refused}");
+    let memory = RequestMemory::new(50_000);
+    let share = memory.share();
+    let refused = decode(&tile(600, 1000), Mode::Colour, &mut Room::new(1_000_000, &share));
+    assert!(matches!(refused, Err(Undecoded::Memory(_))), "{refused:?}");
+}
+
 /// With reversed bits, a strip over the directory would make another directory of it.
 #[test]
 fn strips_over_the_directory_are_refused() {
