@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::batch_norm;
-use super::blob::Blob;
+use super::blob::{Blob, Fit};
 use super::network::Network;
 use super::storage::{MOST_BLOBS, SharedBlob, Storage};
 use crate::error::{Error, Result};
@@ -103,10 +103,10 @@ fn layer_weights(
     if blobs.is_empty() {
         return Ok(Vec::new());
     }
-    let (blobs, factor) = if let Layer::BatchNorm(BatchNorm { affine, .. }) = &node.layer {
-        batch_norm::arrange(blobs, *affine)?
+    let (fit, (blobs, factor)) = if let Layer::BatchNorm(BatchNorm { affine, .. }) = &node.layer {
+        (Fit::WithOnes, batch_norm::arrange(blobs, *affine)?)
     } else {
-        (blobs, 1.0)
+        (Fit::Exact, (blobs, 1.0))
     };
     let (expected, found) = (parameters.len(), blobs.len());
     if found != expected {
@@ -114,7 +114,7 @@ fn layer_weights(
     }
     let weight = |(parameter, blob): (&Parameter, &Blob<'_>)| {
         let transpose = transposed && parameter.shape.len() == 2;
-        Ok((parameter.name.clone(), blob.weight(parameter, transpose, factor)?))
+        Ok((parameter.name.clone(), blob.weight(parameter, fit, transpose, factor)?))
     };
     parameters.iter().zip(&blobs).map(weight).collect()
 }

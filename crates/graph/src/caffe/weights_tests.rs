@@ -103,6 +103,63 @@ fn the_networks_text_says_whether_an_inner_product_is_stored_transposed() {
     assert!(error.contains("should have shape [8, 2], found [2, 8]"), "{error}");
 }
 
+/// Extents are compared as Caffe's `Blob::ShapeEquals` does.
+#[test]
+fn ones_are_extents_too() {
+    let blob = |legacy: &'static [u8], shape: &'static [u8], count: usize| {
+        caffemodel(&[&move |writer: &mut Writer| {
+            legacy.iter().zip(1..).for_each(|(&dim, field)| writer.integer(field, i64::from(dim)));
+            if !shape.is_empty() {
+                packed_dims(writer, shape);
+            }
+            writer.floats(5, &vec![1.0; count]);
+        }])
+    };
+    let convolution =
+        |more: &str| format!("type: 'Convolution' convolution_param {{ bias_term: false num_output: 3 {more} }}");
+    let depthwise = convolution("group: 3 kernel_size: 3");
+    let tall = convolution("kernel_h: 5 kernel_w: 1");
+    let inner = "type: 'InnerProduct' inner_product_param { num_output: 1 axis: 3 bias_term: false }";
+    let slope = "type: 'PReLU' prelu_param { channel_shared: true }";
+    type Case<'a> = (&'a str, &'static [u8], &'static [u8], usize, Option<&'a str>);
+    let cases: [Case<'_>; 17] = [
+        (&depthwise, &[], &[3, 1, 3, 3], 27, None),
+        (&depthwise, &[], &[1, 3, 3, 3], 27, Some("should have shape [3, 1, 3, 3], found [1, 3, 3, 3]")),
+        (&depthwise, &[], &[3, 3, 3], 27, Some("should have shape [3, 1, 3, 3], found [3, 3, 3]")),
+        (&depthwise, &[1, 3, 3, 3], &[], 27, Some("should have shape [3, 1, 3, 3], found [1, 3, 3, 3]")),
+        (&tall, &[], &[3, 3, 5, 1], 45, None),
+        (&tall, &[], &[3, 3, 1, 5], 45, Some("should have shape [3, 3, 5, 1], found [3, 3, 1, 5]")),
+        (inner, &[], &[1, 8], 8, None),
+        (inner, &[], &[8, 1], 8, Some("should have shape [1, 8], found [8, 1]")),
+        (inner, &[], &[1, 1, 1, 8], 8, Some("should have shape [1, 8], found [1, 1, 1, 8]")),
+        (inner, &[1, 1, 1, 8], &[], 8, None),
+        (inner, &[1, 8, 1, 1], &[], 8, Some("should have shape [1, 8], found [1, 8, 1, 1]")),
+        // Where both forms are there, the older one counts, and what it lacks is 0.
+        (inner, &[1, 1, 1, 8], &[8, 1], 8, None),
+        (inner, &[1, 1, 8, 1], &[1, 8], 8, Some("should have shape [1, 8], found [1, 1, 8, 1]")),
+        (inner, &[1, 1, 1], &[1, 8], 8, Some("should have shape [1, 8], found [1, 1, 1, 0]")),
+        ("type: 'Scale'", &[], &[1, 3], 3, Some("should have shape [3], found [1, 3]")),
+        (slope, &[], &[], 1, None),
+        (slope, &[], &[1], 1, None),
+    ];
+    for (layer, legacy, shape, count, expected) in cases {
+        let found = filled(layer, &blob(legacy, shape, count)).map(drop).map_err(|error| error.to_string());
+        match expected {
+            None => assert_eq!(found, Ok(()), "{layer} {legacy:?} {shape:?}"),
+            Some(expected) => {
+                assert!(found.as_ref().is_err_and(|found| found.contains(expected)), "{layer}: {found:?}");
+            }
+        }
+    }
+    // A BatchNorm of NVCaffe has ones around its channels.
+    let statistics = |writer: &mut Writer| {
+        packed_dims(writer, &[1, 3, 1, 1]);
+        writer.floats(5, &[1.0; 3]);
+    };
+    let one = row(&[1.0]);
+    assert!(filled("type: 'BatchNorm'", &caffemodel(&[&statistics, &statistics, &one])).is_ok());
+}
+
 #[test]
 fn blobs_of_nvcaffe_are_read_in_every_precision() {
     let raw = |kind: u64, bytes: &'static [u8]| {
