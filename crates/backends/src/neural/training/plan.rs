@@ -1,4 +1,5 @@
-//! A training whose parameters are resolved, and how it starts: fresh, or from the newest checkpoint of any run (`resume`).
+//! A training whose parameters are resolved, and how it starts: fresh, or from the last checkpoint of the newest run that wrote one
+//! (`resume`).
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};

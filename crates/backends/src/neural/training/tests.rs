@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod resuming;
+
 /// Rows with a class or with values.
 struct Table {
     rows: Vec<Vec<f32>>,
@@ -237,11 +239,13 @@ fn an_interrupted_run_leaves_what_resume_needs() {
     };
     let (whole, _) = bench.train(&mllib(false), &iris()).unwrap();
     assert_eq!(checkpoints(&whole), [10, 20, 30, 40], "snapshots that were asked for are kept");
-    // As after a kill: a later run with checkpoints up to 20, one of them cut short, and nothing else.
+    // As after a kill: a later run with checkpoints of its own up to 20, one of them cut short, and nothing else.
     let killed = bench.repository.begin_run().unwrap();
+    let other = Bench::new();
+    let (same, _) = other.train(&mllib(false), &iris()).unwrap();
     for iteration in [10, 20] {
         let name = checkpoint::file_name(iteration);
-        std::fs::copy(whole.join(&name), killed.directory().join(&name)).unwrap();
+        std::fs::copy(same.join(&name), killed.directory().join(&name)).unwrap();
     }
     std::fs::write(killed.directory().join(checkpoint::file_name(30)), b"cut").unwrap();
     let (resumed, trained) = bench.train(&mllib(true), &iris()).unwrap();
