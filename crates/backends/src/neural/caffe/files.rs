@@ -268,6 +268,10 @@ fn best_iteration(root: &Path) -> Result<Option<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use dede_core::backend::{ServiceType, Task};
+    use dede_core::data::SampleShape;
+    use dede_core::labels::Labels;
+    use dede_core::repository::{NewRecord, ServiceRecord, StoredParameters};
     use serde_json::json;
 
     use super::*;
@@ -279,6 +283,23 @@ mod tests {
         }
         let repository = Repository::open(directory.path(), false).expect("opened");
         (directory, repository)
+    }
+
+    /// Publishes a run, of which the record alone is there.
+    pub(super) fn publish(repository: &Repository) {
+        let run = repository.begin_run().expect("begun");
+        let record = ServiceRecord::new(NewRecord {
+            mllib: "caffe".into(),
+            connector: "csv".into(),
+            service_type: ServiceType::Supervised,
+            parameters: StoredParameters::default(),
+            task: Task::Classification { classes: 3 },
+            shape: SampleShape::Row { columns: 4 },
+            labels: Labels::default(),
+            network: "model.onnx".into(),
+        });
+        repository.complete(&run, &record).expect("completed");
+        repository.publish(&run).expect("published");
     }
 
     fn model(weights: &str) -> Section {
