@@ -44,6 +44,8 @@ pub fn import(network: (&str, &str), weights: (&str, &[u8])) -> Result<Graph> {
 }
 
 #[cfg(test)]
+mod network_tests;
+#[cfg(test)]
 mod schema_tests;
 #[cfg(test)]
 mod tests;

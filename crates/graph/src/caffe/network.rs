@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::data::{self, sample_shape};
-use super::layers::{self, Role};
+use super::layers::{self, LayerContext, Role};
 use super::schema;
 use super::storage::{MOST_BLOBS, SharedBlob, Storage};
 use super::text::{Content, Message};
@@ -146,6 +146,8 @@ struct Builder<'a> {
     /// The value each blob stands for at this point; `None` for what is no part of the network (labels).
     current: BTreeMap<&'a str, Option<String>>,
     shapes: BTreeMap<String, Shape>,
+    /// How many samples the file's own inputs have.
+    batches: BTreeSet<i64>,
     inputs: Vec<Input>,
     nodes: Vec<Node>,
     /// Values that a `Silence` layer keeps from being outputs.
@@ -167,6 +169,7 @@ impl<'a> Builder<'a> {
             remaining,
             current: BTreeMap::new(),
             shapes: BTreeMap::new(),
+            batches: BTreeSet::new(),
             inputs: Vec::new(),
             nodes: Vec::new(),
             silenced: BTreeSet::new(),
@@ -193,6 +196,7 @@ impl<'a> Builder<'a> {
                 None => dims.get(4 * index..4 * index + 4).unwrap_or_default().to_vec(),
             };
             let shape = sample_shape(&extents).map_err(|message| fail(format!("input {name}: {message}")))?;
+            self.batches.extend(extents.first().and_then(|&batch| i64::try_from(batch).ok()));
             let Some(shape) = shape else {
                 self.current.insert(name, None);
                 continue;
@@ -232,6 +236,7 @@ impl<'a> Builder<'a> {
 
     fn data(&mut self, kind: &str, text: &LayerText<'a>, options: &NetworkOptions) -> Result<(), String> {
         let (shapes, transform) = data::inputs(kind, text.message, text.tops.len(), options.input_shape.as_ref())?;
+        self.batches.extend(data::batches(kind, text.message)?);
         for (index, &top) in text.tops.iter().enumerate() {
             let value = self.version(top, &text.name);
             match shapes.get(index) {
@@ -259,7 +264,8 @@ impl<'a> Builder<'a> {
             }
         }
         let shapes: Vec<&Shape> = inputs.iter().filter_map(|input| self.shapes.get(input)).collect();
-        let layer = layers::layer(kind, text.message, &shapes, text.tops.len())?;
+        let context = LayerContext { inputs: &shapes, tops: text.tops.len(), batches: &self.batches };
+        let layer = layers::layer(kind, text.message, &context)?;
         let mut node = Node { name: text.name.clone(), layer, inputs, outputs: Vec::new() };
         // A second top of a loss repeats its first.
         let tops = if matches!(text.role, Role::Loss(_)) { &text.tops[..1] } else { &text.tops };
