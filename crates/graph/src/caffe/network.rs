@@ -58,12 +58,36 @@ pub(super) fn read(text: &str, options: &NetworkOptions) -> Result<Network> {
             layers.push(layer);
         }
     }
+    check_tops(&tree, &layers)?;
     let mut builder = Builder::new(&layers);
     builder.header(&tree)?;
     for layer in &layers {
         builder.layer(layer, options).map_err(|message| Error::layer(&layer.name, message))?;
     }
     builder.finish(tree.text("name").unwrap_or_default())
+}
+
+/// That each blob is made in one place, but for layers that work on it in place: their bottom of the same position is the top. Caffe
+/// stops at others.
+fn check_tops(tree: &Message, layers: &[LayerText<'_>]) -> Result<()> {
+    let mut makers: BTreeMap<&str, String> = BTreeMap::new();
+    for name in tree.texts("input") {
+        if makers.insert(name, "the input of this name".to_owned()).is_some() {
+            return Err(Error::Network(format!("input {name:.64} is there twice")));
+        }
+    }
+    for layer in layers {
+        for (position, &top) in layer.tops.iter().enumerate() {
+            if top == AUTOMATIC_TOP || layer.bottoms.get(position) == Some(&top) {
+                continue;
+            }
+            if let Some(maker) = makers.insert(top, format!("layer {:.64}", layer.name)) {
+                let message = format!("its top {top:.64} is made by {maker} already, expected one of them");
+                return Err(Error::layer(&layer.name, message));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A layer's text with what every layer has.

@@ -45,3 +45,49 @@ fn a_reshape_keeps_the_batch_or_is_refused() {
         check(&format!("{input} {}", reshape(dims)), expected);
     }
 }
+
+#[test]
+fn a_blob_is_made_in_one_place_or_refused() {
+    let header = "input: 'data' input_shape { dim: [1, 2] }";
+    let input = |name: &str, top: &str| {
+        format!("layer {{ name: '{name}' type: 'Input' top: '{top}' input_param {{ shape {{ dim: [1, 2] }} }} }}")
+    };
+    let layer = |name: &str, kind: &str, bottom: &str, top: &str| {
+        format!("layer {{ name: '{name}' type: '{kind}' bottom: '{bottom}' {top} }}")
+    };
+    let relu = layer("a", "ReLU", "data", "top: 'o'");
+    for (text, expected) in [
+        (format!("{header} {relu} {}", layer("b", "TanH", "o", "top: 'o'")), None),
+        (format!("{header} {}", layer("a", "ReLU", "data", "top: 'data'")), None),
+        // Layers of another phase make nothing.
+        (format!("{header} {relu} {}", layer("b", "TanH", "data", "top: 'o' include { phase: TRAIN }")), None),
+        (
+            format!("{header} {relu} {}", layer("b", "TanH", "data", "top: 'o'")),
+            Some("layer b: its top o is made by layer a already, expected one of them"),
+        ),
+        (
+            format!("{header} {relu} {}", layer("b", "Slice", "data", "top: 'o' top: 'p'")),
+            Some("layer b: its top o is made by layer a already"),
+        ),
+        // In place is what stands in the same position alone.
+        (
+            format!("{header} {}", layer("s", "Slice", "data", "top: 'x' top: 'data'")),
+            Some("layer s: its top data is made by the input of this name already"),
+        ),
+        (format!("{header} {}", layer("s", "Split", "data", "top: 'x' top: 'x'")), Some("is made by layer s already")),
+        (
+            format!("{header} {} {relu}", input("d", "data")),
+            Some("layer d: its top data is made by the input of this name already"),
+        ),
+        (
+            format!("{} {} {relu}", input("d", "data"), input("e", "data")),
+            Some("layer e: its top data is made by layer d"),
+        ),
+        (
+            "input: 'data' input: 'data' input_shape { dim: 1 dim: 2 }".to_owned(),
+            Some("network: input data is there twice"),
+        ),
+    ] {
+        check(&text, expected);
+    }
+}
