@@ -91,3 +91,23 @@ fn a_blob_is_made_in_one_place_or_refused() {
         check(&text, expected);
     }
 }
+
+#[test]
+fn the_channels_of_a_convolution_are_counted_from_either_end() {
+    let layer = |kind: &str, axis: i64| {
+        format!(
+            "input: 'data' input_shape {{ dim: [1, 3, 8, 8] }} layer {{ name: 'c' type: '{kind}' bottom: 'data' top: 'c'
+            convolution_param {{ num_output: 3 kernel_size: 3 axis: {axis} }} }}"
+        )
+    };
+    for kind in ["Convolution", "ConvolutionDepthwise"] {
+        for (axis, expected) in [
+            (1, None),
+            (-3, None),
+            (2, Some("layer c: the channels should be axis 1, or -3, found axis 2")),
+            (-1, Some("layer c: the channels should be axis 1, or -3, found axis -1")),
+        ] {
+            check(&layer(kind, axis), expected);
+        }
+    }
+}
