@@ -9,6 +9,7 @@ use super::schema;
 use super::storage::{MOST_BLOBS, SharedBlob, Storage};
 use super::text::{Content, Message};
 use crate::error::{Error, Result};
+use crate::formats;
 use crate::graph::{Graph, Input, Node, Transform};
 use crate::inference;
 use crate::shape::Shape;
@@ -42,6 +43,9 @@ pub fn parse_network(text: &str, options: &NetworkOptions) -> Result<Graph> {
 
 /// As [`parse_network`], with what filling in the weights needs to know.
 pub(super) fn read(text: &str, options: &NetworkOptions) -> Result<Network> {
+    if let Some(found) = formats::other(text.as_bytes()) {
+        return Err(Error::Format(format!("not a network of Caffe: expected its text, found {found}")));
+    }
     let tree = Message::parse(text)?;
     schema::check_network(&tree).map_err(Error::Network)?;
     if tree.has("layer") && tree.has("layers") {

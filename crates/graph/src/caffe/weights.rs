@@ -9,6 +9,7 @@ use super::blob::{Blob, Fit};
 use super::network::Network;
 use super::storage::{MOST_BLOBS, SharedBlob, Storage};
 use crate::error::{Error, Result};
+use crate::formats;
 use crate::graph::{Graph, Node};
 use crate::inference::Parameter;
 use crate::layer::{BatchNorm, Layer};
@@ -22,7 +23,7 @@ use crate::wire::Reader;
 /// Says where the file is broken, or names the layer whose weights are missing or do not fit.
 pub(super) fn fill(network: Network, bytes: &[u8]) -> Result<Graph> {
     let Network { mut graph, storage } = network;
-    let layers = index_layers(bytes).map_err(|message| Error::Format(format!("not a caffemodel: {message}")))?;
+    let layers = read_layers(bytes)?;
     let shapes = graph.shapes()?;
     let mut filled = Vec::new();
     for node in &graph.nodes {
@@ -35,9 +36,25 @@ pub(super) fn fill(network: Network, bytes: &[u8]) -> Result<Graph> {
     for (name, weight) in filled {
         graph.weights.insert(name, weight);
     }
-    graph.check()?;
+    graph.check().map_err(|error| if bytes.is_empty() { nothing_in_it(&error) } else { error })?;
     check_shared(&storage, &layers)?;
     Ok(graph)
+}
+
+/// The layers of a caffemodel, or what the file is instead.
+fn read_layers(bytes: &[u8]) -> Result<Layers<'_>> {
+    let message = match formats::other(bytes) {
+        Some(found) => format!("expected a NetParameter of Caffe, found {found}"),
+        None => match index_layers(bytes) {
+            Ok(layers) => return Ok(layers),
+            Err(message) => message,
+        },
+    };
+    Err(Error::Format(format!("not a caffemodel: {message}")))
+}
+
+fn nothing_in_it(error: &Error) -> Error {
+    Error::Format(format!("not a caffemodel: expected a NetParameter of Caffe, found an empty file ({error})"))
 }
 
 /// A layer's message and the number of its field of blobs.
@@ -54,6 +71,7 @@ type Layers<'a> = BTreeMap<&'a [u8], LayerBytes<'a>>;
 /// before that (V0) with all of it in its field 1.
 fn index_layers(bytes: &[u8]) -> Result<Layers<'_>, String> {
     let mut layers = BTreeMap::new();
+    let mut form = None;
     for field in Reader::new(bytes) {
         let (number, value) = field?;
         let (name_field, blobs) = match number {
@@ -61,6 +79,12 @@ fn index_layers(bytes: &[u8]) -> Result<Layers<'_>, String> {
             2 => (4, 6),
             _ => continue,
         };
+        if *form.get_or_insert(number) != number {
+            return Err(
+                "layer and layers are both there, which Caffe does not read as one network: expected one of them"
+                    .to_owned(),
+            );
+        }
         let layer = LayerBytes { bytes: value.bytes()?, blobs };
         let mut name: &[u8] = &[];
         for field in Reader::new(layer.bytes) {

@@ -257,6 +257,43 @@ fn weights_of_2013_are_named_as_such() {
 }
 
 #[test]
+fn files_that_are_no_weights_are_named() {
+    let scale = "type: 'Scale'";
+    let cases: [(&[u8], &str); 3] = [
+        (b"\x89HDF\r\n\x1a\n\0", "not a caffemodel: expected a NetParameter of Caffe, found HDF5"),
+        (b"version https://git-lfs.github.com/spec/v1", "found a pointer of Git LFS"),
+        (
+            b"",
+            "not a caffemodel: expected a NetParameter of Caffe, found an empty file (layer l: weight l.weight is missing)",
+        ),
+    ];
+    for (bytes, expected) in cases {
+        let error = filled(scale, bytes).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(filled("type: 'ReLU'", b"").is_ok(), "a network without weights needs none");
+    let error = read_mean(b"\x1f\x8b\x08").unwrap_err().to_string();
+    assert!(error.contains("not a Caffe mean image: expected a BlobProto of Caffe, found a gzip archive"), "{error}");
+    let error = parse_network("<!DOCTYPE html>", &NetworkOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("not a network of Caffe: expected its text, found a page of HTML"), "{error}");
+}
+
+#[test]
+fn layers_of_two_formats_are_refused() {
+    let older = |writer: &mut Writer| writer.message(2, |writer| writer.bytes(4, b"l"));
+    let mut both = Writer::default();
+    write_layer(&mut both, "l", &[&row(&[1.0, 2.0, 3.0])]);
+    older(&mut both);
+    let mut turned = Writer::default();
+    older(&mut turned);
+    write_layer(&mut turned, "l", &[&row(&[1.0, 2.0, 3.0])]);
+    for writer in [both, turned] {
+        let error = filled("type: 'Scale'", &writer.into_bytes()).unwrap_err().to_string();
+        assert!(error.contains("layer and layers are both there"), "{error}");
+    }
+}
+
+#[test]
 fn blobs_that_do_not_fit_name_the_layer() {
     let three = |writer: &mut Writer| writer.floats(5, &[1.0; 3]);
     let shaped = |writer: &mut Writer| {
