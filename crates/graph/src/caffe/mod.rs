@@ -29,7 +29,7 @@ mod windows;
 
 pub use mean::{MeanImage, read_mean};
 pub use network::{NetworkOptions, parse_network};
-pub use training::{check_nothing_frozen, check_training_network};
+pub use training::{check_trained_alike, check_training_network};
 
 use crate::error::Result;
 use crate::graph::Graph;

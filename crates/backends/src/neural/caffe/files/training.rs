@@ -42,7 +42,7 @@ impl Files {
             })?;
         }
         if let Some(deploy) = &self.deploy {
-            self.check_training(deploy, caffe::check_nothing_frozen)?;
+            self.check_training(deploy, caffe::check_trained_alike)?;
         }
         Ok(())
     }
