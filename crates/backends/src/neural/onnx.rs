@@ -36,7 +36,7 @@ use super::model::NeuralModel;
 use super::onnx_view::OnnxView;
 use super::options::{CreationOptions, check_image_input};
 use super::preparation::{Arithmetic, InputType, Layout, Preparation, prepare_for_training};
-use super::training;
+use super::training::{self, Held};
 use super::unchanged::Unchanged;
 
 /// What `dede` writes into its own files as their producer: their images have the channels first.
@@ -86,7 +86,7 @@ impl Backend for Onnx {
         let read = |file: &DecidingFile| -> Result<Graph> {
             dede_graph::onnx::import(&content(&file.path, &file.name)?).map_err(|error| graph_error(file, error))
         };
-        training::plan(request, prepare, &|| file.as_ref().map(read).transpose())
+        training::plan(request, prepare, &|| Ok(file.as_ref().map(read).transpose()?.map(Held::Network)))
     }
 
     fn memory_needed(&self, weights: &[WeightFile<'_>], options: &EngineOptions) -> u64 {

@@ -30,6 +30,7 @@ mod windows;
 pub use mean::{MeanImage, read_mean};
 pub use network::{NetworkOptions, parse_network};
 pub use training::{check_trained_alike, check_training_network};
+pub use weights::LayerWeights;
 
 use crate::error::Result;
 use crate::graph::Graph;

@@ -41,6 +41,62 @@ pub(super) fn fill(network: Network, bytes: &[u8]) -> Result<Graph> {
     Ok(graph)
 }
 
+/// A caffemodel whose network is described elsewhere.
+#[derive(Debug, Clone)]
+pub struct LayerWeights {
+    file: String,
+    bytes: Vec<u8>,
+}
+
+impl LayerWeights {
+    /// Takes a file; `name` is for messages.
+    ///
+    /// # Errors
+    /// Says what the file is instead.
+    pub fn read(name: &str, bytes: Vec<u8>) -> Result<Self> {
+        read_layers(&bytes).map_err(|error| error.in_file(name))?;
+        Ok(Self { file: name.to_owned(), bytes })
+    }
+
+    /// Puts the weights into the layers of the same names. `head` is the layer that may differ: with one, it and layers that the file
+    /// does not have keep the weights they have, and are returned by name.
+    ///
+    /// # Errors
+    /// Names the file, and the layer whose weights are missing or do not fit.
+    pub fn put_into(&self, graph: &mut Graph, head: Option<&str>) -> Result<Vec<String>> {
+        let put = || -> Result<(Vec<(String, Weight)>, Vec<String>)> {
+            let layers = read_layers(&self.bytes)?;
+            let shapes = graph.shapes()?;
+            let (mut filled, mut left) = (Vec::new(), Vec::new());
+            for node in &graph.nodes {
+                let parameters = graph.node_parameters(node, &shapes)?;
+                let Some(first) = parameters.first() else { continue };
+                let weights =
+                    layers.get(node.name.as_bytes()).map(|layer| layer_weights(node, &parameters, *layer, false));
+                match weights.unwrap_or(Ok(Vec::new())) {
+                    Ok(weights) if !weights.is_empty() => filled.extend(weights),
+                    Ok(_) if head.is_some() => left.push(node.name.clone()),
+                    Err(_) if head == Some(&node.name) => left.push(node.name.clone()),
+                    Ok(_) => return Err(Error::layer(&node.name, format!("weight {} is missing", first.name))),
+                    Err(message) => return Err(Error::layer(&node.name, message)),
+                }
+            }
+            match filled.is_empty() {
+                true => Err(Error::Network(format!(
+                    "expected weights of one of the layers {}, found none",
+                    left.join(", ")
+                ))),
+                false => Ok((filled, left)),
+            }
+        };
+        let (filled, left) = put().map_err(|error| error.in_file(&self.file))?;
+        for (name, weight) in filled {
+            graph.weights.insert(name, weight);
+        }
+        Ok(left)
+    }
+}
+
 /// The layers of a caffemodel, or what the file is instead.
 fn read_layers(bytes: &[u8]) -> Result<Layers<'_>> {
     let message = match formats::other(bytes) {

@@ -279,6 +279,63 @@ fn files_that_are_no_weights_are_named() {
 }
 
 #[test]
+fn weights_without_a_network_go_into_layers_of_their_names() {
+    let row = |values: &'static [f32]| {
+        move |writer: &mut Writer| {
+            packed_dims(writer, &[1, values.len() as u8]);
+            writer.floats(5, values);
+        }
+    };
+    let mut writer = Writer::default();
+    write_layer(&mut writer, "a", &[&row(&[1.0, 2.0])]);
+    write_layer(&mut writer, "b", &[&row(&[3.0])]);
+    write_layer(&mut writer, "other", &[&row(&[9.0])]);
+    let file = LayerWeights::read("m.caffemodel", writer.into_bytes()).unwrap();
+    let graph = |names: [&str; 2], last: usize| {
+        let inner = |name: &str, bottom: &str, outputs: usize| {
+            format!(
+                "layer {{ name: '{name}' type: 'InnerProduct' bottom: '{bottom}' top: '{name}'
+                inner_product_param {{ num_output: {outputs} bias_term: false }} }}"
+            )
+        };
+        let text = format!("{} {}", inner(names[0], "data", 1), inner(names[1], names[0], last));
+        parse_network(&format!("input: 'data' input_shape {{ dim: [1, 2] }} {text}"), &NetworkOptions::default())
+            .unwrap()
+    };
+    let weight = |graph: &Graph, name: &str| graph.weights.get(name).map(|weight| weight.data().to_vec());
+    for (names, last, head, expected) in [
+        (["a", "b"], 1, None, Ok(vec![])),
+        (["a", "b"], 2, Some("b"), Ok(vec!["b"])),
+        (["a", "c"], 2, Some("c"), Ok(vec!["c"])),
+        (["a", "b"], 2, None, Err("m.caffemodel: layer b: blob for b.weight should have shape [2, 1], found [1, 1]")),
+        (["a", "c"], 1, None, Err("m.caffemodel: layer c: weight c.weight is missing")),
+        (
+            ["b", "c"],
+            1,
+            Some("c"),
+            Err("m.caffemodel: layer b: blob for b.weight should have shape [1, 2], found [1, 1]"),
+        ),
+        (["c", "d"], 1, Some("d"), Err("expected weights of one of the layers c, d, found none")),
+    ] {
+        let mut graph = graph(names, last);
+        match (file.put_into(&mut graph, head), expected) {
+            (Ok(left), Ok(expected)) => {
+                assert_eq!(left, expected, "{names:?}");
+                assert_eq!(weight(&graph, "a.weight"), Some(vec![1.0, 2.0]));
+                assert_eq!(weight(&graph, "b.weight"), (last == 1).then(|| vec![3.0]), "{names:?}");
+            }
+            (Err(error), Err(expected)) => {
+                assert!(error.to_string().contains(expected), "{error}");
+                assert!(graph.weights.is_empty(), "nothing is put in where one does not fit");
+            }
+            (found, expected) => panic!("{names:?}: expected {expected:?}, found {found:?}"),
+        }
+    }
+    let error = LayerWeights::read("m.caffemodel", b"PK\x03\x04".to_vec()).unwrap_err().to_string();
+    assert!(error.contains("m.caffemodel: not a caffemodel: expected a NetParameter of Caffe, found a zip"), "{error}");
+}
+
+#[test]
 fn layers_of_two_formats_are_refused() {
     let older = |writer: &mut Writer| writer.message(2, |writer| writer.bytes(4, b"l"));
     let mut both = Writer::default();

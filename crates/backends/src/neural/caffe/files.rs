@@ -85,6 +85,17 @@ impl Files {
         Some(Source::Caffe { deploy: file(deploy), weights: file(weights) })
     }
 
+    /// Weights of Caffe without a description of their network.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the file that holds something else.
+    pub(super) fn lone_weights(&self) -> Result<Option<caffe::LayerWeights>> {
+        let Some(name) = self.weights.as_ref().filter(|_| self.source().is_none()) else { return Ok(None) };
+        let file = DecidingFile { name: name.clone(), path: self.root.join(name) };
+        let weights = caffe::LayerWeights::read(name, bytes(&file)?);
+        weights.map(Some).map_err(|error| Error::bad_parameter(error.to_string()))
+    }
+
     /// The mean image to subtract from images, in addition to what else `transform` says: the file that it names, else the one
     /// that the original server looked for.
     ///

@@ -35,7 +35,7 @@ use super::loading::{Loaded, Loading, engine_name};
 use super::model::{Meaning, NeuralModel};
 use super::options::{CreationOptions, check_image_input};
 use super::preparation::{Arithmetic, InputType, Layout, Mean, Preparation, WITHOUT_PLACE, prepare_for_training};
-use super::training;
+use super::training::{self, Held};
 use super::unchanged::Unchanged;
 
 /// The backend.
@@ -307,11 +307,11 @@ fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
     let prepare = Arc::new(move |samples: &dede_core::data::Samples| -> Result<Tensor> {
         prepare_for_training(samples, &arithmetic)
     });
-    let existing = || -> Result<Option<Graph>> {
-        let Some(source) = &source else { return Ok(None) };
+    let existing = || -> Result<Option<Held>> {
+        let Some(source) = &source else { return Ok(files.lone_weights()?.map(Held::Weights)) };
         let mut graph = source.read()?;
         graph.outputs = vec![chosen_output(&graph, &options, ServiceType::Supervised, source)?];
-        Ok(Some(graph))
+        Ok(Some(Held::Network(graph)))
     };
     training::plan(&TrainRequest { mllib: &mllib, ..*request }, prepare, &existing)
 }

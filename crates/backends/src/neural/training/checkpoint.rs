@@ -101,6 +101,16 @@ pub(super) fn read(path: &Path, network: &mut Network, solver: Option<&mut Solve
     Ok(entry.position)
 }
 
+/// The names of the arrays of a checkpoint.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::BadParameter`] naming the file.
+pub(super) fn names(path: &Path) -> Result<Vec<String>> {
+    let bytes = read_bytes(path)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, &error))?;
+    Ok(tensors.names().into_iter().map(str::to_owned).collect())
+}
+
 /// The last checkpoint that can be gone on from, of the newest run that wrote one itself. A run that resumes begins with a copy of the
 /// best checkpoint before it; where it fails before it writes its own, the training has come further in the run before.
 ///

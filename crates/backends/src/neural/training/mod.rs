@@ -33,6 +33,7 @@ use dede_core::error::Result;
 use dede_core::parameters::Section;
 use dede_core::tensor::Tensor;
 use dede_graph::Graph;
+use dede_graph::caffe::LayerWeights;
 
 pub(super) use idle::leave_out;
 use options::TrainOptions;
@@ -42,8 +43,17 @@ use settings::Settings;
 /// is served what it was trained on.
 pub type Prepare = Arc<dyn Fn(&Samples) -> Result<Tensor> + Send + Sync>;
 
-/// Reads the network that the repository holds, with its weights; `None` when there is none that can be trained.
-pub type Existing<'a> = &'a dyn Fn() -> Result<Option<Graph>>;
+/// What a repository holds to begin with.
+#[derive(Debug, Clone)]
+pub enum Held {
+    /// A network with its weights.
+    Network(Graph),
+    /// Weights alone, for the network of a template.
+    Weights(LayerWeights),
+}
+
+/// Reads what the repository holds; `None` when there is nothing that can be trained.
+pub type Existing<'a> = &'a dyn Fn() -> Result<Option<Held>>;
 
 /// Checks what a creation says of later trainings.
 ///

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod beginning;
 mod resuming;
 
 /// Rows with a class or with values.
@@ -359,28 +360,6 @@ fn a_convnet_learns_from_raw_pixels_the_same_each_time() {
         served(&directory)
     };
     assert!(train() == train(), "the same seed gives the same weights");
-}
-
-#[test]
-fn training_goes_on_from_a_network_of_the_repository() {
-    let bench = Bench::new();
-    let mllib = json!({"template": "mlp", "nclasses": 3, "seed": 1, "solver": {"iterations": 100}});
-    let (directory, _) = bench.train(&mllib, &iris()).unwrap();
-    let trained = served(&directory);
-    let existing = || Ok(Some(trained.clone()));
-    let loss_after_one = |mllib: Value, other: &Bench| {
-        let plan = other.plan(&mllib, DataKind::Table, &existing).unwrap();
-        other.run(plan, &iris()).unwrap();
-        other.progress.figures().histories["train_loss"][0]
-    };
-    let one = json!({"iterations": 1});
-    let further = loss_after_one(json!({"nclasses": 3, "seed": 1, "solver": one}), &Bench::new());
-    let finetuned = json!({"template": "mlp", "nclasses": 3, "seed": 1, "finetuning": true, "solver": one});
-    assert_eq!(loss_after_one(finetuned.clone(), &Bench::new()), further);
-    let fresh = json!({"template": "mlp", "nclasses": 3, "seed": 1, "solver": one});
-    assert!(loss_after_one(fresh, &bench) > 2.0 * further, "a template over a network trained here starts anew");
-    let error = Bench::new().plan(&finetuned, DataKind::Table, &|| Ok(None)).err().unwrap();
-    assert!(error.to_string().contains("finetuning requires specifying an existing weights file"));
 }
 
 #[test]
