@@ -73,9 +73,9 @@ fn trained_apart(name: &str, factor: f32) -> String {
     format!("it is trained with {name} {factor}, and all layers are trained alike here")
 }
 
-/// That a factor of a layer's weights is 1 for each of them.
+/// That a factor of a layer's weights is 1 for each of them; statistics are not trained.
 fn check_ones(layer: &Message, name: &str) -> std::result::Result<(), String> {
-    let other = factors(layer, name)?.into_iter().find(|&factor| factor != 1.0);
+    let other = factors(layer, name)?.into_iter().find(|&factor| factor != 1.0 && !is_statistics(layer));
     other.map_or(Ok(()), |factor| Err(trained_apart(name, factor)))
 }
 
@@ -203,6 +203,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn statistics_of_a_training_have_any_factor() {
+        let norm = "layer { name: 'n' type: 'BatchNorm' bottom: 'data' top: 'ip' param { lr_mult: 0 } }";
+        let served = parse_network(&format!("{HEAD} {norm}"), &NetworkOptions::default()).unwrap();
+        let head = "layer { name: 'd' type: 'Data' top: 'data' top: 'label' }";
+        let trained = format!("{head} {norm} layer {{ name: 'l' type: 'EuclideanLoss' bottom: 'ip' bottom: 'label' }}");
+        assert_eq!(check_training_network(&trained, &served), Ok(()));
     }
 
     #[test]
