@@ -1,4 +1,4 @@
-//! Where a training goes on after one that failed.
+//! Where a training goes on after one that failed, or that had come to its end.
 
 use super::*;
 
@@ -37,4 +37,43 @@ fn what_failed_before_its_first_checkpoint_loses_no_progress() {
     bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(&path, bytes).unwrap();
     assert_eq!(begins(&bench), last);
+}
+
+#[test]
+fn a_resume_with_nothing_left_tests_the_last_iteration_that_was_done() {
+    for iterations in [50, 40] {
+        let mllib = |iterations: u64, resume: bool| json!({"template": "mlp", "nclasses": 3, "seed": 1, "resume": resume, "solver": {"iterations": iterations}});
+        let bench = Bench::new();
+        bench.train(&mllib(50, false), &iris()).unwrap();
+        let (directory, _) = bench.train(&mllib(iterations, true), &iris()).unwrap();
+        assert_eq!(bench.progress.figures().histories["iteration"], [0.0, 49.0, 49.0], "{iterations}");
+        assert!(checkpoints(&directory).contains(&50), "{iterations}");
+    }
+}
+
+#[test]
+fn a_network_of_images_is_resumed_as_it_began() {
+    use dede_graph::templates::{Head, Template, TemplateOptions};
+    let mllib = |iterations: u64, resume: bool| {
+        json!({"template": "convnet", "layers": ["1CR4", "8"], "nclasses": 2, "seed": 1, "resume": resume,
+            "net": {"batch_size": 8}, "solver": {"iterations": iterations, "base_lr": 1e-4}})
+    };
+    let mut data = fitted(table("iris.csv", 1, true, 1.0), None);
+    data.train = Box::new(Lines(24));
+    data.shape = SampleShape::Image { width: Some(12), height: Some(12), channels: 1 };
+    let options = TemplateOptions::new(dede_graph::Shape::image(1, 12, 12), Head::Classification { classes: 2 });
+    let layers = ["1CR4".to_owned(), "8".to_owned()];
+    let mut network = Template::parse("convnet", &layers).unwrap().build(&options).unwrap();
+    network.initialize(|| 0.6).unwrap();
+    // Drawn anew, images are standardized; what begins with other weights takes them as they are.
+    for held in [None, Some(Held::Network(network))] {
+        let bench = Bench::new();
+        let existing = || Ok(held.clone());
+        for resume in [false, true] {
+            let iterations = if resume { 4 } else { 2 };
+            let plan = bench.plan(&mllib(iterations, resume), DataKind::Images, &existing).unwrap();
+            let (directory, _) = bench.run(plan, &data).unwrap();
+            assert_eq!(standardization::is_in(&served(&directory)), held.is_none(), "resume {resume}");
+        }
+    }
 }
