@@ -409,6 +409,14 @@ fn what_goes_wrong_under_way_is_said() {
         let error = Bench::new().train(&mllib, &iris()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+    // With a test set and without, what does not fit is said alike.
+    let values = json!({"template": "mlp", "regression": true, "ntargets": 2});
+    for test in [None, Some(table("diabetes.csv", 1, false, 10.0))] {
+        let error = Bench::new().train(&values, &fitted(table("diabetes.csv", 1, false, 10.0), test)).unwrap_err();
+        assert!(matches!(error, Error::BadParameter(_)), "{error:?}");
+        let expected = "the network learns 2 values per item (ntargets), the data has 1 values per item";
+        assert!(error.to_string().contains(expected), "{error}");
+    }
     let bench = Bench::new();
     let layers = |units: u64, resume: bool| json!({"template": "mlp", "layers": [units], "nclasses": 3, "resume": resume, "solver": {"iterations": 2}});
     bench.train(&layers(5, false), &iris()).unwrap();
