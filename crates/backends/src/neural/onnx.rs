@@ -70,13 +70,15 @@ impl Backend for Onnx {
             asked_layout(request.input)?;
         }
         let Some(file) = network_file(request.repository, request.model)? else {
-            template::check_new(&options, false, request.model)?;
-            let task = Some(options.task(request.service_type)?);
-            return Ok(Opened { model: None, task, files: Vec::new() });
+            template::check_new(request, &options, false)?;
+            let task = options.task(request.service_type)?;
+            in_call.check_other_count(task)?;
+            return Ok(Opened { model: None, task: Some(task), files: Vec::new() });
         };
         template::check_run(&in_call, request.mllib_stored, &file.name)?;
         let (model, task, files) = load(request, &options, &file)?;
         in_call.check_other_count(task)?;
+        training::check_classes(request.mllib_in_call, task)?;
         Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files })
     }
 

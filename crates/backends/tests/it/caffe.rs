@@ -125,6 +125,23 @@ fn a_repository_without_weights_is_a_service_without_model() {
             json!({"nclasses": 3, "template": "mlp", "finetuning": true}),
             "finetuning requires specifying an existing weights file",
         ),
+        (json!({"nclasses": 3, "template": "mlp", "activation": "swish"}), "not supported yet: activation swish"),
+        (json!({"nclasses": 3, "template": "mlp", "dropout": 1.0}), "parameters.mllib.dropout"),
+        (json!({"nclasses": 3, "template": "mlp", "dropout": -0.1}), "parameters.mllib.dropout"),
+        (json!({"nclasses": 3, "template": "mlp", "layers": 8}), "expected an array such as [50, 50]"),
+        (json!({"nclasses": 3, "template": "convnet"}), "convnet needs images, found a table of numbers"),
+        (
+            json!({"nclasses": 3, "template": "lregression", "layers": [8]}),
+            "has no hidden layer (parameters.mllib.layers)",
+        ),
+        (
+            json!({"nclasses": 3, "ntargets": 7, "template": "mlp"}),
+            "expected none, as the service answers 3 classes, found 7 (parameters.mllib.ntargets)",
+        ),
+        (
+            json!({"regression": true, "nclasses": 3, "ntargets": 7}),
+            "expected none, as the service answers 7 values, found 3 (parameters.mllib.nclasses)",
+        ),
     ];
     let empty = tempfile::tempdir().expect("a directory");
     for (mllib, expected) in cases {

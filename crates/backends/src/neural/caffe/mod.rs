@@ -89,9 +89,10 @@ fn open(request: &OpenRequest<'_>) -> Result<Opened> {
     check_factors(request.kind, &options, request.input)?;
     let files = Files::find(request.repository, request.model)?;
     let Some(source) = files.source() else {
-        template::check_new(&options, files.has_weights(), request.model)?;
-        let task = Some(options.task(request.service_type)?);
-        return Ok(Opened { model: None, task, files: Vec::new() });
+        template::check_new(request, &options, files.has_weights())?;
+        let task = options.task(request.service_type)?;
+        in_call.check_other_count(task)?;
+        return Ok(Opened { model: None, task: Some(task), files: Vec::new() });
     };
     let unread = Unchanged::of(source.files());
     let graph = source.read()?;
@@ -99,6 +100,7 @@ fn open(request: &OpenRequest<'_>) -> Result<Opened> {
     let mean = mean_image(request.kind, &files, &graph)?;
     let (model, task) = load(request, &options, (&source, unread), mean.as_ref(), graph)?;
     in_call.check_other_count(task)?;
+    training::check_classes(request.mllib_in_call, task)?;
     let mut deciding = source.files();
     deciding.extend(mean);
     Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files: deciding })

@@ -27,14 +27,15 @@ mod trainer;
 
 use std::sync::Arc;
 
-use dede_core::backend::{TrainRequest, TrainingPlan};
-use dede_core::data::Samples;
+use dede_core::backend::{Task, TrainRequest, TrainingPlan};
+use dede_core::data::{DataKind, Samples};
 use dede_core::error::Result;
 use dede_core::parameters::Section;
 use dede_core::tensor::Tensor;
 use dede_graph::Graph;
 use dede_graph::caffe::LayerWeights;
 
+use architecture::Architecture;
 pub(super) use idle::leave_out;
 use options::TrainOptions;
 use settings::Settings;
@@ -61,6 +62,28 @@ pub type Existing<'a> = &'a dyn Fn() -> Result<Option<Held>>;
 /// [`dede_core::error::Error::BadParameter`] naming the parameter.
 pub(super) fn check_creation(mllib: &Section) -> Result<()> {
     Settings::check_creation(&TrainOptions::parse(mllib, &Section::new())?)
+}
+
+/// Checks the template that a creation names, which its first training will draw.
+///
+/// # Errors
+/// [`dede_core::error::Error::BadParameter`] naming the parameter.
+pub(super) fn check_template(mllib: &Section, kind: DataKind) -> Result<()> {
+    let options = TrainOptions::parse(mllib, &Section::new())?;
+    Architecture::resolve(&options.mllib, kind).map(drop)
+}
+
+/// Checks what a creation says of the classes of a network that is there.
+///
+/// # Errors
+/// [`dede_core::error::Error::BadParameter`] naming the parameter.
+pub(super) fn check_classes(mllib: &Section, task: Task) -> Result<()> {
+    match task {
+        Task::Classification { .. } | Task::Regression { .. } => {
+            Settings::check_class_weights(&TrainOptions::parse(mllib, &Section::new())?, task)
+        }
+        Task::Features => Ok(()),
+    }
 }
 
 /// Prepares a training: every parameter is resolved and checked now.
