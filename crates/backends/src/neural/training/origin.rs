@@ -91,8 +91,28 @@ impl Origin {
         }
     }
 
-    /// The network before the first iteration, for samples of `shape`. Statistics of the training set are measured unless
-    /// `source` is `None`, because a checkpoint has them.
+    /// Refuses the number of outputs that trainings of the other task have, where it is not that of this one's.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming both keys.
+    pub(super) fn check_other_count(options: &MllibOptions, task: Task) -> Result<()> {
+        let (key, asked, own, count) = match task {
+            Task::Classification { classes } => ("ntargets", options.ntargets, "nclasses", classes),
+            Task::Regression { targets } => ("nclasses", options.nclasses, "ntargets", targets),
+            Task::Features => return Ok(()),
+        };
+        match asked.map(|count| count.0 as usize).filter(|&asked| asked > 0 && asked != count) {
+            None => Ok(()),
+            Some(asked) => {
+                let text = format!(
+                    "expected none beside {own} {count}, as regression says which of them counts, found {asked}"
+                );
+                Err(Error::bad_parameter_at(format!("{MLLIB}.{key}"), text))
+            }
+        }
+    }
+
+    /// The network before the first iteration, for samples of `shape`.
     ///
     /// # Errors
     /// [`Error::BadParameter`] naming the layer or the parameter that does not fit; whatever reading the data met.

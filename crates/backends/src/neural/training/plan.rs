@@ -45,6 +45,7 @@ impl Plan {
         let options = TrainOptions::parse(request.mllib, request.input)?;
         let origin = Origin::resolve(request, &options.mllib, existing)?;
         let task = origin.task(&options)?;
+        Origin::check_other_count(&options.mllib, task)?;
         let settings = Settings::resolve(&options, task)?;
         let resume = if settings.resume { Some(newest_checkpoint(request)?) } else { None };
         let mut state: Section = request.mllib.clone();

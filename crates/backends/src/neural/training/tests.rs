@@ -374,6 +374,14 @@ fn mistakes_are_answered_before_the_job_starts() {
         ),
         (json!({"template": "mlp", "nclasses": 3, "net": {"batch_size": 0}}), "batch size set to zero"),
         (json!({"template": "mlp", "nclasses": "three"}), "parameters.mllib.nclasses"),
+        (
+            json!({"template": "mlp", "nclasses": 3, "ntargets": 1}),
+            "expected none beside nclasses 3, as regression says which of them counts, found 1 (parameters.mllib.ntargets)",
+        ),
+        (
+            json!({"template": "mlp", "regression": true, "ntargets": 1, "nclasses": 5}),
+            "expected none beside ntargets 1, as regression says which of them counts, found 5 (parameters.mllib.nclasses)",
+        ),
     ];
     for (mllib, expected) in table {
         let error = Bench::new().plan(&mllib, DataKind::Table, &|| Ok(None)).err().unwrap();
