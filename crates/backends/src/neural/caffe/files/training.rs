@@ -68,7 +68,9 @@ impl Files {
             (Some(name), None) => {
                 let text = read_text(&self.root.join(name), TEXT_LIMIT)
                     .map_err(|error| Error::bad_parameter_at(name, error.to_string()))?;
-                solver_file::parse(name, &text.unwrap_or_default()).map(Some)
+                // A run has a network of its own.
+                let is_there = |file: &str| self.has_run() || self.names.iter().any(|known| known == file);
+                solver_file::parse(name, &text.unwrap_or_default(), is_there).map(Some)
             }
             (None, _) => Ok(None),
         }
@@ -100,13 +102,25 @@ mod tests {
         let solver = ("mlp_solver.prototxt", "base_lr: 0.5\nnet: \"mlp.prototxt\"");
         for (files, expected) in [
             (vec![deploy, weights], Ok("null")),
-            (vec![deploy, weights, ("mlp_solver.prototxt", "net: \"mlp.prototxt\"")], Ok("{}")),
+            (vec![deploy, weights, ("mlp_solver.prototxt", "solver_mode: GPU")], Ok("{}")),
+            (
+                vec![deploy, weights, ("mlp_solver.prototxt", "net: \"mlp.prototxt\"")],
+                Err("net names mlp.prototxt, which is not in the repository (mlp_solver.prototxt, line 1)"),
+            ),
             (
                 vec![("deploy.prototxt", "layer { name: 'a' param { lr_mult: 0 } }"), weights],
                 Err("layer a: it is trained with lr_mult 0, and all layers are trained alike here (deploy.prototxt)"),
             ),
             (vec![deploy, weights, ("mlp.prototxt", ""), solver], Ok("{\"base_lr\":0.5}")),
-            (vec![deploy, weights, ("resnet_18.prototxt", ""), solver], Ok("{\"base_lr\":0.5}")),
+            (
+                vec![
+                    deploy,
+                    weights,
+                    ("resnet_18.prototxt", ""),
+                    ("mlp_solver.prototxt", "net: \"a/resnet_18.prototxt\""),
+                ],
+                Ok("{}"),
+            ),
             (vec![deploy, weights, ("own_train_test.prototxt", ""), solver], Err("own_train_test.prototxt describes")),
             (vec![("mlp.prototxt", ""), solver], Err("mlp.prototxt describes")),
             (vec![solver], Err("no network to train beside mlp_solver.prototxt")),
@@ -131,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_solvers_file_gives_the_defaults_of_every_training() {
-        let solver = ("mlp_solver.prototxt", "base_lr: 0.003");
+        let solver = ("mlp_solver.prototxt", "base_lr: 0.003\nnet: \"mlp.prototxt\"");
         for (files, expected) in [
             (vec![solver], Ok("{\"base_lr\":0.003}")),
             (vec![("deploy.prototxt", ""), ("m_iter_1.caffemodel", ""), solver], Ok("{\"base_lr\":0.003}")),
