@@ -21,6 +21,8 @@ use crate::neural::preparation::Mean;
 const DEPLOY: &str = "deploy.prototxt";
 /// The mean image that the original server looks for.
 const MEAN: &str = "mean.binaryproto";
+/// Ends the names of weights that Caffe wrote in another format.
+const HDF5: &str = ".caffemodel.h5";
 /// Largest description of a network, bytes.
 const TEXT_LIMIT: u64 = 16 << 20;
 
@@ -63,6 +65,11 @@ impl Files {
             Some(name) => Some(name),
             None => chosen_weights(root, &names)?,
         };
+        if let (None, None, Some(name)) = (&published, &weights, names.iter().find(|name| name.ends_with(HDF5))) {
+            let reason =
+                "not supported yet: weights in HDF5, expected a .caffemodel, as snapshot_format BINARYPROTO writes it";
+            return Err(Error::bad_parameter_at(name, reason));
+        }
         let deploy = match repository.named(model, "def")? {
             Some(name) => Some(name),
             None if published.is_some() => None,
@@ -402,6 +409,10 @@ mod tests {
             let error = weights(&[("m_iter_0.caffemodel", "")], &model(name)).expect_err("refused").to_string();
             assert!(error.contains(name) && error.contains("model.weights"), "{error}");
         }
+        let other = ("m_iter_0.caffemodel.h5", "");
+        let error = weights(&[other], &Section::new()).expect_err("another format").to_string();
+        assert!(error.contains("weights in HDF5") && error.contains(other.0), "{error}");
+        assert!(weights(&[other, ("m_iter_0.caffemodel", "")], &Section::new()).is_ok());
         let two = [("a.caffemodel", ""), ("b.caffemodel", "")];
         let error = weights(&two, &Section::new()).expect_err("no rule chooses").to_string();
         assert!(error.contains("a.caffemodel and b.caffemodel"), "{error}");
