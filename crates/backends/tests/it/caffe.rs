@@ -163,6 +163,12 @@ fn what_the_network_cannot_take_is_refused_at_creation_with_both_values() {
         ("imgconv", image(json!({"width": 100})), ["width 64", "100"]),
         ("imgconv", image(json!({"crop_height": 32})), ["64", "32"]),
         ("imgconv", image(json!({"bw": true})), ["3 channels", "bw"]),
+        ("imgconv", image(json!({"mean": [128, 128, 128]})), ["beside mean.binaryproto", "parameters.input.mean"]),
+        (
+            "iris",
+            Request { mllib: json!({"class_weights": [1, 1]}), ..Request::default() },
+            ["expected 3 numbers, one per class", "found 2"],
+        ),
         (
             "iris",
             Request { model: json!({"weights": "nosuch.caffemodel"}), ..Request::default() },

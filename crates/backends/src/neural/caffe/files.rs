@@ -111,7 +111,7 @@ impl Files {
     pub(super) fn mean(&self, transform: &Transform) -> Result<Option<DecidingFile>> {
         let name = match &transform.mean_file {
             Some(path) => Some(self.named_mean(path)?),
-            None => usual_or_only(&self.names, MEAN, MEAN, |name| name.contains(MEAN))?,
+            None => usual_or_only(&self.names, MEAN, MEAN, |name| name.ends_with(MEAN))?,
         };
         Ok(name.map(|name| DecidingFile { path: self.root.join(&name), name }))
     }
@@ -217,7 +217,7 @@ pub(super) fn read_mean(file: &DecidingFile, input: Option<&Shape>) -> Result<Me
             "a mean image of the extents of the network's input, {input}, expected, found {found}"
         )));
     }
-    Ok(Mean::Image { width, height, values: image.data })
+    Ok(Mean::Image { file: file.name.clone(), width, height, values: image.data })
 }
 
 /// A description of a network. Bytes that are not UTF-8 may stand in its comments.
@@ -359,8 +359,11 @@ mod tests {
             files.mean(&transform(file)).map(|mean| mean.map(|mean| mean.name)).map_err(|error| error.to_string())
         };
         type Case<'a, T> = (&'a [(&'a str, &'a str)], Option<&'a str>, T);
-        let cases: [Case<'_, Option<&str>>; 8] = [
+        let kept = ("train_mean.binaryproto.bak", "");
+        let cases: [Case<'_, Option<&str>>; 10] = [
             (&[], None, None),
+            (&[kept], None, None),
+            (&[kept, similar], None, Some(similar.0)),
             (&[usual], None, Some(usual.0)),
             (&[similar], None, Some(similar.0)),
             (&[similar, usual], None, Some(usual.0)),
