@@ -88,7 +88,10 @@ impl Backend for Onnx {
         let read = |file: &DecidingFile| -> Result<Graph> {
             dede_graph::onnx::import(&content(&file.path, &file.name)?).map_err(|error| graph_error(file, error))
         };
-        training::plan(request, prepare, &|| Ok(file.as_ref().map(read).transpose()?.map(Held::Network)))
+        training::plan(request, prepare, &|alone| {
+            let file = file.as_ref().filter(|_| !alone);
+            Ok(file.map(read).transpose()?.map(Held::Network))
+        })
     }
 
     fn memory_needed(&self, weights: &[WeightFile<'_>], options: &EngineOptions) -> u64 {

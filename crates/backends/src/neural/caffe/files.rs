@@ -75,9 +75,7 @@ impl Files {
         let deploy = match repository.named(model, "def")? {
             Some(name) => Some(name),
             None if published.is_some() => None,
-            None => usual_or_only(&names, DEPLOY, "model.def", |name| {
-                name.contains("deploy") && name.ends_with(".prototxt")
-            })?,
+            None => usual_or_only(&names, DEPLOY, "model.def", is_deploy)?,
         };
         let published = published
             .map(|published| DecidingFile { name: published.record.network.clone(), path: published.network() });
@@ -94,12 +92,13 @@ impl Files {
         Some(Source::Caffe { deploy: file(deploy), weights: file(weights) })
     }
 
-    /// Weights of Caffe without a description of their network.
+    /// Weights of Caffe without a description of their network, whether or not a run was trained here since.
     ///
     /// # Errors
     /// [`Error::BadParameter`] naming the file that holds something else.
     pub(super) fn lone_weights(&self) -> Result<Option<caffe::LayerWeights>> {
-        let Some(name) = self.weights.as_ref().filter(|_| self.source().is_none()) else { return Ok(None) };
+        let described = self.names.iter().any(|name| is_deploy(name));
+        let Some(name) = self.weights.as_ref().filter(|_| !described && self.deploy.is_none()) else { return Ok(None) };
         let file = DecidingFile { name: name.clone(), path: self.root.join(name) };
         let weights = caffe::LayerWeights::read(name, bytes(&file)?);
         weights.map(Some).map_err(|error| Error::bad_parameter(error.to_string()))
@@ -220,6 +219,11 @@ pub(super) fn read_mean(file: &DecidingFile, input: Option<&Shape>) -> Result<Me
         )));
     }
     Ok(Mean::Image { file: file.name.clone(), width, height, values: image.data })
+}
+
+/// Whether a file describes a network for prediction.
+fn is_deploy(name: &str) -> bool {
+    name.contains("deploy") && name.ends_with(".prototxt")
 }
 
 /// A description of a network. Bytes that are not UTF-8 may stand in its comments.

@@ -327,8 +327,10 @@ fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
     let prepare = Arc::new(move |samples: &dede_core::data::Samples| -> Result<Tensor> {
         prepare_for_training(samples, &arithmetic)
     });
-    let existing = || -> Result<Option<Held>> {
-        let Some(source) = &source else { return Ok(files.lone_weights()?.map(Held::Weights)) };
+    let existing = |alone: bool| -> Result<Option<Held>> {
+        let Some(source) = source.as_ref().filter(|_| !alone) else {
+            return Ok(files.lone_weights()?.map(Held::Weights));
+        };
         let mut graph = source.read()?;
         graph.outputs = vec![chosen_output(&graph, &options, ServiceType::Supervised, source)?];
         Ok(Some(Held::Network(graph)))

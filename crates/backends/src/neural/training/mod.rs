@@ -53,8 +53,9 @@ pub enum Held {
     Weights(LayerWeights),
 }
 
-/// Reads what the repository holds; `None` when there is nothing that can be trained.
-pub type Existing<'a> = &'a dyn Fn() -> Result<Option<Held>>;
+/// Reads what the repository holds, or, with `true`, the weights alone that are there beside a network that was trained here; `None`
+/// when there is nothing that can be trained.
+pub type Existing<'a> = &'a dyn Fn(bool) -> Result<Option<Held>>;
 
 /// Checks what a creation says of later trainings.
 ///

@@ -50,17 +50,18 @@ impl Origin {
         let finetuning = options.finetuning.unwrap_or(false);
         let Some(architecture) = Architecture::resolve(options, request.kind)? else {
             let missing = || format!("missing solver file in {}", request.repository.root().display());
-            return match existing()? {
+            return match existing(false)? {
                 Some(Held::Network(graph)) => Ok(Self::Repository(graph)),
                 Some(Held::Weights(_)) | None => Err(Error::bad_parameter(missing())),
             };
         };
-        // A template over a network that was trained here starts anew, unless asked otherwise; what resumes has its weights.
-        let ours = request.repository.published()?.is_some();
-        if options.resume.unwrap_or(false) || (ours && !finetuning) {
+        if options.resume.unwrap_or(false) {
             return Ok(Self::Template(architecture));
         }
-        match existing()? {
+        // A template over a network that was trained here starts anew, unless asked otherwise: with the weights that the repository
+        // has without a network, if any.
+        let ours = request.repository.published()?.is_some();
+        match existing(ours && !finetuning)? {
             Some(Held::Network(graph)) => Ok(Self::Finetuned(architecture, graph)),
             Some(Held::Weights(weights)) => Ok(Self::Weights { architecture, weights, finetuning }),
             None if finetuning => Err(Error::bad_parameter("finetuning requires specifying an existing weights file")),

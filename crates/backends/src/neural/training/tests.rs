@@ -136,7 +136,7 @@ impl Bench {
             SampleShape::Row { .. } => DataKind::Table,
             SampleShape::Image { .. } => DataKind::Images,
         };
-        self.run(self.plan(mllib, kind, &|| Ok(None))?, data)
+        self.run(self.plan(mllib, kind, &|_| Ok(None))?, data)
     }
 
     fn run(&self, plan: Box<dyn TrainingPlan>, data: &Fitted) -> Result<(PathBuf, Trained)> {
@@ -224,7 +224,7 @@ fn a_resumed_training_ends_as_one_that_was_never_interrupted() {
         let (at_once, _) = whole.train(&mllib(25, false, kind), &data).unwrap();
         let parts = Bench::new();
         parts.train(&mllib(12, false, kind), &data).unwrap();
-        let plan = parts.plan(&mllib(25, true, kind), DataKind::Table, &|| Ok(None)).unwrap();
+        let plan = parts.plan(&mllib(25, true, kind), DataKind::Table, &|_| Ok(None)).unwrap();
         assert!(plan.resumes_from().is_some());
         let (resumed, _) = parts.run(plan, &data).unwrap();
         assert!(served(&at_once) == served(&resumed), "{kind}");
@@ -384,7 +384,7 @@ fn mistakes_are_answered_before_the_job_starts() {
         ),
     ];
     for (mllib, expected) in table {
-        let error = Bench::new().plan(&mllib, DataKind::Table, &|| Ok(None)).err().unwrap();
+        let error = Bench::new().plan(&mllib, DataKind::Table, &|_| Ok(None)).err().unwrap();
         assert!(matches!(error, Error::BadParameter(_)), "{mllib}: {error:?}");
         assert!(error.to_string().contains(expected), "{mllib}: {error}");
     }
@@ -395,7 +395,7 @@ fn a_training_state_of_the_original_is_named() {
     let bench = Bench::new();
     std::fs::write(bench.repository.root().join("model_iter_3.solverstate"), "state").unwrap();
     let resumed = json!({"template": "mlp", "nclasses": 3, "resume": true});
-    let error = bench.plan(&resumed, DataKind::Table, &|| Ok(None)).err().unwrap().to_string();
+    let error = bench.plan(&resumed, DataKind::Table, &|_| Ok(None)).err().unwrap().to_string();
     assert!(error.contains("resuming from model_iter_3.solverstate") && error.contains("format"), "{error}");
 }
 

@@ -104,6 +104,22 @@ fn the_mean_image_is_the_one_that_the_network_names() {
 }
 
 #[test]
+fn weights_alone_stay_what_trainings_begin_with() {
+    let (deploy, file) = (("deploy.prototxt", ""), ("m_iter_1.caffemodel", ""));
+    for (files, alone) in [(vec![file], true), (vec![deploy, file], false), (vec![], false)] {
+        let (_directory, repository) = repository(&files);
+        for _ in 0..2 {
+            let found = Files::find(&repository, &Section::new()).expect("found").lone_weights().expect("read");
+            assert_eq!(found.is_some(), alone, "{files:?}");
+            publish(&repository);
+        }
+    }
+    let (_directory, repository) = repository(&[("m_iter_1.caffemodel", "PK\u{3}\u{4}")]);
+    let error = Files::find(&repository, &Section::new()).expect("found").lone_weights().expect_err("an archive");
+    assert!(error.to_string().contains("m_iter_1.caffemodel: not a caffemodel"), "{error}");
+}
+
+#[test]
 fn of_several_descriptions_the_usual_one_counts() {
     let found = |files: &[(&str, &str)]| {
         let (_directory, repository) = repository(files);

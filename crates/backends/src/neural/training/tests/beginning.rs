@@ -29,7 +29,7 @@ fn training_goes_on_from_a_network_of_the_repository() {
     let (directory, _) = bench.train(&mllib, &iris()).unwrap();
     let trained = served(&directory);
     publish(&bench.repository);
-    let existing = || Ok(Some(Held::Network(trained.clone())));
+    let existing = |alone: bool| Ok((!alone).then(|| Held::Network(trained.clone())));
     let loss_after_one = |mllib: Value, other: &Bench| {
         let plan = other.plan(&mllib, DataKind::Table, &existing).unwrap();
         other.run(plan, &iris()).unwrap();
@@ -44,7 +44,7 @@ fn training_goes_on_from_a_network_of_the_repository() {
     failed.repository.begin_run().unwrap();
     assert_eq!(loss_after_one(fresh.clone(), &failed), further, "what failed changes nothing");
     assert!(loss_after_one(fresh, &bench) > 2.0 * further, "a template over a network trained here starts anew");
-    let error = Bench::new().plan(&finetuned, DataKind::Table, &|| Ok(None)).err().unwrap();
+    let error = Bench::new().plan(&finetuned, DataKind::Table, &|_| Ok(None)).err().unwrap();
     assert!(error.to_string().contains("finetuning requires specifying an existing weights file"));
 }
 
@@ -57,7 +57,7 @@ fn iris_file(name: &str) -> Vec<u8> {
 #[test]
 fn weights_without_a_network_begin_the_training_of_a_template() {
     const FILE: &str = "model_iter_300.caffemodel";
-    let existing = || {
+    let existing = |_| {
         let weights =
             LayerWeights::read(FILE, iris_file(FILE)).map_err(|error| Error::bad_parameter(error.to_string()))?;
         Ok(Some(Held::Weights(weights)))
@@ -85,6 +85,12 @@ fn weights_without_a_network_begin_the_training_of_a_template() {
     for more in [json!({}), json!({"finetuning": true})] {
         let graph = train(&Bench::new(), &mllib([16, 16], 3, more)).unwrap();
         assert!(names.iter().all(|name| is_same(&graph, name)), "{names:?}");
+    }
+    let again = Bench::new();
+    for _ in 0..2 {
+        let graph = train(&again, &mllib([16, 16], 3, json!({}))).unwrap();
+        assert!(names.iter().all(|name| is_same(&graph, name)), "each training begins with them");
+        publish(&again.repository);
     }
     let graph = train(&Bench::new(), &mllib([16, 16], 4, json!({"finetuning": true}))).unwrap();
     let differing: Vec<&&str> = names.iter().filter(|name| !is_same(&graph, name)).collect();

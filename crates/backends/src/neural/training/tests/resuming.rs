@@ -12,7 +12,7 @@ fn what_failed_before_its_first_checkpoint_loses_no_progress() {
     let (first, trained) = bench.train(&mllib(0.01, 100, false), &iris()).unwrap();
     assert!(trained.best.unwrap().iteration < 100, "the best is not the last");
     let begins = |bench: &Bench| {
-        let plan = bench.plan(&mllib(1e-9, 110, true), DataKind::Table, &|| Ok(None)).unwrap();
+        let plan = bench.plan(&mllib(1e-9, 110, true), DataKind::Table, &|_| Ok(None)).unwrap();
         let path = plan.resumes_from().unwrap();
         (path.parent().unwrap().to_owned(), path.file_name().unwrap().to_str().unwrap().to_owned())
     };
@@ -68,7 +68,7 @@ fn a_network_of_images_is_resumed_as_it_began() {
     // Drawn anew, images are standardized; what begins with other weights takes them as they are.
     for held in [None, Some(Held::Network(network))] {
         let bench = Bench::new();
-        let existing = || Ok(held.clone());
+        let existing = |_| Ok(held.clone());
         for resume in [false, true] {
             let iterations = if resume { 4 } else { 2 };
             let plan = bench.plan(&mllib(iterations, resume), DataKind::Images, &existing).unwrap();
