@@ -3,6 +3,7 @@
 
 pub mod caffe;
 pub mod error;
+mod formats;
 pub mod graph;
 mod inference;
 pub mod initializer;

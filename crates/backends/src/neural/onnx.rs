@@ -36,7 +36,7 @@ use super::model::NeuralModel;
 use super::onnx_view::OnnxView;
 use super::options::{CreationOptions, check_image_input};
 use super::preparation::{Arithmetic, InputType, Layout, Preparation, prepare_for_training};
-use super::training;
+use super::training::{self, Held};
 use super::unchanged::Unchanged;
 
 /// What `dede` writes into its own files as their producer: their images have the channels first.
@@ -70,13 +70,15 @@ impl Backend for Onnx {
             asked_layout(request.input)?;
         }
         let Some(file) = network_file(request.repository, request.model)? else {
-            template::check_new(&options, false, request.model)?;
-            let task = Some(options.task(request.service_type)?);
-            return Ok(Opened { model: None, task, files: Vec::new() });
+            template::check_new(request, &options, false)?;
+            let task = options.task(request.service_type)?;
+            in_call.check_other_count(task)?;
+            return Ok(Opened { model: None, task: Some(task), files: Vec::new() });
         };
         template::check_run(&in_call, request.mllib_stored, &file.name)?;
         let (model, task, files) = load(request, &options, &file)?;
         in_call.check_other_count(task)?;
+        training::check_classes(request.mllib_in_call, task)?;
         Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files })
     }
 
@@ -86,7 +88,10 @@ impl Backend for Onnx {
         let read = |file: &DecidingFile| -> Result<Graph> {
             dede_graph::onnx::import(&content(&file.path, &file.name)?).map_err(|error| graph_error(file, error))
         };
-        training::plan(request, prepare, &|| file.as_ref().map(read).transpose())
+        training::plan(request, prepare, &|alone| {
+            let file = file.as_ref().filter(|_| !alone);
+            Ok(file.map(read).transpose()?.map(Held::Network))
+        })
     }
 
     fn memory_needed(&self, weights: &[WeightFile<'_>], options: &EngineOptions) -> u64 {

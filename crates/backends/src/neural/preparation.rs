@@ -48,8 +48,8 @@ pub(super) enum InputType {
 /// Which arithmetic an mllib does on pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Arithmetic {
-    /// `(x - mean) × scale`; the input connector's `mean` comes on top of means per channel, a mean image counts alone. The connector's
-    /// `scale` and `std` have no place in it.
+    /// `(x - mean) × scale`; the input connector's `mean` comes on top of means per channel, and has no place beside a mean image. The
+    /// connector's `scale` and `std` have none at all.
     Caffe {
         /// The network's own mean.
         mean: Mean,
@@ -67,8 +67,10 @@ pub(super) enum Mean {
     Absent,
     /// One for each channel, or one for all.
     Channels(Vec<f32>),
-    /// One for each pixel (`mean.binaryproto`): the input connector's is not subtracted then.
+    /// One for each pixel, of a file such as `mean.binaryproto`: the input connector's is not subtracted then.
     Image {
+        /// The file.
+        file: String,
         /// Columns.
         width: usize,
         /// Rows.
@@ -83,12 +85,12 @@ impl Mean {
     /// values per channel (or the one for all).
     pub(super) fn plus(self, channels: &[f32]) -> Self {
         match self {
-            Self::Image { width, height, mut values } if !channels.is_empty() => {
+            Self::Image { file, width, height, mut values } if !channels.is_empty() => {
                 for (channel, plane) in values.chunks_mut((width * height).max(1)).enumerate() {
                     let value = channels.get(channel).or(channels.first()).copied().unwrap_or(0.0);
                     plane.iter_mut().for_each(|mean| *mean += value);
                 }
-                Self::Image { width, height, values }
+                Self::Image { file, width, height, values }
             }
             other @ (Self::Absent | Self::Channels(_) | Self::Image { .. }) => other,
         }
@@ -180,6 +182,11 @@ impl Preparation {
                 return Err(Error::bad_parameter_at(format!("parameters.input.{name}"), reason));
             }
         }
+        if let Arithmetic::Caffe { mean: Mean::Image { file, .. }, .. } = &self.arithmetic
+            && normalization.mean.iter().any(|&mean| mean != 0.0)
+        {
+            return Err(beside_mean_image(file));
+        }
         if let Arithmetic::Caffe { .. } = self.arithmetic
             && let Some(key) = without_place(normalization)
         {
@@ -262,7 +269,7 @@ impl Preparation {
 
     /// The mean of each pixel, where the network has one.
     fn mean_image(&self, image: &Image) -> Result<Option<&[f32]>> {
-        let Arithmetic::Caffe { mean: Mean::Image { width, height, values }, .. } = &self.arithmetic else {
+        let Arithmetic::Caffe { mean: Mean::Image { width, height, values, .. }, .. } = &self.arithmetic else {
             return Ok(None);
         };
         if (*width, *height) == (image.width, image.height) && values.len() == width * height * image.channels {
@@ -333,6 +340,12 @@ pub(super) fn prepare_for_training(samples: &Samples, arithmetic: &Arithmetic) -
     };
     preparation.check(samples)?;
     Ok(preparation.batch(samples, 0..samples.len())?.into_tensor())
+}
+
+/// What is said of a mean of the request where the repository has a mean image, which the original subtracts alone.
+pub(super) fn beside_mean_image(file: &str) -> Error {
+    let reason = format!("expected none beside {file}, the mean image of the repository, which is subtracted alone");
+    Error::bad_parameter_at("parameters.input.mean", reason)
 }
 
 /// Why a network of Caffe cannot be given [`without_place`].

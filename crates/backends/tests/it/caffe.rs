@@ -125,6 +125,23 @@ fn a_repository_without_weights_is_a_service_without_model() {
             json!({"nclasses": 3, "template": "mlp", "finetuning": true}),
             "finetuning requires specifying an existing weights file",
         ),
+        (json!({"nclasses": 3, "template": "mlp", "activation": "swish"}), "not supported yet: activation swish"),
+        (json!({"nclasses": 3, "template": "mlp", "dropout": 1.0}), "parameters.mllib.dropout"),
+        (json!({"nclasses": 3, "template": "mlp", "dropout": -0.1}), "parameters.mllib.dropout"),
+        (json!({"nclasses": 3, "template": "mlp", "layers": 8}), "expected an array such as [50, 50]"),
+        (json!({"nclasses": 3, "template": "convnet"}), "convnet needs images, found a table of numbers"),
+        (
+            json!({"nclasses": 3, "template": "lregression", "layers": [8]}),
+            "has no hidden layer (parameters.mllib.layers)",
+        ),
+        (
+            json!({"nclasses": 3, "ntargets": 7, "template": "mlp"}),
+            "expected none, as the service answers 3 classes, found 7 (parameters.mllib.ntargets)",
+        ),
+        (
+            json!({"regression": true, "nclasses": 3, "ntargets": 7}),
+            "expected none, as the service answers 7 values, found 3 (parameters.mllib.nclasses)",
+        ),
     ];
     let empty = tempfile::tempdir().expect("a directory");
     for (mllib, expected) in cases {
@@ -146,6 +163,12 @@ fn what_the_network_cannot_take_is_refused_at_creation_with_both_values() {
         ("imgconv", image(json!({"width": 100})), ["width 64", "100"]),
         ("imgconv", image(json!({"crop_height": 32})), ["64", "32"]),
         ("imgconv", image(json!({"bw": true})), ["3 channels", "bw"]),
+        ("imgconv", image(json!({"mean": [128, 128, 128]})), ["beside mean.binaryproto", "parameters.input.mean"]),
+        (
+            "iris",
+            Request { mllib: json!({"class_weights": [1, 1]}), ..Request::default() },
+            ["expected 3 numbers, one per class", "found 2"],
+        ),
         (
             "iris",
             Request { model: json!({"weights": "nosuch.caffemodel"}), ..Request::default() },

@@ -14,7 +14,27 @@ use crate::wire::{Reader, Value, floats};
 pub(super) struct Blob<'a> {
     /// Its extents.
     pub(super) dims: Vec<usize>,
+    form: Form,
     values: Values<'a>,
+}
+
+/// How the extents are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `num`, `channels`, `height` and `width`: always four, with ones in front.
+    FourAxes,
+    /// A `BlobShape`, or nothing.
+    Shape,
+}
+
+/// Which extents fit a weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// Those of the weight.
+    Exact,
+    /// Those of the weight with ones anywhere: a BatchNorm of NVCaffe and other forks has `[1, channels]` or
+    /// `[1, channels, 1, 1]`.
+    WithOnes,
 }
 
 /// The values where they lie in the file.
@@ -52,10 +72,11 @@ impl<'a> Blob<'a> {
                 _ => {}
             }
         }
-        let dims = shape.unwrap_or_else(|| match legacy {
-            [None, None, None, None] => Vec::new(),
-            legacy => legacy.iter().map(|dim| dim.unwrap_or(1)).collect(),
-        });
+        // Where both forms are there Caffe looks at the older one, and takes what it lacks as 0.
+        let (form, dims) = match legacy {
+            [None, None, None, None] => (Form::Shape, shape.unwrap_or_default()),
+            legacy => (Form::FourAxes, legacy.iter().map(|dim| dim.unwrap_or(0)).collect()),
+        };
         let extent = |dim: i64| usize::try_from(dim).map_err(|_| format!("a blob has the extent {dim}"));
         // Caffe's order where there is more than one form.
         let values = match (double_data.is_empty(), data.is_empty(), raw) {
@@ -63,7 +84,7 @@ impl<'a> Blob<'a> {
             (true, true, Some(raw)) => raw_values(raw, raw_type)?,
             (true, _, _) => data,
         };
-        Ok(Self { dims: dims.into_iter().map(extent).collect::<Result<_, _>>()?, values })
+        Ok(Self { dims: dims.into_iter().map(extent).collect::<Result<_, _>>()?, form, values })
     }
 
     /// How many numbers it has.
@@ -79,18 +100,37 @@ impl<'a> Blob<'a> {
         self.values.to_vec()
     }
 
-    /// The blob as the weight a layer wants. Caffe's old files pad shapes to four axes with ones, so ones are not compared.
+    /// Whether these are its extents, as Caffe compares them (`Blob::ShapeEquals`).
+    fn has_extents(&self, wanted: &[usize], fit: Fit) -> bool {
+        let without_ones = |dims: &[usize]| dims.iter().copied().filter(|&dim| dim != 1).collect::<Vec<_>>();
+        match (self.form, fit) {
+            (Form::FourAxes | Form::Shape, Fit::WithOnes) => without_ones(&self.dims) == without_ones(wanted),
+            (Form::FourAxes, Fit::Exact) => {
+                let ones = 4usize.checked_sub(wanted.len()).map(|count| vec![1; count]);
+                ones.is_some_and(|ones| [&ones, wanted].concat() == self.dims)
+            }
+            // Caffe's blob of a single number, such as a slope of all channels, has no axis.
+            (Form::Shape, Fit::Exact) => self.dims == wanted || (self.dims.is_empty() && wanted == [1]),
+        }
+    }
+
+    /// The blob as the weight a layer wants.
     ///
     /// # Errors
     /// Says which shape or number of values was expected.
-    pub(super) fn weight(&self, parameter: &Parameter, transpose: bool, factor: f32) -> Result<Weight, String> {
+    pub(super) fn weight(
+        &self,
+        parameter: &Parameter,
+        fit: Fit,
+        transpose: bool,
+        factor: f32,
+    ) -> Result<Weight, String> {
         let mut wanted = parameter.shape.clone();
         if transpose {
             wanted.reverse();
         }
-        let without_ones = |dims: &[usize]| dims.iter().copied().filter(|&dim| dim != 1).collect::<Vec<_>>();
         let name = &parameter.name;
-        if without_ones(&self.dims) != without_ones(&wanted) {
+        if !self.has_extents(&wanted, fit) {
             return Err(format!("blob for {name} should have shape {wanted:?}, found {:?}", self.dims));
         }
         let (count, found) = (element_count(&wanted)?, self.values.len());

@@ -19,6 +19,23 @@ pub(super) fn sample_shape(extents: &[usize]) -> Result<Option<Shape>, String> {
     Ok(Some(shape))
 }
 
+/// How many samples the tops of a data layer have, where it says so.
+///
+/// # Errors
+/// Names the field.
+pub(super) fn batches(kind: &str, message: &Message) -> Result<Vec<i64>, String> {
+    let size = |param: &str| Ok(message.message(param).number("batch_size")?.into_iter().collect());
+    match kind {
+        "Input" => {
+            let dims = message.message("input_param").messages("shape").map(|shape| shape.numbers("dim"));
+            dims.filter_map(|dims| dims.map(|dims| dims.first().copied()).transpose()).collect()
+        }
+        "MemoryData" => size("memory_data_param"),
+        "Data" => size("data_param"),
+        _ => size("image_data_param"),
+    }
+}
+
 /// Shapes of a data layer's tops that are inputs of the network, and what is done to an image before; tops without one, and further
 /// tops, are labels. `fallback` is for layers that do not say.
 ///

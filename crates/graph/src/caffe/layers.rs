@@ -1,6 +1,8 @@
 //! One layer's text as a typed [`Layer`]. It owns the names and defaults of Caffe's layer parameters; it knows nothing of
 //! the network around the layer but the shapes of its inputs.
 
+use std::collections::BTreeSet;
+
 use super::text::Message;
 use super::windows::{self, outputs};
 use crate::initializer::Initializer;
@@ -72,11 +74,22 @@ pub(super) fn role(kind: &str) -> Result<Role, String> {
     })
 }
 
+/// What the network around a layer says of it.
+pub(super) struct LayerContext<'a> {
+    /// The shapes of its bottoms, one sample each.
+    pub(super) inputs: &'a [&'a Shape],
+    /// How many tops it has.
+    pub(super) tops: usize,
+    /// How many samples the file's own inputs have, which a request is free to change.
+    pub(super) batches: &'a BTreeSet<i64>,
+}
+
 /// The layer of type `kind`, one of those [`role`] returns.
 ///
 /// # Errors
 /// Says which parameter is wrong and where.
-pub(super) fn layer(kind: &str, text: &Message, inputs: &[&Shape], tops: usize) -> Result<Layer, String> {
+pub(super) fn layer(kind: &str, text: &Message, context: &LayerContext<'_>) -> Result<Layer, String> {
+    let LayerContext { inputs, tops, batches } = *context;
     let first = *inputs.first().ok_or("it has no bottom")?;
     match kind {
         "Convolution" => windows::convolution(text.message("convolution_param")).map(Layer::Convolution),
@@ -110,7 +123,7 @@ pub(super) fn layer(kind: &str, text: &Message, inputs: &[&Shape], tops: usize) 
             Ok(Layer::Dropout { ratio: text.message("dropout_param").number("dropout_ratio")?.unwrap_or(0.5) })
         }
         "Flatten" => flatten(text.message("flatten_param"), first),
-        "Reshape" => reshape(text.message("reshape_param"), first),
+        "Reshape" => reshape(text.message("reshape_param"), first, batches),
         "Softmax" => Ok(Layer::Softmax { axis: axis(text.message("softmax_param"), &["axis"], first)? }),
         "Split" => Ok(Layer::Split),
         "Slice" => slice(text.message("slice_param"), first, tops),
@@ -282,8 +295,11 @@ fn flatten(param: &Message, input: &Shape) -> Result<Layer, String> {
 }
 
 /// Caffe's reshape: `shape.dim` replaces the axes `axis..axis + num_axes`; 0 copies an extent, -1 is what is left.
-fn reshape(param: &Message, input: &Shape) -> Result<Layer, String> {
+fn reshape(param: &Message, input: &Shape, batches: &BTreeSet<i64>) -> Result<Layer, String> {
     let shape = param.message("shape").numbers::<i64>("dim")?;
+    if shape.iter().filter(|&&dim| dim == -1).count() > 1 {
+        return Err(format!("shape {shape:?} has -1 more than once, so that no extent is certain"));
+    }
     let old: Vec<i64> = std::iter::once(1).chain(input.dims().iter().map(|&dim| dim as i64)).collect();
     let start = reshape_start(param.number("axis")?.unwrap_or(0), old.len())?;
     let count = match param.number::<i64>("num_axes")?.unwrap_or(-1) {
@@ -297,9 +313,8 @@ fn reshape(param: &Message, input: &Shape) -> Result<Layer, String> {
     let mut dims = old[..start].to_vec();
     for (index, &dim) in shape.iter().enumerate() {
         let copied = || old.get(start + index).copied().ok_or("dim: 0 copies an axis that its input does not have");
-        // The batch is free: where Caffe's file fixes it, the number written there is not the batch of a request.
-        let is_batch = start + index == 0;
-        dims.push(if is_batch {
+        dims.push(if start + index == 0 {
+            check_batch(dim, &shape, batches)?;
             1
         } else if dim == 0 {
             copied()?
@@ -318,6 +333,23 @@ fn reshape(param: &Message, input: &Shape) -> Result<Layer, String> {
     match dims.first() {
         Some(1) => Ok(Layer::Reshape { dims: resolved }),
         _ => Err("the batch axis cannot be reshaped".to_owned()),
+    }
+}
+
+/// The batch is free: where Caffe's file fixes it, the number written there is not the batch of a request. Any other number spreads each
+/// sample over several, or joins several.
+fn check_batch(dim: i64, shape: &[i64], batches: &BTreeSet<i64>) -> Result<(), String> {
+    match dim {
+        -1..=1 => Ok(()),
+        dim if batches.contains(&dim) => Ok(()),
+        dim => {
+            let own: Vec<String> = batches.iter().map(i64::to_string).collect();
+            let own = if own.is_empty() { "unknown".to_owned() } else { own.join(" or ") };
+            Err(format!(
+                "shape {shape:?} should keep the batch with 0, -1, 1 or the number of samples of the input, {own}, as its \
+                 first extent, found {dim}"
+            ))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::blob::Blob;
 use crate::error::{Error, Result};
+use crate::formats;
 use crate::shape::Shape;
 
 /// A mean image, to be subtracted from each image before the network.
@@ -30,6 +31,9 @@ impl MeanImage {
 /// Says where the file is broken, or that it is no image.
 pub fn read_mean(bytes: &[u8]) -> Result<MeanImage> {
     let read = || {
+        if let Some(found) = formats::other(bytes) {
+            return Err(format!("expected a BlobProto of Caffe, found {found}"));
+        }
         let blob = Blob::read(bytes)?;
         let shape = match blob.dims.as_slice() {
             [dims @ .., channels, height, width] if dims.iter().all(|&dim| dim == 1) => {

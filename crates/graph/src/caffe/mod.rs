@@ -29,7 +29,8 @@ mod windows;
 
 pub use mean::{MeanImage, read_mean};
 pub use network::{NetworkOptions, parse_network};
-pub use training::{check_nothing_frozen, check_training_network};
+pub use training::{check_trained_alike, check_training_network};
+pub use weights::LayerWeights;
 
 use crate::error::Result;
 use crate::graph::Graph;
@@ -43,6 +44,8 @@ pub fn import(network: (&str, &str), weights: (&str, &[u8])) -> Result<Graph> {
     weights::fill(network, weights.1).map_err(|error| error.in_file(weights.0))
 }
 
+#[cfg(test)]
+mod network_tests;
 #[cfg(test)]
 mod schema_tests;
 #[cfg(test)]

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::data::{self, sample_shape};
-use super::layers::{self, Role};
+use super::layers::{self, LayerContext, Role};
 use super::schema;
 use super::storage::{MOST_BLOBS, SharedBlob, Storage};
 use super::text::{Content, Message};
 use crate::error::{Error, Result};
+use crate::formats;
 use crate::graph::{Graph, Input, Node, Transform};
 use crate::inference;
 use crate::shape::Shape;
@@ -42,6 +43,9 @@ pub fn parse_network(text: &str, options: &NetworkOptions) -> Result<Graph> {
 
 /// As [`parse_network`], with what filling in the weights needs to know.
 pub(super) fn read(text: &str, options: &NetworkOptions) -> Result<Network> {
+    if let Some(found) = formats::other(text.as_bytes()) {
+        return Err(Error::Format(format!("not a network of Caffe: expected its text, found {found}")));
+    }
     let tree = Message::parse(text)?;
     schema::check_network(&tree).map_err(Error::Network)?;
     if tree.has("layer") && tree.has("layers") {
@@ -58,12 +62,36 @@ pub(super) fn read(text: &str, options: &NetworkOptions) -> Result<Network> {
             layers.push(layer);
         }
     }
+    check_tops(&tree, &layers)?;
     let mut builder = Builder::new(&layers);
     builder.header(&tree)?;
     for layer in &layers {
         builder.layer(layer, options).map_err(|message| Error::layer(&layer.name, message))?;
     }
     builder.finish(tree.text("name").unwrap_or_default())
+}
+
+/// That each blob is made in one place, but for layers that work on it in place: their bottom of the same position is the top. Caffe
+/// stops at others.
+fn check_tops(tree: &Message, layers: &[LayerText<'_>]) -> Result<()> {
+    let mut makers: BTreeMap<&str, String> = BTreeMap::new();
+    for name in tree.texts("input") {
+        if makers.insert(name, "the input of this name".to_owned()).is_some() {
+            return Err(Error::Network(format!("input {name:.64} is there twice")));
+        }
+    }
+    for layer in layers {
+        for (position, &top) in layer.tops.iter().enumerate() {
+            if top == AUTOMATIC_TOP || layer.bottoms.get(position) == Some(&top) {
+                continue;
+            }
+            if let Some(maker) = makers.insert(top, format!("layer {:.64}", layer.name)) {
+                let message = format!("its top {top:.64} is made by {maker} already, expected one of them");
+                return Err(Error::layer(&layer.name, message));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A layer's text with what every layer has.
@@ -146,6 +174,8 @@ struct Builder<'a> {
     /// The value each blob stands for at this point; `None` for what is no part of the network (labels).
     current: BTreeMap<&'a str, Option<String>>,
     shapes: BTreeMap<String, Shape>,
+    /// How many samples the file's own inputs have.
+    batches: BTreeSet<i64>,
     inputs: Vec<Input>,
     nodes: Vec<Node>,
     /// Values that a `Silence` layer keeps from being outputs.
@@ -167,6 +197,7 @@ impl<'a> Builder<'a> {
             remaining,
             current: BTreeMap::new(),
             shapes: BTreeMap::new(),
+            batches: BTreeSet::new(),
             inputs: Vec::new(),
             nodes: Vec::new(),
             silenced: BTreeSet::new(),
@@ -193,6 +224,7 @@ impl<'a> Builder<'a> {
                 None => dims.get(4 * index..4 * index + 4).unwrap_or_default().to_vec(),
             };
             let shape = sample_shape(&extents).map_err(|message| fail(format!("input {name}: {message}")))?;
+            self.batches.extend(extents.first().and_then(|&batch| i64::try_from(batch).ok()));
             let Some(shape) = shape else {
                 self.current.insert(name, None);
                 continue;
@@ -232,6 +264,7 @@ impl<'a> Builder<'a> {
 
     fn data(&mut self, kind: &str, text: &LayerText<'a>, options: &NetworkOptions) -> Result<(), String> {
         let (shapes, transform) = data::inputs(kind, text.message, text.tops.len(), options.input_shape.as_ref())?;
+        self.batches.extend(data::batches(kind, text.message)?);
         for (index, &top) in text.tops.iter().enumerate() {
             let value = self.version(top, &text.name);
             match shapes.get(index) {
@@ -259,7 +292,8 @@ impl<'a> Builder<'a> {
             }
         }
         let shapes: Vec<&Shape> = inputs.iter().filter_map(|input| self.shapes.get(input)).collect();
-        let layer = layers::layer(kind, text.message, &shapes, text.tops.len())?;
+        let context = LayerContext { inputs: &shapes, tops: text.tops.len(), batches: &self.batches };
+        let layer = layers::layer(kind, text.message, &context)?;
         let mut node = Node { name: text.name.clone(), layer, inputs, outputs: Vec::new() };
         // A second top of a loss repeats its first.
         let tops = if matches!(text.role, Role::Loss(_)) { &text.tops[..1] } else { &text.tops };

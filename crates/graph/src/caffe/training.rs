@@ -9,15 +9,31 @@ use super::text::{Message, Number};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 
-/// Checks that the text of a network for prediction freezes no layer: trained further, all of them would change.
+/// Checks that the text of a network for prediction has all layers trained alike, as they are when it is trained further. The pair that
+/// most networks have, a bias of twice the rate and without decay, is taken as such.
 ///
 /// # Errors
-/// Names the layer and the line.
-pub fn check_nothing_frozen(text: &str) -> Result<()> {
+/// Names the layer and the factor.
+pub fn check_trained_alike(text: &str) -> Result<()> {
     each_layer(&Message::parse(text)?, |layer| {
-        check_numbers(layer, "lr_mult", |rate| rate != 0.0)?;
+        for (name, of_bias) in [("lr_mult", 2.0), ("decay_mult", 0.0)] {
+            for (position, factor) in factors(layer, name)?.into_iter().enumerate() {
+                let usual = factor == 1.0 || (position > 0 && factor == of_bias);
+                // Statistics are measured and not trained, whatever their factor is.
+                if !(usual || is_statistics(layer)) {
+                    return Err(trained_apart(name, factor));
+                }
+            }
+        }
         check_flags(layer)
     })
+}
+
+/// Whether the weights of a layer are statistics alone.
+fn is_statistics(layer: &Message) -> bool {
+    let param = layer.message("batch_norm_param");
+    let learns = param.number("scale_bias") == Ok(Some(true)) || param.has("scale_filler") || param.has("bias_filler");
+    layer.text("type") == Some("BatchNorm") && !learns
 }
 
 /// Checks that a text for training describes the training of `served` that there is: the same network, all layers alike, with the loss
@@ -28,8 +44,8 @@ pub fn check_nothing_frozen(text: &str) -> Result<()> {
 pub fn check_training_network(text: &str, served: &Graph) -> Result<()> {
     let tree = Message::parse(text)?;
     each_layer(&tree, |layer| {
-        check_numbers(layer, "lr_mult", |rate| rate == 1.0)?;
-        check_numbers(layer, "decay_mult", |rate| rate == 1.0)?;
+        check_ones(layer, "lr_mult")?;
+        check_ones(layer, "decay_mult")?;
         check_flags(layer)?;
         check_kind(layer)
     })?;
@@ -45,16 +61,22 @@ fn each_layer(tree: &Message, check: impl Fn(&Message) -> std::result::Result<()
     Ok(())
 }
 
-/// The factors of a layer's weights: `param { lr_mult }` and `param { decay_mult }`, before 2014 `blobs_lr` and `weight_decay`.
-fn check_numbers(layer: &Message, name: &str, fits: impl Fn(f32) -> bool) -> std::result::Result<(), String> {
+/// The factors of a layer's weights, by their order: `param { lr_mult }` and `param { decay_mult }`, before 2014 `blobs_lr` and
+/// `weight_decay`.
+fn factors(layer: &Message, name: &str) -> std::result::Result<Vec<f32>, String> {
     let older = if name == "lr_mult" { "blobs_lr" } else { "weight_decay" };
-    let of_params = layer.messages("param").map(|param| param.numbers::<f32>(name));
-    for factor in of_params.chain([layer.numbers(older)]) {
-        if let Some(factor) = factor?.into_iter().find(|&factor| !fits(factor)) {
-            return Err(format!("it is trained with {name} {factor}, and all layers are trained alike here"));
-        }
-    }
-    Ok(())
+    let of_params = layer.messages("param").map(|param| Ok(param.number::<f32>(name)?.unwrap_or(1.0)));
+    of_params.chain(layer.numbers(older)?.into_iter().map(Ok)).collect()
+}
+
+fn trained_apart(name: &str, factor: f32) -> String {
+    format!("it is trained with {name} {factor}, and all layers are trained alike here")
+}
+
+/// That a factor of a layer's weights is 1 for each of them; statistics are not trained.
+fn check_ones(layer: &Message, name: &str) -> std::result::Result<(), String> {
+    let other = factors(layer, name)?.into_iter().find(|&factor| factor != 1.0 && !is_statistics(layer));
+    other.map_or(Ok(()), |factor| Err(trained_apart(name, factor)))
 }
 
 /// `propagate_down: false` keeps what is before a layer as it is.
@@ -148,20 +170,48 @@ mod tests {
     }
 
     #[test]
-    fn frozen_layers_are_named() {
-        for (more, expected) in [
-            ("", None),
-            ("param { lr_mult: 1 } param { lr_mult: 2 decay_mult: 0 }", None),
-            ("param { lr_mult: 0 }", Some("layer ip: it is trained with lr_mult 0")),
-            ("blobs_lr: 1 blobs_lr: 0", Some("layer ip: it is trained with lr_mult 0")),
-            ("propagate_down: false", Some("layer ip: propagate_down false")),
+    fn layers_with_factors_of_their_own_are_named() {
+        let statistics = |more: &str| {
+            format!(
+                "layer {{ name: 'bn' type: 'BatchNorm' bottom: 'data' top: 'bn' param {{ lr_mult: 0 decay_mult: 0 }} \
+                 param {{ lr_mult: 0 }} param {{ lr_mult: 0 }} {more} }}"
+            )
+        };
+        for (layer, expected) in [
+            (inner(""), None),
+            (inner("param { lr_mult: 1 decay_mult: 1 } param { lr_mult: 1 decay_mult: 1 }"), None),
+            (inner("param { lr_mult: 1 } param { lr_mult: 2 decay_mult: 0 }"), None),
+            (inner("param { name: 'w' } param { lr_mult: 2 }"), None),
+            (inner("blobs_lr: 1 blobs_lr: 2 weight_decay: 1 weight_decay: 0"), None),
+            (statistics(""), None),
+            (statistics("batch_norm_param { scale_bias: true }"), Some("layer bn: it is trained with lr_mult 0")),
+            (inner("param { lr_mult: 0 }"), Some("layer ip: it is trained with lr_mult 0")),
+            (inner("param { lr_mult: 2 }"), Some("layer ip: it is trained with lr_mult 2")),
+            (inner("param { lr_mult: 10 } param { lr_mult: 20 }"), Some("layer ip: it is trained with lr_mult 10")),
+            (inner("param { } param { lr_mult: 20 }"), Some("layer ip: it is trained with lr_mult 20")),
+            (inner("param { decay_mult: 0 } param { }"), Some("layer ip: it is trained with decay_mult 0")),
+            (inner("param { } param { decay_mult: 2 }"), Some("layer ip: it is trained with decay_mult 2")),
+            (inner("blobs_lr: 1 blobs_lr: 0"), Some("layer ip: it is trained with lr_mult 0")),
+            (inner("weight_decay: 0"), Some("layer ip: it is trained with decay_mult 0")),
+            (inner("propagate_down: false"), Some("layer ip: propagate_down false")),
         ] {
-            let found = check_nothing_frozen(&format!("{HEAD} {}", inner(more))).map_err(|error| error.to_string());
+            let found = check_trained_alike(&format!("{HEAD} {layer}")).map_err(|error| error.to_string());
             match expected {
-                None => assert_eq!(found, Ok(()), "{more}"),
-                Some(expected) => assert!(found.as_ref().is_err_and(|found| found.starts_with(expected)), "{found:?}"),
+                None => assert_eq!(found, Ok(()), "{layer}"),
+                Some(expected) => {
+                    assert!(found.as_ref().is_err_and(|found| found.starts_with(expected)), "{layer}: {found:?}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn statistics_of_a_training_have_any_factor() {
+        let norm = "layer { name: 'n' type: 'BatchNorm' bottom: 'data' top: 'ip' param { lr_mult: 0 } }";
+        let served = parse_network(&format!("{HEAD} {norm}"), &NetworkOptions::default()).unwrap();
+        let head = "layer { name: 'd' type: 'Data' top: 'data' top: 'label' }";
+        let trained = format!("{head} {norm} layer {{ name: 'l' type: 'EuclideanLoss' bottom: 'ip' bottom: 'label' }}");
+        assert_eq!(check_training_network(&trained, &served), Ok(()));
     }
 
     #[test]

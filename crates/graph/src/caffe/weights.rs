@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use super::batch_norm;
-use super::blob::Blob;
+use super::blob::{Blob, Fit};
 use super::network::Network;
 use super::storage::{MOST_BLOBS, SharedBlob, Storage};
 use crate::error::{Error, Result};
+use crate::formats;
 use crate::graph::{Graph, Node};
 use crate::inference::Parameter;
 use crate::layer::{BatchNorm, Layer};
@@ -22,7 +23,7 @@ use crate::wire::Reader;
 /// Says where the file is broken, or names the layer whose weights are missing or do not fit.
 pub(super) fn fill(network: Network, bytes: &[u8]) -> Result<Graph> {
     let Network { mut graph, storage } = network;
-    let layers = index_layers(bytes).map_err(|message| Error::Format(format!("not a caffemodel: {message}")))?;
+    let layers = read_layers(bytes)?;
     let shapes = graph.shapes()?;
     let mut filled = Vec::new();
     for node in &graph.nodes {
@@ -35,9 +36,81 @@ pub(super) fn fill(network: Network, bytes: &[u8]) -> Result<Graph> {
     for (name, weight) in filled {
         graph.weights.insert(name, weight);
     }
-    graph.check()?;
+    graph.check().map_err(|error| if bytes.is_empty() { nothing_in_it(&error) } else { error })?;
     check_shared(&storage, &layers)?;
     Ok(graph)
+}
+
+/// A caffemodel whose network is described elsewhere.
+#[derive(Debug, Clone)]
+pub struct LayerWeights {
+    file: String,
+    bytes: Vec<u8>,
+}
+
+impl LayerWeights {
+    /// Takes a file; `name` is for messages.
+    ///
+    /// # Errors
+    /// Says what the file is instead.
+    pub fn read(name: &str, bytes: Vec<u8>) -> Result<Self> {
+        read_layers(&bytes).map_err(|error| error.in_file(name))?;
+        Ok(Self { file: name.to_owned(), bytes })
+    }
+
+    /// Puts the weights into the layers of the same names. `head` is the layer that may differ: with one, it and layers that the file
+    /// does not have keep the weights they have, and are returned by name.
+    ///
+    /// # Errors
+    /// Names the file, and the layer whose weights are missing or do not fit.
+    pub fn put_into(&self, graph: &mut Graph, head: Option<&str>) -> Result<Vec<String>> {
+        let put = || -> Result<(Vec<(String, Weight)>, Vec<String>)> {
+            let layers = read_layers(&self.bytes)?;
+            let shapes = graph.shapes()?;
+            let (mut filled, mut left) = (Vec::new(), Vec::new());
+            for node in &graph.nodes {
+                let parameters = graph.node_parameters(node, &shapes)?;
+                let Some(first) = parameters.first() else { continue };
+                let weights =
+                    layers.get(node.name.as_bytes()).map(|layer| layer_weights(node, &parameters, *layer, false));
+                match weights.unwrap_or(Ok(Vec::new())) {
+                    Ok(weights) if !weights.is_empty() => filled.extend(weights),
+                    Ok(_) if head.is_some() => left.push(node.name.clone()),
+                    Err(_) if head == Some(&node.name) => left.push(node.name.clone()),
+                    Ok(_) => return Err(Error::layer(&node.name, format!("weight {} is missing", first.name))),
+                    Err(message) => return Err(Error::layer(&node.name, message)),
+                }
+            }
+            match filled.is_empty() {
+                true => Err(Error::Network(format!(
+                    "expected weights of one of the layers {}, found none",
+                    left.join(", ")
+                ))),
+                false => Ok((filled, left)),
+            }
+        };
+        let (filled, left) = put().map_err(|error| error.in_file(&self.file))?;
+        for (name, weight) in filled {
+            graph.weights.insert(name, weight);
+        }
+        Ok(left)
+    }
+}
+
+/// The layers of a caffemodel, or what the file is instead.
+fn read_layers(bytes: &[u8]) -> Result<Layers<'_>> {
+    let message = match formats::other(bytes) {
+        Some(found) => format!("expected a NetParameter of Caffe, found {found}"),
+        None => match index_layers(bytes) {
+            Ok(layers) => return Ok(layers),
+            Err(message) => message,
+        },
+    };
+    Err(Error::Format(format!("not a caffemodel: {message}")))
+}
+
+fn nothing_in_it(error: &Error) -> Error {
+    Error::Format(format!("not a caffemodel: expected a NetParameter of Caffe, found an empty file ({error})"))
 }
 
 /// A layer's message and the number of its field of blobs.
@@ -54,6 +127,7 @@ type Layers<'a> = BTreeMap<&'a [u8], LayerBytes<'a>>;
 /// before that (V0) with all of it in its field 1.
 fn index_layers(bytes: &[u8]) -> Result<Layers<'_>, String> {
     let mut layers = BTreeMap::new();
+    let mut form = None;
     for field in Reader::new(bytes) {
         let (number, value) = field?;
         let (name_field, blobs) = match number {
@@ -61,6 +135,12 @@ fn index_layers(bytes: &[u8]) -> Result<Layers<'_>, String> {
             2 => (4, 6),
             _ => continue,
         };
+        if *form.get_or_insert(number) != number {
+            return Err(
+                "layer and layers are both there, which Caffe does not read as one network: expected one of them"
+                    .to_owned(),
+            );
+        }
         let layer = LayerBytes { bytes: value.bytes()?, blobs };
         let mut name: &[u8] = &[];
         for field in Reader::new(layer.bytes) {
@@ -103,10 +183,10 @@ fn layer_weights(
     if blobs.is_empty() {
         return Ok(Vec::new());
     }
-    let (blobs, factor) = if let Layer::BatchNorm(BatchNorm { affine, .. }) = &node.layer {
-        batch_norm::arrange(blobs, *affine)?
+    let (fit, (blobs, factor)) = if let Layer::BatchNorm(BatchNorm { affine, .. }) = &node.layer {
+        (Fit::WithOnes, batch_norm::arrange(blobs, *affine)?)
     } else {
-        (blobs, 1.0)
+        (Fit::Exact, (blobs, 1.0))
     };
     let (expected, found) = (parameters.len(), blobs.len());
     if found != expected {
@@ -114,7 +194,7 @@ fn layer_weights(
     }
     let weight = |(parameter, blob): (&Parameter, &Blob<'_>)| {
         let transpose = transposed && parameter.shape.len() == 2;
-        Ok((parameter.name.clone(), blob.weight(parameter, transpose, factor)?))
+        Ok((parameter.name.clone(), blob.weight(parameter, fit, transpose, factor)?))
     };
     parameters.iter().zip(&blobs).map(weight).collect()
 }

@@ -103,6 +103,63 @@ fn the_networks_text_says_whether_an_inner_product_is_stored_transposed() {
     assert!(error.contains("should have shape [8, 2], found [2, 8]"), "{error}");
 }
 
+/// Extents are compared as Caffe's `Blob::ShapeEquals` does.
+#[test]
+fn ones_are_extents_too() {
+    let blob = |legacy: &'static [u8], shape: &'static [u8], count: usize| {
+        caffemodel(&[&move |writer: &mut Writer| {
+            legacy.iter().zip(1..).for_each(|(&dim, field)| writer.integer(field, i64::from(dim)));
+            if !shape.is_empty() {
+                packed_dims(writer, shape);
+            }
+            writer.floats(5, &vec![1.0; count]);
+        }])
+    };
+    let convolution =
+        |more: &str| format!("type: 'Convolution' convolution_param {{ bias_term: false num_output: 3 {more} }}");
+    let depthwise = convolution("group: 3 kernel_size: 3");
+    let tall = convolution("kernel_h: 5 kernel_w: 1");
+    let inner = "type: 'InnerProduct' inner_product_param { num_output: 1 axis: 3 bias_term: false }";
+    let slope = "type: 'PReLU' prelu_param { channel_shared: true }";
+    type Case<'a> = (&'a str, &'static [u8], &'static [u8], usize, Option<&'a str>);
+    let cases: [Case<'_>; 17] = [
+        (&depthwise, &[], &[3, 1, 3, 3], 27, None),
+        (&depthwise, &[], &[1, 3, 3, 3], 27, Some("should have shape [3, 1, 3, 3], found [1, 3, 3, 3]")),
+        (&depthwise, &[], &[3, 3, 3], 27, Some("should have shape [3, 1, 3, 3], found [3, 3, 3]")),
+        (&depthwise, &[1, 3, 3, 3], &[], 27, Some("should have shape [3, 1, 3, 3], found [1, 3, 3, 3]")),
+        (&tall, &[], &[3, 3, 5, 1], 45, None),
+        (&tall, &[], &[3, 3, 1, 5], 45, Some("should have shape [3, 3, 5, 1], found [3, 3, 1, 5]")),
+        (inner, &[], &[1, 8], 8, None),
+        (inner, &[], &[8, 1], 8, Some("should have shape [1, 8], found [8, 1]")),
+        (inner, &[], &[1, 1, 1, 8], 8, Some("should have shape [1, 8], found [1, 1, 1, 8]")),
+        (inner, &[1, 1, 1, 8], &[], 8, None),
+        (inner, &[1, 8, 1, 1], &[], 8, Some("should have shape [1, 8], found [1, 8, 1, 1]")),
+        // Where both forms are there, the older one counts, and what it lacks is 0.
+        (inner, &[1, 1, 1, 8], &[8, 1], 8, None),
+        (inner, &[1, 1, 8, 1], &[1, 8], 8, Some("should have shape [1, 8], found [1, 1, 8, 1]")),
+        (inner, &[1, 1, 1], &[1, 8], 8, Some("should have shape [1, 8], found [1, 1, 1, 0]")),
+        ("type: 'Scale'", &[], &[1, 3], 3, Some("should have shape [3], found [1, 3]")),
+        (slope, &[], &[], 1, None),
+        (slope, &[], &[1], 1, None),
+    ];
+    for (layer, legacy, shape, count, expected) in cases {
+        let found = filled(layer, &blob(legacy, shape, count)).map(drop).map_err(|error| error.to_string());
+        match expected {
+            None => assert_eq!(found, Ok(()), "{layer} {legacy:?} {shape:?}"),
+            Some(expected) => {
+                assert!(found.as_ref().is_err_and(|found| found.contains(expected)), "{layer}: {found:?}");
+            }
+        }
+    }
+    // A BatchNorm of NVCaffe has ones around its channels.
+    let statistics = |writer: &mut Writer| {
+        packed_dims(writer, &[1, 3, 1, 1]);
+        writer.floats(5, &[1.0; 3]);
+    };
+    let one = row(&[1.0]);
+    assert!(filled("type: 'BatchNorm'", &caffemodel(&[&statistics, &statistics, &one])).is_ok());
+}
+
 #[test]
 fn blobs_of_nvcaffe_are_read_in_every_precision() {
     let raw = |kind: u64, bytes: &'static [u8]| {
@@ -197,6 +254,100 @@ fn weights_of_2013_are_named_as_such() {
     writer.message(2, |writer| writer.message(1, |writer| writer.bytes(1, b"l")));
     let error = filled("type: 'Scale'", &writer.into_bytes()).unwrap_err().to_string();
     assert!(error.contains("the format of 2013 (V0)"), "{error}");
+}
+
+#[test]
+fn files_that_are_no_weights_are_named() {
+    let scale = "type: 'Scale'";
+    let cases: [(&[u8], &str); 3] = [
+        (b"\x89HDF\r\n\x1a\n\0", "not a caffemodel: expected a NetParameter of Caffe, found HDF5"),
+        (b"version https://git-lfs.github.com/spec/v1", "found a pointer of Git LFS"),
+        (
+            b"",
+            "not a caffemodel: expected a NetParameter of Caffe, found an empty file (layer l: weight l.weight is missing)",
+        ),
+    ];
+    for (bytes, expected) in cases {
+        let error = filled(scale, bytes).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(filled("type: 'ReLU'", b"").is_ok(), "a network without weights needs none");
+    let error = read_mean(b"\x1f\x8b\x08").unwrap_err().to_string();
+    assert!(error.contains("not a Caffe mean image: expected a BlobProto of Caffe, found a gzip archive"), "{error}");
+    let error = parse_network("<!DOCTYPE html>", &NetworkOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("not a network of Caffe: expected its text, found a page of HTML"), "{error}");
+}
+
+#[test]
+fn weights_without_a_network_go_into_layers_of_their_names() {
+    let row = |values: &'static [f32]| {
+        move |writer: &mut Writer| {
+            packed_dims(writer, &[1, values.len() as u8]);
+            writer.floats(5, values);
+        }
+    };
+    let mut writer = Writer::default();
+    write_layer(&mut writer, "a", &[&row(&[1.0, 2.0])]);
+    write_layer(&mut writer, "b", &[&row(&[3.0])]);
+    write_layer(&mut writer, "other", &[&row(&[9.0])]);
+    let file = LayerWeights::read("m.caffemodel", writer.into_bytes()).unwrap();
+    let graph = |names: [&str; 2], last: usize| {
+        let inner = |name: &str, bottom: &str, outputs: usize| {
+            format!(
+                "layer {{ name: '{name}' type: 'InnerProduct' bottom: '{bottom}' top: '{name}'
+                inner_product_param {{ num_output: {outputs} bias_term: false }} }}"
+            )
+        };
+        let text = format!("{} {}", inner(names[0], "data", 1), inner(names[1], names[0], last));
+        parse_network(&format!("input: 'data' input_shape {{ dim: [1, 2] }} {text}"), &NetworkOptions::default())
+            .unwrap()
+    };
+    let weight = |graph: &Graph, name: &str| graph.weights.get(name).map(|weight| weight.data().to_vec());
+    for (names, last, head, expected) in [
+        (["a", "b"], 1, None, Ok(vec![])),
+        (["a", "b"], 2, Some("b"), Ok(vec!["b"])),
+        (["a", "c"], 2, Some("c"), Ok(vec!["c"])),
+        (["a", "b"], 2, None, Err("m.caffemodel: layer b: blob for b.weight should have shape [2, 1], found [1, 1]")),
+        (["a", "c"], 1, None, Err("m.caffemodel: layer c: weight c.weight is missing")),
+        (
+            ["b", "c"],
+            1,
+            Some("c"),
+            Err("m.caffemodel: layer b: blob for b.weight should have shape [1, 2], found [1, 1]"),
+        ),
+        (["c", "d"], 1, Some("d"), Err("expected weights of one of the layers c, d, found none")),
+    ] {
+        let mut graph = graph(names, last);
+        match (file.put_into(&mut graph, head), expected) {
+            (Ok(left), Ok(expected)) => {
+                assert_eq!(left, expected, "{names:?}");
+                assert_eq!(weight(&graph, "a.weight"), Some(vec![1.0, 2.0]));
+                assert_eq!(weight(&graph, "b.weight"), (last == 1).then(|| vec![3.0]), "{names:?}");
+            }
+            (Err(error), Err(expected)) => {
+                assert!(error.to_string().contains(expected), "{error}");
+                assert!(graph.weights.is_empty(), "nothing is put in where one does not fit");
+            }
+            (found, expected) => panic!("{names:?}: expected {expected:?}, found {found:?}"),
+        }
+    }
+    let error = LayerWeights::read("m.caffemodel", b"PK\x03\x04".to_vec()).unwrap_err().to_string();
+    assert!(error.contains("m.caffemodel: not a caffemodel: expected a NetParameter of Caffe, found a zip"), "{error}");
+}
+
+#[test]
+fn layers_of_two_formats_are_refused() {
+    let older = |writer: &mut Writer| writer.message(2, |writer| writer.bytes(4, b"l"));
+    let mut both = Writer::default();
+    write_layer(&mut both, "l", &[&row(&[1.0, 2.0, 3.0])]);
+    older(&mut both);
+    let mut turned = Writer::default();
+    older(&mut turned);
+    write_layer(&mut turned, "l", &[&row(&[1.0, 2.0, 3.0])]);
+    for writer in [both, turned] {
+        let error = filled("type: 'Scale'", &writer.into_bytes()).unwrap_err().to_string();
+        assert!(error.contains("layer and layers are both there"), "{error}");
+    }
 }
 
 #[test]

@@ -60,8 +60,9 @@ pub(super) fn depthwise(param: &Message, input: &Shape) -> Result<Convolution, S
 
 /// A convolution of so many filters in so many groups, with what else its parameters say.
 fn filters(param: &Message, outputs: usize, groups: usize) -> Result<Convolution, String> {
-    if let Some(axis) = param.number::<i64>("axis")?.filter(|&axis| axis != 1) {
-        return Err(format!("the channels should be axis 1, found axis {axis}"));
+    // An image has four axes with the batch.
+    if let Some(axis) = param.number::<i64>("axis")?.filter(|&axis| ![1, -3].contains(&axis)) {
+        return Err(format!("the channels should be axis 1, or -3, found axis {axis}"));
     }
     Ok(Convolution {
         outputs,

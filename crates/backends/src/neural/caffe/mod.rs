@@ -34,8 +34,10 @@ use super::keys::CAFFE_KEYS;
 use super::loading::{Loaded, Loading, engine_name};
 use super::model::{Meaning, NeuralModel};
 use super::options::{CreationOptions, check_image_input};
-use super::preparation::{Arithmetic, InputType, Layout, Mean, Preparation, WITHOUT_PLACE, prepare_for_training};
-use super::training;
+use super::preparation::{
+    Arithmetic, InputType, Layout, Mean, Preparation, WITHOUT_PLACE, beside_mean_image, prepare_for_training,
+};
+use super::training::{self, Held};
 use super::unchanged::Unchanged;
 
 /// The backend.
@@ -89,16 +91,19 @@ fn open(request: &OpenRequest<'_>) -> Result<Opened> {
     check_factors(request.kind, &options, request.input)?;
     let files = Files::find(request.repository, request.model)?;
     let Some(source) = files.source() else {
-        template::check_new(&options, files.has_weights(), request.model)?;
-        let task = Some(options.task(request.service_type)?);
-        return Ok(Opened { model: None, task, files: Vec::new() });
+        template::check_new(request, &options, files.has_weights())?;
+        let task = options.task(request.service_type)?;
+        in_call.check_other_count(task)?;
+        return Ok(Opened { model: None, task: Some(task), files: Vec::new() });
     };
     let unread = Unchanged::of(source.files());
     let graph = source.read()?;
     template::check_existing(&in_call, request.mllib_stored, &files, &graph)?;
     let mean = mean_image(request.kind, &files, &graph)?;
+    check_one_mean(request.input, mean.as_ref())?;
     let (model, task) = load(request, &options, (&source, unread), mean.as_ref(), graph)?;
     in_call.check_other_count(task)?;
+    training::check_classes(request.mllib_in_call, task)?;
     let mut deciding = source.files();
     deciding.extend(mean);
     Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files: deciding })
@@ -142,6 +147,20 @@ fn check_factors(kind: DataKind, options: &CreationOptions, input: &Section) -> 
             let found = ["scale", "std"].into_iter().find(|key| input.get(*key).is_some_and(is_there));
             found.map_or(Ok(()), |key| Err(Error::bad_parameter_at(format!("parameters.input.{key}"), WITHOUT_PLACE)))
         }
+    }
+}
+
+/// Refuses a mean of the request beside a mean image, which is subtracted alone. Zeros ask for nothing.
+fn check_one_mean(input: &Section, file: Option<&DecidingFile>) -> Result<()> {
+    let is_zero = |value: &Value| value.as_f64() == Some(0.0);
+    let asked = match input.get("mean") {
+        None | Some(Value::Null) => false,
+        Some(Value::Array(values)) => !values.iter().all(is_zero),
+        Some(value @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_))) => !is_zero(value),
+    };
+    match file.filter(|_| asked) {
+        Some(file) => Err(beside_mean_image(&file.name)),
+        None => Ok(()),
     }
 }
 
@@ -301,17 +320,20 @@ fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
         None if request.kind == DataKind::Images => files.mean(&Transform::default())?,
         None => None,
     };
+    check_one_mean(request.input, mean.as_ref())?;
     let input = graph.and_then(|graph| graph.inputs.into_iter().next());
     let (transform, shape) = input.map(|input| (input.transform, input.shape)).unzip();
     let arithmetic = arithmetic(&options, mean.as_ref(), &transform.unwrap_or_default(), shape.as_ref())?;
     let prepare = Arc::new(move |samples: &dede_core::data::Samples| -> Result<Tensor> {
         prepare_for_training(samples, &arithmetic)
     });
-    let existing = || -> Result<Option<Graph>> {
-        let Some(source) = &source else { return Ok(None) };
+    let existing = |alone: bool| -> Result<Option<Held>> {
+        let Some(source) = source.as_ref().filter(|_| !alone) else {
+            return Ok(files.lone_weights()?.map(Held::Weights));
+        };
         let mut graph = source.read()?;
         graph.outputs = vec![chosen_output(&graph, &options, ServiceType::Supervised, source)?];
-        Ok(Some(graph))
+        Ok(Some(Held::Network(graph)))
     };
     training::plan(&TrainRequest { mllib: &mllib, ..*request }, prepare, &existing)
 }

@@ -62,11 +62,14 @@ enum Kind {
     Flag,
 }
 
-/// Reads a solver's file: one `field: value` per line. `name` is for messages.
+/// Fields that name the description of a network for training.
+const NETWORKS: [&str; 3] = ["net", "train_net", "test_net"];
+
+/// Reads a solver's file: one `field: value` per line. `name` is for messages; `is_there` says whether the repository has a file.
 ///
 /// # Errors
 /// [`Error::BadParameter`] naming file, line and field.
-pub(super) fn parse(name: &str, text: &str) -> Result<Section> {
+pub(super) fn parse(name: &str, text: &str, is_there: impl Fn(&str) -> bool) -> Result<Section> {
     let mut solver = Section::new();
     for (index, line) in text.lines().enumerate() {
         let at = || format!("{name}, line {}", index + 1);
@@ -80,6 +83,16 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Section> {
             .filter(|(field, _)| field.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_'))
             .ok_or_else(|| Error::bad_parameter_at(at(), "expected one field: value per line"))?;
         if WITHOUT_EFFECT.contains(&field) {
+            let value = unquoted(value);
+            // The directory is one of the machine that the network was trained on.
+            let file = value.rsplit(['/', '\\']).next().unwrap_or_default();
+            if NETWORKS.contains(&field) && !is_there(file) {
+                let text = format!("{field} names {}, which is not in the repository", quoted(file));
+                return Err(Error::bad_parameter_at(at(), text));
+            }
+            if field == "solver_mode" && ["GPU", "1"].contains(&value) {
+                tracing::warn!(file = name, "solver_mode GPU is without effect: trainings are computed on the CPU");
+            }
             continue;
         }
         let Some((_, key, kind)) = FIELDS.iter().find(|(known, ..)| *known == field) else {
@@ -116,6 +129,11 @@ fn quoted(text: &str) -> String {
     dede_core::quote::quote(text)
 }
 
+/// A value without the quotes around it.
+fn unquoted(text: &str) -> &str {
+    ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(text)
+}
+
 /// The part of a line before `#`, which begins a comment outside of quotes.
 fn without_comment(line: &str) -> &str {
     let mut quote = None;
@@ -138,8 +156,7 @@ fn read(text: &str, kind: Kind) -> Option<Value> {
         }
         Kind::Flag => text.parse::<bool>().ok().map(Value::Bool),
         Kind::Text => {
-            let inner = ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote));
-            let name = inner.unwrap_or(text);
+            let name = unquoted(text);
             let is_name = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
             (is_name && !name.is_empty()).then(|| Value::from(name))
         }
@@ -157,7 +174,7 @@ mod tests {
         let text = "net: \"mlp.prototxt\" # where it is\ntest_iter: 1\nbase_lr: 0.04\nlr_policy: \"multistep\"\n\
                     #gamma: 7\ngamma: 1e-1\nstepvalue: 10\nstepvalue: 20\nmax_iter: 400000\ntype: \"Adam\"\n\
                     momentum2: 0.99\ntest_initialization: false\nsolver_mode: GPU\r\n\nrandom_seed: 0";
-        let solver = parse("mlp_solver.prototxt", text).expect("parses");
+        let solver = parse("mlp_solver.prototxt", text, |file| file == "mlp.prototxt").expect("parses");
         let expected = json!({"base_lr": 0.04, "lr_policy": "multistep", "gamma": 0.1, "stepvalue": [10, 20],
             "iterations": 400_000, "solver_type": "Adam", "beta2": 0.99, "test_initialization": false});
         assert_eq!(Value::Object(solver), expected);
@@ -175,8 +192,14 @@ mod tests {
             ("base_lr: 0.05\n\nbase_lr: 0.05", "base_lr is there twice, or beside another name of it"),
             ("type: \"SGD\"\nsolver_type: ADAM", "solver_type is there twice, or beside another name of it"),
             ("net_param { }", "expected one field: value per line (s, line 1)"),
+            (
+                "type: \"SGD\"\nnet: \"/data/other.prototxt\"",
+                "net names other.prototxt, which is not in the repository (s, line 2)",
+            ),
+            ("train_net: 'other.prototxt' # comment", "train_net names other.prototxt"),
+            ("test_net: \"\"", "test_net names"),
         ] {
-            let error = parse("s", text).expect_err(text).to_string();
+            let error = parse("s", text, |_| false).expect_err(text).to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
     }

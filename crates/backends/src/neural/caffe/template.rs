@@ -4,6 +4,7 @@
 //! A template equal to the network that is there is accepted, another one is refused with what differs; nothing is written
 //! in either case. It must not know engines.
 
+use dede_core::backend::OpenRequest;
 use dede_core::error::{Error, Result};
 use dede_core::parameters::Section;
 use dede_core::parameters::keys::says_nothing;
@@ -15,6 +16,7 @@ use super::files::Files;
 use super::input_shape;
 use crate::neural::options::CreationOptions;
 use crate::neural::planned_templates::{is_here, is_planned};
+use crate::neural::training;
 
 const EXISTS: &str = "using template while model prototxt and network weights exist, remove 'template' from 'mllib' or \
                       remove prototxt files instead instead ?";
@@ -29,24 +31,26 @@ const LAYER_KEYS: [&str; 4] = ["layers", "activation", "dropout", "bn"];
 /// Checks a template where the repository holds no network that can be served; `has_weights` says whether it holds weights.
 ///
 /// # Errors
-/// [`Error::BadParameter`] when there is no such template, or when `finetuning` has no weights to take over.
-pub(in crate::neural) fn check_new(options: &CreationOptions, has_weights: bool, model: &Section) -> Result<()> {
+/// [`Error::BadParameter`] when there is no such template, when it does not have what is asked for, or when `finetuning` has no weights
+/// to take over.
+pub(in crate::neural) fn check_new(
+    request: &OpenRequest<'_>,
+    options: &CreationOptions,
+    has_weights: bool,
+) -> Result<()> {
     let Some(name) = &options.template else { return Ok(()) };
-    let template = match Template::parse(name, &layer_names(options.layers.as_ref())) {
-        Ok(template) => Ok(template),
-        Err(error) if is_here(name) => Err(Error::bad_parameter_at("parameters.mllib.layers", error.to_string())),
-        Err(_) if is_planned(name) => Err(Error::bad_parameter(format!("not supported yet: template {name}"))),
-        Err(_) => {
-            let directory = model.get("templates").and_then(Value::as_str).unwrap_or("templates/caffe/");
-            Err(Error::bad_parameter(format!("failed to locate model template {directory}/{name}/.prototxt")))
-        }
-    };
-    template?;
-    activation(options.activation.as_deref())?;
-    if options.finetuning == Some(true) && !has_weights {
-        return Err(Error::bad_parameter("finetuning requires specifying an existing weights file"));
+    if is_planned(name) {
+        return Err(Error::bad_parameter(format!("not supported yet: template {name}")));
     }
-    Ok(())
+    if !is_here(name) {
+        let directory = request.model.get("templates").and_then(Value::as_str).unwrap_or("templates/caffe/");
+        return Err(Error::bad_parameter(format!("failed to locate model template {directory}/{name}/.prototxt")));
+    }
+    training::check_template(request.mllib, request.kind)?;
+    match options.finetuning == Some(true) && !has_weights {
+        true => Err(Error::bad_parameter("finetuning requires specifying an existing weights file")),
+        false => Ok(()),
+    }
 }
 
 /// Checks a template of the request against the network that is served.

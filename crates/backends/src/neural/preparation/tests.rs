@@ -42,13 +42,13 @@ fn caffe(mean: Mean, scale: f32) -> Preparation {
 fn caffe_subtracts_then_multiplies() {
     let none = Normalization::default();
     let asked = Normalization { mean: vec![10.0, 20.0, 30.0], ..Normalization::default() };
-    let picture = Mean::Image { width: 2, height: 1, values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] };
+    let picture = Mean::Image { file: "m".into(), width: 2, height: 1, values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0] };
     let cases = [
         (caffe(Mean::Absent, 1.0), none.clone(), [10.0, 40.0, 20.0, 50.0, 30.0, 60.0]),
         (caffe(Mean::Absent, 0.5), asked.clone(), [0.0, 15.0, 0.0, 15.0, 0.0, 15.0]),
         (caffe(Mean::Channels(vec![5.0]), 1.0), none.clone(), [5.0, 35.0, 15.0, 45.0, 25.0, 55.0]),
-        (caffe(Mean::Channels(vec![5.0]), 1.0), asked.clone(), [-5.0, 25.0, -5.0, 25.0, -5.0, 25.0]),
-        (caffe(picture, 2.0), asked, [18.0, 76.0, 34.0, 92.0, 50.0, 108.0]),
+        (caffe(Mean::Channels(vec![5.0]), 1.0), asked, [-5.0, 25.0, -5.0, 25.0, -5.0, 25.0]),
+        (caffe(picture, 2.0), none, [18.0, 76.0, 34.0, 92.0, 50.0, 108.0]),
     ];
     for (preparation, normalization, expected) in cases {
         assert_eq!(floats(&preparation, normalization), expected, "{preparation:?}");
@@ -102,7 +102,15 @@ fn what_does_not_fit_is_named_with_both_sizes() {
         let error = preparation.check(&samples).expect_err("does not fit").to_string();
         assert!(error.contains(expected), "{error}");
     }
-    let other = caffe(Mean::Image { width: 4, height: 1, values: vec![0.0; 12] }, 1.0);
+    let picture = |width, values| caffe(Mean::Image { file: "mean.binaryproto".into(), width, height: 1, values }, 1.0);
+    let asked = |mean: [f32; 3]| samples(Normalization { mean: mean.to_vec(), ..Normalization::default() });
+    assert!(picture(2, vec![1.0; 6]).check(&asked([0.0; 3])).is_ok(), "zeros ask for nothing");
+    let error = picture(2, vec![1.0; 6]).check(&asked([0.0, 0.0, 1.0])).expect_err("two means").to_string();
+    assert!(
+        error.contains("expected none beside mean.binaryproto") && error.contains("parameters.input.mean"),
+        "{error}"
+    );
+    let other = picture(4, vec![0.0; 12]);
     let error = other.batch(&samples(Normalization::default()), 0..1).expect_err("another size").to_string();
     assert!(error.contains("the mean image has width 4, height 1") && error.contains("have 2, 1"), "{error}");
 }

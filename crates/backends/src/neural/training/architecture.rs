@@ -44,14 +44,31 @@ impl Architecture {
             let text = format!("expected a number from 0 to below 1, found {ratio}");
             return Err(Error::bad_parameter_at(at("dropout"), text));
         }
-        let activation = match options.activation.as_deref() {
+        let activation = match options.activation.as_deref().filter(|name| !name.is_empty()) {
             None => Activation::Relu,
-            Some("swish") => {
+            Some(name) if name.eq_ignore_ascii_case("swish") => {
                 return Err(Error::bad_parameter_at(at("activation"), "not supported yet: activation swish"));
             }
             Some(name) => name.parse().map_err(|text: String| Error::bad_parameter_at(at("activation"), text))?,
         };
-        Ok(Some(Self { template, activation, dropout, batch_norm: options.bn.unwrap_or(false) }))
+        let found = Self { template, activation, dropout, batch_norm: options.bn.unwrap_or(false) };
+        if matches!(found.template, Template::Lregression) {
+            found.check_single_layer(&layers)?;
+        }
+        Ok(Some(found))
+    }
+
+    /// Refuses what says something of hidden layers, where the template has none.
+    fn check_single_layer(&self, layers: &[String]) -> Result<()> {
+        let said = [
+            ("layers", !layers.is_empty()),
+            ("activation", self.activation != Activation::Relu),
+            ("dropout", self.dropout.is_some_and(|ratio| ratio != 0.0)),
+            ("bn", self.batch_norm),
+        ];
+        let Some((key, _)) = said.into_iter().find(|(_, is_said)| *is_said) else { return Ok(()) };
+        let text = "expected none, as template lregression has no hidden layer";
+        Err(Error::bad_parameter_at(format!("{MLLIB}.{key}"), text))
     }
 
     /// The network for samples of `shape`, without weights.
@@ -108,13 +125,23 @@ mod tests {
             (json!({"template": "mlp", "layers": [[1]]}), "parameters.mllib.layers"),
             (json!({"template": "mlp", "dropout": 1.0}), "parameters.mllib.dropout"),
             (json!({"template": "mlp", "activation": "step"}), "parameters.mllib.activation"),
-            (json!({"template": "mlp", "activation": "swish"}), "not supported yet: activation swish"),
+            (json!({"template": "mlp", "activation": "Swish"}), "not supported yet: activation swish"),
+            (json!({"template": "mlp", "dropout": -0.1}), "parameters.mllib.dropout"),
+            (json!({"template": "lregression", "layers": [8]}), "has no hidden layer (parameters.mllib.layers)"),
+            (
+                json!({"template": "lregression", "activation": "tanh"}),
+                "has no hidden layer (parameters.mllib.activation)",
+            ),
+            (json!({"template": "lregression", "dropout": 0.5}), "has no hidden layer (parameters.mllib.dropout)"),
+            (json!({"template": "lregression", "bn": true}), "has no hidden layer (parameters.mllib.bn)"),
             (json!({"template": "convnet"}), "convnet needs images"),
         ];
         for (options, expected) in table {
             let error = resolve(options.clone(), DataKind::Table).unwrap_err();
             assert!(error.to_string().contains(expected), "{options}: {error}");
         }
+        let idle = json!({"template": "lregression", "layers": [], "activation": "", "dropout": 0, "bn": false});
+        assert!(resolve(idle, DataKind::Table).is_ok());
         assert_eq!(resolve(json!({}), DataKind::Table).unwrap(), None);
     }
 

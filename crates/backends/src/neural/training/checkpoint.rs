@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use dede_core::backend::Best;
 use dede_core::error::{Error, Result};
 use dede_core::files::write_atomically;
-use dede_core::repository::Repository;
+use dede_core::repository::{Repository, Run};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub(super) struct Position {
 }
 
 /// The metadata entry's content.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
     #[serde(flatten)]
     position: Position,
@@ -101,16 +101,29 @@ pub(super) fn read(path: &Path, network: &mut Network, solver: Option<&mut Solve
     Ok(entry.position)
 }
 
-/// The newest checkpoint of the newest run that left one that can be read.
+/// The names of the arrays of a checkpoint.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::BadParameter`] naming the file.
+pub(super) fn names(path: &Path) -> Result<Vec<String>> {
+    let bytes = read_bytes(path)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, &error))?;
+    Ok(tensors.names().into_iter().map(str::to_owned).collect())
+}
+
+/// The last checkpoint that can be gone on from, of the newest run that wrote one itself. A run that resumes begins with a copy of the
+/// best checkpoint before it; where it fails before it writes its own, the training has come further in the run before.
 ///
 /// # Errors
 /// [`Error::Io`] when the repository cannot be listed; [`Error::BadParameter`] naming the newest file when there are
-/// checkpoints and all are damaged.
+/// checkpoints and none can be gone on from.
 pub(super) fn newest(repository: &Repository) -> Result<Option<PathBuf>> {
     let mut first_error = None;
-    for run in repository.runs()?.iter().rev() {
+    let runs = repository.runs()?;
+    for (place, run) in runs.iter().enumerate().rev() {
         for (_, path) in in_directory(run.directory())?.into_iter().rev() {
-            match read_bytes(&path).and_then(|bytes| entry_of(&path, &bytes)) {
+            match usable(&path) {
+                Ok(entry) if is_copied(&entry, &path, &runs[..place]) => {}
                 Ok(_) => return Ok(Some(path)),
                 Err(error) => {
                     tracing::warn!(%error, "skipping a checkpoint");
@@ -120,6 +133,30 @@ pub(super) fn newest(repository: &Repository) -> Result<Option<PathBuf>> {
         }
     }
     first_error.map_or(Ok(None), Err)
+}
+
+/// Whether an earlier run has this checkpoint too: the time trained so far is in it, to the nanosecond, so no two runs write the same.
+fn is_copied(entry: &Entry, path: &Path, earlier: &[Run]) -> bool {
+    let Some(name) = path.file_name() else { return false };
+    let is_it = |run: &Run| {
+        let other = run.directory().join(name);
+        read_bytes(&other).and_then(|bytes| entry_of(&other, &bytes)).is_ok_and(|other| other == *entry)
+    };
+    earlier.iter().any(is_it)
+}
+
+/// What a checkpoint says of itself, if it is whole and its numbers are finite: no training goes on from others.
+fn usable(path: &Path) -> Result<Entry> {
+    let bytes = read_bytes(path)?;
+    let entry = entry_of(path, &bytes)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, &error))?;
+    for (name, tensor) in tensors.iter() {
+        let values = tensor.data().as_chunks::<4>().0;
+        if let Some(value) = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).find(|value| !value.is_finite()) {
+            return Err(damaged(path, &format!("expected finite numbers in array {name}, found {value}")));
+        }
+    }
+    Ok(entry)
 }
 
 /// The checkpoints of a run by ascending iteration.

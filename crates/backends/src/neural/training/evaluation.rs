@@ -13,6 +13,7 @@ use dede_core::tensor::Tensor;
 
 use super::feed::{Source, targets_of};
 use super::interpreter::{Interpreter, Phase, matrix, values};
+use super::loss::Goal;
 use super::network::Network;
 
 /// Runs networks on test sets.
@@ -40,7 +41,7 @@ impl Evaluation<'_> {
                 let (outputs, _) = self.interpreter.run(&self.output, inputs, &leaves, Phase::Test)?;
                 values(outputs)
             };
-            let (outputs, targets) = self.answer_all(test, &answer)?;
+            let (outputs, targets) = self.answer_all(test, source.task, &answer)?;
             let outputs = as_outputs(outputs, targets.len(), source.task)?;
             let measured = measure::evaluate(self.measures, &outputs, &targets, self.labels)?;
             results.push(TestResult { id, name: test.name.clone(), values: measured });
@@ -48,7 +49,12 @@ impl Evaluation<'_> {
         Ok(results)
     }
 
-    fn answer_all(&self, test: &TestSet, answer: &dyn Fn(&Samples) -> Result<Vec<f32>>) -> Result<(Vec<f32>, Targets)> {
+    fn answer_all(
+        &self,
+        test: &TestSet,
+        task: Task,
+        answer: &dyn Fn(&Samples) -> Result<Vec<f32>>,
+    ) -> Result<(Vec<f32>, Targets)> {
         let indices: Vec<usize> = (0..test.data.len()).collect();
         let mut outputs = Vec::new();
         let mut all: Option<Targets> = None;
@@ -56,6 +62,7 @@ impl Evaluation<'_> {
             let batch = test.data.batch(chunk)?;
             outputs.extend(answer(&batch.samples)?);
             let targets = targets_of(&batch)?;
+            Goal::check_kind(targets, task)?;
             all = Some(match all {
                 None => targets.clone(),
                 Some(before) => join(before, targets)?,

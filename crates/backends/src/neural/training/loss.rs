@@ -29,6 +29,20 @@ impl Goal {
         }
     }
 
+    /// Checks that targets are of the kind of `task`; whether a class is one of the network's is up to what measures them.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] saying what the network learns and what the data has.
+    pub(super) fn check_kind(targets: &Targets, task: Task) -> Result<()> {
+        match (task, targets) {
+            (Task::Classification { .. }, Targets::Classes(_)) | (_, Targets::Unknown { .. }) => Ok(()),
+            (Task::Regression { targets: expected }, Targets::Values(tensor)) if tensor.row_len() == expected => Ok(()),
+            (Task::Classification { .. }, Targets::Values(_))
+            | (Task::Regression { .. }, Targets::Values(_) | Targets::Classes(_))
+            | (Task::Features, Targets::Values(_) | Targets::Classes(_)) => Err(mismatch(task, targets)),
+        }
+    }
+
     /// Prepares targets for a network of `task`. `class_weights` may be empty.
     ///
     /// # Errors

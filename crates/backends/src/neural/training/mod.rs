@@ -27,13 +27,15 @@ mod trainer;
 
 use std::sync::Arc;
 
-use dede_core::backend::{TrainRequest, TrainingPlan};
-use dede_core::data::Samples;
+use dede_core::backend::{Task, TrainRequest, TrainingPlan};
+use dede_core::data::{DataKind, Samples};
 use dede_core::error::Result;
 use dede_core::parameters::Section;
 use dede_core::tensor::Tensor;
 use dede_graph::Graph;
+use dede_graph::caffe::LayerWeights;
 
+use architecture::Architecture;
 pub(super) use idle::leave_out;
 use options::TrainOptions;
 use settings::Settings;
@@ -42,8 +44,18 @@ use settings::Settings;
 /// is served what it was trained on.
 pub type Prepare = Arc<dyn Fn(&Samples) -> Result<Tensor> + Send + Sync>;
 
-/// Reads the network that the repository holds, with its weights; `None` when there is none that can be trained.
-pub type Existing<'a> = &'a dyn Fn() -> Result<Option<Graph>>;
+/// What a repository holds to begin with.
+#[derive(Debug, Clone)]
+pub enum Held {
+    /// A network with its weights.
+    Network(Graph),
+    /// Weights alone, for the network of a template.
+    Weights(LayerWeights),
+}
+
+/// Reads what the repository holds, or, with `true`, the weights alone that are there beside a network that was trained here; `None`
+/// when there is nothing that can be trained.
+pub type Existing<'a> = &'a dyn Fn(bool) -> Result<Option<Held>>;
 
 /// Checks what a creation says of later trainings.
 ///
@@ -51,6 +63,28 @@ pub type Existing<'a> = &'a dyn Fn() -> Result<Option<Graph>>;
 /// [`dede_core::error::Error::BadParameter`] naming the parameter.
 pub(super) fn check_creation(mllib: &Section) -> Result<()> {
     Settings::check_creation(&TrainOptions::parse(mllib, &Section::new())?)
+}
+
+/// Checks the template that a creation names, which its first training will draw.
+///
+/// # Errors
+/// [`dede_core::error::Error::BadParameter`] naming the parameter.
+pub(super) fn check_template(mllib: &Section, kind: DataKind) -> Result<()> {
+    let options = TrainOptions::parse(mllib, &Section::new())?;
+    Architecture::resolve(&options.mllib, kind).map(drop)
+}
+
+/// Checks what a creation says of the classes of a network that is there.
+///
+/// # Errors
+/// [`dede_core::error::Error::BadParameter`] naming the parameter.
+pub(super) fn check_classes(mllib: &Section, task: Task) -> Result<()> {
+    match task {
+        Task::Classification { .. } | Task::Regression { .. } => {
+            Settings::check_class_weights(&TrainOptions::parse(mllib, &Section::new())?, task)
+        }
+        Task::Features => Ok(()),
+    }
 }
 
 /// Prepares a training: every parameter is resolved and checked now.

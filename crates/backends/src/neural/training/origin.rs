@@ -1,13 +1,14 @@
 //! Where the network and its first weights come from.
 //!
-//! With a template, the network is drawn anew; the weights of a network that the repository holds are taken over when
-//! `finetuning` asks for it, or when that network was not trained here, as the original does with weights it finds. Without a
-//! template, the repository's network is trained further.
+//! With a template, the network is drawn anew; the weights that the repository holds are taken over when `finetuning` asks for
+//! it, or when they were not trained here, as the original does with weights it finds. Without a template, the repository's
+//! network is trained further.
 
 use dede_core::backend::{Task, TrainRequest};
 use dede_core::data::DataKind;
 use dede_core::error::{Error, Result};
 use dede_core::parameters::Count;
+use dede_graph::caffe::LayerWeights;
 use dede_graph::{Graph, Shape};
 use rand::Rng;
 
@@ -17,7 +18,7 @@ use super::network::{Network, bad_network};
 use super::options::{MLLIB, MllibOptions, TrainOptions};
 use super::order::{Stream, generator};
 use super::settings::Settings;
-use super::{Existing, memory, standardization};
+use super::{Existing, Held, memory, standardization};
 
 /// Where the network comes from.
 pub(super) enum Origin {
@@ -25,8 +26,19 @@ pub(super) enum Origin {
     Template(Architecture),
     /// Drawn anew, with the weights of this one where names and shapes agree.
     Finetuned(Architecture, Graph),
+    /// Drawn anew, with the weights of a file of Caffe; `finetuning` says whether the last layer may be another one.
+    Weights { architecture: Architecture, weights: LayerWeights, finetuning: bool },
     /// The repository's network.
     Repository(Graph),
+}
+
+/// How a training begins.
+#[derive(Clone, Copy)]
+pub(super) enum Beginning<'a> {
+    /// With the training set that statistics are measured from.
+    Fresh(&'a Source<'a>),
+    /// With a checkpoint, which has them; `standardized` says whether its network begins with them.
+    Resumed { standardized: bool },
 }
 
 impl Origin {
@@ -38,15 +50,20 @@ impl Origin {
         let finetuning = options.finetuning.unwrap_or(false);
         let Some(architecture) = Architecture::resolve(options, request.kind)? else {
             let missing = || format!("missing solver file in {}", request.repository.root().display());
-            return existing()?.map(Self::Repository).ok_or_else(|| Error::bad_parameter(missing()));
+            return match existing(false)? {
+                Some(Held::Network(graph)) => Ok(Self::Repository(graph)),
+                Some(Held::Weights(_)) | None => Err(Error::bad_parameter(missing())),
+            };
         };
-        // A template over a network that was trained here starts anew, unless asked otherwise; what resumes has its weights.
-        let ours = !request.repository.runs()?.is_empty();
-        if options.resume.unwrap_or(false) || (ours && !finetuning) {
+        if options.resume.unwrap_or(false) {
             return Ok(Self::Template(architecture));
         }
-        match existing()? {
-            Some(graph) => Ok(Self::Finetuned(architecture, graph)),
+        // A template over a network that was trained here starts anew, unless asked otherwise: with the weights that the repository
+        // has without a network, if any.
+        let ours = request.repository.published()?.is_some();
+        match existing(ours && !finetuning)? {
+            Some(Held::Network(graph)) => Ok(Self::Finetuned(architecture, graph)),
+            Some(Held::Weights(weights)) => Ok(Self::Weights { architecture, weights, finetuning }),
             None if finetuning => Err(Error::bad_parameter("finetuning requires specifying an existing weights file")),
             None => Ok(Self::Template(architecture)),
         }
@@ -59,7 +76,7 @@ impl Origin {
     pub(super) fn task(&self, options: &TrainOptions) -> Result<Task> {
         let outputs = match self {
             Self::Repository(graph) => outputs_of(graph),
-            Self::Template(_) | Self::Finetuned(..) => 0,
+            Self::Template(_) | Self::Finetuned(..) | Self::Weights { .. } => 0,
         };
         let asked = |count: Option<Count>| count.map(|count| count.0 as usize).filter(|&count| count > 0);
         let unknown = |key: &str, text: &str| Err(Error::bad_parameter_at(format!("{MLLIB}.{key}"), text));
@@ -75,8 +92,28 @@ impl Origin {
         }
     }
 
-    /// The network before the first iteration, for samples of `shape`. Statistics of the training set are measured unless
-    /// `source` is `None`, because a checkpoint has them.
+    /// Refuses the number of outputs that trainings of the other task have, where it is not that of this one's.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming both keys.
+    pub(super) fn check_other_count(options: &MllibOptions, task: Task) -> Result<()> {
+        let (key, asked, own, count) = match task {
+            Task::Classification { classes } => ("ntargets", options.ntargets, "nclasses", classes),
+            Task::Regression { targets } => ("nclasses", options.nclasses, "ntargets", targets),
+            Task::Features => return Ok(()),
+        };
+        match asked.map(|count| count.0 as usize).filter(|&asked| asked > 0 && asked != count) {
+            None => Ok(()),
+            Some(asked) => {
+                let text = format!(
+                    "expected none beside {own} {count}, as regression says which of them counts, found {asked}"
+                );
+                Err(Error::bad_parameter_at(format!("{MLLIB}.{key}"), text))
+            }
+        }
+    }
+
+    /// The network before the first iteration, for samples of `shape`.
     ///
     /// # Errors
     /// [`Error::BadParameter`] naming the layer or the parameter that does not fit; whatever reading the data met.
@@ -86,16 +123,20 @@ impl Origin {
         kind: DataKind,
         settings: &Settings,
         seed: u64,
-        source: Option<&Source<'_>>,
+        beginning: Beginning<'_>,
     ) -> Result<Network> {
         let task = settings.task;
         let mut graph = match self {
             Self::Template(architecture) => {
                 let mut graph = architecture.build(shape, task)?;
                 if let (DataKind::Images, Some((channels, _, _))) = (kind, shape.as_image()) {
-                    standardization::insert(&mut graph);
-                    if let Some(source) = source {
-                        standardization::measure(&mut graph, channels, source, seed)?;
+                    match beginning {
+                        Beginning::Fresh(source) => {
+                            standardization::insert(&mut graph);
+                            standardization::measure(&mut graph, channels, source, seed)?;
+                        }
+                        Beginning::Resumed { standardized: true } => standardization::insert(&mut graph),
+                        Beginning::Resumed { standardized: false } => {}
                     }
                 }
                 graph
@@ -106,6 +147,11 @@ impl Origin {
                     standardization::insert(&mut graph);
                 }
                 take_over(&mut graph, from)?;
+                graph
+            }
+            Self::Weights { architecture, weights, finetuning } => {
+                let mut graph = architecture.build(shape, task)?;
+                begin_with(&mut graph, weights, *finetuning)?;
                 graph
             }
             Self::Repository(graph) => graph.clone(),
@@ -147,6 +193,19 @@ fn check(graph: &Graph, shape: &Shape, task: Task) -> Result<()> {
 fn outputs_of(graph: &Graph) -> usize {
     let shapes = graph.shapes().unwrap_or_default();
     shapes.get(graph.output()).and_then(|shape| shape.elements().ok()).unwrap_or(0)
+}
+
+/// Puts the weights of a file into a network. With `finetuning` its last layer may be another one, and layers may be missing.
+fn begin_with(graph: &mut Graph, weights: &LayerWeights, finetuning: bool) -> Result<()> {
+    let head = graph.producer(graph.logits()).map(|node| node.name.clone()).filter(|_| finetuning);
+    let left = weights.put_into(graph, head.as_deref()).map_err(|error| {
+        let hint = "a template begins with the weights of the repository where all of them fit, or, with finetuning, all but the last";
+        Error::bad_parameter(format!("{error}: {hint}"))
+    })?;
+    if !left.is_empty() {
+        tracing::info!(layers = ?left, "not in the weights of the repository, drawn anew");
+    }
+    Ok(())
 }
 
 /// Copies weights that agree in name and shape.

@@ -1,4 +1,5 @@
-//! A training whose parameters are resolved, and how it starts: fresh, or from the newest checkpoint of any run (`resume`).
+//! A training whose parameters are resolved, and how it starts: fresh, or from the last checkpoint of the newest run that wrote one
+//! (`resume`).
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -17,11 +18,11 @@ use super::interpreter::{Interpreter, device};
 use super::network::Network;
 use super::options::TrainOptions;
 use super::order::Order;
-use super::origin::Origin;
+use super::origin::{Beginning, Origin};
 use super::settings::Settings;
 use super::solver::Solver;
 use super::trainer::{NETWORK_FILE, Trainer};
-use super::{Existing, Prepare};
+use super::{Existing, Prepare, standardization};
 
 /// Keys of `parameters.mllib` that recreate a service on the network that was trained.
 const STATE: [&str; 9] =
@@ -44,6 +45,7 @@ impl Plan {
         let options = TrainOptions::parse(request.mllib, request.input)?;
         let origin = Origin::resolve(request, &options.mllib, existing)?;
         let task = origin.task(&options)?;
+        Origin::check_other_count(&options.mllib, task)?;
         let settings = Settings::resolve(&options, task)?;
         let resume = if settings.resume { Some(newest_checkpoint(request)?) } else { None };
         let mut state: Section = request.mllib.clone();
@@ -102,8 +104,11 @@ impl Plan {
     /// Network, solver and position to begin with: those of the checkpoint, or fresh ones.
     fn start(&self, shape: &Shape, source: &Source<'_>, directory: &Path) -> Result<(Network, Solver, Position)> {
         let seed = self.settings.seed.unwrap_or_else(|| RandomState::new().hash_one("seed"));
-        let measured = if self.resume.is_none() { Some(source) } else { None };
-        let mut network = self.origin.network(shape, self.kind, &self.settings, seed, measured)?;
+        let beginning = match &self.resume {
+            None => Beginning::Fresh(source),
+            Some(path) => Beginning::Resumed { standardized: standardization::is_in_checkpoint(path)? },
+        };
+        let mut network = self.origin.network(shape, self.kind, &self.settings, seed, beginning)?;
         let lengths: Vec<usize> = network.weights().iter().map(Vec::len).collect();
         let mut solver = Solver::new(self.settings.rule, self.settings.weight_decay, &lengths);
         let Some(path) = &self.resume else {

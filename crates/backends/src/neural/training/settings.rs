@@ -111,8 +111,21 @@ impl Settings {
         solver.power.get_or_insert(1.0);
         solver.stepsize.get_or_insert(Count(1));
         solver.stepvalue.get_or_insert_with(|| vec![Count(1)]);
-        let classes = options.mllib.class_weights.as_ref().map_or(1, Vec::len);
-        Self::of_values(&options, Task::Classification { classes }).map(drop)
+        let weights = options.mllib.class_weights.as_ref().map_or(1, Vec::len);
+        let asked = |count: Option<Count>| count.map(|count| count.0 as usize).filter(|&count| count > 0);
+        let task = match options.mllib.regression {
+            Some(true) => Task::Regression { targets: asked(options.mllib.ntargets).unwrap_or(1) },
+            Some(false) | None => Task::Classification { classes: asked(options.mllib.nclasses).unwrap_or(weights) },
+        };
+        Self::of_values(&options, task).map(drop)
+    }
+
+    /// Checks `class_weights` against the classes that there are.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the path, what was expected and what was found.
+    pub(super) fn check_class_weights(options: &TrainOptions, task: Task) -> Result<()> {
+        class_weights(options.mllib.class_weights.as_deref().unwrap_or(&[]), task).map(drop)
     }
 
     fn of_values(options: &TrainOptions, task: Task) -> Result<Self> {
@@ -138,7 +151,7 @@ impl Settings {
             rule: rule(solver)?,
             weight_decay: weight_decay as f32,
             class_weights: class_weights(options.mllib.class_weights.as_deref().unwrap_or(&[]), task)?,
-            seed: options.mllib.seed.or(options.input.seed).and_then(|seed| u64::try_from(seed).ok()),
+            seed: seed(options)?,
             shuffle: options.input.shuffle.unwrap_or(true),
             resume: options.mllib.resume.unwrap_or(false),
         })
@@ -232,6 +245,17 @@ fn schedule(solver: &SolverOptions, defaults: &Defaults, iterations: u64) -> Res
         Some(_) | None => None,
     };
     Ok(Schedule { base, policy, warm_up, minimum, iterations })
+}
+
+/// The seed asked for; -1 asks for a random one.
+fn seed(options: &TrainOptions) -> Result<Option<u64>> {
+    for (path, seed) in [(MLLIB, options.mllib.seed), ("parameters.input", options.input.seed)] {
+        if let Some(seed) = seed.filter(|&seed| seed < -1) {
+            let text = format!("expected a whole number from 0, or -1 for a random one, found {seed}");
+            return Err(Error::bad_parameter_at(format!("{path}.seed"), text));
+        }
+    }
+    Ok(options.mllib.seed.or(options.input.seed).and_then(|seed| u64::try_from(seed).ok()))
 }
 
 fn class_weights(asked: &[f64], task: Task) -> Result<Vec<f32>> {
@@ -351,6 +375,12 @@ mod tests {
             (json!({"net": {"batch_size": "x"}}), Some("parameters.mllib.net.batch_size")),
             (json!({"class_weights": "x"}), Some("parameters.mllib.class_weights")),
             (json!({"class_weights": [-1]}), Some("parameters.mllib.class_weights")),
+            (json!({"class_weights": [1, 1], "nclasses": 2}), None),
+            (json!({"class_weights": [1, 1], "nclasses": 0}), None),
+            (json!({"class_weights": [1, 1], "nclasses": 3}), Some("expected 3 numbers, one per class, found 2")),
+            (json!({"class_weights": [1, 1], "regression": true}), Some("expected none for a regression, found 2")),
+            (json!({"seed": -1}), None),
+            (json!({"seed": -7}), Some("or -1 for a random one, found -7 (parameters.mllib.seed)")),
             (json!({"seed": "x"}), Some("parameters.mllib.seed")),
             (json!({"resume": "x"}), Some("parameters.mllib.resume")),
         ] {
@@ -417,13 +447,16 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_seed_is_a_random_one_and_the_connectors_counts() {
+    fn a_seed_of_minus_one_is_a_random_one_and_the_connectors_counts() {
         let seeds = [(json!({}), json!({"seed": 7}), Some(7)), (json!({"seed": -1}), json!({}), None)];
         for (mllib, input, expected) in seeds {
             let options = TrainOptions::parse(&section(&mllib), &section(&input)).unwrap();
             let settings = Settings::resolve(&options, Task::Regression { targets: 1 }).unwrap();
             assert_eq!(settings.seed, expected);
         }
+        let options = TrainOptions::parse(&Section::new(), &section(&json!({"seed": -4}))).unwrap();
+        let error = Settings::resolve(&options, Task::Regression { targets: 1 }).unwrap_err().to_string();
+        assert!(error.contains("found -4 (parameters.input.seed)"), "{error}");
     }
 
     /// Each key that decides a training, with parameters and a value that resolve to other settings than the parameters alone.

@@ -6,11 +6,13 @@
 //! they are part of the network and whatever serves it applies them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use dede_core::error::{Error, Result};
 use dede_graph::layer::BatchNorm;
 use dede_graph::{Graph, Layer, Node, Weight};
 
+use super::checkpoint;
 use super::feed::Source;
 use super::order::Order;
 
@@ -22,6 +24,14 @@ const SAMPLE: usize = 256;
 /// Whether a network begins with this layer.
 pub(super) fn is_in(graph: &Graph) -> bool {
     graph.nodes.iter().any(|node| node.name == NAME)
+}
+
+/// Whether the network of a checkpoint begins with this layer.
+///
+/// # Errors
+/// As [`checkpoint::names`].
+pub(super) fn is_in_checkpoint(path: &Path) -> Result<bool> {
+    Ok(checkpoint::names(path)?.iter().any(|name| name.strip_prefix(NAME).is_some_and(|rest| rest.starts_with('.'))))
 }
 
 /// Puts the layer between the input and what reads it.

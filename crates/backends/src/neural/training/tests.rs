@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod beginning;
+mod resuming;
+
 /// Rows with a class or with values.
 struct Table {
     rows: Vec<Vec<f32>>,
@@ -133,7 +136,7 @@ impl Bench {
             SampleShape::Row { .. } => DataKind::Table,
             SampleShape::Image { .. } => DataKind::Images,
         };
-        self.run(self.plan(mllib, kind, &|| Ok(None))?, data)
+        self.run(self.plan(mllib, kind, &|_| Ok(None))?, data)
     }
 
     fn run(&self, plan: Box<dyn TrainingPlan>, data: &Fitted) -> Result<(PathBuf, Trained)> {
@@ -221,7 +224,7 @@ fn a_resumed_training_ends_as_one_that_was_never_interrupted() {
         let (at_once, _) = whole.train(&mllib(25, false, kind), &data).unwrap();
         let parts = Bench::new();
         parts.train(&mllib(12, false, kind), &data).unwrap();
-        let plan = parts.plan(&mllib(25, true, kind), DataKind::Table, &|| Ok(None)).unwrap();
+        let plan = parts.plan(&mllib(25, true, kind), DataKind::Table, &|_| Ok(None)).unwrap();
         assert!(plan.resumes_from().is_some());
         let (resumed, _) = parts.run(plan, &data).unwrap();
         assert!(served(&at_once) == served(&resumed), "{kind}");
@@ -237,11 +240,13 @@ fn an_interrupted_run_leaves_what_resume_needs() {
     };
     let (whole, _) = bench.train(&mllib(false), &iris()).unwrap();
     assert_eq!(checkpoints(&whole), [10, 20, 30, 40], "snapshots that were asked for are kept");
-    // As after a kill: a later run with checkpoints up to 20, one of them cut short, and nothing else.
+    // As after a kill: a later run with checkpoints of its own up to 20, one of them cut short, and nothing else.
     let killed = bench.repository.begin_run().unwrap();
+    let other = Bench::new();
+    let (same, _) = other.train(&mllib(false), &iris()).unwrap();
     for iteration in [10, 20] {
         let name = checkpoint::file_name(iteration);
-        std::fs::copy(whole.join(&name), killed.directory().join(&name)).unwrap();
+        std::fs::copy(same.join(&name), killed.directory().join(&name)).unwrap();
     }
     std::fs::write(killed.directory().join(checkpoint::file_name(30)), b"cut").unwrap();
     let (resumed, trained) = bench.train(&mllib(true), &iris()).unwrap();
@@ -358,28 +363,6 @@ fn a_convnet_learns_from_raw_pixels_the_same_each_time() {
 }
 
 #[test]
-fn training_goes_on_from_a_network_of_the_repository() {
-    let bench = Bench::new();
-    let mllib = json!({"template": "mlp", "nclasses": 3, "seed": 1, "solver": {"iterations": 100}});
-    let (directory, _) = bench.train(&mllib, &iris()).unwrap();
-    let trained = served(&directory);
-    let existing = || Ok(Some(trained.clone()));
-    let loss_after_one = |mllib: Value, other: &Bench| {
-        let plan = other.plan(&mllib, DataKind::Table, &existing).unwrap();
-        other.run(plan, &iris()).unwrap();
-        other.progress.figures().histories["train_loss"][0]
-    };
-    let one = json!({"iterations": 1});
-    let further = loss_after_one(json!({"nclasses": 3, "seed": 1, "solver": one}), &Bench::new());
-    let finetuned = json!({"template": "mlp", "nclasses": 3, "seed": 1, "finetuning": true, "solver": one});
-    assert_eq!(loss_after_one(finetuned.clone(), &Bench::new()), further);
-    let fresh = json!({"template": "mlp", "nclasses": 3, "seed": 1, "solver": one});
-    assert!(loss_after_one(fresh, &bench) > 2.0 * further, "a template over a network trained here starts anew");
-    let error = Bench::new().plan(&finetuned, DataKind::Table, &|| Ok(None)).err().unwrap();
-    assert!(error.to_string().contains("finetuning requires specifying an existing weights file"));
-}
-
-#[test]
 fn mistakes_are_answered_before_the_job_starts() {
     let table = [
         (json!({"nclasses": 3}), "missing solver file in "),
@@ -391,9 +374,17 @@ fn mistakes_are_answered_before_the_job_starts() {
         ),
         (json!({"template": "mlp", "nclasses": 3, "net": {"batch_size": 0}}), "batch size set to zero"),
         (json!({"template": "mlp", "nclasses": "three"}), "parameters.mllib.nclasses"),
+        (
+            json!({"template": "mlp", "nclasses": 3, "ntargets": 1}),
+            "expected none beside nclasses 3, as regression says which of them counts, found 1 (parameters.mllib.ntargets)",
+        ),
+        (
+            json!({"template": "mlp", "regression": true, "ntargets": 1, "nclasses": 5}),
+            "expected none beside ntargets 1, as regression says which of them counts, found 5 (parameters.mllib.nclasses)",
+        ),
     ];
     for (mllib, expected) in table {
-        let error = Bench::new().plan(&mllib, DataKind::Table, &|| Ok(None)).err().unwrap();
+        let error = Bench::new().plan(&mllib, DataKind::Table, &|_| Ok(None)).err().unwrap();
         assert!(matches!(error, Error::BadParameter(_)), "{mllib}: {error:?}");
         assert!(error.to_string().contains(expected), "{mllib}: {error}");
     }
@@ -404,7 +395,7 @@ fn a_training_state_of_the_original_is_named() {
     let bench = Bench::new();
     std::fs::write(bench.repository.root().join("model_iter_3.solverstate"), "state").unwrap();
     let resumed = json!({"template": "mlp", "nclasses": 3, "resume": true});
-    let error = bench.plan(&resumed, DataKind::Table, &|| Ok(None)).err().unwrap().to_string();
+    let error = bench.plan(&resumed, DataKind::Table, &|_| Ok(None)).err().unwrap().to_string();
     assert!(error.contains("resuming from model_iter_3.solverstate") && error.contains("format"), "{error}");
 }
 
@@ -425,6 +416,14 @@ fn what_goes_wrong_under_way_is_said() {
     for (mllib, expected) in cases {
         let error = Bench::new().train(&mllib, &iris()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
+    }
+    // With a test set and without, what does not fit is said alike.
+    let values = json!({"template": "mlp", "regression": true, "ntargets": 2});
+    for test in [None, Some(table("diabetes.csv", 1, false, 10.0))] {
+        let error = Bench::new().train(&values, &fitted(table("diabetes.csv", 1, false, 10.0), test)).unwrap_err();
+        assert!(matches!(error, Error::BadParameter(_)), "{error:?}");
+        let expected = "the network learns 2 values per item (ntargets), the data has 1 values per item";
+        assert!(error.to_string().contains(expected), "{error}");
     }
     let bench = Bench::new();
     let layers = |units: u64, resume: bool| json!({"template": "mlp", "layers": [units], "nclasses": 3, "resume": resume, "solver": {"iterations": 2}});

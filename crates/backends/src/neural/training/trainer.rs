@@ -122,7 +122,9 @@ impl Trainer<'_> {
         let results = self.evaluation.run(&self.network, &self.source)?;
         let iteration = self.position.iteration;
         let found = results.first().and_then(|first| better(first, self.position.best.as_ref(), iteration));
-        self.progress.test(iteration.min(self.settings.iterations - 1), results);
+        // After the last iteration, or where a resumed training had none left, the last one done is tested.
+        let tested = if iteration >= self.settings.iterations { iteration - 1 } else { iteration };
+        self.progress.test(tested, results);
         let Some(best) = found else { return Ok(false) };
         self.write_best(&best)?;
         self.position.best = Some(best);

@@ -14,20 +14,25 @@ use crate::neural::planned_templates::{is_here, is_planned};
 
 impl Files {
     /// What the repository's own files say of a training that names no template: the fields of the solver's file, under the names of
-    /// requests; `None` where there is no such file, or where a run trained here is served. `served` is the network of the repository.
+    /// requests; `None` where there is no such file. `served` is the network of the repository; one that was trained here needs no
+    /// description of a network beside it.
     ///
     /// # Errors
     /// [`Error::BadParameter`] naming the file that describes a training which this version cannot follow.
     pub(in crate::neural::caffe) fn described_training(&self, served: Option<&Graph>) -> Result<Option<Section>> {
-        if self.has_run() {
-            return Ok(None);
+        if !self.has_run() {
+            self.check_networks(served)?;
         }
-        let descriptions = || self.names.iter().filter(|name| name.ends_with(".prototxt") && !name.contains("deploy"));
+        self.solver()
+    }
+
+    /// Checks that the descriptions of networks are of the one that is trained.
+    fn check_networks(&self, served: Option<&Graph>) -> Result<()> {
         let own = |name: &&String| {
             let stem = name.trim_end_matches(".prototxt");
             self.source().is_none() || !(is_planned(stem) || is_here(stem))
         };
-        let networks = || descriptions().filter(|name| !name.contains("solver"));
+        let networks = || self.descriptions().filter(|name| !name.contains("solver"));
         if let Some(network) = networks().find(own) {
             return Err(Error::bad_parameter(not_trained(network)));
         }
@@ -37,9 +42,19 @@ impl Files {
             })?;
         }
         if let Some(deploy) = &self.deploy {
-            self.check_training(deploy, caffe::check_nothing_frozen)?;
+            self.check_training(deploy, caffe::check_trained_alike)?;
         }
-        let mut solvers = descriptions().filter(|name| name.contains("solver"));
+        Ok(())
+    }
+
+    /// The descriptions of trainings.
+    fn descriptions(&self) -> impl Iterator<Item = &String> {
+        self.names.iter().filter(|name| name.ends_with(".prototxt") && !name.contains("deploy"))
+    }
+
+    /// The fields of the solver's file.
+    fn solver(&self) -> Result<Option<Section>> {
+        let mut solvers = self.descriptions().filter(|name| name.contains("solver"));
         match (solvers.next(), solvers.next()) {
             (Some(one), Some(other)) => Err(Error::bad_parameter(format!(
                 "one solver file expected in the repository, found {one} and {other}"
@@ -53,7 +68,9 @@ impl Files {
             (Some(name), None) => {
                 let text = read_text(&self.root.join(name), TEXT_LIMIT)
                     .map_err(|error| Error::bad_parameter_at(name, error.to_string()))?;
-                solver_file::parse(name, &text.unwrap_or_default()).map(Some)
+                // A run has a network of its own.
+                let is_there = |file: &str| self.has_run() || self.names.iter().any(|known| known == file);
+                solver_file::parse(name, &text.unwrap_or_default(), is_there).map(Some)
             }
             (None, _) => Ok(None),
         }
@@ -76,7 +93,7 @@ fn not_trained(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::repository;
+    use super::super::tests::{publish, repository};
     use super::*;
 
     #[test]
@@ -85,13 +102,25 @@ mod tests {
         let solver = ("mlp_solver.prototxt", "base_lr: 0.5\nnet: \"mlp.prototxt\"");
         for (files, expected) in [
             (vec![deploy, weights], Ok("null")),
-            (vec![deploy, weights, ("mlp_solver.prototxt", "net: \"mlp.prototxt\"")], Ok("{}")),
+            (vec![deploy, weights, ("mlp_solver.prototxt", "solver_mode: GPU")], Ok("{}")),
+            (
+                vec![deploy, weights, ("mlp_solver.prototxt", "net: \"mlp.prototxt\"")],
+                Err("net names mlp.prototxt, which is not in the repository (mlp_solver.prototxt, line 1)"),
+            ),
             (
                 vec![("deploy.prototxt", "layer { name: 'a' param { lr_mult: 0 } }"), weights],
                 Err("layer a: it is trained with lr_mult 0, and all layers are trained alike here (deploy.prototxt)"),
             ),
             (vec![deploy, weights, ("mlp.prototxt", ""), solver], Ok("{\"base_lr\":0.5}")),
-            (vec![deploy, weights, ("resnet_18.prototxt", ""), solver], Ok("{\"base_lr\":0.5}")),
+            (
+                vec![
+                    deploy,
+                    weights,
+                    ("resnet_18.prototxt", ""),
+                    ("mlp_solver.prototxt", "net: \"a/resnet_18.prototxt\""),
+                ],
+                Ok("{}"),
+            ),
             (vec![deploy, weights, ("own_train_test.prototxt", ""), solver], Err("own_train_test.prototxt describes")),
             (vec![("mlp.prototxt", ""), solver], Err("mlp.prototxt describes")),
             (vec![solver], Err("no network to train beside mlp_solver.prototxt")),
@@ -102,6 +131,30 @@ mod tests {
             (vec![deploy, weights, ("own_solver.prototxt", "clip_gradients: 1")], Err("clip_gradients of a solver")),
         ] {
             let (_directory, repository) = repository(&files);
+            let found = Files::find(&repository, &Section::new()).expect("found").described_training(None);
+            match (found, expected) {
+                (Ok(solver), Ok(expected)) => {
+                    let solver = solver.map(serde_json::Value::Object).unwrap_or_default();
+                    assert_eq!(solver.to_string(), expected, "{files:?}");
+                }
+                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{files:?}: {error}"),
+                (found, expected) => panic!("{files:?}: expected {expected:?}, found {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_solvers_file_gives_the_defaults_of_every_training() {
+        let solver = ("mlp_solver.prototxt", "base_lr: 0.003\nnet: \"mlp.prototxt\"");
+        for (files, expected) in [
+            (vec![solver], Ok("{\"base_lr\":0.003}")),
+            (vec![("deploy.prototxt", ""), ("m_iter_1.caffemodel", ""), solver], Ok("{\"base_lr\":0.003}")),
+            (vec![("own_train_test.prototxt", "")], Ok("null")),
+            (vec![solver, ("own_solver.prototxt", "")], Err("mlp_solver.prototxt and own_solver.prototxt")),
+            (vec![("mlp_solver.prototxt", "clip_gradients: 1")], Err("clip_gradients of a solver")),
+        ] {
+            let (_directory, repository) = repository(&files);
+            publish(&repository);
             let found = Files::find(&repository, &Section::new()).expect("found").described_training(None);
             match (found, expected) {
                 (Ok(solver), Ok(expected)) => {
