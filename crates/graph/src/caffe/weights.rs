@@ -64,37 +64,44 @@ impl LayerWeights {
     /// # Errors
     /// Names the file, and the layer whose weights are missing or do not fit.
     pub fn put_into(&self, graph: &mut Graph, head: Option<&str>) -> Result<Vec<String>> {
-        let put = || -> Result<(Vec<(String, Weight)>, Vec<String>)> {
-            let layers = read_layers(&self.bytes)?;
-            let shapes = graph.shapes()?;
-            let (mut filled, mut left) = (Vec::new(), Vec::new());
-            for node in &graph.nodes {
-                let parameters = graph.node_parameters(node, &shapes)?;
-                let Some(first) = parameters.first() else { continue };
-                let weights =
-                    layers.get(node.name.as_bytes()).map(|layer| layer_weights(node, &parameters, *layer, false));
-                match weights.unwrap_or(Ok(Vec::new())) {
-                    Ok(weights) if !weights.is_empty() => filled.extend(weights),
-                    Ok(_) if head.is_some() => left.push(node.name.clone()),
-                    Err(_) if head == Some(&node.name) => left.push(node.name.clone()),
-                    Ok(_) => return Err(Error::layer(&node.name, format!("weight {} is missing", first.name))),
-                    Err(message) => return Err(Error::layer(&node.name, message)),
-                }
-            }
-            match filled.is_empty() {
-                true => Err(Error::Network(format!(
-                    "expected weights of one of the layers {}, found none",
-                    left.join(", ")
-                ))),
-                false => Ok((filled, left)),
-            }
-        };
-        let (filled, left) = put().map_err(|error| error.in_file(&self.file))?;
-        for (name, weight) in filled {
+        let matched = self.matched(graph, head).map_err(|error| error.in_file(&self.file))?;
+        for (name, weight) in matched.weights {
             graph.weights.insert(name, weight);
         }
-        Ok(left)
+        Ok(matched.left)
     }
+
+    fn matched(&self, graph: &Graph, head: Option<&str>) -> Result<Matched> {
+        let layers = read_layers(&self.bytes)?;
+        let shapes = graph.shapes()?;
+        let mut matched = Matched::default();
+        for node in &graph.nodes {
+            let parameters = graph.node_parameters(node, &shapes)?;
+            let Some(first) = parameters.first() else { continue };
+            let weights = layers.get(node.name.as_bytes()).map(|layer| layer_weights(node, &parameters, *layer, false));
+            match weights.unwrap_or(Ok(Vec::new())) {
+                Ok(weights) if !weights.is_empty() => matched.weights.extend(weights),
+                Ok(_) if head.is_some() => matched.left.push(node.name.clone()),
+                Err(_) if head == Some(&node.name) => matched.left.push(node.name.clone()),
+                Ok(_) => return Err(Error::layer(&node.name, format!("weight {} is missing", first.name))),
+                Err(message) => return Err(Error::layer(&node.name, message)),
+            }
+        }
+        if matched.weights.is_empty() {
+            let names = matched.left.join(", ");
+            return Err(Error::Network(format!("expected weights of one of the layers {names}, found none")));
+        }
+        Ok(matched)
+    }
+}
+
+/// What a file has for a network.
+#[derive(Default)]
+struct Matched {
+    /// Weights that fit, by name.
+    weights: Vec<(String, Weight)>,
+    /// Layers that keep the weights they have.
+    left: Vec<String>,
 }
 
 /// The layers of a caffemodel, or what the file is instead.
