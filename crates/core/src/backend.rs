@@ -259,6 +259,8 @@ pub struct TrainRequest<'a> {
     pub mllib: &'a Section,
     /// `parameters.input`: call over creation over stored.
     pub input: &'a Section,
+    /// `model` of the creation: `weights` and `def` name files of the repository.
+    pub model: &'a Section,
     /// What the connector yields.
     pub kind: DataKind,
     /// How engines run.

@@ -72,6 +72,11 @@ impl Progress {
         self.with(|figures| figures.iterations = iterations);
     }
 
+    /// Says which iteration is done where a training goes on with none left. No history gets a point.
+    pub fn reached(&self, iteration: u64) {
+        self.with(|figures| figures.iteration = Some(iteration));
+    }
+
     /// Records an iteration.
     pub fn iteration(&self, report: IterationReport) {
         self.with(|figures| {

@@ -84,7 +84,7 @@ impl Backend for Onnx {
 
     fn plan(&self, request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
         let prepare = Arc::new(|samples: &Samples| prepare_for_training(samples, &Arithmetic::Scaled));
-        let file = network_file(request.repository, &Section::new())?;
+        let file = network_file(request.repository, request.model)?;
         let read = |file: &DecidingFile| -> Result<Graph> {
             dede_graph::onnx::import(&content(&file.path, &file.name)?).map_err(|error| graph_error(file, error))
         };

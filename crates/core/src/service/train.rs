@@ -72,6 +72,7 @@ impl Service {
             repository: &self.definition.repository,
             mllib: &mllib,
             input: &input,
+            model: &self.definition.request.model,
             kind: self.definition.connector.kind(),
             engine: &self.environment.engine,
         })?;

@@ -306,7 +306,7 @@ fn arithmetic(
 fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
     let options = CreationOptions::parse(request.mllib)?;
     check_factors(request.kind, &options, request.input)?;
-    let files = Files::find(request.repository, &Section::new())?;
+    let files = Files::find(request.repository, request.model)?;
     let source = files.source();
     // A template draws the network anew, without what a deploy file does to its samples.
     let graph = if options.template.is_none() { source.as_ref().map(Source::read).transpose()? } else { None };

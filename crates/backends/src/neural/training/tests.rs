@@ -125,9 +125,10 @@ impl Bench {
 
     fn plan(&self, mllib: &Value, kind: DataKind, existing: Existing<'_>) -> Result<Box<dyn TrainingPlan>> {
         let engine = EngineOptions { threads: 2, concurrency: 1, engine: None };
-        let (mllib, input) = (section(mllib.clone()), Section::new());
+        let (mllib, none) = (section(mllib.clone()), Section::new());
         let repository = &self.repository;
-        plan(&TrainRequest { repository, mllib: &mllib, input: &input, kind, engine: &engine }, prepare(), existing)
+        let request = TrainRequest { repository, mllib: &mllib, input: &none, model: &none, kind, engine: &engine };
+        plan(&request, prepare(), existing)
     }
 
     /// Trains in a new run; returns the run's directory with the result.

@@ -75,6 +75,9 @@ impl Trainer<'_> {
             last_checkpoint: now,
         };
         self.progress.start(self.settings.iterations);
+        if course.first >= self.settings.iterations {
+            self.progress.reached(course.first.saturating_sub(1));
+        }
         if let Some(best) = &self.position.best {
             self.write_best(best)?;
         }

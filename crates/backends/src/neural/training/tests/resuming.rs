@@ -48,6 +48,7 @@ fn a_resume_with_nothing_left_tests_the_last_iteration_that_was_done() {
         let (directory, _) = bench.train(&mllib(iterations, true), &iris()).unwrap();
         assert_eq!(bench.progress.figures().histories["iteration"], [0.0, 49.0, 49.0], "{iterations}");
         assert!(checkpoints(&directory).contains(&50), "{iterations}");
+        assert_eq!(bench.progress.figures().iteration, Some(49), "{iterations}");
     }
 }
 
