@@ -363,9 +363,13 @@ fn a_training_reads_data_as_the_creation_says_or_not_at_all() {
     let server = Server::start(&[]);
     for (connector, at_creation, at_training) in [
         ("csv", json!({"scale": false}), json!({"scale": true})),
-        ("csv", json!({"max_vals": [10, 10, 10, 10]}), json!({"max_vals": [5, 5, 5, 5]})),
+        (
+            "csv",
+            json!({"scale": true, "min_vals": [0, 0, 0, 0], "max_vals": [10, 10, 10, 10]}),
+            json!({"max_vals": [5, 5, 5, 5]}),
+        ),
         ("csv", json!({"scale_type": "minmax", "scale": true}), json!({"scale_type": "znorm"})),
-        ("csv", json!({"label_offset": 1}), json!({"label_offset": 0})),
+        ("csv", json!({"label": "y", "label_offset": 1}), json!({"label_offset": 0})),
         ("csv", json!({"separator": ";"}), json!({"separator": ","})),
         ("image", json!({"width": 16, "height": 16}), json!({"width": 20})),
         ("image", json!({"rgb": false}), json!({"rgb": true})),

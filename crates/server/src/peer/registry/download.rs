@@ -109,7 +109,7 @@ impl<'a> Download<'a> {
             let range = header(&answer, &CONTENT_RANGE).unwrap_or_default();
             if is_coded || !is_rest(range, self.position, self.blob.size) {
                 let reason = format!(
-                    "bytes {}-{}/{} were asked for, and it answers 206 with Content-Range {range:?}",
+                    "bytes {}-{}/{} are wanted, and it answers 206 with Content-Range {range:?}",
                     self.position,
                     self.blob.size.saturating_sub(1),
                     self.blob.size

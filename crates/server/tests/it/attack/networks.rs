@@ -157,7 +157,7 @@ pub(super) fn networks() -> Vec<(&'static str, Vec<u8>)> {
 pub(super) fn creation(mllib: &str, connector: &str, repository: &Path) -> Value {
     json!({
         "mllib": mllib, "description": "", "type": "supervised", "model": {"repository": repository},
-        "parameters": {"input": {"connector": connector}, "mllib": {"nclasses": 4, "output_activation": "softmax"}}})
+        "parameters": {"input": {"connector": connector}, "mllib": {"nclasses": 4, "output_activation": "logits"}}})
 }
 
 /// Both ways to be refused in time, beside a client that goes on.
