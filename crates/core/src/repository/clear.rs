@@ -209,16 +209,14 @@ impl Removal<'_> {
     fn served(&self, directory: &OwnedFd, shown: &Path, cleared: &mut Cleared) -> Result<()> {
         for (name, kind) in self.entries(directory, shown)? {
             let relative = shown.join(&name);
-            match kind {
-                FileType::RegularFile if self.own.is_served(&relative) => {
-                    self.remove(directory, &relative, AtFlags::empty())?;
-                }
-                FileType::Directory if self.own.is_served(&relative) => {
-                    let empty =
-                        |this: &Self, below: &OwnedFd, cleared: &mut Cleared| this.served(below, &relative, cleared);
-                    self.directory(directory, &relative, cleared, &empty)?;
-                }
-                _ => cleared.leave(&relative),
+            if kind == FileType::RegularFile && self.own.is_served(&relative) {
+                self.remove(directory, &relative, AtFlags::empty())?;
+            } else if kind == FileType::Directory && self.own.is_served(&relative) {
+                let empty =
+                    |this: &Self, below: &OwnedFd, cleared: &mut Cleared| this.served(below, &relative, cleared);
+                self.directory(directory, &relative, cleared, &empty)?;
+            } else {
+                cleared.leave(&relative);
             }
         }
         Ok(())

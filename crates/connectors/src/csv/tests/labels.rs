@@ -65,6 +65,6 @@ fn the_only_label_that_is_no_number_is_refused_with_its_line() {
         assert!(fitted(&label(), &table.lines().collect::<Vec<_>>()).is_ok(), "{table:?}");
     }
     let names = sent(json!({"label": "y", "categoricals": ["y"]}));
-    let fitted = fitted(&names, &["a,y", "1,0", "2,other", "3,1"]).ok().expect("labels are names");
+    let Ok(fitted) = fitted(&names, &["a,y", "1,0", "2,other", "3,1"]) else { panic!("labels are names") };
     assert_eq!(fitted.labels.names().collect::<Vec<_>>(), ["0", "other", "1"]);
 }

@@ -71,11 +71,11 @@ pub(super) fn decode(bytes: &[u8], mode: Mode, room: &mut Room<'_>) -> Result<(D
     if format == Format::Bmp {
         bmp::check_runs(bytes)?;
     }
-    let image = DynamicImage::from_decoder(decoder).map_err(|error| match error {
-        image::ImageError::Limits(_) if format == Format::Gif => {
-            format!("Gif: its first frame has more pixels than the image, which declares {width}x{height}")
+    let image = DynamicImage::from_decoder(decoder).map_err(|error| {
+        if matches!(error, image::ImageError::Limits(_)) && format == Format::Gif {
+            return format!("Gif: its first frame has more pixels than the image, which declares {width}x{height}");
         }
-        other => words(other),
+        words(error)
     })?;
     let mut stored = stored(image).ok_or_else(|| format!("{format:?}: expected 8 or 16 bits per channel"))?;
     if format == Format::Bmp {

@@ -111,7 +111,9 @@ fn answers(server: &Server, folder: &Path, service: &str, calls: &[(String, Stri
             Value::Null => String::new(),
             // What is no JSON.
             Value::String(text) => named(text, folder, service),
-            body => named(&body.to_string(), folder, service),
+            body @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                named(&body.to_string(), folder, service)
+            }
         };
         let answer = server.send(method, &named(path, folder, service), &body);
         let said = answer.json().unwrap_or_else(|_| json!(String::from_utf8_lossy(&answer.body)));

@@ -442,7 +442,8 @@ fn scales_of_a_run_are_found() {
 
 #[test]
 fn windows_leave_as_many_places_as_the_operators_say() {
-    let cases: &[(&[i64], &'static str, &[Option<i64>])] = &[
+    type Case<'a> = (&'a [i64], &'static str, &'a [Option<i64>]);
+    let cases: &[Case<'_>] = &[
         (&[-1, 3, 8, 9], "Conv x kernel -> y", &[None, Some(8), Some(6), Some(7)]),
         (&[-1, 3, 8, 8], "Conv x kernel pads=[1,1,1,1] strides=[2,2] -> y", &[None, Some(8), Some(4), Some(4)]),
         (&[-1, 3, 8, 8], "Conv x kernel dilations=[2,3] -> y", &[None, Some(8), Some(4), Some(2)]),
