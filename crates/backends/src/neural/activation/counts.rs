@@ -215,7 +215,8 @@ impl Counting<'_, '_, '_> {
             "Flatten" => {
                 let place = wrapped(integer(self.node, "axis").unwrap_or(1), rank).or((rank == 0).then_some(0))?;
                 let (front, back) = dims.split_at_checked(place)?;
-                dims = vec![front.iter().product(), back.iter().product()];
+                let all = |dims: &[i64]| dims.iter().try_fold(1i64, |all, dim| all.checked_mul(*dim));
+                dims = vec![all(front)?, all(back)?];
             }
             "Squeeze" => match self.longs("axes", 1) {
                 Some(axes) => {
@@ -223,6 +224,8 @@ impl Counting<'_, '_, '_> {
                     let mut place = 0..;
                     dims.retain(|_| place.next().is_none_or(|place| !gone.contains(&place)));
                 }
+                // Axes that are given, and not known before the network runs.
+                None if self.node.inputs.len() > 1 || self.node.attribute("axes").is_some() => return None,
                 None => dims.retain(|&dim| dim != 1),
             },
             _ => {

@@ -172,6 +172,7 @@ mod tests {
         assert_eq!(one.reshaped(&[1; 100], false), None);
         assert_eq!(one.transposed(&[usize::MAX]), None);
         assert_eq!(List::joined(&[], 0), None);
-        assert_eq!(List::new(vec![0, usize::MAX], vec![]), List::new(vec![0, usize::MAX], vec![]));
+        assert_eq!(List::new(vec![2, usize::MAX], vec![]), None);
+        assert_eq!(List::new(vec![3], vec![Count::Other; 2]), None, "fewer counts than places");
     }
 }

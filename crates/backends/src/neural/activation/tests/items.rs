@@ -420,6 +420,7 @@ fn extents_without_end_are_no_numbers() {
         "Slice x axes=[9223372036854775807] starts=[1] ends=[2] -> y",
         "Size x -> s; Add s s -> y",
         "OneHot x first axis=9223372036854775807 -> y",
+        "Constant value_ints=[0,4294967296,4294967296] -> s; ConstantOfShape s -> e; Flatten e axis=1 -> f; Reshape x f -> y",
         "Transpose x perm=[9223372036854775807,0,1] -> y",
         "Transpose x perm=[1,0,2] -> t; Reshape t shape=[-1] -> r; Unsqueeze r axes=[9223372036854775807] -> y",
     ] {

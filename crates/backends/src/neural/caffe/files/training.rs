@@ -96,6 +96,18 @@ mod tests {
     use super::super::tests::{publish, repository};
     use super::*;
 
+    /// That a solver was found as it should be, or refused in these words.
+    fn check(files: &[(&str, &str)], found: Result<Option<Section>>, expected: std::result::Result<&str, &str>) {
+        match (found, expected) {
+            (Ok(solver), Ok(expected)) => {
+                let solver = solver.map(serde_json::Value::Object).unwrap_or_default();
+                assert_eq!(solver.to_string(), expected, "{files:?}");
+            }
+            (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{files:?}: {error}"),
+            (found, expected) => panic!("{files:?}: expected {expected:?}, found {found:?}"),
+        }
+    }
+
     #[test]
     fn a_training_follows_the_files_of_the_repository_or_is_refused() {
         let (deploy, weights) = (("deploy.prototxt", ""), ("m_iter_1.caffemodel", ""));
@@ -132,14 +144,7 @@ mod tests {
         ] {
             let (_directory, repository) = repository(&files);
             let found = Files::find(&repository, &Section::new()).expect("found").described_training(None);
-            match (found, expected) {
-                (Ok(solver), Ok(expected)) => {
-                    let solver = solver.map(serde_json::Value::Object).unwrap_or_default();
-                    assert_eq!(solver.to_string(), expected, "{files:?}");
-                }
-                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{files:?}: {error}"),
-                (found, expected) => panic!("{files:?}: expected {expected:?}, found {found:?}"),
-            }
+            check(&files, found, expected);
         }
     }
 
@@ -156,14 +161,7 @@ mod tests {
             let (_directory, repository) = repository(&files);
             publish(&repository);
             let found = Files::find(&repository, &Section::new()).expect("found").described_training(None);
-            match (found, expected) {
-                (Ok(solver), Ok(expected)) => {
-                    let solver = solver.map(serde_json::Value::Object).unwrap_or_default();
-                    assert_eq!(solver.to_string(), expected, "{files:?}");
-                }
-                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{files:?}: {error}"),
-                (found, expected) => panic!("{files:?}: expected {expected:?}, found {found:?}"),
-            }
+            check(&files, found, expected);
         }
     }
 
