@@ -1,7 +1,7 @@
-//! The bounded queue of a service: how many requests may wait and run at once, and whether any may begin now.
+//! The admission queue of a service: it bounds how many requests may wait and run at once, and can pause admission.
 //!
-//! Nothing waits here: a request is admitted or refused at once, and the permit counts it until it is answered. While the network is
-//! exchanged none is admitted; those that come are shown the [`Hold`] to wait at.
+//! No request waits here: it is admitted or refused at once, and its permit counts until it is answered. While the
+//! network is exchanged, no request is admitted; [`Admission::admit`] gives out the [`Hold`] to wait at instead.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +12,11 @@ use event_listener::{Event, Listener as _};
 use crate::error::{Error, Result};
 use crate::hold::{Hold, HoldCounts};
 
-/// Requests inside all services of this process: what they share is its cores.
+/// Requests inside all services of this process, which share its cores.
 static EVERYWHERE: AtomicUsize = AtomicUsize::new(0);
 
-/// Set in the count while no request may begin: one word, so that no request slips in between a look at the one and at the other.
+/// A bit of the count that is set while admission is paused: one atomic word, so that no request slips in between two
+/// checks.
 const HELD: usize = 1 << (usize::BITS - 1);
 
 /// Requests that wait or run now, of all services of this process.
@@ -23,7 +24,7 @@ pub fn inside_everywhere() -> usize {
     EVERYWHERE.load(Ordering::Relaxed)
 }
 
-/// Cheap to clone; all clones count together.
+/// The admission queue of one service. Cheap to clone; all clones share one count.
 #[derive(Debug, Clone)]
 pub struct Admission {
     shared: Arc<Shared>,
@@ -34,22 +35,22 @@ pub struct Admission {
 struct Shared {
     /// Requests inside, and [`HELD`].
     inside: AtomicUsize,
-    /// When those that are inside began.
+    /// When each of the requests inside began.
     began: Mutex<Places>,
     hold: Mutex<Option<Arc<Hold>>>,
     emptied: Event,
-    /// Requests that found all places taken.
+    /// Requests refused because the limit was reached.
     refused: AtomicU64,
 }
 
-/// One admitted request; leaving is dropping.
+/// One admitted request; dropping it frees its slot.
 #[derive(Debug)]
 pub struct Permit {
     shared: Arc<Shared>,
     place: usize,
 }
 
-/// Requests by their place; the free ones are taken again.
+/// Start times of the admitted requests by slot; free slots are used again.
 #[derive(Debug, Default)]
 struct Places {
     taken: Vec<Option<Instant>>,
@@ -59,9 +60,9 @@ struct Places {
 /// Why a request was not admitted.
 #[derive(Debug)]
 pub enum Refused {
-    /// As many as may be are inside: [`Error::Overloaded`].
+    /// The limit is reached: [`Error::Overloaded`].
     Full(Error),
-    /// Not now; it may wait there, and is addressed again afterwards.
+    /// Admission is paused: the request may wait at this hold, and has to be routed again afterwards.
     Held(Arc<Hold>),
 }
 
@@ -92,13 +93,13 @@ impl Admission {
                     if let Some(hold) = &*self.shared.hold() {
                         return Err(Refused::Held(Arc::clone(hold)));
                     }
-                    // It ended this very moment.
+                    // The hold ended between the two reads: try again.
                 }
             }
         }
     }
 
-    /// Requests that found all places taken, so far.
+    /// Requests refused so far because the limit was reached.
     pub fn refused(&self) -> u64 {
         self.shared.refused.load(Ordering::Relaxed)
     }
@@ -115,10 +116,10 @@ impl Admission {
         running
     }
 
-    /// Lets nobody in; as many as may be inside may wait until then.
+    /// Pauses admission; as many requests as the limit allows may wait for its end, until this deadline.
     ///
     /// # Errors
-    /// [`Error::MoveConflict`] when they wait already.
+    /// [`Error::MoveConflict`] when admission is paused already.
     pub fn hold(&self, until: Instant) -> Result<Arc<Hold>> {
         let mut hold = self.shared.hold();
         if hold.is_some() {
@@ -130,7 +131,8 @@ impl Admission {
         Ok(begun)
     }
 
-    /// Lets requests in again, those that waited too, and says what became of them. Nobody ends the hold of somebody else.
+    /// Ends this hold: the requests that wait at it go on, and admission resumes unless another hold has been set
+    /// since. Returns how many requests waited and how many were refused.
     pub fn release(&self, own: &Arc<Hold>) -> HoldCounts {
         {
             let mut hold = self.shared.hold();
@@ -143,7 +145,7 @@ impl Admission {
         own.counts()
     }
 
-    /// Waits until a held service has answered everybody who is inside; false when that takes longer.
+    /// Waits until every admitted request of a paused service is answered; false when that takes longer.
     pub fn wait_until_empty(&self, deadline: Instant) -> bool {
         loop {
             let listener = self.shared.emptied.listen();

@@ -174,11 +174,11 @@ pub struct DecidingFile {
 
 /// A loaded network. Requests run on it concurrently.
 pub trait Model: Send + Sync {
-    /// What it is and takes.
+    /// The model's task, output, input shape and origin.
     fn description(&self) -> &ModelDescription;
 
-    /// Answers all samples, in order. Results must not depend on how they are batched. What they take is counted in `memory`, before it
-    /// does.
+    /// Answers all samples, in order. Results must not depend on how samples are batched. Memory is counted in `memory`
+    /// before it is allocated.
     ///
     /// # Errors
     /// [`crate::error::Error::BadParameter`] when the samples do not fit the network or the layer asked for does not exist;
@@ -195,7 +195,7 @@ pub struct PredictOptions {
     pub batch_size: Option<usize>,
 }
 
-/// What the numbers of a network's output went through, where classes are predicted.
+/// The activation that the output values of a classifier went through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutputActivation {
     /// Probabilities that sum to 1; answered as they are.
@@ -206,7 +206,7 @@ pub enum OutputActivation {
     Sigmoid,
     /// Several of these beside each other; answered as they are.
     Heads,
-    /// Nothing yet; answered as their softmax.
+    /// None: raw scores, answered as their softmax.
     Logits,
 }
 
@@ -223,21 +223,21 @@ impl OutputActivation {
     }
 }
 
-/// The output of a network that is answered.
+/// The output of a network that answers are made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputDescription {
     /// Its name in the network's file.
     pub name: String,
-    /// What its numbers went through; `None` where they are answered as they are, whatever they are.
+    /// The activation its values went through; `None` where they are answered unchanged.
     pub activation: Option<OutputActivation>,
 }
 
-/// What a model is and takes.
+/// A model's task, output, input shape and origin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelDescription {
     /// What its outputs mean.
     pub task: Task,
-    /// Which output that is.
+    /// The output that is answered.
     pub output: OutputDescription,
     /// What one sample looks like.
     pub shape: SampleShape,
@@ -272,7 +272,8 @@ pub trait TrainingPlan: Send {
     /// What the outputs of the trained network will mean.
     fn task(&self) -> Task;
 
-    /// With `resume`, the checkpoint that the training goes on from: histories, bounds and class names of its run go on too.
+    /// With `resume`, the checkpoint that the training continues from: the histories, bounds and class names of its run
+    /// continue too.
     fn resumes_from(&self) -> Option<&Path>;
 
     /// Trains, writes the network and checkpoints into `run.directory`, and returns what to record. A

@@ -1,6 +1,6 @@
 //! Whether the client that a request came from still waits for its answer.
 //!
-//! It must not know connections: what holds a [`Presence`] lets go of it when the client is gone, or has its answer.
+//! It must not know connections: the holder of a [`Presence`] drops it when the client has left, or has its answer.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,12 +18,13 @@ struct State {
 }
 
 impl Caller {
-    /// As long as this is kept, the client waits.
+    /// A guard: as long as it is kept, the client counts as waiting.
     pub fn presence(&self) -> Presence {
         Presence(self.clone())
     }
 
-    /// What ends work that waits for another machine, once the client is gone; at once where it is.
+    /// Registers what interrupts work that waits for another machine once the client has left; called at once where it
+    /// has left already.
     pub fn when_gone(&self, interrupt: impl FnOnce() + Send + 'static) {
         let mut state = self.lock();
         if state.is_gone {

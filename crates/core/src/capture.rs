@@ -17,9 +17,10 @@ use crate::service::PredictCall;
 
 /// Calls kept at most.
 const MOST_CALLS: u64 = 256;
-/// After a burst of [`MOST_CALLS`], one call is kept in each of these: a saturated service has better things to do.
+/// After a burst of [`MOST_CALLS`], at most one call is captured per interval, so that a saturated service spends
+/// little on it.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// No call takes more than this part of the ring.
+/// No call may take more than one part in this many of the ring.
 const LARGEST_SHARE: usize = 4;
 
 /// One predict call that was answered, as content.
@@ -27,7 +28,7 @@ const LARGEST_SHARE: usize = 4;
 pub struct CapturedCall {
     /// The call, to be made again. It has the same input as the captured one; names of items and the form of the answer are not kept.
     pub call: PredictCall,
-    /// What it takes of the ring.
+    /// Bytes it takes of the ring.
     pub bytes: usize,
 }
 
@@ -83,7 +84,7 @@ impl Ring {
         let parameters = Parameters {
             input: without_places(&parameters.input),
             mllib: without_places(&parameters.mllib),
-            // How an answer is shown, and where it is sent on to, is nobody else's business.
+            // Not kept: how an answer is rendered and where it is forwarded concerns only the client that asked.
             output: Section::new(),
         };
         let overhead = bytes_of(&parameters);
@@ -135,7 +136,7 @@ impl Ring {
     }
 }
 
-/// A section without the strings that name a file or a URL, such as `root_folder`: no reading of content needs them.
+/// A section without the strings that name a file or a URL, such as `root_folder`: reading content needs none of them.
 fn without_places(section: &Section) -> Section {
     let is_place = |value: &Value| match value {
         Value::String(text) => text.len() > 1 && text.starts_with('/') || text.contains("://"),

@@ -122,16 +122,17 @@ pub trait Reader: Send + Sync {
         self.read_fetched(data, &fetched, most_bytes, memory)
     }
 
-    /// Fetches what items name by URL: it waits for other machines, and computes nothing. What comes is counted in `memory`.
+    /// Fetches what items name by URL: it waits for other machines, and computes nothing. Received bytes are counted in
+    /// `memory`.
     ///
     /// # Errors
     /// [`crate::error::Error::BadInput`] naming the item; [`crate::error::Error::TooLarge`] and [`crate::error::Error::Overloaded`] of
     /// the memory.
     fn fetch(&self, data: &[String], memory: &MemoryShare) -> Result<Fetched>;
 
-    /// Reads the items of a predict, in the order of `data`, and keeps what was read: the same items with content in place of
-    /// paths and URLs, at most `most_bytes` of them, none with 0. What it takes is counted in `memory`, before it does. It waits for no
-    /// other machine: what items name by URL is in `fetched`.
+    /// Reads the items of a predict, in the order of `data`, and keeps what was read: the same items with content in
+    /// place of paths and URLs, at most `most_bytes` of them, none with 0. Memory is counted in `memory` before it is
+    /// allocated. It waits for no other machine: what items name by URL is in `fetched`.
     ///
     /// # Errors
     /// [`crate::error::Error::BadInput`] naming the item, line or column; `BadInput("missing data")` when there are none;
@@ -192,11 +193,11 @@ pub enum Kept {
     AsSent,
     /// With content in place of paths and URLs; directories and files of many items may be more or fewer items than sent.
     Rewritten(Vec<String>),
-    /// Nothing: nobody asked, it would be too much, or items of a request cannot say the same.
+    /// Nothing: it was not asked for, the content is too large, or items of a request cannot hold it.
     Nothing,
 }
 
-/// Without the content, which is somebody's data.
+/// Without the content, which may be private.
 impl fmt::Debug for Kept {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -76,7 +76,7 @@ pub enum Error {
     /// Another server cannot be reached, or is not ready: it may be later.
     #[error("{0}")]
     PeerAway(String),
-    /// Something this server does for nobody, or not for this caller.
+    /// Something this server does for no client, or not for this one.
     #[error("{0}")]
     Forbidden(String),
     /// `mllib` names nothing in this server.

@@ -33,14 +33,15 @@ pub enum Kind {
 }
 
 impl FileAccess {
-    /// What is at `path`; nothing where it may not be looked at: nothing tells whether it is there.
+    /// What is at `path`; `None` both where nothing is and where it may not be looked at, so that the two cannot be
+    /// told apart.
     pub fn kind(&self, path: &Path) -> Option<Kind> {
         let handle = File::from(self.handle(path, OFlags::PATH).ok()?);
         let metadata = handle.metadata().ok()?;
         Some(if metadata.is_dir() { Kind::Directory } else { Kind::File })
     }
 
-    /// Opens a file for reading. Opening a pipe waits for no one, so that it can be refused.
+    /// Opens a file for reading. Opening a pipe does not block, so that it can be refused.
     ///
     /// # Errors
     /// The system's; [`io::ErrorKind::NotFound`] for what may not be looked at.

@@ -112,7 +112,8 @@ pub fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes what a crash left of replacements in a directory. For its owner alone: nobody may be writing there.
+/// Removes what a crash left of replacements in a directory. Only for the owner of a directory that no other thread
+/// writes to.
 ///
 /// # Errors
 /// [`Error::Io`] naming the directory or the file.

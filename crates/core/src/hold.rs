@@ -1,6 +1,7 @@
 //! Requests to a service that wait while its network is exchanged: a bounded number of them, each until a deadline.
 //!
-//! It owns who waits and how many could not. It must not know why they wait, nor how time passes: whoever waits brings a clock.
+//! It owns the requests that wait and the count of those it refused. It must not know why they wait, nor how time
+//! passes: the caller brings the clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use event_listener::Event;
 
 use crate::error::{Error, Result};
 
-/// One time of waiting, shared by everybody who waits.
+/// One pause, shared by all requests that wait for its end.
 #[derive(Debug)]
 pub struct Hold {
     began: Instant,
@@ -23,18 +24,18 @@ pub struct Hold {
     over: Event,
 }
 
-/// A place in the queue; leaving is dropping.
+/// A slot among the waiting requests; dropping it frees the slot.
 #[derive(Debug)]
 pub struct Waiting(Arc<Hold>);
 
-/// What became of requests that came meanwhile.
+/// What became of the requests that came during the pause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HoldCounts {
     /// Requests that waited.
     pub held: u64,
     /// Requests that were refused: the queue was full, or the deadline passed.
     pub refused: u64,
-    /// How long it has lasted.
+    /// How long the pause has lasted.
     pub lasted: Duration,
 }
 
@@ -53,15 +54,15 @@ impl Hold {
         })
     }
 
-    /// When nobody waits any more.
+    /// When waiting requests give up.
     pub fn until(&self) -> Instant {
         self.until
     }
 
-    /// Takes a place.
+    /// Takes a slot.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] when all are taken, or it is too late.
+    /// [`Error::Overloaded`] when all slots are taken, or the deadline has passed.
     pub fn wait(self: &Arc<Self>) -> Result<Waiting> {
         if Instant::now() >= self.until {
             return Err(
@@ -78,7 +79,7 @@ impl Hold {
         }
     }
 
-    /// Everybody goes on.
+    /// Ends the pause: all waiting requests go on.
     pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::Release);
         self.over.notify(usize::MAX);
@@ -102,7 +103,7 @@ impl Waiting {
         self.0.until
     }
 
-    /// Waits until the exchange is over; then the request has to be addressed again.
+    /// Waits until the pause is over; then the request has to be routed again.
     pub async fn over(&self) {
         loop {
             let listener = self.0.over.listen();
@@ -113,7 +114,7 @@ impl Waiting {
         }
     }
 
-    /// The request did not wait any longer.
+    /// The error for a request that has reached the deadline.
     pub fn give_up(self) -> Error {
         self.0.refuse("the network of this service is being exchanged, and that takes longer than planned")
     }

@@ -1,5 +1,5 @@
-//! Threads whose work gives way to that of clients: shadows and moves. They run at the lowest priority, alone, and whoever would spread
-//! work over further threads asks here first.
+//! Threads whose work gives way to that of clients: shadows and moves. They run at the lowest priority, each on a
+//! single thread; code that could spread work over further threads asks [`gives_way`] first.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -22,7 +22,7 @@ pub fn prepare() {
     rayon::current_num_threads();
 }
 
-/// The calling thread gives way from now on, until it ends: nobody may raise a priority again.
+/// The calling thread gives way from now on, until it ends: a lowered priority cannot be raised again.
 pub fn give_way() {
     prepare();
     GIVES_WAY.set(true);

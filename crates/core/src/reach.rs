@@ -1,7 +1,7 @@
-//! Which addresses a client may make this server connect to, with the URL of an image for one.
+//! The egress policy: which addresses a client may make this server connect to, by the URL of an image, say.
 //!
-//! It owns the classes of addresses and the exceptions an operator makes. It must not know names, URLs or how to connect: whoever
-//! connects asks about every address a name resolves to, and connects to one of those.
+//! It owns the classes of addresses and the exceptions an operator makes. It must not know names, URLs or how to
+//! connect: the code that connects asks about every address a name resolves to, and connects to one of those.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -158,7 +158,7 @@ impl Default for Reach {
 }
 
 impl Reach {
-    /// Public addresses, with `private` those of this machine and its networks, and those of `networks`.
+    /// Permits public addresses; with `private` those of this machine and its networks; and those of `networks`.
     pub fn new(private: bool, networks: Vec<Network>) -> Self {
         Self { private, networks, own: None }
     }

@@ -92,7 +92,7 @@ impl MemoryShare {
         UNBOUNDED.share()
     }
 
-    /// Who waits for what it is taken for.
+    /// The client that the memory is taken for.
     pub fn caller(&self) -> &Caller {
         self.caller.get_or_init(Caller::default)
     }
@@ -184,7 +184,8 @@ impl MemoryShare {
         beside.grow(bytes).map(|()| beside)
     }
 
-    /// Whether it may stay between requests: all that do leave most of the memory to requests. Until what is answered is dropped.
+    /// Lets this share stay between requests, until the result is dropped; `None` where that would leave too little to
+    /// requests.
     pub fn keep(&self) -> Option<Kept> {
         let bytes = self.bytes();
         let keep = |kept: u64| kept.checked_add(bytes).filter(|kept| *kept <= self.pool.total / KEPT_PART);
@@ -201,7 +202,7 @@ impl MemoryShare {
     }
 }
 
-/// What may stay between requests.
+/// Memory that stays between requests.
 #[derive(Debug)]
 pub struct Kept {
     pool: Arc<Pool>,

@@ -87,13 +87,13 @@ impl Gate {
         Arc::clone(GATES.lock().unwrap().entry(name.to_owned()).or_default())
     }
 
-    /// Lets everybody through from now on.
+    /// Lets all models through from now on.
     pub(crate) fn open(&self) {
         self.state.lock().unwrap().open = true;
         self.changed.notify_all();
     }
 
-    /// Waits until somebody waits at the gate.
+    /// Waits until a model waits at the gate.
     pub(crate) fn until_reached(&self) {
         drop(self.changed.wait_while(self.state.lock().unwrap(), |state| state.waiting == 0).unwrap());
     }

@@ -1,7 +1,8 @@
-//! Networks of unknown origin: tried elsewhere before this process loads them.
+//! Networks of unknown origin: loaded in another process before this one loads them.
 //!
-//! A file of a few hundred bytes can describe a network that takes more memory than there is, that crashes an engine, or that never
-//! answers. What happens to the process that tries it happens to no service. It must not know processes.
+//! A file of a few hundred bytes can describe a network that takes more memory than there is, that crashes an engine,
+//! or that never answers. Whatever becomes of the process that tries it, no service is harmed. This module must not
+//! know processes.
 
 use dede_api::requests::CreateRequest;
 
@@ -16,12 +17,12 @@ use crate::service::{Definition, Serving};
 const ROWS: usize = 512;
 const IMAGES: usize = 4;
 
-/// What becomes of a trial where others go on.
+/// What a trial does while others run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
     /// It waits with a few others, or is refused: a client asked for it, and each takes a thread.
     Client,
-    /// It waits: neither a move nor a restart must fail for what clients ask for, and few go on at once.
+    /// It waits: neither a move nor a restart must fail because of what clients ask for, and only a few run at once.
     Own,
 }
 
@@ -35,7 +36,7 @@ pub trait Trial: Send + Sync {
     fn attempt(&self, request: &CreateRequest, patience: Patience) -> Result<()>;
 }
 
-/// Does what [`Trial::attempt`] is for, in this process.
+/// The work of [`Trial::attempt`], in this process.
 ///
 /// # Errors
 /// As creating the service.

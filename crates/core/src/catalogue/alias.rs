@@ -1,4 +1,4 @@
-//! An alias: a stable name that clients predict under, where it points, and where it pointed when.
+//! An alias: a stable name that clients predict under, the target it points to, and the history of its targets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,11 +26,11 @@ pub struct Alias {
     pub generation: u64,
     /// Oldest first.
     pub history: Vec<Step>,
-    /// Who answers a part of the requests.
+    /// The service that answers a share of the requests.
     pub canary: Option<Share>,
-    /// Who gets copies of a part of the requests.
+    /// The service that gets copies of a share of the requests.
     pub shadow: Option<Share>,
-    /// What runs for it; the same for as long as the alias lives.
+    /// Its runtime state (rotations, the running shadow); the same for as long as the alias lives.
     pub(super) traffic: Arc<Traffic>,
 }
 
@@ -68,13 +68,13 @@ pub enum Target {
     },
 }
 
-/// A service of this server and its part of an alias's requests.
+/// A service of this server and its share of an alias's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Share {
     /// The service.
     pub service: ServiceId,
-    /// Its part.
+    /// Its share.
     pub percent: Percent,
 }
 
@@ -87,7 +87,7 @@ impl Target {
         }
     }
 
-    /// The same place, whatever it is called.
+    /// Whether both are the same target, whatever the service is called now.
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Service { id, .. }, Self::Service { id: others, .. }) => id == others,
@@ -128,12 +128,12 @@ impl Alias {
         &self.present().target
     }
 
-    /// Who answers a part of the requests now: what is recorded, or what a move tries.
+    /// The canary now: the recorded one, or the temporary one of a move.
     pub fn present_canary(&self) -> Option<Share> {
         self.traffic.lent_canary().or(self.canary)
     }
 
-    /// What became of the copies for its shadows, since the server started.
+    /// Counts of the copies for its shadows, since the server started.
     pub fn shadow_counts(&self) -> ShadowCounts {
         self.traffic.ledger.counts()
     }
@@ -157,7 +157,7 @@ impl Alias {
         self.history.iter().any(|step| step.target.service() == Some(id))
     }
 
-    /// The same alias, remembering a service that is deleted by its last name and version.
+    /// The same alias; its history keeps the last name and version of a service that is deleted.
     pub(super) fn after_deletion(&self, id: ServiceId, name: &ServiceName, version: Option<Digest>) -> Self {
         let mut next = self.clone();
         for step in next.history.iter_mut().filter(|step| step.target.service() == Some(id)) {
@@ -167,7 +167,7 @@ impl Alias {
         next
     }
 
-    /// What a service of this server is to this alias, if anything.
+    /// The role that a service of this server has in this alias, if any.
     pub(super) fn role_of(&self, id: ServiceId) -> Option<&'static str> {
         let is = |share: &Option<Share>| share.is_some_and(|share| share.service == id);
         if self.target().service() == Some(id) {

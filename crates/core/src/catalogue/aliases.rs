@@ -1,4 +1,4 @@
-//! The aliases of a catalogue, as others change them. Each change is one record synced and one pointer swapped.
+//! The operations on the aliases of a catalogue. Each change is one synced record and one pointer swap.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Catalogue {
         self.switch_if(name, request, || Ok(()))
     }
 
-    /// As [`Catalogue::switch`], unless `allowed` has a reason against it, which is asked in the same step.
+    /// As [`Catalogue::switch`], unless `allowed` returns an error; it is called in the same step.
     ///
     /// # Errors
     /// As there, and that of `allowed`.
@@ -59,7 +59,7 @@ impl Catalogue {
             let (former, new) = (request.replaces_in_memory, request.to);
             former.map_or(Ok(()), |former| snapshot.check_alone(name, former))?;
             let next = snapshot.with_route(name.clone(), Wanted::from_switch(request, snapshot)?)?;
-            // Whoever answers is loaded by a restart, also where nobody left memory for it.
+            // A restart must load the new target, also where no service gave up its memory for it.
             Ok(next.with_exchanged(former, new))
         })
     }
@@ -82,8 +82,9 @@ impl Catalogue {
         self.change_alias(name, move |snapshot, name| snapshot.with_shadow(name, shadow, expect.as_ref()))
     }
 
-    /// Has somebody told what the shadows of an alias answer, or nobody. It stays through changes of the route, but not through
-    /// a restart. Copies that already wait are told too: an [`crate::shadow::Observation`] says whose they are.
+    /// Sets or clears the shadow observer of an alias. It survives changes of the route, but not a restart. Copies that
+    /// already wait are reported to the new observer too: an [`crate::shadow::Observation`] says which services
+    /// answered.
     ///
     /// # Errors
     /// [`Error::AliasNotFound`].
@@ -94,8 +95,8 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Has a service get copies of all requests of an alias for a while, in the place of the recorded shadow; `None` ends it. It is not
-    /// recorded, changes no generation, and ends with the process.
+    /// Temporarily overrides the shadow of an alias: this service gets copies of all requests in place of the recorded
+    /// shadow; `None` ends the override. It is not recorded, changes no generation, and ends with the process.
     ///
     /// # Errors
     /// [`Error::AliasNotFound`].
@@ -110,8 +111,8 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Has a service answer a part of the requests of an alias for a while, in the place of the recorded canary; `None` ends it. It is
-    /// not recorded, changes no generation, and ends with the process.
+    /// Temporarily overrides the canary of an alias: this service answers a share of the requests in place of the
+    /// recorded canary; `None` ends the override. It is not recorded, changes no generation, and ends with the process.
     ///
     /// # Errors
     /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] for a service that is gone.
@@ -127,8 +128,8 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Points an alias to what it pointed to before, without canary and shadow. A service that is not in memory is loaded first, in the
-    /// place of the present one; requests wait meanwhile.
+    /// Points an alias to its previous target, without canary and shadow. A service that is not in memory is loaded
+    /// first, in place of the present one; requests wait meanwhile.
     ///
     /// # Errors
     /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] when there is nothing to go back to, or the

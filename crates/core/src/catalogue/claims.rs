@@ -1,4 +1,4 @@
-//! What moves in progress need: services that stay as they are, and a directory that nothing else uses.
+//! The claims of moves in progress: services that must not change, and a directory that nothing else may use.
 //!
 //! Claims are part of the snapshot, so that a deletion or creation and a claim never pass each other; they are not recorded: moves make
 //! them again after a restart. This module must not know what a move does with them.
@@ -16,16 +16,17 @@ use crate::name::ServiceName;
 use crate::repository::{Place, Relation};
 use crate::service::{Service, ServiceId};
 
-/// Of all moves.
+/// The claims of all moves.
 pub(super) type Claims = BTreeMap<MoveId, Claim>;
 
-/// Of one move.
+/// The claims of one move.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Claim {
-    /// With the directories that they are loaded from.
+    /// The claimed services, with the directories that they are loaded from.
     services: BTreeMap<ServiceId, Place>,
     directory: Option<Place>,
-    /// A person was told that it is undone; shared by all snapshots, so that saying so waits for no change of the catalogue.
+    /// Set once a client was told that the move is being undone; shared by all snapshots, so that setting it waits for
+    /// no change of the catalogue.
     undoing: Arc<AtomicBool>,
 }
 
@@ -36,7 +37,7 @@ impl Claim {
 }
 
 impl Snapshot {
-    /// Whether no move but `by` needs a service.
+    /// Checks that no move but `by` has claimed a service.
     ///
     /// # Errors
     /// [`Error::MoveConflict`] naming the move.
@@ -46,7 +47,7 @@ impl Snapshot {
         claim.map_or(Ok(()), |(owner, _)| Err(Error::MoveConflict(needed(&name, *owner))))
     }
 
-    /// Whether no move but `by` brings files to a directory, or needs those in it; or in one in it or around it.
+    /// Checks that no move but `by` has claimed a directory, one inside it or one around it.
     ///
     /// # Errors
     /// [`Error::MoveConflict`] naming the move.
@@ -61,7 +62,8 @@ impl Snapshot {
         }
     }
 
-    /// Whether a move that pointed an alias where it points is not being undone: what is answered with success would be overruled.
+    /// Refuses to change an alias while the move that pointed it to its target is being undone: a change answered with
+    /// success would be overruled.
     ///
     /// # Errors
     /// [`Error::AliasConflict`] naming the move.
@@ -103,7 +105,8 @@ impl Snapshot {
         next
     }
 
-    /// Whether no service has a repository in a directory, or around it. The very directory may be that of several services.
+    /// Checks that no service has its repository inside a directory or around it. Several services may share the very
+    /// directory.
     ///
     /// # Errors
     /// [`Error::BadParameter`] naming the service.
@@ -120,7 +123,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// The service whose repository is a directory, lies in it, or has it inside; `but` aside.
+    /// A service other than `but` whose repository is a directory, lies in it, or contains it.
     pub(crate) fn service_at(&self, place: &Place, but: Option<ServiceId>) -> Option<&Arc<Service>> {
         let others = self.services().filter(|service| Some(service.id) != but);
         others.into_iter().find(|service| Place::of(service.definition.repository.root()).overlaps(place))
@@ -128,7 +131,7 @@ impl Snapshot {
 }
 
 impl Catalogue {
-    /// Keeps a service as it is until the move is over: it is neither deleted nor trained.
+    /// Claims a service until the move is over: it is neither deleted nor trained.
     ///
     /// # Errors
     /// [`Error::MoveConflict`] while it is in training; [`Error::AliasConflict`] for one that is gone or being deleted.
@@ -148,7 +151,7 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Keeps a directory for a move until it is over.
+    /// Claims a directory until the move is over.
     ///
     /// # Errors
     /// [`Error::MoveConflict`] where another move or a service uses it, one in it or one around it.
@@ -167,14 +170,15 @@ impl Catalogue {
         }
     }
 
-    /// While a person waits for a move to be undone, the alias that it pointed elsewhere is changed by nothing else.
+    /// While a client waits for a move to be undone, no other change of the alias that the move switched is accepted.
     pub(crate) fn claim_undoing(&self, by: MoveId, undoing: bool) {
         if let Some(claim) = self.snapshot().claims.get(&by) {
             claim.undoing.store(undoing, Ordering::Release);
         }
     }
 
-    /// Does something between two changes of the catalogue: what it finds in the snapshot is so until it is done. It must not wait.
+    /// Calls `look` between two changes of the catalogue: what it finds in the snapshot holds until it returns. It must
+    /// not block.
     ///
     /// # Errors
     /// Those of `look`.
@@ -182,7 +186,7 @@ impl Catalogue {
         self.owner.change(move |snapshot| look(snapshot).map(|()| snapshot.clone())).map(drop)
     }
 
-    /// Lets go of everything that a move needed.
+    /// Releases all claims of a move.
     pub(crate) fn release_claims(&self, by: MoveId) {
         let services: Vec<_> = self.snapshot().services().cloned().collect();
         if let Err(error) = self.owner.change(move |snapshot| Ok(snapshot.without_claims(by))) {
@@ -192,7 +196,7 @@ impl Catalogue {
     }
 }
 
-/// What a client is told that wants to change what a move needs.
+/// The error text for a client that wants to change what a move has claimed.
 pub(super) fn needed(name: &str, by: MoveId) -> String {
     format!("{name} is needed by move {by} as it is; wait until the move is over, or abort it")
 }

@@ -29,7 +29,7 @@ impl Snapshot {
         })
     }
 
-    /// A target as it is called now.
+    /// A target under its present name.
     pub(crate) fn present(&self, target: &Target) -> Target {
         match target.service().filter(|id| self.names.contains_key(id)) {
             Some(id) => self.target(id),

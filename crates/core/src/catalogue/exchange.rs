@@ -1,8 +1,8 @@
-//! Exchanging networks in memory, for two that do not fit beside each other: requests wait while one is let go of and the other is
-//! loaded.
+//! Exchanging networks in memory, for two that do not fit side by side: requests wait while one is unloaded and the
+//! other is loaded.
 //!
-//! Which of them a restart loads changes in the same step as the alias, so that after a crash there is never more in memory than before
-//! it. What is in memory now is the services' own business.
+//! Which of the two a restart loads changes in the same step as the alias, so that a restart after a crash never needs
+//! more memory than before it. The services themselves own what is in memory now.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,23 +18,23 @@ use crate::service::{Service, ServiceId};
 
 /// How long requests wait for a network that is loaded again.
 const HOLD_FOR: Duration = Duration::from_secs(10);
-/// In the place of the number of a move, where an alias that goes back needs a service as it is.
+/// Takes the place of a move's number where a rollback forbids trainings.
 const RETURNING: u64 = 0;
 
 impl Snapshot {
-    /// The target of an alias and the one to go back to, where that one is not in memory.
+    /// The target of an alias and the service to go back to, where that one is not in memory.
     fn dormant_before(&self, name: &ServiceName, back_to: Option<ServiceId>) -> Option<(Arc<Service>, Arc<Service>)> {
         let alias = self.alias(name)?;
         let previous = back_to.or_else(|| self.place_of(alias.previous()?)).filter(|id| self.dormant.contains(id))?;
         Some((Arc::clone(self.by_id(alias.target().service()?)?), Arc::clone(self.by_id(previous)?)))
     }
 
-    /// Whether another took the place of this service in memory, for good: a restart does not load it.
+    /// Whether this service was unloaded to make room for another: a restart does not load it.
     pub fn is_dormant(&self, id: ServiceId) -> bool {
         self.dormant.contains(&id)
     }
 
-    /// Whether no other alias needs this service: it is about to leave memory.
+    /// Checks that no other alias leads to this service, which is about to leave memory.
     ///
     /// # Errors
     /// [`Error::AliasConflict`] with the alias that does.
@@ -49,8 +49,8 @@ impl Snapshot {
         }
     }
 
-    /// While requests wait for the network that an alias goes back to, where it leads is decided: a change that is answered with success
-    /// would be overruled.
+    /// Refuses to change an alias while a rollback loads its former network: a change answered with success would be
+    /// overruled.
     ///
     /// # Errors
     /// [`Error::AliasConflict`] until that is over.
@@ -63,7 +63,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// A restart loads one of them from now on, and not the other.
+    /// Marks one service to be loaded by a restart, and another not to be.
     pub(super) fn with_exchanged(&self, dormant: Option<ServiceId>, loaded: ServiceId) -> Self {
         let mut next = self.clone();
         next.dormant.remove(&loaded);
@@ -71,7 +71,7 @@ impl Snapshot {
         next
     }
 
-    /// Back to the service before, which is loaded in the place of the present one.
+    /// Rolls back to the previous service, which is loaded in place of the present one.
     fn with_exchanged_back(
         &self,
         name: &ServiceName,
@@ -86,10 +86,10 @@ impl Snapshot {
     }
 }
 
-/// A training that ends would load its network again.
+/// Checks that a service is not in training: the training would load its network again at its end.
 ///
 /// # Errors
-/// [`Error::AliasConflict`] while one goes on.
+/// [`Error::AliasConflict`] during a training.
 pub fn check_idle(service: &Service) -> Result<()> {
     if service.jobs.is_busy() { Err(in_training(service)) } else { Ok(()) }
 }
@@ -98,25 +98,25 @@ fn in_training(service: &Service) -> Error {
     Error::AliasConflict(format!("{} is in training, and cannot leave memory", service.name()))
 }
 
-/// The way of an alias back to a service that is loaded in the place of the present one.
+/// The rollback of an alias to a service that is loaded in place of the present one.
 struct Exchange<'a> {
     name: &'a ServiceName,
     expect: Option<&'a Expected>,
     present: &'a Arc<Service>,
     previous: &'a Arc<Service>,
-    /// That the previous one must have.
+    /// The version that `previous` must have.
     version: Option<String>,
 }
 
 impl Exchange<'_> {
-    /// Its commit.
+    /// The change of the catalogue that commits the rollback.
     fn change(&self) -> impl FnOnce(&Snapshot) -> Result<Snapshot> + Send + 'static {
         let (name, expect, ids) = (self.name.clone(), self.expect.cloned(), (self.present.id, self.previous.id));
         move |snapshot| snapshot.with_exchanged_back(&name, expect.as_ref(), ids)
     }
 }
 
-/// An alias on its way back, until this is dropped.
+/// Marks an alias as being rolled back, until this is dropped.
 struct Returning(Arc<Traffic>, Arc<Service>);
 
 impl Drop for Returning {
@@ -127,8 +127,8 @@ impl Drop for Returning {
 }
 
 impl Catalogue {
-    /// Goes back to a service that is not in memory, the one before where none is named; `None` where it is in memory. `back_to`: the
-    /// service, and the version that it must turn out to be.
+    /// Rolls back to a service that is not in memory; `None` where it is in memory. `back_to`: the service, and the
+    /// version that it must have; the previous target without it.
     pub(super) fn roll_back_loading(
         &self,
         name: &ServiceName,
@@ -146,7 +146,7 @@ impl Catalogue {
         let _returning = self.begin_return(exchange)?;
         let deadline = Instant::now() + HOLD_FOR;
         let hold = present.admission.hold(deadline)?;
-        // Requests wait for it, whatever it meets.
+        // Requests wait for the outcome, so a panic must not leave them waiting.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.exchange_held(exchange, deadline)));
         let counts = present.admission.release(&hold);
         let outcome = outcome.unwrap_or_else(|_| Err(Error::Internal("going back met a bug, see the log".into())));
@@ -155,7 +155,8 @@ impl Catalogue {
         outcome
     }
 
-    /// What would be refused afterwards is refused before requests wait; other changes of the alias are refused from here on.
+    /// Checks before requests wait what would be refused afterwards; other changes of the alias are refused from here
+    /// on.
     fn begin_return(&self, exchange: &Exchange<'_>) -> Result<Returning> {
         let change = exchange.change();
         let name = exchange.name.clone();

@@ -1,8 +1,8 @@
 //! The catalogue of services and aliases: one namespace, one snapshot, one owner.
 //!
-//! Readers take the snapshot and never wait. Changes go through `owner`, which records each one durably before anybody sees
-//! it, so that after a crash the world is what clients were told. What an alias is stands in `alias`, how it changes in `switching`,
-//! what is recorded in `state` and `record`.
+//! Readers take the snapshot and never wait. Changes go through `owner`, which records each one durably before readers
+//! see it, so that a restart brings back the state that clients were told. `alias` owns what an alias is, `switching`
+//! how it changes, `state` and `record` what is recorded.
 
 mod alias;
 mod aliases;
@@ -99,7 +99,7 @@ impl Catalogue {
         backend.map_or(0, |backend| backend.memory_needed(weights, &self.environment.engine))
     }
 
-    /// Whether repositories may be there on this server.
+    /// Checks that repositories may be in this directory on this server.
     ///
     /// # Errors
     /// [`Error::BadParameter`] when it is outside of the directories that were named for them, or has another purpose.
@@ -153,7 +153,8 @@ impl Catalogue {
         if keeps_record {
             definition.repository.check_record()?;
         }
-        // Where a network takes the place of another in memory there is no room for both, and its source has answered with it.
+        // No trial where a network takes the place of another: there is no room for both, and its source has answered
+        // with it.
         if let Some(trial) = self.environment.trial.as_ref().filter(|_| !how.dormant && definition.may_hold_a_network())
         {
             let patience = if how.by.is_some() { Patience::Own } else { Patience::Client };
@@ -286,13 +287,13 @@ impl Catalogue {
 pub(crate) struct Creation {
     /// The move.
     pub(crate) by: Option<MoveId>,
-    /// It takes the place of another in memory: a restart does not load it until it is switched to.
+    /// It is unloaded: a restart does not load it until the alias is switched to it.
     pub(crate) dormant: bool,
     /// The config.json that is in the directory stays as it is.
     pub(crate) keeps_config: bool,
 }
 
-/// Which files are a service's own.
+/// Tells which files of a repository are the service's own.
 struct Own {
     backend: &'static dyn Backend,
     /// Relative to its repository.
@@ -319,7 +320,7 @@ impl OwnFiles for Own {
     }
 }
 
-/// A name that nobody else may take meanwhile.
+/// Reserves a name, so that no other creation takes it meanwhile.
 struct Reservation<'a> {
     reserved: &'a Mutex<HashSet<ServiceName>>,
     name: ServiceName,

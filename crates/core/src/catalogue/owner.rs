@@ -13,7 +13,7 @@ use super::{first_id, state};
 use crate::error::{Error, Result};
 use crate::service::ServiceId;
 
-/// Changes that may wait.
+/// Changes that may be queued.
 const QUEUE: usize = 64;
 
 type Change = Box<dyn FnOnce(&Snapshot) -> Result<Snapshot> + Send>;
@@ -35,7 +35,7 @@ impl Owner {
         let work = move || {
             for (change, reply) in receiver {
                 let outcome = apply(change, &published, &directory);
-                // Whoever asked may be gone; the change stands all the same.
+                // The caller may be gone; the change stands all the same.
                 let _ = reply.send(outcome);
             }
         };
@@ -47,12 +47,12 @@ impl Owner {
         self.snapshot.load_full()
     }
 
-    /// An identity that no service of this server ever had while this process ran, and none that is recorded.
+    /// An identity that is not recorded, and that this process has given to no service before.
     pub(super) fn next_id(&self) -> ServiceId {
         ServiceId(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Applies a change, waits until it is durable, and tells what it led to, whatever others change afterwards.
+    /// Applies a change, waits until it is durable, and returns the snapshot it led to, whatever later changes do.
     pub(super) fn change(
         &self,
         change: impl FnOnce(&Snapshot) -> Result<Snapshot> + Send + 'static,

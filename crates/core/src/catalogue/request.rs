@@ -1,4 +1,4 @@
-//! What may be asked of an alias, typed: for a move, and for a PUT once its names are looked up.
+//! Requests to change an alias, typed: those of a move, and those of a PUT once its names are looked up.
 
 use dede_api::requests::{PutAlias, ShareRequest};
 
@@ -10,20 +10,20 @@ use crate::name::{PeerName, ServiceName};
 use crate::percent::Percent;
 use crate::service::ServiceId;
 
-/// Points an alias to a service of this server. Canary and shadow are what stands here afterwards.
+/// Points an alias to a service of this server. Its canary and shadow replace the present ones.
 #[derive(Debug, Clone)]
 pub struct SwitchRequest {
     /// The service.
     pub to: ServiceId,
-    /// What must be so now; anything goes without.
+    /// Conditions on the present state; none: unconditional.
     pub expect: Vec<Expected>,
     /// The version that the service must have now; any without.
     pub version: Option<String>,
     /// Rename a service that has the alias's name, and put the alias in its place.
     pub takeover: bool,
-    /// Who answers a part of the requests.
+    /// The service that answers a share of the requests.
     pub canary: Option<Share>,
-    /// Who gets copies of a part of the requests: the former target, say.
+    /// The service that gets copies of a share of the requests: the former target, say.
     pub shadow: Option<Share>,
     /// The move that this is the commit of.
     pub by: Option<MoveId>,
@@ -32,7 +32,7 @@ pub struct SwitchRequest {
 }
 
 impl SwitchRequest {
-    /// Everything to one service, whatever was before.
+    /// All requests to one service, whatever the route was before.
     pub fn to(service: ServiceId) -> Self {
         Self {
             to: service,
@@ -58,7 +58,7 @@ pub enum Expected {
     Shown(String),
 }
 
-/// A route that somebody asked for, looked up.
+/// A requested route, with its names looked up.
 pub(super) struct Wanted {
     pub(super) target: Target,
     pub(super) canary: Option<Share>,

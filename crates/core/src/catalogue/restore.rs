@@ -78,7 +78,7 @@ fn load(entry: &ServiceEntry, environment: &Arc<Environment>) -> Outcome {
     })
 }
 
-/// Files that changed while no server ran are tried as those of a new service.
+/// Files that changed while no server ran get a trial, like those of a new service.
 fn tried(entry: &ServiceEntry, definition: &Definition, environment: &Environment) -> Result<()> {
     let Some(trial) = &environment.trial else { return Ok(()) };
     let is_as_it_was = || entry.listing.is_some() && definition.repository.listing() == entry.listing;

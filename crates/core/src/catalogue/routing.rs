@@ -1,4 +1,4 @@
-//! Where a request goes that is addressed to a name.
+//! Where a request that is addressed to a name goes.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ pub struct Resolved {
     pub name: ServiceName,
     /// The name that was asked for: its own, or an alias.
     pub asked: ServiceName,
-    /// What runs for the alias that was asked for.
+    /// The runtime state of the alias that was asked for.
     traffic: Option<Arc<Traffic>>,
     part: Part,
 }
 
-/// What a service is to the alias that was asked for.
+/// The role of a service in the alias that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Target,
@@ -61,8 +61,8 @@ impl Resolved {
         }
     }
 
-    /// The shadow that is asked whether it would have answered a request that was refused; each call counts as one request. What a canary
-    /// refuses, the target of its alias is asked.
+    /// The shadow that is asked whether it would have answered a request that was refused; each call counts as one
+    /// request. Requests that a canary refuses are put to the target of its alias.
     pub fn shadow_of_refused(&self) -> Option<Arc<Shadow>> {
         match self.part {
             Part::Target => self.shadow(),
@@ -85,7 +85,7 @@ impl Snapshot {
         }
     }
 
-    /// Where requests about what has this name go.
+    /// Where requests other than predicts go: to the service of this name, or to the target of the alias.
     ///
     /// # Errors
     /// [`Error::ServiceNotFound`].
@@ -133,7 +133,7 @@ impl Snapshot {
     }
 }
 
-/// A name that cannot be one is the name of nothing.
+/// A name that is not valid is answered as one that does not exist.
 fn parsed(name: &str) -> Result<ServiceName> {
     ServiceName::parse(name).map_err(|_| Error::ServiceNotFound(name.to_owned()))
 }

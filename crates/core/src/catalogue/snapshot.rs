@@ -23,7 +23,7 @@ pub struct Snapshot {
     pub(super) aliases: BTreeMap<ServiceName, Arc<Alias>>,
     /// Being deleted: still answering, but nothing may point there any more.
     pub(super) deleting: HashSet<ServiceId>,
-    /// Not loaded by a restart: another takes their place in memory.
+    /// Unloaded to make room for others: a restart does not load them.
     pub(super) dormant: HashSet<ServiceId>,
     /// The moves that created services.
     pub(super) created_by: HashMap<ServiceId, MoveId>,

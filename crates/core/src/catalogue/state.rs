@@ -14,7 +14,7 @@ use crate::migration::MoveId;
 use crate::name::ServiceName;
 use crate::service::ServiceId;
 
-/// How long, and how often, it is tried to lock the directory.
+/// How long, and how often, locking the directory is tried.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(10);
 /// The format written by this version.
@@ -33,7 +33,7 @@ pub(super) struct StateRecord {
     pub(super) aliases: Vec<AliasRecord>,
 }
 
-/// One service: its creation request says it all.
+/// One service, described by its creation request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServiceEntry {
@@ -41,7 +41,7 @@ pub(super) struct ServiceEntry {
     pub(super) name: ServiceName,
     /// Body of the PUT, as it came.
     pub(super) request: String,
-    /// Another is loaded in its place: a restart does not load it.
+    /// Unloaded to make room for another: a restart does not load it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) dormant: bool,
     /// The move that created it.
@@ -79,7 +79,8 @@ pub(super) fn lock(directory: &Path) -> Result<File> {
     }
 }
 
-/// Locks it, or waits a moment for that: a process that a server was starting as it ended has its lock until that process begins.
+/// Locks it, trying again for a moment: a child that a server forked just before it ended holds its lock until it
+/// executes its program.
 fn locked(file: &File) -> std::result::Result<(), fs::TryLockError> {
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {

@@ -195,7 +195,7 @@ impl Snapshot {
         Ok(id)
     }
 
-    /// What is not in memory cannot answer.
+    /// A service that is not in memory cannot answer.
     fn check_loaded(&self, id: ServiceId) -> Result<()> {
         match self.names.get(&id) {
             Some(name) if self.dormant.contains(&id) => Err(Error::NotLoaded(name.to_string())),
@@ -203,7 +203,7 @@ impl Snapshot {
         }
     }
 
-    /// Whether a service is the version that was proved.
+    /// Checks that a service is the version that was proved.
     pub(crate) fn check_version(&self, id: ServiceId, expected: Option<&str>) -> Result<()> {
         let (Some(expected), Some(service)) = (expected, self.by_id(id)) else { return Ok(()) };
         let name = service.name();
@@ -218,7 +218,7 @@ impl Snapshot {
         Err(Error::AliasConflict(format!("expected version {expected} of {name}, found {found}")))
     }
 
-    /// Whether something may point to a service.
+    /// Checks that an alias may point to a service.
     pub(super) fn check_pointable(&self, id: ServiceId) -> Result<()> {
         match self.names.get(&id) {
             None => Err(Error::AliasConflict("the service is not there any more".into())),

@@ -1,4 +1,4 @@
-//! What runs for an alias: whose turn the next request is, and the shadow.
+//! The runtime state of an alias: which request goes to the canary or is copied, and the running shadow.
 //!
 //! It lives as long as the alias, through all changes of its route; nothing of it is recorded.
 
@@ -12,22 +12,22 @@ use crate::percent::Percent;
 use crate::service::Service;
 use crate::shadow::{Ledger, Shadow, ShadowLimits};
 
-/// Of one alias.
+/// The runtime state of one alias.
 #[derive(Default)]
 pub(super) struct Traffic {
-    /// For the canary.
+    /// Picks the requests for the canary.
     pub(super) canary: Rotation,
-    /// What became of copies.
+    /// Counters and observer of the copies.
     pub(super) ledger: Arc<Ledger>,
     shadowed: Rotation,
     running: ArcSwapOption<Shadow>,
-    /// Who shadows instead of what is recorded, while a move compares.
+    /// Temporary override of the recorded shadow, while a move compares.
     lent: ArcSwapOption<Service>,
-    /// Who answers a part of the requests instead of what is recorded, while a move tries it.
+    /// Temporary override of the recorded canary, while a move tries it.
     lent_canary: ArcSwapOption<Share>,
-    /// Asked about what that canary refuses: the target.
+    /// The target as a shadow, asked about requests that this canary refuses.
     second_opinion: ArcSwapOption<Shadow>,
-    /// The alias is on its way back, and requests wait for that.
+    /// The alias is being rolled back, and requests wait for that.
     returning: AtomicBool,
 }
 
@@ -39,7 +39,7 @@ impl Traffic {
         self.shadowed.is_due(shadow.percent()).then(|| Arc::clone(shadow))
     }
 
-    /// Has this service shadow from now on, or none. A shadow that runs already goes on.
+    /// Makes this service the shadow from now on, or ends the shadow. One that runs already goes on.
     pub(super) fn run(&self, wanted: Option<(&Arc<Service>, Percent)>) {
         let lent = self.lent.load_full();
         let wanted = lent.as_ref().map(|service| (service, Percent::ALL)).or(wanted);
@@ -56,13 +56,13 @@ impl Traffic {
         started.inspect_err(|error| tracing::error!(service = %service.name(), %error, "no shadow")).ok()
     }
 
-    /// Has this service shadow for a while, without a record, or what is recorded again; [`Self::run`] has to follow.
+    /// Sets or clears the temporary shadow, which is not recorded; [`Self::run`] has to follow.
     pub(super) fn lend(&self, service: Option<Arc<Service>>) {
         self.lent.store(service);
     }
 
-    /// Has this service answer a part of the requests for a while, without a record, or what is recorded again. The target is asked about
-    /// what it refuses.
+    /// Sets or clears the temporary canary, which is not recorded. The target is asked about the requests that it
+    /// refuses.
     pub(super) fn lend_canary(&self, share: Option<Share>, target: Option<&Arc<Service>>) {
         let target = target.filter(|_| share.is_some());
         self.lent_canary.store(share.map(Arc::new));
@@ -76,17 +76,17 @@ impl Traffic {
         }
     }
 
-    /// Notes that the alias is on its way back.
+    /// Notes that a rollback has begun.
     pub(super) fn begin_return(&self) {
         self.returning.store(true, Ordering::Release);
     }
 
-    /// It is back, or stays.
+    /// Notes that the rollback is over, successful or not.
     pub(super) fn end_return(&self) {
         self.returning.store(false, Ordering::Release);
     }
 
-    /// Whether it is on its way back.
+    /// Whether a rollback is in progress.
     pub(super) fn is_returning(&self) -> bool {
         self.returning.load(Ordering::Acquire)
     }
@@ -96,12 +96,12 @@ impl Traffic {
         self.second_opinion.load_full()
     }
 
-    /// The canary that is lent.
+    /// The temporary canary.
     pub(super) fn lent_canary(&self) -> Option<Share> {
         self.lent_canary.load().as_deref().copied()
     }
 
-    /// The former one ends here, not where the last request lets go of it.
+    /// The former shadow ends here, not when the last request drops it.
     fn replace(&self, shadow: Option<Shadow>) {
         if let Some(former) = self.running.swap(shadow.map(Arc::new)) {
             former.end();

@@ -29,7 +29,7 @@ pub struct Observation<'a> {
 pub struct Answered<'a> {
     /// Its answer, or why there is none.
     pub outcome: Result<&'a Outputs, &'a str>,
-    /// How long that took; `None` where that says nothing of the model, because it had to give way to others, say.
+    /// How long that took; `None` where the time says nothing about the model, because it gave way to other work, say.
     pub took: Option<Duration>,
 }
 
@@ -100,7 +100,7 @@ impl Comparison {
             (Ok(_), Err(reason)) => {
                 self.errors.new_only += 1;
                 self.first_error.get_or_insert_with(|| describe::shortened(reason));
-                // What is not answered does not agree.
+                // A failed request counts as a disagreement.
                 self.counts.requests += 1;
                 self.disagreement += 1.0;
             }

@@ -1,4 +1,4 @@
-//! Durations in bounded memory, and what their quantiles surely are.
+//! Durations in bounded memory, with guaranteed bounds on their quantiles.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct Latencies {
     max: Duration,
 }
 
-/// Between which values a quantile lies, surely, milliseconds.
+/// Bounds that a quantile surely lies between, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QuantileBounds {
     /// Not below.

@@ -1,4 +1,5 @@
-//! What a model differs from itself by: the part of a disagreement that no change of model explains.
+//! The noise floor: how often a model disagrees with itself, the part of a disagreement that no change of model
+//! explains.
 //!
 //! The method is Diffy's (Twitter, 2015): each request also goes to a second instance of the *old* version, and what primary and
 //! secondary disagree on is noise. Diffy compares two raw rates against fixed thresholds (20 % relative, 0.03 % absolute); here both have

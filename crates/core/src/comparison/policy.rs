@@ -71,7 +71,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Checks the numbers of a policy that somebody wrote.
+    /// Checks the numbers of a policy from a request.
     ///
     /// # Errors
     /// [`Error::BadParameter`] naming the member.

@@ -1,4 +1,5 @@
-//! What can be said of a rate, or of a quantile, by somebody who looks after every observation.
+//! Confidence sequences: bounds on a rate, or on a quantile, that hold even when they are looked at after every
+//! observation.
 //!
 //! An ordinary confidence interval is right 99 times in 100 when it is looked at once. Looked at after each of thousands of requests,
 //! until it says what one hoped for, it is wrong far more often. A *confidence sequence* is right at all times at once with that probability,

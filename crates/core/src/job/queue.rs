@@ -44,7 +44,7 @@ struct Jobs {
     running: bool,
     last: JobId,
     closed: bool,
-    /// Who needs the service as it is, and what a client that wants to train it is told.
+    /// Why jobs are refused, by key: the text for a client that submits one.
     forbidden: BTreeMap<u64, String>,
 }
 
@@ -130,8 +130,8 @@ impl JobQueue {
         }
     }
 
-    /// Records the end of a job before anybody hears of it. True when no other waits: the service is not training any more
-    /// then, and the next submission starts a thread of its own.
+    /// Records the end of a job before it becomes visible. True when no other job waits: the service is not training
+    /// any more then, and the next submission starts a thread of its own.
     fn end(&self, job: &Job, outcome: Result<JobResult>) -> bool {
         job.finish(outcome);
         self.locked().forget_oldest();
@@ -213,7 +213,7 @@ impl JobQueue {
         self.locked().past.get(&id).map(StoredJob::view).ok_or(Error::JobNotFound)
     }
 
-    /// Every job that goes on, by ascending number.
+    /// Every job that is not over, by ascending number.
     pub fn going_on(&self) -> Vec<Arc<Job>> {
         self.locked().live.values().filter(|job| !job.is_settled()).cloned().collect()
     }

@@ -1,4 +1,4 @@
-//! One job: where it is, how it ended, and who waits for that.
+//! One job: its state, its outcome, and waiting for its end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ pub struct Job {
     status: Mutex<JobStatus>,
     /// Over, and recorded as such.
     settled: AtomicBool,
-    /// Stopped because the service or the server is, not because somebody wants what it reached.
+    /// Stopped because the service or the server stops, not by a client that wants the network trained so far.
     abandoned: AtomicBool,
     changed: Condvar,
 }
@@ -74,7 +74,7 @@ impl Job {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The job now. Until its end is recorded it goes on, as far as anybody can see.
+    /// The job now. It counts as running until its end is recorded.
     pub fn view(&self) -> JobView {
         let mut status = self.locked().clone();
         if status.state.is_over() && !self.is_settled() {
@@ -127,14 +127,14 @@ impl Job {
         }
     }
 
-    /// Wakes those who wait for the end, once it is recorded.
+    /// Wakes the threads that wait for the end, once it is recorded.
     pub(super) fn announce(&self) {
         let _status = self.locked();
         self.settled.store(true, Ordering::Release);
         self.changed.notify_all();
     }
 
-    /// Says that it is stopped because the service or the server is.
+    /// Notes that it is stopped because the service or the server is.
     pub(super) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
     }

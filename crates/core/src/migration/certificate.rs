@@ -115,7 +115,7 @@ pub(super) fn forget(this: &Move, surroundings: &Surroundings) -> Result<()> {
     remove_file(&path(surroundings, this))
 }
 
-/// The certificate of a move that nothing else is kept of.
+/// The certificate of a move of which nothing else is kept.
 ///
 /// # Errors
 /// [`Error::MoveNotFound`]; [`Error::Internal`] for one that is not good.

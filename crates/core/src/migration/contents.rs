@@ -1,4 +1,4 @@
-//! What is in a directory that a move made: what the move put there, and what others did.
+//! The contents of a directory that a move made: files that the move put there, and files of others.
 //!
 //! Files are told apart by what the system calls them, directories by whether they are on the way to a file of the move. It must not
 //! know why a directory is looked at.
@@ -16,7 +16,7 @@ use crate::repository::CONFIG;
 /// Most names that are listed.
 const LISTED: usize = 100;
 
-/// Names, below the directory, of what others put there; of many, some.
+/// Names, below the directory, of files that the move did not put there; of many, some.
 ///
 /// # Errors
 /// [`Error::Io`] for a directory that cannot be listed.

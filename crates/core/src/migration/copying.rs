@@ -91,7 +91,7 @@ struct Placing<'a> {
 }
 
 impl Placing<'_> {
-    /// Makes the directory. Whose it is, is known before it has its name.
+    /// Makes the directory. Its identity is recorded before it gets its name.
     fn make(&self, directory: &Path) -> Result<()> {
         let this = self.mover.this;
         let name = this.look(|record| mark_of(record.id, &record.effects));

@@ -24,7 +24,7 @@ const LOADING_MS: f64 = 20e-6;
 const SHORTEST_WARMING: usize = 60;
 /// How fast a source is where none has sent anything yet, bytes per second: a network of 1 Gbit/s.
 const UNKNOWN_RATE: u64 = 100_000_000;
-/// Less than this says nothing of how fast a source is, bytes.
+/// Fewer bytes than this say nothing about how fast a source is.
 const TELLING: u64 = 1 << 20;
 
 /// How fast the last files came here.
@@ -32,7 +32,7 @@ const TELLING: u64 = 1 << 20;
 pub struct TransferRate(AtomicU64);
 
 impl TransferRate {
-    /// Learns from bytes that travelled; few of them tell nothing.
+    /// Learns from bytes that travelled; too few of them are ignored.
     pub(super) fn learn(&self, bytes: u64, took: Duration) {
         if bytes >= TELLING {
             let rate = bytes as f64 / took.as_secs_f64().max(1e-3);

@@ -1,7 +1,8 @@
-//! The way of a move whose two networks do not fit beside each other: the former leaves memory first, and requests wait meanwhile.
+//! A move whose two networks do not fit in memory side by side: the former is unloaded first, and requests wait
+//! meanwhile.
 //!
-//! Nothing can be compared on live requests, so all that can be known before is known before: files are there and verified, the source was
-//! asked what it can be asked. A restart loads the one that the alias points to, at each point of this.
+//! Live requests cannot be compared, so everything that can be checked beforehand is: files are there and verified, and
+//! the source has been asked for its answers. At each point, a restart loads the service that the alias points to.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,12 +32,13 @@ const LEAST_VERIFYING: Duration = Duration::from_secs(5);
 const WARMING_PART: u32 = 10;
 
 impl Mover<'_> {
-    /// The service whose place in memory the new one takes, where that was asked for.
+    /// The service that is unloaded to make room for the new one, where that was asked for.
     pub(super) fn given_up(&self, planned: &Planned) -> Result<Option<Arc<Service>>> {
         if planned.plan.request.replace_first { self.former() } else { Ok(None) }
     }
 
-    /// From loading to the switch, while requests wait. What fails is put right by undoing the move, which lets them go on too.
+    /// From loading to the switch, while requests wait. After a failure, undoing the move restores the former service
+    /// and lets them go on.
     pub(super) fn exchange(&self, planned: &Planned, former: &Arc<Service>) -> Result<()> {
         let request = &planned.plan.request;
         let Some(alias) = alias(request)? else { return Ok(()) };
@@ -66,7 +68,7 @@ impl Mover<'_> {
         }
         former.unload();
         failpoint("unloaded");
-        // Clients wait for this, so it gives way to nobody.
+        // Clients wait for this, so it runs at ordinary priority.
         let service = priority::ordinary(|| self.load(planned))?;
         failpoint("exchanged");
         let calls = calls.into_iter().map(|captured| captured.call).collect();
@@ -92,7 +94,7 @@ impl Mover<'_> {
 
     fn warm_shortly(&self, service: &Arc<Service>, captured: Vec<PredictCall>, most: Duration) -> Result<()> {
         self.this.enter(MovePhase::Warming)?;
-        // Clients were answered what was captured.
+        // Captured requests were answered to clients.
         let were_answered = !captured.is_empty();
         let calls = if were_answered { captured } else { service.generated_calls(WARMING_CALLS)? };
         let began = Instant::now();
@@ -116,9 +118,9 @@ impl Mover<'_> {
         self.judge_refused(&refused)
     }
 
-    /// Without the former service in memory, it cannot be asked about what the new one refuses: only faults show that the new one is worse,
-    /// and a share of refused requests that is surely above the former one's. Every request that it ever got counts: none came before this
-    /// move made it, and some may have come since the switch.
+    /// Without the former service in memory, it cannot be asked about requests that the new one refuses: only faults
+    /// show that the new one is worse, and a share of refused requests that is surely above the former one's. All
+    /// requests to the new service count: none came before this move made it, and some may have come since the switch.
     pub(super) fn watch_alone(&self, new: &Service, request: &MoveRequest) -> Result<()> {
         let policy = policy(request)?;
         let usual = self.this.look(|record| record.effects.usually_refused).unwrap_or_default().max(LEAST_SHARE);
@@ -168,12 +170,14 @@ impl Refusals {
         if self.requests == 0 { 0.0 } else { self.refused as f64 / self.requests as f64 }
     }
 
-    /// All of them, which has a chance of at most `alpha` where each is refused with the chance `share`.
+    /// Whether all requests were refused, which has a probability of at most `alpha` where each is refused with the
+    /// probability `share`.
     fn are_all_refused(&self, share: f64, alpha: f64) -> bool {
         self.requests > 0 && self.refused == self.requests && share.powf(self.requests as f64) <= alpha
     }
 
-    /// With a chance of at most `alpha` to be wrong, whenever it is asked.
+    /// Whether the share of refused requests is above `share`; wrong with a probability of at most `alpha`, however
+    /// often it is called.
     fn is_surely_above(&self, share: f64, alpha: f64) -> bool {
         let sequence = ConfidenceSequence::around(share.min(0.5));
         self.requests > 0

@@ -1,4 +1,4 @@
-//! Bringing the files of a bundle over: only what is not here already, each byte verified, and what was interrupted gone on with.
+//! Fetching the files of a bundle: only what is not here already, each byte verified, interrupted transfers continued.
 
 use std::fs::File;
 use std::io;

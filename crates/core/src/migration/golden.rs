@@ -22,7 +22,7 @@ use crate::service::{PredictCall, Service, Serving};
 pub(super) const GENERATED: usize = 16;
 /// Fewer of them are enough where the source took [`ANSWERING_FOR`]; each is computed here again afterwards.
 const LEAST_GENERATED: usize = 4;
-/// For how long the source is asked for answers to generated inputs.
+/// How long the source is asked for answers to generated inputs.
 const ANSWERING_FOR: Duration = Duration::from_secs(5);
 /// Most golden cases that are looked at.
 const CASES: usize = 1000;
@@ -116,7 +116,7 @@ pub fn captured_cases(service: &Service) -> Result<Vec<GoldenCase>> {
     Ok(cases)
 }
 
-/// Answers all cases here and compares; `goes_on` is asked before each.
+/// Answers all cases here and compares; `goes_on` is called before each, and its error ends the check.
 ///
 /// # Errors
 /// [`Error::Internal`] for a service without a network; that of `goes_on`.

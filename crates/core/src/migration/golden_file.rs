@@ -1,4 +1,5 @@
-//! The golden set of a move, kept beside its record: what its service had to reproduce, for whoever wants to know or check it again.
+//! The golden set of a move, kept beside its record: what its service had to reproduce, to be inspected or checked
+//! again later.
 //!
 //! ```text
 //! {"origin": "generated inputs, answered by the source", "cases": [{"request": {…}, "predictions": […]}, …]}
@@ -18,9 +19,9 @@ use crate::files::{read_text, remove_file, write_atomically};
 
 /// Name of the file in the directory of a move.
 const FILE: &str = "golden.json";
-/// Largest set that is kept, bytes: it is read whole by whoever asks for it.
+/// Largest set that is kept, bytes: readers load it whole.
 const LIMIT: u64 = 16 << 20;
-/// Room in it for what stands besides cases that a request brings.
+/// Room for what the file holds besides the cases of a request.
 const BESIDES: u64 = 1 << 10;
 
 #[derive(Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! Former services that stay loaded for a while after a move, and leave memory when their time is over.
+//! Former services that stay loaded for a while after a move, and are unloaded when their time is over.
 //!
 //! One thread for all of them. When a service is due is in the record of its move, so that a restart does not forget it. Only
 //! memory is freed: files are never touched, nor a service that anything points to.
@@ -17,7 +17,7 @@ use crate::repository::Clear;
 /// Longest time between two looks: clocks are set, and what failed is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Wakes the thread when there is another service to look after.
+/// Notifies the thread that there is another service to unload later.
 #[derive(Default)]
 pub(super) struct Bell {
     rung: Mutex<bool>,
@@ -49,7 +49,7 @@ pub(super) fn start(moves: &Arc<Moves>) -> Result<()> {
     Ok(())
 }
 
-/// Lets go of what is due, and says when to look again.
+/// Unloads the services that are due, and says when to look again.
 fn look(moves: &Weak<Moves>) -> Option<Duration> {
     let moves = moves.upgrade()?;
     let waiting = moves.all().into_iter().filter_map(|over| Some((over.keeps_until_ms()?, over)));
@@ -94,7 +94,7 @@ fn outcome(over: &Move, catalogue: &Catalogue) -> Result<String> {
     let found = snapshot.services().find(|service| service.id == id && service.version() == former.version);
     let Some(service) = found else { return Ok("it was gone already, or is another version now".into()) };
     let (name, key) = (service.name(), over.id.number());
-    // A training that began in time is a person's wish that it stays.
+    // A training that began in time shows that the service is still wanted.
     if service.jobs.forbid(key, format!("{name} is leaving memory: its time after move {} is over", over.id)).is_err() {
         return Ok("it stays: it is in training".into());
     }

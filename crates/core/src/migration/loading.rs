@@ -82,7 +82,8 @@ impl Mover<'_> {
         self.judge_refused(&refused)
     }
 
-    /// What clients were answered before must be answered by the new service too, as often as the policy says.
+    /// The new service may refuse captured requests, which the former one answered, no more often than the policy
+    /// allows.
     pub(super) fn judge_refused(&self, refused: &Refused) -> Result<()> {
         let allowed = policy(&self.this.record().request)?.max_errors;
         if refused.count <= allowed {
@@ -104,7 +105,7 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// Whether a request was not looked at before: requests that warm are repeated.
+    /// Whether a request was not seen before: warming repeats requests.
     fn is_new(&mut self, call: &PredictCall) -> bool {
         self.seen.insert(std::ptr::from_ref(call).addr())
     }

@@ -1,8 +1,10 @@
 //! Moves: a running service comes from another server, is proved, and takes over under a stable name.
 //!
-//! A move is a job on the target. It pulls from a [`Peer`], so the switch and its record are local and one fsync decides.
-//! `mover` is the procedure, its phases are in `copying`, `loading`, `verifying`, `proving`, `switching` and `following`; `record` is what survives a crash; `moves` owns which moves there are and
-//! what people tell them; `standing` and `ownership` say whose an alias and a directory are by now. None of it knows HTTP.
+//! A move is a job on the target. It pulls from a [`Peer`], so the switch and its record are local and one fsync
+//! decides. `mover` is the procedure; its phases are in `copying`, `loading`, `verifying`, `proving`, `switching` and
+//! `following`. `record` is what survives a crash; `moves` owns the list of moves and the commands of operators;
+//! `standing` and `ownership` tell whether the alias and the directory of a move are still its own. None of it knows
+//! HTTP.
 //!
 //! ```text
 //! planned ─ copying ─ loading ─ warming ─ verifying ─ shadowing ─ switching ─ watching ─ draining ─ done
@@ -62,15 +64,15 @@ pub use state::Move;
 use crate::catalogue::Catalogue;
 use crate::error::Error;
 
-/// What moves work with; shared by all of them.
+/// The dependencies of all moves.
 pub struct Surroundings {
     /// The services of this server.
     pub catalogue: Arc<Catalogue>,
-    /// The content it has.
+    /// The content that this server has.
     pub store: Arc<BlobStore>,
     /// Where it may fetch from.
     pub peers: Arc<dyn Peers>,
-    /// What it runs on.
+    /// Engine and processor of this server.
     pub host: HostDescription,
     /// The state directory.
     pub directory: PathBuf,
@@ -78,7 +80,7 @@ pub struct Surroundings {
     pub rate: TransferRate,
 }
 
-/// What the blob store says, in the words of this crate.
+/// An error of the blob store as one of this crate.
 fn stored(error: StoreError) -> Error {
     Error::Internal(error.to_string())
 }

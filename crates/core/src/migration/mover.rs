@@ -35,7 +35,7 @@ pub(super) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds.min(LONGEST_S))
 }
 
-/// Runs a move to its end, or until it waits for a person after a restart. The thread of the move does nothing else.
+/// Runs a move to its end, or until it waits for an operator after a restart. The thread of the move does nothing else.
 pub(super) fn run(this: &Arc<Move>, surroundings: &Surroundings) {
     priority::give_way();
     let served = Served::begin(&this.record(), &surroundings.catalogue);
@@ -45,7 +45,7 @@ pub(super) fn run(this: &Arc<Move>, surroundings: &Surroundings) {
         let undone = this.ask_to_undo(&error.to_string()).and_then(|()| guarded(|| undo::undo(this, surroundings)));
         if let Err(error) = undone {
             tracing::error!(id = %this.id, %error, "the move cannot be undone now; abort it again");
-            // A person may point the alias elsewhere.
+            // From here on an operator may change the alias again.
             surroundings.catalogue.claim_undoing(this.id, false);
             this.show(format!("cannot be undone now: {error}; remove the cause, then abort again"), None);
             this.show_waiting(Some("abort"));
@@ -57,7 +57,7 @@ pub(super) fn run(this: &Arc<Move>, surroundings: &Surroundings) {
     this.release();
 }
 
-/// A bug ends the move, not the thread that has to put things right.
+/// A panic ends the move, not the thread that has to undo it.
 fn guarded(work: impl FnOnce() -> Result<()>) -> Result<()> {
     let outcome = catch_unwind(AssertUnwindSafe(work));
     outcome.unwrap_or_else(|_| Err(Error::Internal("internal error (panic); see the log".into())))
@@ -74,7 +74,7 @@ pub(super) fn policy(request: &MoveRequest) -> Result<Policy> {
     Ok(policy)
 }
 
-/// A move and what it works with.
+/// A move and its dependencies.
 pub(super) struct Mover<'a> {
     pub(super) this: &'a Arc<Move>,
     pub(super) surroundings: &'a Surroundings,
@@ -82,7 +82,7 @@ pub(super) struct Mover<'a> {
 }
 
 impl<'a> Mover<'a> {
-    /// From wherever the record says it is.
+    /// Continues from the phase that the record names.
     fn go(&self) -> Result<()> {
         let record = self.this.record();
         if record.phase.is_over() {
@@ -123,12 +123,12 @@ impl<'a> Mover<'a> {
         }
         let peer = self.surroundings.peers.peer(&request.source)?;
         let patient = patient(Arc::clone(&peer), self.this);
-        // A source that never was there is not waited for.
+        // A source that was never reached is not retried.
         let asked = if record.plan.is_some() { Arc::clone(&patient) } else { abandonable(peer, self.this) };
         let mut planned = plan(&request, asked, self.surroundings)?;
         planned.peer = patient;
         if let Some(agreed) = &record.plan {
-            // Gone on with after a restart: the names, places and versions of then.
+            // Resumed after a restart: names, places and versions are those of the record.
             self.check()?;
             if agreed.manifest != planned.plan.manifest {
                 let text = "the service on the source changed since this move began; abort it, and begin anew";
@@ -168,7 +168,8 @@ impl<'a> Mover<'a> {
         self.check()
     }
 
-    /// What failed while the source was asked, or the source itself where its service is another by now.
+    /// The error of a question to the source; where the service has changed on the source meanwhile, an error that says
+    /// so.
     pub(super) fn explained(&self, error: Error, planned: &Planned) -> Error {
         let asked = self.surroundings.peers.peer(&planned.plan.request.source);
         match asked.map(|peer| abandonable(peer, self.this)) {
@@ -209,12 +210,12 @@ impl<'a> Mover<'a> {
         Ok(self.replaced())
     }
 
-    /// Ends the move where it is to be undone, and where what it works on was changed by a person: nothing more is done then.
+    /// Fails where the move is to be undone, and where a person changed what it works on: nothing more is done then.
     pub(super) fn check(&self) -> Result<()> {
         self.check_abort()?;
         let snapshot = self.surroundings.catalogue.snapshot();
         let ended = |reason: String| Err(Error::MoveConflict(format!("{reason}; nothing more is done")));
-        // One that was made again as it was has the same generation and the same target.
+        // An alias that was deleted and made again may have the same generation and the same target.
         let compared = self.this.live();
         if let Some(live) = compared.filter(|live| !snapshot.is_there(live.alias())) {
             self.this.note_remade();
@@ -228,7 +229,7 @@ impl<'a> Mover<'a> {
             if let Some(own) = own_service(record, &snapshot) {
                 verified(own, &record.report.version, switched)?;
             }
-            // After the switch a former service that became another is not compared with, nor gone back to.
+            // After the switch, a former service that changed is neither compared with nor rolled back to.
             let former = record.former.as_ref().filter(|_| !switched);
             let former = former.and_then(|noted| Some((former_service(record, &snapshot)?, noted)));
             former

@@ -1,4 +1,4 @@
-//! Which moves there are, and what people tell them.
+//! The list of moves, and the commands of operators: plan, begin, promote, abort, resume, roll back.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -139,7 +139,7 @@ impl Moves {
         forget(&forgotten);
         let keep = || golden_file::keep_given(&begun, &self.surroundings, golden);
         if let Err(error) = begun.save().and_then(|()| keep()).and_then(|()| self.run_claimed(&begun)) {
-            // Its client is told that it did not begin, so it must not stand in the way of the next.
+            // The client is told that the move did not begin, so it must not block the next one.
             self.known().remove(&begun.id);
             forget(&[begun]);
             return Err(error);
@@ -210,7 +210,7 @@ impl Moves {
             undo::check_possible(&found.record(), &self.surroundings.catalogue)?;
         }
         let catalogue = &self.surroundings.catalogue;
-        // Before the move hears of it, so that the last word on it is the move's.
+        // Set before the move is told to undo, because the move's own thread clears it at the end.
         catalogue.claim_undoing(found.id, true);
         let told = found.ask_to_undo(reason).and_then(|()| self.run(&found));
         told.inspect_err(|_| catalogue.claim_undoing(found.id, false))?;
@@ -220,7 +220,7 @@ impl Moves {
     /// Goes on with a move that a restart interrupted.
     ///
     /// # Errors
-    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over, or when nobody relays its source.
+    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over, or when no command relays its source.
     pub fn resume(&self, id: &str) -> Result<MoveInfo> {
         let found = self.find(id)?;
         if found.phase().is_over() {
@@ -297,7 +297,7 @@ impl Drop for Moves {
     }
 }
 
-/// Digits that no other move has, of this server or another.
+/// Random digits that no other move has, of this server or another.
 fn nonce() -> Result<String> {
     let mut bytes = [0; 8];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
@@ -305,7 +305,7 @@ fn nonce() -> Result<String> {
     Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
-/// What an unfinished move needs stays as it is while the move waits for a person.
+/// Claims again what an unfinished move needs, so that it does not change while the move waits for an operator.
 fn claim_again(record: &MoveRecord, catalogue: &Catalogue) {
     if record.phase.is_over() {
         return;
@@ -321,7 +321,7 @@ fn claim_again(record: &MoveRecord, catalogue: &Catalogue) {
     }
 }
 
-/// Shares and times that can be applied as they are written.
+/// Refuses shares and times that cannot be applied as they are written.
 fn check_numbers(request: &MoveRequest) -> Result<()> {
     if let Some(wrong) = request.canary.iter().find(|percent| !(1..=100).contains(*percent)) {
         return Err(Error::Malformed(Fault::at("canary", format!("shares from 1 to 100 expected, found {wrong}"))));
@@ -346,7 +346,7 @@ fn check_numbers(request: &MoveRequest) -> Result<()> {
     }
 }
 
-/// A network that gives up its place in memory can neither be compared with nor kept.
+/// Refuses what contradicts `replace_first`: a network that is unloaded first can neither be compared with nor kept.
 fn check_replace_first(request: &MoveRequest) -> Result<()> {
     if !request.replace_first {
         return Ok(());

@@ -1,5 +1,5 @@
-//! The directory that a move makes, and whose it is: told by what the system calls it and by a marker inside, so that undoing a move
-//! removes nothing else, whatever has that name by then.
+//! Ownership of the directory that a move makes: it is recognised by device and inode and by a marker inside, so that
+//! undoing a move removes nothing else, even if another directory has its name by then.
 //!
 //! Files are placed beside the final directory, in one whose name no other move of any server has, which is then renamed. A directory that
 //! was there already is never owned: only the files that were added to it are, each by its own identity.
@@ -37,7 +37,7 @@ impl FileIdentity {
     }
 }
 
-/// What the move is called in file names and markers.
+/// The text that identifies a move in file names and markers.
 pub(super) fn mark_of(id: MoveId, effects: &Effects) -> String {
     format!("{id}-{}", effects.nonce.as_deref().unwrap_or("before"))
 }
@@ -100,7 +100,7 @@ pub(super) fn remove_own(directory: &Path, mark: &str, effects: &Effects) -> Res
             remove_directory(&partial)?;
             fs::rename(directory, &partial).map_err(Error::io(format!("rename {}", directory.display())))?;
             sync_directory(directory.parent().unwrap_or(directory))?;
-            // Put there in the moment before it had another name.
+            // Files that were put there just before the rename.
             others = contents::of_others(&partial, effects)?;
             if !others.is_empty() {
                 rename_new(&partial, directory)?;

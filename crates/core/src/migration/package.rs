@@ -95,7 +95,7 @@ pub fn package_directory(name: &str, request: CreateRequest, environment: Enviro
     package(&service, PackageOptions::default())
 }
 
-/// What loaded is what is packed.
+/// Checks that the packed files are those that were loaded.
 fn check_unchanged(packed: &Packed, serving: &Serving, root: &Path) -> Result<()> {
     for served in &serving.files {
         let name = relative(&served.path, root)?;

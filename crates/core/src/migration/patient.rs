@@ -1,7 +1,8 @@
-//! The source of a move as the move's own thread asks it: what the source does not answer while it is away is asked again until it is
-//! back, the move is undone, or patience ends; what it leaves unanswered is abandoned as soon as the move is undone.
+//! The source of a move as the move's own thread asks it: a question that fails because the source is away is asked
+//! again until the source is back, the move is undone, or a timeout passes; a question without an answer is abandoned
+//! as soon as the move is undone.
 //!
-//! All that is asked of a source only reads, so it may be asked any number of times. It knows nothing of how a source is reached.
+//! All questions to a source only read, so they may be repeated. This module must not know how a source is reached.
 
 use std::io::Read;
 use std::ops::Range;
@@ -37,7 +38,7 @@ pub(super) fn abandonable(peer: Arc<dyn Peer>, this: &Arc<Move>) -> Arc<dyn Peer
     Arc::new(Patient { peer, this: Arc::clone(this), patience: Duration::ZERO, until: None })
 }
 
-/// As [`abandonable`], for a move that clients wait for: what is not answered until then is not waited for.
+/// As [`abandonable`], for a move that clients wait for: answers that do not come before `until` are not waited for.
 pub(super) fn abandonable_at(peer: Arc<dyn Peer>, this: &Arc<Move>, until: Instant) -> Arc<dyn Peer> {
     Arc::new(Patient { peer, this: Arc::clone(this), patience: Duration::ZERO, until: Some(until) })
 }

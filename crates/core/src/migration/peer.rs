@@ -1,6 +1,6 @@
 //! The seam to another server: what a move needs of its source.
 //!
-//! The server implements it over HTTP; everything that comes back is untrusted and checked by whoever asked.
+//! The server implements it over HTTP; everything that comes back is untrusted and checked by the caller.
 
 use std::io::Read;
 use std::ops::Range;

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::name::ServiceName;
 use crate::service::Service;
 
-/// Longest time to learn what the former service differs from itself by.
+/// Longest time to measure the noise of the former service.
 const LEARNING: Duration = Duration::from_secs(2);
 /// How often the progress of a comparison is shown.
 const SHOWN_EVERY: Duration = Duration::from_millis(500);
@@ -127,7 +127,8 @@ impl<'a> Mover<'a> {
         self.this.note(|record| record.effects.generation = generation)
     }
 
-    /// The former service shadows itself for a moment: what it differs from itself by is not held against the new one.
+    /// The former service shadows itself for a moment: answers that it does not reproduce itself are not held against
+    /// the new one.
     fn learn_noise(&self, shadowing: &Shadowing<'_>, former: &Arc<Service>, most: Duration) -> Result<()> {
         shadowing.copy_to(former)?;
         self.this.show("measures the baseline disagreement of the current service", None);
@@ -172,7 +173,7 @@ impl<'a> Mover<'a> {
         }
     }
 
-    /// Into the report; what follows from it.
+    /// Writes the comparison into the report; returns what follows from it.
     fn note_shadow(&self, shadowing: &Shadowing<'_>) -> Result<Outcome> {
         let (summary, verdict, outcome) = shadowing.report();
         self.this.note(|record| {

@@ -82,7 +82,7 @@ pub(super) struct MoveRecord {
     #[serde(default)]
     pub(super) golden_given: bool,
     pub(super) phase: MovePhase,
-    /// Somebody said that it may switch.
+    /// An operator allowed the switch.
     pub(super) promoted: bool,
     /// Why it is being undone; set before anything is.
     pub(super) undoing: Option<String>,
@@ -114,7 +114,7 @@ impl Former {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Effects {
-    /// In the names and the marker of what it makes, so that no move of another server is taken for it.
+    /// Random digits in the names and the marker of what it makes, so that another server's move is not taken for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) nonce: Option<String>,
     /// Where its files go.
@@ -141,7 +141,7 @@ pub(super) struct Effects {
     pub(super) service: Option<ServiceName>,
     /// What was under the alias's name before it was touched.
     pub(super) before: Option<Before>,
-    /// A person made the alias again while the move compared, so that it only looks as it was.
+    /// A person deleted the alias and made it again while the move compared, so that it only looks unchanged.
     #[serde(default)]
     pub(super) remade: bool,
     /// The share of requests that the former service refused, where it could not be asked after the switch.

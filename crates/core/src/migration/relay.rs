@@ -1,7 +1,7 @@
 //! Relays: a source that this server cannot reach, asked by a command that reaches both.
 //!
-//! It owns which relays there are and what they are called. Each has a [`queue`] of questions. A relay lives in memory and is made anew
-//! under its name by whoever goes on with it. What is asked, and what answers mean, is `relayed.rs`.
+//! It owns the list of relays and their names. Each has a [`queue`] of questions. A relay lives in memory; a command
+//! that continues it makes it anew under its name. Questions and the meaning of answers are in `relayed.rs`.
 
 mod queue;
 
@@ -14,7 +14,7 @@ use dede_api::relays::{NumberedQuestion, RelayFailure, RelayFailureKind, RelayQu
 use self::queue::{Queue, Times, away};
 use crate::error::{Error, Result};
 
-/// What the source of a move begins with when it is relayed.
+/// Prefix of a move's source that is a relay.
 pub(super) const PREFIX: &str = "relay:";
 /// Relays that are remembered.
 const REMEMBERED: usize = 64;
@@ -25,7 +25,7 @@ const FROM_LIMIT: usize = 400;
 /// Longest reason of a command, characters.
 const REASON_LIMIT: usize = 2000;
 
-/// An answer on its way.
+/// An answer, read as it arrives.
 pub type Content = Box<dyn Read + Send>;
 
 /// All relays of this server.
@@ -43,8 +43,8 @@ impl Relays {
         Self { known: Mutex::default(), times }
     }
 
-    /// Begins a relay to the server at this URL; gives what a move names as its source. With the `source` of before, that one is gone on
-    /// with, whether it is still known or not.
+    /// Opens a relay to the server at this URL; returns the name that a move gives as its source. With the `source` of
+    /// an earlier call, that relay is continued, whether it is still known or not.
     ///
     /// # Errors
     /// [`Error::BadParameter`] for a URL or a source that is none; [`Error::Overloaded`] when too many relays are in use.
@@ -75,10 +75,10 @@ impl Relays {
         Ok(self.find(source)?.next(after))
     }
 
-    /// Hands over the answer to a question; it is read by whoever asked.
+    /// Hands over the answer to a question; the thread that asked reads it.
     ///
     /// # Errors
-    /// [`Error::MoveConflict`] for a question that nobody has, or that was answered.
+    /// [`Error::MoveConflict`] for a question that is not waiting, or that was answered.
     pub fn answer(&self, source: &str, number: u64, content: Content) -> Result<()> {
         self.find(source)?.answer(number, Ok(content))
     }
@@ -137,7 +137,7 @@ pub(super) fn origin(source: &str) -> Result<&str> {
     })
 }
 
-/// Digits that nobody guesses.
+/// Random digits that cannot be guessed.
 fn fresh() -> Result<String> {
     let mut bytes = [0; DIGITS / 2];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())

@@ -1,4 +1,5 @@
-//! A source that is asked through a relay: each question of the seam as one that can travel, each answer read within bounds.
+//! A source that is asked through a relay: each question of the [`Peer`] trait as one that can travel, each answer read
+//! within bounds.
 //!
 //! What comes back is as untrusted as from a source that is asked directly, and is checked by the same callers.
 

@@ -10,7 +10,7 @@ use super::state::Move;
 use crate::catalogue::Catalogue;
 use crate::service::Service;
 
-/// The service that answered under the alias when the move began, or was gone on with, and its counters then.
+/// The service that answered under the alias when the move began or was resumed, and its counters then.
 pub(super) struct Served {
     first: Option<(Arc<Service>, Counts)>,
 }

@@ -1,7 +1,8 @@
 //! Live requests on both services of a move: which of them gets copies, what is compared, and what follows from it.
 //!
-//! Before the switch the new service shadows the former one, after it the former one shadows the new. What one of them refuses, the other
-//! is asked too. It owns the alias's shadow and canary for as long as it lives, and takes them away when it ends.
+//! Before the switch the new service shadows the former one, after it the former one shadows the new. A request that
+//! one of them refuses is put to the other too. It owns the alias's shadow and canary for as long as it lives, and
+//! removes them when it ends.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,14 +36,14 @@ pub(super) struct Shadowing<'a> {
     this: &'a Move,
     surroundings: &'a Surroundings,
     alias: ServiceName,
-    /// What had become of copies before it began.
+    /// Counts of copies before it began.
     before: ShadowCounts,
     live: Arc<Live>,
 }
 
 /// What the shadow's thread adds to.
 pub(super) struct Live {
-    /// Whose requests are compared.
+    /// The alias whose requests are compared.
     alias: Alias,
     former: Arc<Service>,
     new: Arc<Service>,
@@ -114,7 +115,7 @@ impl<'a> Shadowing<'a> {
         self.surroundings.catalogue.lend_shadow(self.alias.as_str(), Some(Arc::clone(service)))
     }
 
-    /// The new service answers a share of the requests; what it refuses, the former one is asked.
+    /// The new service answers a share of the requests; those it refuses are put to the former one.
     ///
     /// # Errors
     /// [`Error::AliasNotFound`].

@@ -1,4 +1,4 @@
-//! Where the alias of a move stands: as the move found it, as the move left it, or changed by a person meanwhile.
+//! The state of a move's alias: as the move found it, as the move left it, or changed by a person meanwhile.
 //!
 //! Aliases are told apart by their generation and by which move pointed them, services by their identity. So a rename changes nothing, and
 //! an alias that was deleted and made again is another one.
@@ -10,7 +10,7 @@ use crate::catalogue::{Alias, Snapshot};
 use crate::name::ServiceName;
 use crate::service::{Service, ServiceId};
 
-/// Of the alias of a move.
+/// The state of a move's alias.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {
     /// As the move found it.

@@ -1,7 +1,7 @@
-//! One move as it is seen from outside: its record, what it does now, and what it was told.
+//! One move as seen from outside: its record, its present activity, and the commands it was given.
 //!
-//! One lock, held for memory only. The record is written outside of it and by the move's own thread alone, so that no older one
-//! overwrites a newer one; what people tell a move reaches the disk with that thread's next step.
+//! One lock, held for memory only. The record is written outside of it and by the move's own thread alone, so that no
+//! older one overwrites a newer one; commands reach the disk with that thread's next step.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use crate::hold::{Hold, HoldCounts};
 use crate::repository::Place;
 use crate::service::Service;
 
-/// A move, shared by its thread and everybody who asks.
+/// A move, shared by its thread and all clients that ask about it.
 pub struct Move {
     /// Which.
     pub id: MoveId,
@@ -28,7 +28,7 @@ pub struct Move {
     running: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
-    /// Whose requests wait for this move.
+    /// The requests that wait for this move.
     held: Mutex<Option<Held>>,
     /// What is known of the new service while live requests are compared.
     live: Mutex<Option<Arc<Live>>>,
@@ -48,13 +48,13 @@ struct State {
     waits_for: Option<&'static str>,
     /// Where its files go, once that is known.
     place: Option<Place>,
-    /// Its end is being recorded: what people want of it is decided by that.
+    /// Its end is being recorded: commands wait for the outcome.
     is_ending: bool,
     /// Grows with every change, so that watchers know what they have seen.
     version: u64,
 }
 
-/// Whether a move has ended is known when this is dropped, also where a bug ends it.
+/// When this is dropped, it is known whether the move has ended; a panic drops it too.
 struct Decided<'a>(&'a Move);
 
 impl Drop for Decided<'_> {
@@ -85,7 +85,7 @@ fn begin(record: &mut MoveRecord, phase: MovePhase) {
 }
 
 impl Move {
-    /// A move that a restart finds.
+    /// A move found by a restart.
     pub(super) fn recorded(record: MoveRecord, directory: PathBuf) -> Arc<Self> {
         let planned = record.plan.as_ref().map(|plan| plan.repository.clone());
         let place = planned.or_else(|| record.request.repository.clone());
@@ -247,7 +247,7 @@ impl Move {
         state.record.phase.is_over().then_some(kept.until_ms)
     }
 
-    /// Takes the right to run it; false when somebody has it.
+    /// Takes the right to run it; false when another thread has it.
     pub(super) fn claim(&self) -> bool {
         let claimed = !self.running.swap(true, Ordering::AcqRel);
         if claimed {
@@ -259,7 +259,7 @@ impl Move {
         claimed
     }
 
-    /// Gives the right to run it back where nothing runs: a person may try again.
+    /// Gives the right to run it back where nothing runs: an operator may try again.
     pub(super) fn release_unfinished(&self) {
         self.release();
         if !self.phase().is_over() {
@@ -272,7 +272,7 @@ impl Move {
         self.running.store(false, Ordering::Release);
     }
 
-    /// Lets it switch; what the switch itself is refused for is found out there.
+    /// Allows the switch; whether it can be made is checked by the switch itself.
     pub(super) fn promote(&self) -> Result<()> {
         if let Some(reason) = self.worse() {
             return Err(Error::MoveConflict(format!(
@@ -331,7 +331,7 @@ impl Move {
         Error::MoveConflict(format!("move {} is {}{why}", self.id, state.record.phase.as_str().replace('_', " ")))
     }
 
-    /// That it cannot be acted on, with why it ended.
+    /// The error of a command that comes after the end, with why the move ended.
     pub(super) fn refusal(&self) -> Error {
         self.over(&self.lock())
     }
@@ -372,8 +372,9 @@ impl Move {
         Ok(())
     }
 
-    /// Ends it. The end is recorded, then what it leaves is put right, then it is seen: no restart takes it back, and a client that sees it finds
-    /// everything as it stays. One that cannot be recorded is none.
+    /// Ends it. The end is recorded, `before_it_is_seen` cleans up, then the end becomes visible: no restart takes it
+    /// back, and a client that sees it finds everything in its final state. An end that cannot be recorded does not
+    /// happen.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -386,8 +387,8 @@ impl Move {
         Ok(())
     }
 
-    /// As [`Move::end`], for a move that is done: in one step with all changes of the catalogue it is looked whether the alias still
-    /// leads to its service, and the end is seen.
+    /// As [`Move::end`], for a move that is done: whether the alias still leads to its service is checked, and the end
+    /// becomes visible, in one step among the changes of the catalogue.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Cancelled`] where a person was promised that it is undone; [`Error::MoveConflict`] where a person changed
@@ -408,7 +409,7 @@ impl Move {
         Ok(())
     }
 
-    /// Records an end, without letting it be seen.
+    /// Records an end, without making it visible.
     fn record_end(&self, phase: MovePhase) -> Result<(MoveRecord, Decided<'_>)> {
         let record = {
             let mut state = self.lock();
@@ -441,7 +442,7 @@ impl Move {
         });
     }
 
-    /// Waits for people.
+    /// Shows what the move waits for an operator to do.
     pub(super) fn show_waiting(&self, what: Option<&'static str>) {
         self.change(|state| state.waits_for = what);
     }
@@ -449,7 +450,7 @@ impl Move {
     /// Waits until `done`, looked at whenever something changed, or until `deadline`. False when the time ran out.
     pub(super) fn wait_until(&self, deadline: Option<Instant>, mut done: impl FnMut() -> bool) -> bool {
         loop {
-            // Looked at without the lock: it may ask this very move.
+            // Called without the lock: `done` may lock this very move.
             if done() {
                 return true;
             }
@@ -491,12 +492,12 @@ impl Move {
     }
 }
 
-/// What is said of a new service that is not switched to, or not left.
+/// The reason given for a new service that is not switched to, or not kept.
 pub(super) fn turned_out_worse(reason: &str) -> String {
     format!("the new service turned out worse: {reason}")
 }
 
-/// What clients noticed.
+/// What clients noticed of the exchange.
 fn exchange_report(counts: HoldCounts) -> ExchangeReport {
     ExchangeReport {
         pause_ms: counts.lasted.as_secs_f64() * 1000.0,

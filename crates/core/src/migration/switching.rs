@@ -15,9 +15,9 @@ use crate::error::{Error, Result};
 use crate::service::{Service, ServiceId};
 
 impl Mover<'_> {
-    /// The commit: the alias points to the new service, if it still stands as it did, nothing became of either service since they were
-    /// compared, and the comparison allows it; all of that is looked at in the same step. A service that gave up its place in memory is
-    /// not loaded by a restart any more.
+    /// The commit: the alias points to the new service, if the alias is unchanged, both services are the versions that
+    /// were compared, and the comparison allows it; all of that is checked in the same step. A service that was
+    /// unloaded for it is not loaded by a restart any more.
     pub(super) fn switch(
         &self,
         service: &Arc<Service>,
@@ -67,7 +67,8 @@ impl Mover<'_> {
     }
 }
 
-/// A service that is compared with, or gone back to, stays the version that it was; one that is not in memory has none.
+/// Checks that a service that is compared with, or rolled back to, is still the same version; one that is not in memory
+/// has none.
 pub(super) fn unchanged(service: &Service, version: &str) -> Result<()> {
     let found = service.version();
     if found == version || !service.is_loaded() {
@@ -79,7 +80,7 @@ pub(super) fn unchanged(service: &Service, version: &str) -> Result<()> {
     )))
 }
 
-/// The new service stays the version that was verified. One that clients are answered by has to be in memory.
+/// Checks that the new service is still the version that was verified. One that answers clients has to be in memory.
 pub(super) fn verified(service: &Service, version: &str, answers: bool) -> Result<()> {
     match service.serving() {
         Ok(serving) if serving.version() == version => Ok(()),

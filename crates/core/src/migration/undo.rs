@@ -50,7 +50,7 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
         tell(this, reason)?;
     }
     if standing == Standing::Switched || has_switched(&record, &catalogue.snapshot()) {
-        // The new service stays for those who want to know what was wrong with it.
+        // The new service stays, so that its faults can be examined.
         keep_files(&record);
         certificate::forget(this, surroundings)?;
         return end(this, catalogue, MovePhase::RolledBack);
@@ -80,7 +80,7 @@ fn tell(this: &Move, more: &str) -> Result<()> {
     this.note(|_| ())
 }
 
-/// The last step: a person who sees the end may change what the move needed.
+/// The last step: once a person sees the end, what the move had claimed may be changed.
 fn end(this: &Move, catalogue: &Catalogue, phase: MovePhase) -> Result<()> {
     this.end(phase, || catalogue.release_claims(this.id))
 }
@@ -101,7 +101,7 @@ pub(super) fn check_possible(record: &MoveRecord, catalogue: &Catalogue) -> Resu
     snapshot.check_version(former.id, former_version(record).as_deref())
 }
 
-/// Goes back after a move that is done.
+/// Rolls back a move that is done.
 ///
 /// # Errors
 /// [`Error::AliasConflict`] when the alias leads elsewhere, or was made again; when the former service is gone, cannot answer, or is another
@@ -138,7 +138,7 @@ fn rolled_back(this: &Move) -> Result<()> {
     this.end_done(MovePhase::RolledBack, "rolled back on request")
 }
 
-/// To what it pointed to right before the switch.
+/// Points the alias back to its target right before the switch.
 fn point_back(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
     let (Some(alias), snapshot) = (&record.request.alias, catalogue.snapshot()) else { return Ok(()) };
     let name = ServiceName::parse(alias)?;
@@ -151,7 +151,7 @@ fn point_back(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
     catalogue.return_alias(&name, (generation, own.id), former.id, former_version(record))
 }
 
-/// That there is nothing to go back to.
+/// The error that there is nothing to go back to.
 fn gone(record: &MoveRecord) -> Error {
     let former = record.report.former.as_ref().map_or("the former service", |former| former.service.as_str());
     let alias = record.request.alias.as_deref().unwrap_or_default();
@@ -159,7 +159,7 @@ fn gone(record: &MoveRecord) -> Error {
     Error::AliasConflict(format!("{former} is not there any more; point {alias} to another service{again}"))
 }
 
-/// Of the former service when the move began.
+/// Version of the former service when the move began.
 fn former_version(record: &MoveRecord) -> Option<String> {
     record.former.as_ref().map(|former| former.version.clone())
 }
@@ -174,7 +174,7 @@ fn pointed_back(record: &MoveRecord, catalogue: &Catalogue) -> bool {
         && target == former_service(record, &snapshot).map(|former| former.id)
 }
 
-/// Gives the name back to a plain service. What an alias was lent is gone already, and recorded nowhere.
+/// Gives the name back to a plain service. Temporary overrides of the alias are gone already, and were never recorded.
 fn let_go(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
     let (Some(alias), Some(Before::Service(service))) = (&record.request.alias, &record.effects.before) else {
         return Ok(());
@@ -185,8 +185,9 @@ fn let_go(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
     catalogue.give_name_back(alias, Some(Expected::Service(*service)))
 }
 
-/// Brings the former service back into memory where it gave up its place, and lets its requests go on. Nothing of it is recorded: a
-/// restart loads it anyway. One that cannot be loaded any more says so to its clients, and keeps nothing else from being undone.
+/// Loads the former service again where it was unloaded, and lets its requests go on. Nothing of it is recorded: a
+/// restart loads it anyway. One that cannot be loaded any more answers its clients with the error, and does not keep
+/// the rest from being undone.
 fn put_former_back(this: &Move, record: &MoveRecord, catalogue: &Catalogue) {
     let Some(Held { service: former, .. }) = this.held() else { return };
     let snapshot = catalogue.snapshot();
@@ -210,7 +211,7 @@ fn put_former_back(this: &Move, record: &MoveRecord, catalogue: &Catalogue) {
     this.release_held();
 }
 
-/// Removes the service of the move, unless an alias leads to it by now: why it stays.
+/// Removes the service of the move, unless an alias leads to it by now; returns why it stays.
 fn remove_service(record: &MoveRecord, catalogue: &Catalogue) -> Result<Option<String>> {
     let snapshot = catalogue.snapshot();
     let Some(service) = own_service(record, &snapshot) else { return Ok(None) };
@@ -228,14 +229,14 @@ fn forget_content(record: &MoveRecord, surroundings: &Surroundings) {
     }
 }
 
-/// The files stay, and nothing says any more that they could go.
+/// Keeps the files: removes the marker that says that they could go.
 fn keep_files(record: &MoveRecord) {
     if let Some(directory) = &record.effects.directory {
         unmark(directory, &mark_of(record.id, &record.effects));
     }
 }
 
-/// Removes what the move put on the disk, unless a service uses it by now: why it stays.
+/// Removes what the move put on the disk, unless a service uses it by now; returns why it stays.
 fn remove_files(record: &MoveRecord, catalogue: &Catalogue) -> Result<Option<String>> {
     let Some(directory) = &record.effects.directory else { return Ok(None) };
     let (name, effects) = (mark_of(record.id, &record.effects), &record.effects);

@@ -1,4 +1,4 @@
-//! Sources that are no servers: a bundle that somebody hands over, which a move then takes from the store.
+//! Sources that are no servers: a bundle that a client uploads, which a move then takes from the store.
 //!
 //! Manifest and configuration come first; they say which content may follow. An upload lives in memory and ends with the process; what it
 //! brought into the store is collected once no upload and no service needs it.
@@ -18,18 +18,18 @@ use serde_json::Value;
 use super::{HostDescription, Peer, stored};
 use crate::error::{Error, Result};
 
-/// What the source of a move begins with when it is an upload.
+/// Prefix of a move's source that is an upload.
 pub(super) const PREFIX: &str = "upload:";
 /// Uploads that are remembered, the newest of them.
 const REMEMBERED: usize = 8;
 
-/// Bundles that were handed over.
+/// The uploaded bundles.
 pub(super) struct Uploads {
     store: Arc<BlobStore>,
     known: Mutex<VecDeque<Arc<Upload>>>,
 }
 
-/// One bundle that was handed over.
+/// One uploaded bundle.
 pub(super) struct Upload {
     bundle: Bundle,
     manifest: Vec<u8>,

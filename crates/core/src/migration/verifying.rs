@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::service::Service;
 
 impl Mover<'_> {
-    /// It must answer as it does on the source, before it sees traffic. `goes_on` is asked before each answer.
+    /// The new service must answer as it does on the source, before it sees traffic. `goes_on` is called before each
+    /// answer.
     pub(super) fn verify(
         &self,
         service: &Arc<Service>,

@@ -1,7 +1,7 @@
 //! `DELETE /services/{name}?clear=…`: what is removed from a repository (contract.md 1.4).
 //!
-//! Only what is of the service goes, each through the open directory that it is in and never through a link; what else is there stays,
-//! and is named. `contents` knows what is whose.
+//! Only what is of the service goes, each file through the open directory that it is in and never through a link;
+//! everything else stays, and is named. `contents` tells which files are the service's.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! One service: a model repository under a name, predicting and training.
 //!
-//! `definition` is how it was asked for, `serving` what it answers with now, `predict` and `train` the two things it does.
+//! `definition` is the checked creation request, `serving` what the service answers with now, `predict` and `train` its
+//! two operations.
 //! A service must not know other services, aliases or HTTP.
 
 pub(crate) mod definition;
@@ -42,7 +43,7 @@ pub struct ServiceId(pub u64);
 /// What stands for the version of a service without a network.
 pub const NO_VERSION: &str = "none";
 
-/// A running service, shared by everyone who uses it.
+/// A running service, shared by all its users.
 pub struct Service {
     /// Stays for life.
     pub id: ServiceId,
@@ -59,7 +60,7 @@ pub struct Service {
     environment: Arc<Environment>,
     name: ArcSwap<ServiceName>,
     serving: ArcSwapOption<Serving>,
-    /// Why there is nothing to serve with: a restart could not load it, or another is in memory in its place.
+    /// Why there is nothing to serve with: a restart could not load it, or it was unloaded to make room for another.
     fault: ArcSwapOption<Error>,
     recent_reader: ArcSwapOption<predict::RecentReader>,
     warned: Mutex<HashSet<String>>,
@@ -147,7 +148,7 @@ impl Service {
         memory::give_back();
     }
 
-    /// Loads what its repository holds now. Without success, whoever asks is told why.
+    /// Loads what its repository holds now. Without success, later requests are answered with the reason.
     ///
     /// # Errors
     /// Those of [`Serving::open`].

@@ -22,7 +22,7 @@ use crate::parameters::keys::Call;
 use crate::parameters::{Parameters, Section, over};
 use crate::request_memory::MemoryShare;
 
-/// A predict request, whoever it was addressed to.
+/// A predict request, without the name it was addressed to.
 #[derive(Debug, Clone, Default)]
 pub struct PredictCall {
     /// A client without the rights of the server's owner sent it.
@@ -35,7 +35,7 @@ pub struct PredictCall {
     pub ids: Vec<String>,
 }
 
-/// An answer, and who gave it.
+/// An answer, and the version that gave it.
 #[derive(Debug)]
 pub struct Predicted {
     /// What the model said, before rendering.
@@ -52,7 +52,7 @@ pub struct Predicted {
     pub took: Took,
 }
 
-/// What a model says to a call that no client waits for.
+/// A model's answer to a call that no client waits for (a dry run).
 #[derive(Debug)]
 pub struct Rehearsed {
     /// Before rendering.
@@ -63,7 +63,7 @@ pub struct Rehearsed {
     pub took: Took,
 }
 
-/// Where the time of a predict went.
+/// Timings of a predict.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Took {
     /// Reading and transforming.
@@ -150,7 +150,7 @@ impl Service {
         Ok(Rehearsed { outputs, version: serving.version(), took })
     }
 
-    /// What answers now.
+    /// The network and reader that answer now.
     fn ready(&self) -> Result<Arc<Serving>> {
         let serving = self.serving()?;
         if serving.model.is_none() && self.jobs.is_busy() {
@@ -258,7 +258,8 @@ impl Service {
     }
 }
 
-/// That each item has an id of its own, where there are ids: with fewer, or more, which is whose cannot be told.
+/// Checks that each item has an id of its own, where there are ids: with fewer, or more, it is unclear which id belongs
+/// to which item.
 fn check_ids(call: &PredictCall, batch: &Batch) -> Result<()> {
     let (items, ids) = (batch.samples.len(), call.ids.len());
     if ids == 0 || ids == items {

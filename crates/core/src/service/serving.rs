@@ -264,7 +264,7 @@ fn labels(published: Option<&Published>, definition: &Definition) -> Result<(Lab
     Ok(definition.repository.legacy_labels()?.map_or_else(|| (Labels::default(), None), of_file))
 }
 
-/// That no class has a name that the network does not have: the names would be those of others.
+/// Checks that no class has a name that the network does not have: the names would belong to another network.
 fn check_labels(labels: &Labels, file: Option<&DecidingFile>, task: Option<Task>) -> Result<()> {
     let Some(Task::Classification { classes }) = task else { return Ok(()) };
     match (labels.last().filter(|last| *last >= classes), file) {

@@ -23,7 +23,7 @@ use crate::progress::Progress;
 use crate::quote::quote;
 use crate::repository::{LABELS, NewRecord, Run, ServiceRecord, StoredParameters, TEXT_LIMIT};
 
-/// A train request, whoever it was addressed to.
+/// A train request, without the name it was addressed to.
 #[derive(Debug, Clone, Default)]
 pub struct TrainCall {
     /// A client without the rights of the server's owner sent it.
@@ -41,7 +41,7 @@ struct Training {
     service: Arc<Service>,
     plan: Box<dyn TrainingPlan>,
     reader: Box<dyn Reader>,
-    /// Those of the run that is resumed.
+    /// Class names of the run that is resumed.
     classes: Option<Labels>,
     data: Vec<String>,
     measures: MeasureSpec,
@@ -174,8 +174,8 @@ impl Training {
     }
 }
 
-/// That classes found in the data have the names that the service was asked to give them: a file that `model.corresp` names goes
-/// on to name the classes of what is trained.
+/// Checks that classes found in the data have the names that the service was asked to give them: a file that
+/// `model.corresp` names goes on to name the classes of what is trained.
 ///
 /// # Errors
 /// [`Error::BadParameter`] where they have not.
@@ -195,7 +195,7 @@ fn check_names(service: &Service, found: &Labels) -> Result<()> {
     }
 }
 
-/// That a run goes on with the classes that its weights were trained for.
+/// Checks that a run goes on with the classes that its weights were trained for.
 ///
 /// # Errors
 /// [`Error::BadInput`] naming a class that is none of them.

@@ -40,7 +40,7 @@ impl Default for ShadowLimits {
 /// The answer a client got.
 #[derive(Clone)]
 pub struct Primary {
-    /// Who gave it; asked again where the shadow finds the input to be another than it was.
+    /// The service that gave it; asked again where the shadow finds that the input has changed.
     pub service: Arc<Service>,
     /// Version of that service.
     pub version: String,
@@ -59,10 +59,10 @@ pub struct Refusal {
     pub is_fault: bool,
 }
 
-/// The answer nobody got.
+/// The answer of the shadow, which no client gets.
 #[derive(Debug)]
 pub struct Shadowed {
-    /// Who gave it.
+    /// The service that gave it.
     pub service: ServiceId,
     /// Version of that service; empty when it failed.
     pub version: String,
@@ -82,11 +82,11 @@ pub struct Observation<'a> {
     pub call: &'a PredictCall,
     /// The answer a client got.
     pub primary: &'a Primary,
-    /// The answer nobody got.
+    /// The answer of the shadow, which no client gets.
     pub shadowed: &'a Shadowed,
 }
 
-/// Who compares.
+/// Compares the answers.
 pub trait ShadowObserver: Send + Sync {
     /// Called for each copy that was worked on, one after the other, on a thread that may take its time.
     fn observe(&self, observation: &Observation<'_>);
@@ -101,13 +101,13 @@ pub struct ShadowCounts {
     pub compared: u64,
     /// Given up.
     pub dropped: u64,
-    /// The shadow failed on.
+    /// Copies that the shadow failed on.
     pub failed: u64,
-    /// Said nothing, because their input changed meanwhile: a file or a page that came or went.
+    /// Copies that say nothing, because their input changed meanwhile: a file or a page that came or went.
     pub changed: u64,
 }
 
-/// What stays when one shadow follows another: counters, and who compares.
+/// What outlives a single shadow: counters, and the observer.
 #[derive(Default)]
 pub(crate) struct Ledger {
     offered: AtomicU64,

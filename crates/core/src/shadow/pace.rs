@@ -1,13 +1,13 @@
-//! When a shadow may work: as long as it delays no client.
+//! When a shadow may work: only while it delays no client.
 
 use std::time::{Duration, Instant};
 
 use crate::admission;
 
-/// One part in how many a shadow may compute while all cores are busy with clients' requests.
+/// While clients' requests keep all cores busy, a shadow may compute for one part in this many of the time.
 const PARTS: u32 = 50;
 
-/// Of one shadow.
+/// The pace of one shadow.
 pub(super) struct Pace {
     /// Cores.
     threads: usize,

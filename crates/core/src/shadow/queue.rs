@@ -30,7 +30,7 @@ pub(super) struct Refused;
 pub(super) struct Queue {
     limits: ShadowLimits,
     inner: Mutex<Inner>,
-    /// Waiting now, to be looked at without the lock.
+    /// Copies waiting now, readable without the lock.
     length: AtomicUsize,
 }
 

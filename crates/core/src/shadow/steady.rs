@@ -1,4 +1,5 @@
-//! Whether a request still means what it meant: an input that names a file or a page can be another from one moment to the next.
+//! Whether the input of a copied request is still the same: one that names a file or a page can change from one moment
+//! to the next.
 //!
 //! It must not know what connectors read. A string that is the name of a file may be one, and is looked at as such; a page shows only in
 //! that the same service answers otherwise.
@@ -18,8 +19,9 @@ const LONGEST_NAME: usize = 4096;
 /// What the system says of a file whose content stays.
 type Identity = (u64, u64, u64, Option<SystemTime>);
 
-/// Whether the input is another by now, where one service refused what the other did not. Both are asked again, while no file changes: only
-/// what they say then is held against one of them. What a service fails on by its own fault says nothing about the input.
+/// Whether the input has changed, where one service refused a request and the other did not. Both are asked again,
+/// while no file changes: only what they say then is held against one of them. A service that fails by its own fault
+/// says nothing about the input.
 pub(super) fn input_changed(copied: &Copied, shadow: &Service, answer: &Result<Rehearsed>) -> bool {
     let Copied { call, primary, .. } = copied;
     let (was_answered, is_answered) = (primary.outputs.is_ok(), answer.is_ok());

@@ -125,7 +125,7 @@ fn both_answers_reach_the_observer_and_only_the_primary_is_counted() {
     assert_eq!(listener.0.lock().unwrap()[1], (1, id(&catalogue, "old"), 12.0, Ok(11.0)));
 }
 
-/// What a client was refused is asked too: by the target its shadow, by a canary the target.
+/// Refused requests are put to another service: those of the target to its shadow, those of a canary to the target.
 #[test]
 fn refused_requests_are_asked_and_go_first() {
     for (behaviour, canary) in [("fail", false), ("panic", false), ("fail", true)] {

@@ -1,4 +1,4 @@
-//! The thread that works on copies. It may block in a model for as long as that likes: nobody waits for it.
+//! The thread that works on copies. It may block in a model for as long as the model takes: no request waits for it.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,13 +17,13 @@ use crate::error::{Error, Result};
 use crate::priority;
 use crate::service::{PredictCall, Rehearsed, Service};
 
-/// How often it looks for copies, and whether the machine has time: nobody wakes it, because that would take the one who answers
-/// a client longer than all the rest of an offer.
+/// How often it polls for copies, and whether the machine has time: waking it would take the thread that answers a
+/// client longer than all the rest of an offer.
 const SHORTEST_NAP: Duration = Duration::from_millis(1);
 /// How often it looks when nothing came for a while.
 const LONGEST_NAP: Duration = Duration::from_millis(32);
 
-/// What the thread and the one who started it share.
+/// What the thread shares with the one that started it.
 pub(super) struct Worker {
     pub(super) service: Arc<Service>,
     pub(super) queue: Queue,
@@ -103,7 +103,7 @@ impl Worker {
                 tracing::error!(service = %self.service.name(), "a comparison met a bug, see above");
             }
         }
-        // Counted last: whoever sees the count sees what was observed.
+        // Counted last: a thread that sees the count also sees what was observed.
         counter.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -1,7 +1,8 @@
-//! The questions of one relay. They wait until a command fetches and answers them; one that was fetched stays until it is answered, so
-//! that it is not lost with whoever fetched it. When nobody fetches for a while, the source is away.
+//! The questions of one relay. They wait until a command fetches and answers them; one that was fetched stays until it
+//! is answered, so that it is not lost with the command that fetched it. When no command has asked for a while, the
+//! source counts as away.
 //!
-//! One lock, held for memory only: answers are read by whoever asked.
+//! One lock, held for memory only: the thread that asked a question reads its answer.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,19 +16,19 @@ use crate::error::{Error, Result};
 pub(super) const QUESTIONS: usize = 16;
 /// How long a command that asks for questions waits for one.
 const POLL: Duration = Duration::from_secs(3);
-/// How long nobody may ask for questions until the command counts as gone.
+/// How long a command may be silent before it counts as gone.
 const ABSENCE: Duration = Duration::from_secs(5);
 /// Longest time until an answer begins: a little more than the command waits for the source.
 const ANSWER: Duration = Duration::from_secs(660);
 
-/// How long what waits for what.
+/// Relay timeouts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
-    /// A command for a question.
+    /// How long a command waits for a question.
     pub(super) poll: Duration,
-    /// The questions for a command.
+    /// How long a command may be silent before it counts as gone.
     pub(super) absence: Duration,
-    /// Whoever asked for the answer.
+    /// How long a question waits for its answer.
     pub(super) answer: Duration,
 }
 
@@ -49,7 +50,7 @@ struct State {
     last: u64,
     /// Commands that wait for a question now.
     waiting: usize,
-    /// When one did last.
+    /// When a command asked last.
     seen: Instant,
 }
 
@@ -65,13 +66,13 @@ impl Queue {
         Self { state: Mutex::new(state), changed: Condvar::new(), times }
     }
 
-    /// Whether anybody asks, or would answer.
+    /// Whether questions wait, or a command is there to answer them.
     pub(super) fn is_in_use(&self) -> bool {
         let state = self.lock();
         !state.asked.is_empty() || state.is_attended(self.times)
     }
 
-    /// A command is there.
+    /// Notes that a command is there.
     pub(super) fn attend(&self) {
         self.lock().seen = Instant::now();
     }
@@ -106,7 +107,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Asks, and waits until the answer begins, nobody would answer any more, or the time is over.
+    /// Asks, and waits until the answer begins, the command is gone, or the time is over.
     pub(super) fn ask(&self, question: RelayQuestion) -> Result<Content> {
         let mut state = self.lock();
         if !state.is_attended(self.times) {
@@ -143,7 +144,7 @@ impl State {
         !self.attended_for(times).is_zero()
     }
 
-    /// How long it counts as there if nothing is heard of it any more.
+    /// How long a command still counts as there if it stays silent.
     fn attended_for(&self, times: Times) -> Duration {
         if self.waiting > 0 { times.absence } else { times.absence.saturating_sub(self.seen.elapsed()) }
     }

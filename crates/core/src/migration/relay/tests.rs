@@ -1,4 +1,4 @@
-//! Relays as a command sees them: what is asked is answered once, whoever leaves and comes back.
+//! Relays as a command sees them: each question is answered once, whichever command leaves or comes back.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -13,7 +13,7 @@ fn relays() -> Arc<Relays> {
     Arc::new(Relays::with_times(Times { poll, absence: Duration::from_secs(60), answer: Duration::from_secs(60) }))
 }
 
-/// Relays where a command is gone the moment it does not wait.
+/// Relays whose command counts as gone as soon as it does not wait.
 fn forgotten() -> Relays {
     let poll = Duration::from_millis(1);
     Relays::with_times(Times { poll, absence: Duration::ZERO, answer: Duration::from_secs(60) })
