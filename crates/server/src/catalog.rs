@@ -1,4 +1,4 @@
-//! What this server is made of: every connector and every backend. Adding one is a line here.
+//! What this server is built from: the list of every connector and every backend. Adding one is a line here.
 
 use dede_core::backend::Backend;
 use dede_core::connector::Connector;

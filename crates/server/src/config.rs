@@ -1,7 +1,7 @@
 //! The configuration file: which servers this one knows by name.
 //!
-//! Servers and commands read the same file. A member that nobody knows is an error, so that a misspelt one does not silently mean
-//! nothing. Relative paths in it start where the file is.
+//! Servers and commands read the same file. An unknown member is an error, so that a misspelt one is not silently
+//! ignored. Relative paths in it start where the file is.
 //!
 //! ```toml
 //! [peers.dev]
@@ -77,7 +77,7 @@ impl Configuration {
         found.ok_or_else(|| format!("{name:?} is no peer of the configuration; {}", self.names()))
     }
 
-    /// The peer at this URL. Nothing else may be fetched from: who asks does not choose the place.
+    /// The peer at this URL. Only peers may be fetched from: a client cannot choose another address.
     ///
     /// # Errors
     /// A sentence with the names there are.
@@ -117,7 +117,7 @@ fn default_file() -> Option<PathBuf> {
     Some(base.join("dede/dede.toml"))
 }
 
-/// File, line, key and reason, but no value: somebody may have written a secret there.
+/// File, line, key and reason, but no value: it may be a secret.
 fn located(path: &Path, text: &str, error: &toml::de::Error) -> String {
     let Some(span) = error.span() else { return format!("{}: {}", path.display(), error.message()) };
     let start = span.start.min(text.len());

@@ -1,6 +1,6 @@
 //! Log lines: `[date] [logger] [level] text`, on standard error, with control characters escaped.
 //!
-//! Texts hold what clients sent; escaping here, for every line, keeps anybody from forging lines or steering a terminal.
+//! Texts hold what clients sent; escaping every line here keeps clients from forging lines or steering a terminal.
 
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal;

@@ -42,8 +42,8 @@ use crate::tokens::Tokens;
 const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 /// Threads that may block at once: each admitted request takes one while it computes.
 const BLOCKING_THREADS: usize = 512;
-/// Requests that compute besides one per thread: where each thread has exactly one, a core stands idle whenever the system puts
-/// two of them on the same core.
+/// Requests that compute besides one per thread: with exactly one per thread, a core stands idle whenever the system
+/// puts two threads on the same core.
 const SPARE_LANES: usize = 1;
 /// Exit status after a second signal: what a shell reports for SIGTERM.
 const EXIT_AT_ONCE: u8 = 143;
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &ServeOptions) -> u8 {
     let outcome = match runtime {
         Ok(runtime) => {
             let outcome = runtime.block_on(serve(options));
-            // Whatever still computes does it for nobody: what was promised is on disk.
+            // No client waits for what still computes: what was promised is on disk.
             runtime.shutdown_background();
             outcome
         }
@@ -132,7 +132,7 @@ async fn collect_metrics(server: Arc<Server>) {
     }
 }
 
-/// What a server works with once it has started.
+/// The parts of a server that has started.
 struct Started {
     catalogue: Arc<Catalogue>,
     moves: Arc<Moves>,

@@ -1,8 +1,9 @@
 //! `--service-start-list`: calls made before the server is ready (contract.md part 2).
 //!
-//! One call per line: `service_create;<name>;<JSON body>` or `service_predict;<JSON body>`; other words are named and skipped, and are
-//! a failure in strict mode; blank lines, and those that begin with `#`, say nothing. Unlike the original, the JSON may contain semicolons, a predict that is answered counts as good, and services that came back are skipped. A
-//! call is checked as the same call over HTTP is.
+//! One call per line: `service_create;<name>;<JSON body>` or `service_predict;<JSON body>`; lines with another word are
+//! logged and skipped, and are a failure in strict mode; blank lines, and those that begin with `#`, are ignored.
+//! Unlike in the original, the JSON may contain semicolons, a predict that is answered counts as good, and services
+//! that came back are skipped. A call is checked as the same call over HTTP is.
 
 use std::path::Path;
 

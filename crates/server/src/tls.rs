@@ -63,7 +63,7 @@ impl Certificates {
     /// Begins to speak TLS with a client.
     ///
     /// # Errors
-    /// When the client speaks something else, dawdles, or does not like the certificate.
+    /// When the client speaks something else, is too slow, or does not accept the certificate.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         tokio::time::timeout(PATIENCE, self.handshake(stream)).await?
     }

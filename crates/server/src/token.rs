@@ -1,4 +1,4 @@
-//! A secret that says who may: read from a file, compared in constant time, never shown.
+//! An access token: read from a file, compared in constant time, never shown.
 
 use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;

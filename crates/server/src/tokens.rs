@@ -84,7 +84,7 @@ impl Tokens {
         self.predict_wants_token
     }
 
-    /// Who sends this `Authorization` header.
+    /// Which bearer an `Authorization` header shows.
     pub(crate) fn bearer(&self, authorization: Option<&str>) -> Bearer {
         let Some(value) = authorization else { return Bearer::Nameless };
         let present = self.present.load();

@@ -1,4 +1,5 @@
-//! The first look at a network, in a process of its own: one that is killed, crashes or never ends takes no service with it.
+//! Trial loads of networks, each in a process of its own: one that is killed, crashes or never ends takes no service
+//! with it.
 //!
 //! The process is this program again (`dede try-service`). It gets the request that creates the service on its standard input, has bounds
 //! on memory, and says on its standard output what came of it, as JSON. It must not know networks.
@@ -59,7 +60,7 @@ impl Drop for Waiting {
     }
 }
 
-/// Bounds on the first look at a network.
+/// Bounds on a trial.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Trials {
     /// Memory that it may take, bytes.
@@ -77,7 +78,7 @@ struct Task {
     body: String,
 }
 
-/// What it says. A process that says nothing did not come to an end.
+/// What the process reports. One that reports nothing did not come to an end.
 #[derive(Debug, Serialize, Deserialize)]
 enum Verdict {
     Good,

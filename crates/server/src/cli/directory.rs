@@ -1,5 +1,5 @@
-//! `--from-dir`: a repository directory of an original DeepDetect as the source of a move. It is read and opened on this machine and
-//! handed over to the target; nothing is written there.
+//! `--from-dir`: a repository directory of an original DeepDetect as the source of a move. It is read and opened on
+//! this machine and uploaded to the target; nothing is written there.
 //!
 //! What the directory does not say is not guessed: the command ends, and names what is missing.
 
@@ -30,7 +30,7 @@ const PLACES: [&str; 3] = ["create_repository", "templates", "init"];
 /// Members of `parameters.mllib` that draw a network: the directory has one.
 const TEMPLATE: [&str; 4] = ["template", "layers", "activation", "dropout"];
 
-/// Hands a directory, named by its absolute path, over; gives what the move names as its source.
+/// Uploads a directory, named by its absolute path, to the target; returns the name that the move gives as its source.
 ///
 /// # Errors
 /// A sentence that names what is missing, or what cannot be moved.

@@ -22,7 +22,7 @@ pub(super) enum Show {
 }
 
 impl Show {
-    /// What suits where the output goes.
+    /// The form that suits where the output goes.
     pub(super) fn new(json: bool) -> Self {
         if json {
             Self::Json(Paced::new())
@@ -77,7 +77,7 @@ impl Show {
     }
 }
 
-/// What a person may do now.
+/// What an operator may do now.
 fn hint(info: &MoveInfo, on: &str) -> Option<String> {
     let id = &info.id;
     let relay = if info.request.source.starts_with(PREFIX) { " --relay --from PEER" } else { "" };

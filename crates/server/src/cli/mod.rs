@@ -1,4 +1,4 @@
-//! The command line: what it says, and how it becomes options.
+//! The command line: its flags and help texts, and how they become options.
 //!
 //! It owns flags, help texts and defaults that depend on the machine. It must not know what a server does with them.
 
@@ -47,11 +47,11 @@ pub(crate) enum Command {
     Move(Box<moving::MoveOptions>),
     /// Show what a move would do, and write it down for `dede apply`.
     Plan(Box<moving::PlanOptions>),
-    /// Carry out a plan, exactly; refused when the world changed since.
+    /// Carry out a plan exactly as written; refused if the source or the target has changed since.
     Apply(moving::ApplyOptions),
     /// List moves, or show one.
     Moves(moving::MovesOptions),
-    /// Let a move switch.
+    /// Allow a move to switch.
     Promote(moving::ActOptions),
     /// Undo a move: before the switch everything is as it was, after it the former service serves again.
     Abort(moving::ActOptions),
@@ -71,7 +71,7 @@ pub(crate) enum Command {
     Aliases(moving::OnOptions),
     /// List the servers of the configuration file, and whether they can be used.
     Peers(peers::PeersOptions),
-    /// Load what a server was asked to create, within its bounds; a server starts it.
+    /// Load what a server was asked to create, within memory and time bounds; only a server starts this.
     #[command(hide = true)]
     TryService,
     /// Show or install inference engines.

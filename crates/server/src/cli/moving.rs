@@ -23,8 +23,8 @@ pub(crate) struct MoveOptions {
     #[arg(long, value_name = "PEER", required_unless_present = "from_dir")]
     pub(crate) from: Option<String>,
 
-    /// This command asks the source, where the target cannot reach it; the target needs no such peer. It must run until the answers
-    /// are verified.
+    /// This command asks the source on behalf of a target that cannot reach it; the target needs no such peer. It must
+    /// run until the answers are verified.
     #[arg(long, conflicts_with = "from_dir")]
     pub(crate) relay: bool,
 
@@ -40,7 +40,7 @@ pub(crate) struct MoveOptions {
     #[arg(long, value_name = "PEER")]
     pub(crate) to: String,
 
-    /// Stable name that is switched to it on the target. Without it the service is only brought there.
+    /// Stable name that is switched to the service on the target. Without it the service is only brought there.
     #[arg(long = "as", value_name = "NAME")]
     pub(crate) alias: Option<String>,
 
@@ -52,12 +52,12 @@ pub(crate) struct MoveOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) repository: Option<String>,
 
-    /// For networks that do not fit into memory beside each other: the former service leaves it first, and requests wait while the new
-    /// one is loaded. Nothing is compared on live requests.
+    /// For networks that do not fit into memory side by side: the former service is unloaded first, and requests wait
+    /// while the new one is loaded. Nothing is compared on live requests.
     #[arg(long, requires = "alias", conflicts_with_all = ["canary", "keep_for"])]
     pub(crate) replace_first: bool,
 
-    /// Longest time that requests wait for that; later ones are answered 503.
+    /// Longest time, in seconds, that requests wait for that; later ones are answered 503.
     #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "10s")]
     pub(crate) hold_for: u64,
 
@@ -87,8 +87,8 @@ pub(crate) struct WatchOptions {
     #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "30s")]
     pub(crate) drain_for: u64,
 
-    /// How long the former service stays loaded after the move, so that going back takes no loading; then it leaves memory, and
-    /// its files stay [default: until somebody deletes it].
+    /// How long the former service stays loaded after the move, so that a rollback takes no loading; then it is
+    /// unloaded, and its files stay [default: until it is deleted].
     #[arg(long, value_name = "TIME", value_parser = seconds, requires = "alias")]
     pub(crate) keep_for: Option<u64>,
 

@@ -12,7 +12,7 @@ use super::time::seconds;
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Proof")]
 pub(crate) struct ProofOptions {
-    /// Recent requests of the source are the inputs whose answers must be reproduced; they travel.
+    /// The inputs whose answers must be reproduced are recent requests of the source; they are sent to the target.
     #[arg(long)]
     pub(crate) with_requests: bool,
 
@@ -32,7 +32,7 @@ pub(crate) struct ProofOptions {
     #[arg(long, value_name = "RATIO")]
     pub(crate) max_p99_ratio: Option<f64>,
 
-    /// Share of requests that it may answer otherwise, with --expect same.
+    /// Share of requests that it may answer otherwise, with --expect same or better-latency.
     #[arg(long, value_name = "SHARE")]
     pub(crate) max_disagreement: Option<f64>,
 
@@ -58,7 +58,7 @@ pub(crate) struct ProofOptions {
 pub(crate) enum Expect {
     /// The same answers, within the tolerance of the task.
     Same,
-    /// Faster, with answers as they may be.
+    /// The same answers, with a p50 or p99 that is surely shorter.
     BetterLatency,
     /// Anything that does not fail: differences are reported.
     Report,

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::visible;
 
-/// One line for people on standard output; a closed pipe ends the story, not the move.
+/// One line for people on standard output; a closed pipe ends the output, not the move.
 pub(super) fn say(line: &str) {
     print(&visible::line(line));
 }

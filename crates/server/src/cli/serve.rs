@@ -80,11 +80,11 @@ pub(crate) struct ServeOptions {
     pub(crate) limits: LimitOptions,
 }
 
-/// Who may, and what clients may make the server touch.
+/// Who may call the server, and what its clients may make it open.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Access")]
 pub(crate) struct AccessOptions {
-    /// File with the token that everything but predicts, info and health wants. Read again on SIGHUP.
+    /// File with the token that is required for everything but predicts, info and health. Read again on SIGHUP.
     #[arg(long, value_name = "FILE", env = "DEDE_TOKEN_FILE", hide_env_values = true)]
     pub(crate) token_file: Option<PathBuf>,
 
@@ -100,8 +100,8 @@ pub(crate) struct AccessOptions {
     #[arg(long, value_name = "FILE")]
     pub(crate) predict_token_file: Option<PathBuf>,
 
-    /// Name under which a server that listens on loopback without a token is read, besides localhost and IP addresses: that of a proxy;
-    /// may be given more than once.
+    /// Host name, such as that of a proxy, under which a server that listens on loopback without a token accepts
+    /// requests, besides localhost and IP addresses; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_host: Vec<String>,
 
@@ -143,7 +143,7 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "MIB")]
     pub(crate) max_network_memory: Option<u64>,
 
-    /// Seconds in which it has to be loaded and to answer once.
+    /// Seconds within which that network must be loaded and must answer once.
     #[arg(long, value_name = "S", default_value_t = 120)]
     pub(crate) network_timeout: u64,
 

@@ -1,5 +1,5 @@
-//! What a person sees of blobs on their way: one bar on a terminal, which keeps its place while a connection is made again, and
-//! everywhere a line for each connection that broke. Knows bytes, no registries.
+//! The progress of blobs that are transferred: one bar on a terminal, which keeps its place while a connection is made
+//! again, and everywhere a line for each connection that broke. It knows bytes, no registries.
 
 use std::io::{self, IsTerminal as _, Read};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Transfer {
         Watched { transfer: self, reader, done: before, total }
     }
 
-    /// Says a line without spoiling the bar.
+    /// Prints a line without breaking the bar.
     pub(super) fn reporter(&self) -> Arc<dyn Fn(&str)> {
         let bar = self.bar.clone();
         Arc::new(move |line| bar.suspend(|| remark(line)))
@@ -46,7 +46,7 @@ impl Transfer {
 }
 
 impl Drop for Transfer {
-    /// What is said next, a result or an error, has the line of the bar.
+    /// Ends the bar's line, so that the next message begins on one of its own.
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

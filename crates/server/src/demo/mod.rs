@@ -1,7 +1,7 @@
 //! `dede demo`: the main job end to end on real data, with real processes and clients that never pause.
 //!
-//! It owns the story and what is printed. It uses the server only as a client would, over HTTP; it must not know core, connectors or
-//! backends.
+//! It owns the sequence of steps and what is printed. It uses the server only as a client would, over HTTP; it must not
+//! know core, connectors or backends.
 
 mod api;
 mod digits;
@@ -29,7 +29,7 @@ const CLIENTS: usize = 4;
 /// Requests that must be answered in each phase before the story goes on, so that p99 means something.
 const REQUESTS_PER_PHASE: u64 = 2_000;
 
-/// What a person would type, with times that suit a demo.
+/// The command as an operator would type it, with times that suit a demo.
 const MOVE: [&str; 13] = [
     "move",
     "service2",
@@ -59,7 +59,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     process::write_peers(&config, &[])?;
     let development = Server::start("development", directory.path(), &config)?;
     process::write_peers(&config, &[&development])?;
-    // It knows where services may come from; development need not know anybody.
+    // Production must know the peer that services come from; development needs to know none.
     let production = Server::start("production", directory.path(), &config)?;
     process::write_peers(&config, &[&development, &production])?;
     report::step(1, "two servers, which the configuration file names");

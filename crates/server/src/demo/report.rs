@@ -36,7 +36,7 @@ pub(super) fn table(figures: &Figures, old: f64, new: f64, took: Duration) {
     line(&format!("   (before: while development trains on the same machine; {:.0} s in all)", took.as_secs_f64()));
 }
 
-/// A closed pipe ends the story, not the move.
+/// A closed pipe ends the output, not the demo.
 fn line(text: &str) {
     let mut output = std::io::stdout().lock();
     let _ = writeln!(output, "{text}");

@@ -54,7 +54,7 @@ async fn put_outcome(server: &Arc<Server>, request: Request) -> Outcome {
         .await
 }
 
-/// An alias points to servers that are known by name, never to anywhere else.
+/// An alias may only point to peers of the configuration.
 fn check_peer(server: &Server, name: &str) -> Result<(), Error> {
     let checked = server.settings.peers.check(&PeerName::parse(name)?);
     checked.map_err(|reason| Error::bad_parameter_at("peer", reason))

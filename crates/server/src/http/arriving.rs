@@ -1,4 +1,4 @@
-//! A request's body as a blocking thread reads it: pieces over a short queue, so that never much of it is in memory.
+//! A request body as a blocking reader: its pieces come over a short queue, so that little of it is in memory at once.
 //!
 //! It must not know what the body means. One that breaks off is an error to its reader, and never looks whole.
 
@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 
 use super::pace::Pace;
 
-/// Pieces of a body that wait for their reader.
+/// Pieces of a body that are queued for the reader.
 const PIECES: usize = 8;
 
-/// Where pieces go; `None` is the end of the body.
+/// Where pieces are sent; `None` is the end of the body.
 pub(super) type Sender = mpsc::Sender<io::Result<Option<Bytes>>>;
 
 /// A body, read on a thread that may block.
@@ -29,7 +29,7 @@ pub(super) fn channel() -> (Sender, Arriving) {
     (sender, Arriving { receiver, present: Bytes::new(), ended: false })
 }
 
-/// Hands pieces over until there are no more; gives the body back when nobody takes them any more.
+/// Passes pieces on until the body ends; gives the body back when its reader is gone.
 pub(super) async fn pass_on(mut content: Body, sender: Sender) -> Option<Body> {
     let mut pace = Pace::default();
     loop {
@@ -48,7 +48,7 @@ impl Read for Arriving {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.present.is_empty() && !self.ended {
             match self.receiver.blocking_recv() {
-                // Whoever passed it on is gone with its connection.
+                // The sender is gone, and its connection with it.
                 None => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Some(piece) => match piece? {
                     Some(data) => self.present = data,

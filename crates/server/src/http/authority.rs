@@ -1,7 +1,7 @@
-//! Who may: the rule of a route, and whether a request satisfies it.
+//! Authorization: the rule of a route, and whether a request satisfies it.
 //!
-//! Without a token DeepDetect's own routes are as open as the original's; what it does not have answers this machine only. With a
-//! token everything wants it but health and, where nothing else is said, predicts.
+//! Without a token, DeepDetect's own routes are as open as the original's; routes that it does not have answer this
+//! machine only. With a token, every route requires it but health and, unless configured otherwise, predicts.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::tokens::Bearer;
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Anybody, always: whether the server is well.
+    /// Open to every client, always: whether the server is well.
     Anybody,
-    /// Anybody, unless predicts want a token.
+    /// Open to every client, unless predicts require a token.
     Predicts,
-    /// Anybody, until a token is set: what the original has.
+    /// Open to every client until a token is set: the routes of the original.
     Clients,
-    /// This machine, until a token is set: what moves services and names.
+    /// Open to clients on this machine until a token is set: routes that move services and names.
     Operators,
 }
 
@@ -46,10 +46,11 @@ pub(super) async fn admit(
     }
 }
 
-/// Says that a server forwards the request of a guest: it is one here too, whatever token the server presents.
+/// Set by a server that forwards the request of a guest: it is a guest's here too, whatever token that server presents.
 pub(super) const GUEST: HeaderName = HeaderName::from_static("x-dede-guest");
 
-/// Whether a client has fewer rights than the owner of the server: files are none of its business, nor whom the server talks to.
+/// Whether a client has fewer rights than the owner of the server: it may name no files, and is not told which servers
+/// this one talks to.
 pub(super) fn is_guest(server: &Server, headers: &HeaderMap) -> bool {
     if headers.contains_key(GUEST) {
         return true;
@@ -58,7 +59,7 @@ pub(super) fn is_guest(server: &Server, headers: &HeaderMap) -> bool {
 }
 
 fn bearer(server: &Server, headers: &HeaderMap) -> Bearer {
-    // What cannot be read is a token, too.
+    // A header that cannot be read counts as a token too.
     let presented = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     server.settings.tokens.bearer(presented)
 }
@@ -88,7 +89,8 @@ pub(super) fn check(server: &Server, access: Access, request: &Request) -> Resul
     }
 }
 
-/// Refuses to be read under a name that a web page can point here: where no token protects a server, its address does.
+/// Refuses requests under a host name that a web page can point here (DNS rebinding): without a token, only its address
+/// protects a server.
 ///
 /// # Errors
 /// 403.
@@ -112,14 +114,14 @@ fn check_local(request: &Request) -> Result<(), Failure> {
     if !client.is_some_and(|client| client.0.to_canonical().is_loopback()) {
         return forbidden("without a token this server answers this to its own machine only (--token-file)");
     }
-    // A web page whose name was pointed here comes from this machine too, but under its own name.
+    // A web page whose name was pointed here connects from this machine too, but sends its own name.
     if !host(request.headers(), request.uri()).is_some_and(is_unspoofable) {
         return forbidden("without a token this server answers this as localhost or under an IP address only");
     }
     Ok(())
 }
 
-/// The answer to a request that may not, once its body has passed.
+/// The answer to a request that its rule refuses, once its body has been read.
 pub(super) async fn refused(failure: Failure, request: Request) -> Response {
     let wants_token = failure.is_unauthorized();
     let is_distribution = distribution::speaks(request.uri().path());
@@ -142,7 +144,8 @@ pub(super) fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> 
     uri.authority().map(|authority| authority.as_str()).or_else(written)
 }
 
-/// Whether a host, with or without a port, is `localhost` or an IP address: names that nobody can point elsewhere.
+/// Whether a host, with or without a port, is `localhost` or an IP address: names that a web page cannot point
+/// elsewhere.
 pub(super) fn is_unspoofable(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

@@ -71,7 +71,7 @@ pub(crate) async fn receive(headers: &HeaderMap, mut body: Body, bodies: &Bodies
 
 /// Lets the body of a refused request pass.
 pub(crate) async fn discard(headers: &HeaderMap, mut body: Body) {
-    // A client that asks first has not sent anything yet, and need not.
+    // A client that sent `Expect` has not sent the body yet, and need not.
     if !headers.contains_key(EXPECT) {
         // Past the time the connection is closed on the client; it has sent what it had to, or dawdled.
         let _ = tokio::time::timeout(DRAIN_TIME, drain(&mut body)).await;

@@ -151,7 +151,7 @@ impl Serving {
     }
 }
 
-/// Waits until an idle connection is wanted back. One on which a request began meanwhile stays.
+/// Waits until an idle connection is reclaimed. One on which a request began meanwhile stays.
 async fn idle_and_wanted_back(activity: &Activity) {
     loop {
         activity.wanted_back().await;

@@ -1,4 +1,4 @@
-//! Which connections are open: how many in all and of one address, and which of them stand idle when places run short.
+//! The open connections: how many in all and per address, and which idle ones are reclaimed when places run short.
 //!
 //! It must not know what is said over them.
 
@@ -17,11 +17,11 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// How long an idle connection that is wanted back is waited for before another one is.
+/// How long to wait for a reclaimed connection to close before another one is reclaimed.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// How long a connection stands idle before other addresses may have its place: the next request of a client that goes on, and the first
-/// of a new one, come sooner. A burst of new connections would close them else.
+/// How long a connection must be idle before it is reclaimed for another address: the next request of an active client,
+/// and the first of a new one, come sooner. Otherwise a burst of new connections would close them.
 const IN_USE: Duration = Duration::from_millis(100);
 
 /// Length of an answer that is handed over in one piece, bytes.
@@ -64,7 +64,7 @@ impl Origin {
     }
 }
 
-/// What goes on on one connection.
+/// The activity on one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     opened: Instant,
@@ -104,22 +104,22 @@ impl Activity {
         self.opened + Duration::from_nanos(self.idle_since_ns.load(Ordering::Relaxed))
     }
 
-    /// An answer waits for the client to read, or does no more.
+    /// Notes whether an answer waits for the client to read.
     pub(super) fn set_stalled(&self, is_stalled: bool) {
         self.is_stalled.store(is_stalled, Ordering::Release);
     }
 
-    /// Waits until the connection is wanted back.
+    /// Waits until the connection is reclaimed.
     pub(super) async fn wanted_back(&self) {
         self.close.notified().await;
     }
 }
 
-/// A request that goes on.
+/// A request in progress.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Activity>);
 
-/// A body whose request goes on until it was passed on.
+/// A body whose request is in progress until all of it was passed on.
 pub(super) struct Passing {
     body: Body,
     _busy: Busy,
@@ -197,14 +197,14 @@ impl Connections {
         Arc::new(Self { limits, places: Arc::new(Semaphore::new(limits.all)), open: Mutex::default() })
     }
 
-    /// Waits for a place. Where there is none an idle connection is wanted back.
+    /// Waits for a place. When there is none, an idle connection is reclaimed.
     pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
             return Some(permit);
         }
         loop {
             self.want_back(Instant::now());
-            // A request may have begun on the one that was wanted back.
+            // A request may have begun on the connection that was to be reclaimed.
             let waited = tokio::time::timeout(AGAIN, Arc::clone(&self.places).acquire_owned()).await;
             if let Ok(permit) = waited {
                 return permit.ok();
@@ -212,8 +212,8 @@ impl Connections {
         }
     }
 
-    /// Takes the place for a connection of this address. Where it has as many as it may the one goes instead that is idle for
-    /// longest, and there is nothing where none is idle.
+    /// Takes the place for a connection of this address. Where the address has as many as it may, its longest idle
+    /// connection is closed instead; `None` where none of them is idle.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
         let origin = Origin::of(address);
         let mut open = self.locked();
@@ -233,7 +233,7 @@ impl Connections {
         Some(Place { connections: Arc::clone(self), origin, number, activity, _permit: permit })
     }
 
-    /// Closes the connection that is idle for longest, of those addresses that have most idle ones.
+    /// Reclaims the connection that is idle for longest, of those addresses that have most idle ones.
     fn want_back(&self, now: Instant) {
         let open = self.locked();
         let chosen = open.connections.values().filter_map(|connections| {

@@ -1,7 +1,7 @@
-//! Requests about an alias that points to a service of a peer: sent on, and the answer passed back.
+//! Forwarding requests about an alias that points to a service of a peer, and passing its answers back.
 //!
-//! A request that is sent on says how often that happened and through which aliases, so that a circle of servers ends with a
-//! clear answer.
+//! A forwarded request carries the number of its hops and the aliases that forwarded it, so that a forwarding loop ends
+//! with a clear error.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,14 +24,14 @@ use super::predict::SERVED_BY;
 use super::{Server, metrics, reply};
 use crate::peer::{PeerAnswer, PeerRequest, path_part};
 
-/// How often a request was sent on.
+/// How often a request was forwarded.
 const HOP: HeaderName = HeaderName::from_static("x-dede-hop");
-/// Marks of the aliases it was sent on by.
+/// Marks of the aliases that forwarded it.
 const VIA: HeaderName = HeaderName::from_static("x-dede-via");
-/// A request is not sent on more often.
+/// A request is forwarded no more often than this.
 const MOST_HOPS: u32 = 4;
 
-/// A service of a peer, and the alias it is called by here.
+/// A remote target: a service of a peer, and the alias it is called by here.
 #[derive(Debug, Clone)]
 pub(crate) struct Elsewhere {
     pub(crate) asked: ServiceName,
@@ -39,7 +39,7 @@ pub(crate) struct Elsewhere {
     pub(crate) service: ServiceName,
 }
 
-/// The way a request came.
+/// The forwarding path of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Trail {
     hops: u32,
@@ -49,22 +49,22 @@ pub(crate) struct Trail {
 }
 
 impl Trail {
-    /// Reads it from the headers of a request; a client's has none.
+    /// Reads it from the headers of a request; a request from a client has none.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let Some(hops) = headers.get(HOP) else { return Self::default() };
-        // Only servers send it: one that cannot be read is from nowhere good.
+        // Treat an unparseable hop header as the maximum.
         let hops = hops.to_str().ok().and_then(|hops| hops.trim().parse().ok()).unwrap_or(MOST_HOPS);
         let via = headers.get(VIA).and_then(|via| via.to_str().ok()).unwrap_or_default();
         let via = via.split(',').map(str::trim).filter(|mark| !mark.is_empty()).map(str::to_owned).collect();
         Self { hops, via, is_guest: false }
     }
 
-    /// The same, of a client with or without the rights of this server's owner.
+    /// The same path, for a client with or without the rights of this server's owner.
     pub(crate) fn by_guest(self, is_guest: bool) -> Self {
         Self { is_guest, ..self }
     }
 
-    /// The way on, by the alias with this mark.
+    /// The path of the request that is forwarded by the alias with this mark.
     fn onward(mut self, mark: String, asked: &ServiceName) -> Result<Self, Failure> {
         let ends = |reason: String| Err(Failure::new(ErrorKind::ForwardingLoop, reason));
         if self.via.contains(&mark) {
@@ -84,7 +84,7 @@ impl Trail {
     }
 }
 
-/// Sends a predict on.
+/// Forwards a predict.
 pub(crate) async fn predict(
     server: &Arc<Server>,
     to: Elsewhere,
@@ -98,7 +98,7 @@ pub(crate) async fn predict(
         object.insert("service".to_owned(), to.service.as_str().into());
         let body = serde_json::to_vec(&object).map_err(|error| Error::Internal(error.to_string()))?;
         drop(object);
-        // The text that came is as long.
+        // The text to forward is as long as the one received.
         let share = received.into_share();
         share.shrink_to(body.len() as u64);
         Ok((body, share))
@@ -155,7 +155,7 @@ async fn send(
 fn passed_back(answer: PeerAnswer, asked: &ServiceName, share: MemoryShare) -> Outcome {
     let PeerAnswer { status, headers, body } = answer;
     let code = StatusCode::from_u16(status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
-    // Its tree, and the text that is made of it.
+    // The parsed answer, and the text that is made of it.
     share.grow(parsed_size(&body).saturating_add(body.len() as u64))?;
     let mut response = reply::counted_bytes(code, renamed(&body, asked).unwrap_or(body), share);
     for name in [SERVED_BY, RETRY_AFTER] {

@@ -1,4 +1,4 @@
-//! /healthz, /readyz and /metrics, for whoever watches the server.
+//! /healthz, /readyz and /metrics, for load balancers and monitoring.
 
 use std::sync::Arc;
 

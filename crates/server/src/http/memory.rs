@@ -1,4 +1,5 @@
-//! What requests take: how much the values of a JSON text need, an answer that counts until it was sent, and what there is.
+//! Memory of requests: what the values of a JSON text need, answers that count until they were sent, and what the
+//! machine has.
 //!
 //! The counting itself is `dede_core::request_memory`'s.
 

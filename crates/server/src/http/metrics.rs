@@ -65,7 +65,7 @@ pub(crate) fn http_request(method: &Method, path: &str, code: StatusCode, elapse
     histogram!("dede_http_request_duration_seconds", "route" => route).record(elapsed);
 }
 
-/// Who answered a predict, and how.
+/// The labels and figures of an answered predict.
 #[derive(Debug)]
 pub(crate) struct PredictRecord<'a> {
     /// The service; empty when there was none.

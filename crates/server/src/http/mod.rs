@@ -87,7 +87,7 @@ const WARNED_LENGTH: usize = 200;
 pub(crate) struct HttpSettings {
     /// Value of `Access-Control-Allow-Origin`, when pages may call the server.
     pub(crate) allow_origin: Option<HeaderValue>,
-    /// What everything but predicts wants, if it is set, and predicts where that is said.
+    /// The tokens that clients must present.
     pub(crate) tokens: Arc<Tokens>,
     /// Names under which this server may be called where it listens on loopback without a token.
     pub(crate) hosts: Vec<String>,
@@ -99,7 +99,7 @@ pub(crate) struct HttpSettings {
     pub(crate) requests: usize,
     /// Threads that compute.
     pub(crate) threads: usize,
-    /// Refuse members that nobody knows.
+    /// Refuse unknown members of requests.
     pub(crate) strict: bool,
     /// Clients without the token are guests: a token is set, or others than this machine can reach the server.
     pub(crate) is_strict: bool,
@@ -139,14 +139,14 @@ pub(crate) struct Server {
     waiters: Arc<Semaphore>,
     forwarding: Arc<Semaphore>,
     outbound: Arc<Semaphore>,
-    /// Places for those that read long bodies.
+    /// Permits to read long bodies.
     reading: Arc<Semaphore>,
-    /// Makes marks that no other server makes.
+    /// Makes the marks of this server, which differ from those of any other.
     marks: RandomState,
     bodies: Bodies,
     turns: Turns,
     prometheus: PrometheusHandle,
-    /// Members of requests that nobody knows and that were warned of.
+    /// Unknown members of requests that were warned of.
     warned: Mutex<HashSet<String>>,
 }
 
@@ -182,7 +182,7 @@ impl Server {
         })
     }
 
-    /// Lets one request in that will compute or wait.
+    /// A permit for a request that will compute or wait.
     ///
     /// # Errors
     /// [`Error::Overloaded`].
@@ -191,12 +191,12 @@ impl Server {
         Arc::clone(&self.admitted).try_acquire_owned().map_err(full)
     }
 
-    /// What a request is marked with that this server sends on for an alias.
+    /// The mark of a request that this server forwards for an alias.
     fn mark(&self, alias: &ServiceName) -> String {
         format!("{:016x}", self.marks.hash_one(alias))
     }
 
-    /// Lets one request wait for other machines: for what a URL names, or for the place that its answer goes to.
+    /// A permit to wait for another machine: for what a URL names, or for the place that an answer is sent to.
     ///
     /// # Errors
     /// [`Error::Overloaded`].
@@ -205,7 +205,7 @@ impl Server {
         Arc::clone(&self.outbound).try_acquire_owned().map_err(full)
     }
 
-    /// Lets one request wait for a training. Each takes a thread, and there must be some left for everything else.
+    /// A permit to wait for a training. Each takes a thread, and there must be some left for everything else.
     ///
     /// # Errors
     /// [`Error::Overloaded`].
@@ -234,7 +234,7 @@ impl Server {
         });
     }
 
-    /// Tells everybody to go elsewhere.
+    /// Begins to drain: from now on the server says that it is not ready.
     pub(crate) fn drain(&self) {
         self.phase.send_replace(Phase::Draining);
     }
@@ -291,7 +291,7 @@ impl Server {
         self.blocking(move || work(&catalogue)).await
     }
 
-    /// Warns once of each member of a request that nobody knows; refuses them in strict mode.
+    /// Warns once of each unknown member of a request; refuses them in strict mode.
     fn check_unknown(&self, service: &str, unknown: Vec<String>) -> Result<(), Error> {
         for path in unknown {
             if self.settings.strict {
@@ -321,8 +321,8 @@ impl Server {
         self.read(received, Received::object).await
     }
 
-    /// Reads a body: at once where it is short, else among no more others than there are threads that compute, so that clients that
-    /// send little are answered meanwhile.
+    /// Reads a body: at once where it is short, else with one of as many permits as there are computing threads, so
+    /// that clients that send little are answered meanwhile.
     async fn read<T: Send + 'static>(
         &self,
         mut received: Received,

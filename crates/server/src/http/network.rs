@@ -1,4 +1,4 @@
-//! `output.network`: the answer of a predict is sent on, and what the other side says is the answer.
+//! `output.network`: the answer of a predict is sent to another server, whose answer the client gets.
 
 use std::time::Duration;
 

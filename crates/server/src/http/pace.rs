@@ -1,6 +1,7 @@
-//! How fast a body has to come: no longer pause than some, and so many bytes a second once it took a while.
+//! The minimum speed of a body: no pause may be too long, and a body that takes a while must bring so many bytes a
+//! second.
 //!
-//! Only the time that the client is waited for counts. It must not know where the bytes go.
+//! Only the time spent waiting for the client counts. It must not know where the bytes go.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// For pauses and for all of them.
+    /// With bounds on a single pause, and on all of them together.
     pub(super) fn new(pause: Duration, patience: Duration) -> Self {
         Self { pause, patience, received: 0, waited: Duration::ZERO }
     }

@@ -1,4 +1,4 @@
-//! A connection whose client has to read: an answer that is not taken up is dropped, and its memory with it.
+//! Timeouts for clients that do not read: an answer that is not taken is dropped, and its memory with it.
 //!
 //! It must not know what is written.
 
@@ -16,9 +16,9 @@ use super::connections::Activity;
 /// How long a client may keep a server waiting.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
-    /// At once.
+    /// In a single pause.
     pub(super) pause: Duration,
-    /// In all, and a second more for each so many bytes.
+    /// In all; with a second more for each `bytes_s` bytes.
     pub(super) total: Duration,
     pub(super) bytes_s: u64,
 }

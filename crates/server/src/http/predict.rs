@@ -32,7 +32,7 @@ use super::{Server, authority, forward, metrics, network, reply};
 /// Names the service and the model that answered: `<service>@<digest>`.
 pub(super) const SERVED_BY: HeaderName = HeaderName::from_static("x-dede-served-by");
 
-/// Who a predict is for, as far as that is known.
+/// The name and service of a predict, for log and metrics, as far as they are known.
 #[derive(Default)]
 struct Addressee {
     /// The name asked for.
@@ -103,14 +103,14 @@ fn is_http(item: &str) -> bool {
     item.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"))
 }
 
-/// A request before its turn, with its place among those that wait for other machines: a thread has it for as long as it waits.
+/// A request that has no compute slot yet, with its permit to wait for other machines: the waiting thread holds it.
 struct Waiting {
     call: PredictCall,
     share: MemoryShare,
     outbound: Option<OwnedSemaphorePermit>,
 }
 
-/// Brings what items name by URL, before the request has its turn: it waits for other machines.
+/// Fetches what items name by URL, before the request takes a compute slot: it waits for other machines.
 async fn fetched(server: &Server, resolved: &Resolved, waiting: Waiting) -> Outcome<(Waiting, Fetched)> {
     let service = Arc::clone(&resolved.service);
     let work = move || {
@@ -133,14 +133,14 @@ fn is_sent_on(service: &Service, request: &PredictRequest) -> bool {
     request.parameters.output.contains_key("network") || service.definition.parameters.output.contains_key("network")
 }
 
-/// Where a request goes, with its places in the queues there.
+/// Where a request goes, with its permits there.
 enum Admitted {
     Here(Resolved, OwnedSemaphorePermit, Permit),
     There(Elsewhere),
 }
 
-/// Looks up who answers, and takes a place there. While a network is exchanged it waits for that, and looks again: somebody else may
-/// answer then.
+/// Routes a request and has it admitted. While a network is exchanged it waits for the end of that and is routed again:
+/// another service may answer then.
 async fn admitted(server: &Arc<Server>, name: &str, to: &mut Addressee) -> Outcome<Admitted> {
     loop {
         let resolved = match server.catalogue().await?.route(name)? {
@@ -153,7 +153,7 @@ async fn admitted(server: &Arc<Server>, name: &str, to: &mut Addressee) -> Outco
         to.service = Some(Arc::clone(&resolved.service));
         let everywhere = server.admit()?;
         match resolved.service.admission.admit() {
-            // Looked up right before an exchange and admitted right after it: somebody else answers by now.
+            // Routed right before an exchange and admitted right after it: another service answers by now.
             Ok(_) if !resolved.service.is_loaded() && leads_elsewhere(server, name, &resolved).await => {}
             Ok(admitted) => return Ok(Admitted::Here(resolved, everywhere, admitted)),
             Err(Refused::Full(error)) => return Err(error.into()),
@@ -178,8 +178,8 @@ async fn leads_elsewhere(server: &Server, name: &str, before: &Resolved) -> bool
     }
 }
 
-/// Whether a request may take any time, whatever others took: it sends its answer on, has it rendered by a template, or an item may name a
-/// file or a URL. Rows of numbers have commas.
+/// Whether a request may take any time, however quick others were: its answer is sent to another server or rendered by
+/// a template, or an item may name a file or a URL. Rows of numbers have commas.
 fn may_wait(service: &Service, request: &PredictRequest) -> bool {
     let takes_longer = |output: &Object| output.contains_key("network") || output.contains_key("template");
     takes_longer(&request.parameters.output)
@@ -200,7 +200,7 @@ fn compute(
         match service.predict_fetched(&call, fetched, &share) {
             Ok(predicted) => predicted,
             Err(error) => {
-                // Where memory ran short, the service said nothing.
+                // Where memory ran short, the refusal says nothing about the service.
                 if !matches!(error, Error::Overloaded(_) | Error::TooLarge(_)) {
                     offer_refused(resolved, call, Refusal { reason: error.to_string(), is_fault: error.is_fault() });
                 }
@@ -211,7 +211,7 @@ fn compute(
     let mut response = match rendered(whole(asked.as_str(), body, took.total), &output, limits, share, turn) {
         Ok(response) => response,
         Err(failure) => {
-            // Where the client asked for the answer to be sent on, what fails there is not the service's.
+            // A failure of the place that the client wanted the answer sent to is not the service's.
             if !call.parameters.output.contains_key("network") {
                 let reason = failure.status().dd_msg.unwrap_or_default();
                 offer_refused(resolved, call, Refusal { reason, is_fault: false });
@@ -238,7 +238,7 @@ fn call_of(request: PredictRequest, is_guest: bool) -> PredictCall {
     PredictCall { is_guest, parameters: super::sections(request.parameters), data: request.data, ids: request.ids }
 }
 
-/// A client was refused: the shadow is asked whether it would have answered.
+/// Puts a refused request to the shadow, to learn whether it would have answered.
 fn offer_refused(resolved: &Resolved, call: PredictCall, refusal: Refusal) {
     let Some(shadow) = resolved.shadow_of_refused() else { return };
     let service = Arc::clone(&resolved.service);
@@ -246,7 +246,7 @@ fn offer_refused(resolved: &Resolved, call: PredictCall, refusal: Refusal) {
     shadow.offer(call, Primary { service, version, outputs: Err(refusal), took: Duration::ZERO });
 }
 
-/// The answer as JSON, through a template, or as the server answers that it is sent on to.
+/// The answer as JSON, rendered by a template, or as returned by the server that it was sent to.
 fn rendered(
     answer: Answer<PredictHead, PredictBody>,
     output: &OutputOptions,
@@ -263,7 +263,7 @@ fn rendered(
     };
     match &output.network {
         Some(place) => {
-            // Others may compute while this one waits for another machine.
+            // Frees the compute slot while this request waits for another machine.
             drop(turn);
             network::forward(place, text, limits, share)
         }

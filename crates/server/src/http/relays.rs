@@ -7,7 +7,7 @@
 //! | `PUT /v2/_dede/relays/{source}/answers/{number}` | the body is the answer |
 //! | `PUT /v2/_dede/relays/{source}/failures/{number}` `{"kind": "away", "text": "…"}` | why there is none |
 //!
-//! What is asked is `dede_core::migration`'s business.
+//! `dede_core::migration` owns the questions.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ async fn answer_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let moves = server.moves().await?;
     let (parts, content) = request.into_parts();
     let (sender, arriving) = arriving::channel();
-    // Whoever asked reads it, on a thread of its own.
+    // The thread that asked reads it.
     let taken = moves.relays().answer(&source, number, Box::new(arriving));
     let rest = if taken.is_ok() { arriving::pass_on(content, sender).await } else { Some(content) };
     if let Some(rest) = rest {

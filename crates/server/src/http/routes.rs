@@ -123,7 +123,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .with_state(Arc::clone(server))
 }
 
-/// Names what a query says to a route that takes nothing from it.
+/// Reports query members on a route that takes none.
 async fn without_query(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     match server.check_unknown(request.uri().path(), query_of(request.uri()).others(&[])) {
         Ok(()) => next.run(request).await,
@@ -131,8 +131,8 @@ async fn without_query(State(server): State<Arc<Server>>, request: Request, next
     }
 }
 
-/// An unknown route, or a known one with another method; the words are the original's. Where a token is set, what is there and
-/// what is not is nobody else's business.
+/// An unknown route, or a known one with another method; the words are the original's. Where a token is set, a client
+/// without it cannot learn which routes there are.
 async fn no_mapping(State(server): State<Arc<Server>>, request: Request) -> Response {
     if let Err(failure) = authority::check(&server, Access::Clients, &request) {
         return authority::refused(failure, request).await;

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 /// Pieces that wait for a slow client.
 const PIECES: usize = 8;
-/// Longest wait for a client that takes no piece: its thread is wanted elsewhere.
+/// Longest wait for a client that takes no piece: the thread is needed elsewhere.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Piece of a file that is read at once, bytes.
 const PIECE: usize = 256 << 10;
@@ -27,7 +27,7 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Waits until there is room. False when nobody listens any more, or the client stalls.
+    /// Waits until there is room. False when the client is gone, or stalls.
     pub(super) fn send(&self, piece: impl Into<Bytes>) -> bool {
         let sent = async { tokio::time::timeout(self.patience, self.sender.send(Ok(piece.into()))).await };
         matches!(Handle::current().block_on(sent), Ok(Ok(())))
@@ -35,7 +35,7 @@ impl Pieces {
 
     /// Breaks the body off, so that the client sees that it is not whole.
     pub(super) fn fail(&self, error: io::Error) {
-        // Nobody listens: nobody is misled.
+        // Sending fails when the client is gone; then no client can take the body for whole.
         let sent = async { tokio::time::timeout(self.patience, self.sender.send(Err(error))).await };
         let _ = Handle::current().block_on(sent);
     }

@@ -1,6 +1,6 @@
-//! Whose turn it is: how many requests of one service compute at once, and whether they are worth a thread of their own.
+//! Compute slots: how many requests of one service compute at once, and whether they are worth a thread of their own.
 //!
-//! A request waits here without a thread, in order of arrival, and costs nothing when its client leaves. More requests at once
+//! A request waits here without a thread, in order of arrival, and costs nothing when its client leaves. More slots
 //! than a few per thread would only take memory. Services do not wait for each other.
 
 use std::collections::HashMap;
@@ -19,14 +19,14 @@ const LONGEST_SAMPLE: Duration = Duration::from_millis(2);
 /// One in how many parts a new sample weighs in the average.
 const WEIGHT: u64 = 8;
 
-/// One queue per service that was asked.
+/// The compute slots of each service that was asked.
 #[derive(Debug)]
 pub(crate) struct Turns {
     at_once: usize,
     services: Mutex<HashMap<ServiceId, Arc<Line>>>,
 }
 
-/// The queue of one service.
+/// The compute slots of one service.
 #[derive(Debug)]
 pub(crate) struct Line {
     places: Arc<Semaphore>,
@@ -35,13 +35,13 @@ pub(crate) struct Line {
 }
 
 impl Turns {
-    /// For a machine with this many computing threads: two requests for each, so that one reads while another computes, and two for
-    /// the lane that stands by.
+    /// For a machine with this many computing threads: two slots for each, so that one request is read while another
+    /// computes, and two for the spare engine session.
     pub(crate) fn new(threads: usize) -> Self {
         Self { at_once: threads * 2 + 2, services: Mutex::default() }
     }
 
-    /// The queue of a service.
+    /// The compute slots of a service.
     pub(crate) fn line(&self, service: ServiceId) -> Arc<Line> {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(services.entry(service).or_insert_with(|| Arc::new(Line::new(self.at_once))))
@@ -59,12 +59,12 @@ impl Line {
         Self { places: Arc::new(Semaphore::new(at_once)), average_ns: AtomicU64::new(slow) }
     }
 
-    /// Waits for a turn; giving it back is dropping it.
+    /// Waits for a slot; dropping the permit frees it.
     pub(crate) async fn wait(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
 
-    /// Whether requests of this service are quick, going by the last ones.
+    /// Whether the latest requests of this service were quick.
     pub(crate) fn is_quick(&self) -> bool {
         u128::from(self.average_ns.load(Ordering::Relaxed)) < QUICK.as_nanos()
     }

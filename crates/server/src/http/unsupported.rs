@@ -1,6 +1,7 @@
 //! Connectors and routes that DeepDetect has and this version has not, answered with 1006 "not supported yet: …".
 //!
-//! An honest no, instead of a 404. Keys stand in the tables of those that read them.
+//! They are refused by name, instead of with a 404. Keys stand in the tables of the connectors and backends that read
+//! them.
 
 use dede_api::requests::CreateRequest;
 use dede_core::error::Error;

@@ -1,4 +1,4 @@
-//! What is handed over for a move whose source is no server: a bundle's description, then the content that is missing here.
+//! Uploads for a move whose source is no server: a bundle's description, then the content that is missing here.
 //!
 //! | route | answers |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The peers of this server as requests of clients are sent on to them: one pool of connections each, opened at the first use.
+//! The peers of this server that clients' requests are forwarded to: one connection pool each, opened at the first use.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ pub(crate) struct Peers {
     clients: Arc<Mutex<BTreeMap<PeerName, PeerClient>>>,
 }
 
-/// What a peer is asked.
+/// A request to a peer.
 pub(crate) struct PeerRequest<'a> {
     pub(crate) method: Method,
     /// Percent-encoded.
@@ -27,7 +27,7 @@ pub(crate) struct PeerRequest<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// What a peer said.
+/// The answer of a peer.
 pub(crate) struct PeerAnswer {
     /// Its status.
     pub(crate) status: StatusCode,

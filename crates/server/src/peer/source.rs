@@ -1,4 +1,4 @@
-//! Another server as the source of a move: the seam of `dede_core::migration` over HTTP.
+//! Another server as the source of a move: the `Peer` trait of `dede_core::migration` over HTTP.
 //!
 //! Whatever comes back is bounded here and checked by the caller.
 
@@ -54,7 +54,7 @@ pub(crate) fn of(peer: &Peer) -> Result<Arc<dyn Source>> {
 struct HttpSource {
     client: PeerClient,
     address: String,
-    /// What a person may do when it cannot be reached.
+    /// What an operator may do when it cannot be reached.
     unreachable: &'static str,
 }
 

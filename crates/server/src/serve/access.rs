@@ -1,4 +1,5 @@
-//! Who may use the server that is about to start: its token, its certificates, and a warning where nothing protects it.
+//! Access control of the server that is about to start: its tokens, its certificates, and a warning where nothing
+//! protects it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,7 +59,8 @@ async fn reload(what: &str, read: impl FnOnce() -> Result<(), String> + Send + '
     }
 }
 
-/// Says what is open to whom, where that is more than an operator may think, and which peers there are.
+/// Logs which routes are open to which clients, where that is more than an operator may think, and which peers there
+/// are.
 pub(super) fn tell(address: SocketAddr, has_token: bool, configuration: &Configuration) {
     if !has_token && !address.ip().is_loopback() {
         tracing::warn!(

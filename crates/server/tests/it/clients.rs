@@ -21,7 +21,7 @@ struct World {
     address: SocketAddr,
     right: Right,
     answered: u64,
-    /// Somebody waits for this many answers.
+    /// A thread waits for this many answers.
     awaited: u64,
     stop: bool,
     seen: BTreeMap<(u64, Version), u64>,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::aliases::{self, create, predict};
 use crate::server::{Server, binary, eventually};
 
-/// Runs the command as somebody on another machine would, with the server's URL.
+/// Runs the command as an operator on another machine would, with the server's URL.
 fn make(target: &Server, directory: &Path, more: &[&str]) -> Output {
     Command::new(binary())
         .args(["move", "--to", &target.url(), "--auto", "--shadow-for", "0", "--watch-for", "0", "--from-dir"])

@@ -1,4 +1,4 @@
-//! Ready, not ready, stopping.
+//! Readiness and shutdown of a server.
 
 use std::process::Command;
 
@@ -46,7 +46,7 @@ fn readiness_has_the_envelope_and_a_retry_after() {
     assert_eq!(response.json().expect("JSON")["status"]["dd_msg"], "the server is stopping");
 }
 
-/// What a network took is the system's again, not only the allocator's.
+/// The memory of a network goes back to the system, not only to the allocator.
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn a_service_that_is_deleted_leaves_memory() {
@@ -84,7 +84,7 @@ fn a_service_that_is_deleted_leaves_memory() {
 fn a_signal_while_it_starts_ends_it_too() {
     let directory = tempfile::tempdir().unwrap();
     let list = directory.path().join("list.txt");
-    // A pipe that nobody writes to: the server waits for it.
+    // A pipe without a writer: the server waits for it.
     assert!(Command::new("mkfifo").arg(&list).status().unwrap().success());
     let (mut child, log) = spawn(directory.path(), &["--service-start-list", list.to_str().unwrap()]);
     eventually("the state directory is open", || directory.path().join("state").exists());

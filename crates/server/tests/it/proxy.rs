@@ -1,4 +1,4 @@
-//! A connection that behaves badly: between a source and whoever asks it, once.
+//! A proxy that misbehaves once, between a source and the server or command that asks it.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -77,7 +77,7 @@ fn answer(mut server: &TcpStream, mut client: &TcpStream, fault: Fault, happened
             match fault {
                 Fault::Corrupt if first => piece[count / 2] ^= 1,
                 Fault::Cut if first => return Ok(()),
-                // Until the tests end; whoever waits for the rest gives up, or is ended.
+                // Until the tests end; a client that waits for the rest gives up, or is ended.
                 Fault::Stall if first => loop {
                     std::thread::park();
                 },

@@ -134,7 +134,7 @@ fn a_network_that_cannot_be_served_replaces_nothing() {
     assert_eq!(server.kill_and_restart().served_by(&query), digest);
 }
 
-/// A server with a trained service, a predict for it, and who answers that.
+/// A server with a trained service, a predict for it, and the version that answers it.
 fn trained(repository: &Path) -> (Server, Value, String) {
     let server = Server::start(&[]);
     create_template(&server, repository);

@@ -1,7 +1,8 @@
 //! Which versions may answer a request, from its start to its end.
 //!
-//! A version is known by its number among the models of a test. What is right changes when a test says so, or by a turn: from some
-//! moment on another version answers, and whoever asks after the first such answer must get that version too.
+//! A version is known by its number among the models of a test. What is right changes when a test says so, or by a
+//! turn: from some moment on another version answers, and a request that begins after the first such answer must get
+//! that version too.
 
 use std::collections::VecDeque;
 
@@ -31,7 +32,7 @@ impl Right {
         self.to_come.clear();
     }
 
-    /// The server will turn to these, one after the other, each for everybody at once.
+    /// The server will turn to these, one after the other, each for all clients at once.
     pub(crate) fn turns(&mut self, versions: &[Version]) {
         self.to_come = versions.iter().copied().collect();
     }

@@ -1,4 +1,4 @@
-//! What stands behind an alias: a canary that answers a part of the requests, a shadow that gets copies.
+//! Routes of an alias: a canary that answers a part of the requests, a shadow that gets copies.
 
 use serde_json::{Value, json};
 

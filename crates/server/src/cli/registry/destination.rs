@@ -1,5 +1,5 @@
-//! Where `dede pull` puts files: into a partial directory beside the one that was asked for, where one process at a time writes, and
-//! which becomes that one when all is there. Knows directories, no registries.
+//! Where `dede pull` puts files: into a partial directory beside the requested one, where one process at a time writes,
+//! and which is renamed to it when all files are there. It knows directories, no registries.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -32,12 +32,12 @@ impl Destination {
     /// Takes the partial directory of a directory that is to be new or empty.
     ///
     /// # Errors
-    /// A sentence: something is in the directory, or another process brings it already.
+    /// A sentence: something is in the directory, or another process is pulling into it already.
     pub(super) fn take(directory: &Path) -> Result<Self, String> {
         let partial = beside(directory, "partial")?;
         let lock = lock(&partial)?;
         let this = Self { directory: directory.to_owned(), partial, _lock: lock };
-        // Another process may have brought it before the lock was free.
+        // Another process may have finished before the lock was free.
         check_unused(directory).inspect_err(|_| this.remove_if_empty())?;
         Ok(this)
     }
@@ -118,7 +118,7 @@ fn lock(partial: &Path) -> Result<File, String> {
         };
         match file.try_lock() {
             Ok(()) if is_at(&file, &path) => {
-                // It only serves the words of others.
+                // The number is only for the messages of other processes.
                 let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
                 return Ok(file);
             }

@@ -29,7 +29,7 @@ const TOKEN_USER: &str = "dede";
 /// With the pauses between them, half a minute without a registry.
 const ATTEMPTS: u32 = 8;
 
-/// Who asks, and how.
+/// How to connect to a registry, and as which user.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct RegistryOptions {
     /// User at the registry. A registry that is a peer of the configuration gets that one's token.
@@ -40,16 +40,16 @@ pub(crate) struct RegistryOptions {
     #[arg(long, value_name = "FILE", requires = "user")]
     password_file: Option<PathBuf>,
 
-    /// Certificates that vouch for the registry, instead of the well-known ones.
+    /// Certificates of the authorities to trust for the registry, instead of the well-known ones.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
-    /// Speak plain http to a registry on another machine; the password goes along.
+    /// Speak plain http to a registry on another machine; the password is sent unencrypted.
     #[arg(long)]
     plain_http: bool,
 
-    /// Attempts in a row that together bring less than 64 KiB, after which a blob or a request is given up. What came stays: the same
-    /// command goes on.
+    /// Attempts in a row that together bring less than 64 KiB, after which a blob or a request is given up. What has
+    /// arrived is kept: the same command continues from there.
     #[arg(long, value_name = "NUMBER", default_value_t = ATTEMPTS, value_parser = clap::value_parser!(u32).range(1..))]
     attempts: u32,
 
@@ -139,7 +139,7 @@ pub(crate) fn pull(options: &PullOptions) -> Result<(), String> {
     Ok(())
 }
 
-/// Brings all files, each checked. What was interrupted is gone on with, inside of a file too.
+/// Fetches all files and checks each. An interrupted fetch continues, inside of a file too.
 fn fetch(source: &Registry, bundle: &Bundle, destination: &Destination, transfer: &Transfer) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| destination.failed(error);
     destination.clear_content()?;
@@ -161,7 +161,7 @@ fn fetch(source: &Registry, bundle: &Bundle, destination: &Destination, transfer
     Ok(())
 }
 
-/// Why a blob is not in the store. What the connection had says its registry, blob and step itself.
+/// Why a blob is not in the store. An error of the connection names its registry, blob and step itself.
 fn not_stored(source: &Registry, destination: &Destination, error: &StoreError) -> String {
     if let StoreError::Source(error) = error {
         return error.to_string();

@@ -1,7 +1,7 @@
-//! What a target may ask through a relay: about the one service that the command was started for, on the one server that the user named,
-//! and no more of it than the user said.
+//! The questions that a target may ask through a relay: about the one service that the command was started for, on the
+//! one server that the user named, and no more of it than the user allowed.
 //!
-//! The target is not trusted. A question that goes further is refused here, and the source never hears of it.
+//! The target is not trusted. A question that goes further is refused here, and never sent to the source.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,7 +21,7 @@ use serde_json::Value;
 /// An answer as it comes.
 type Content = Box<dyn Read + Send>;
 
-/// What one command relays.
+/// What one command may relay.
 pub(super) struct Grant {
     service: String,
     with_training_state: bool,

@@ -1,7 +1,7 @@
 //! `--relay`: this command asks the source of a move, where the target cannot. One thread fetches the target's questions, one asks the
 //! source and sends the answers back, until the command ends.
 //!
-//! Which questions are asked is [`grant`]'s business. Each server is spoken to with its own token alone.
+//! [`grant`] decides which questions are asked. Each server is sent its own token alone.
 
 mod grant;
 
@@ -24,7 +24,7 @@ use super::remote::{self, Remote};
 use super::report::remark;
 use crate::peer::{path_part, source};
 
-/// What the source of a relayed move begins with.
+/// Prefix of a relayed move's source.
 pub(super) const PREFIX: &str = "relay:";
 /// Questions that wait for the source; a target asks one after the other.
 const QUESTIONS: usize = 16;
@@ -33,10 +33,10 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// How long an answer is offered to a target that is away.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Going on with a move that was begun with `--relay`.
+/// Options to continue a move that was begun with `--relay`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub(crate) struct RelayOptions {
-    /// This command asks the source, where the target cannot: for a move, or a plan, that was begun so.
+    /// This command asks the source on behalf of the target, for a move or a plan that was begun with --relay.
     #[arg(long, requires = "from")]
     pub(crate) relay: bool,
 
@@ -56,7 +56,7 @@ pub(crate) struct ResumeOptions {
 }
 
 impl RelayOptions {
-    /// Goes on relaying for a request that was made before; without `--relay` there is nothing to do.
+    /// Continues to relay for a request that was made before; without `--relay` there is nothing to do.
     ///
     /// # Errors
     /// A sentence.
@@ -69,8 +69,8 @@ impl RelayOptions {
     }
 }
 
-/// Begins to relay what a request wants of a server; gives what the move names as its source. A request that names one already goes on
-/// with that.
+/// Begins to relay the source of a request; returns the name that the move gives as its source. A request that names a
+/// relay already continues that one.
 ///
 /// # Errors
 /// A sentence.
@@ -88,7 +88,7 @@ pub(super) fn begin(
     let opened = open(target, &offer)?;
     offer.source = Some(opened.clone());
     remark(&format!("relays {grant} of {} to {}", asked.address(), target.name()));
-    // Both end with the process: a move that needs them no longer does not wait for them.
+    // Both threads end with the process: a move that does not need them any more does not wait for them.
     let (sender, receiver) = sync_channel(QUESTIONS);
     let listening = target.clone();
     spawn("relay-questions", move || listen(&listening, &offer, &sender))?;
@@ -115,8 +115,8 @@ fn open(target: &Remote, offer: &RelayOffer) -> Result<String, String> {
     Ok(opened.source)
 }
 
-/// Fetches one question after the other. Where the target is away, or does not know of the relay any more, it is begun anew there; the
-/// command says so when it gives the move up.
+/// Fetches one question after the other. When the target is away, or does not know the relay any more, it is opened
+/// there again; the command ends when it gives the move up.
 fn listen(target: &Remote, offer: &RelayOffer, questions: &SyncSender<NumberedQuestion>) {
     let place = place(offer.source.as_deref().unwrap_or_default());
     let mut after = 0;
@@ -148,7 +148,7 @@ fn answer_all(
 ) {
     for asked in questions {
         let deadline = Instant::now() + PATIENCE;
-        // A target that did not get all of it waits for the rest, or asks anew; what it refuses nobody waits for.
+        // A target that got only a part waits for the rest, or asks again; an answer that it refuses is dropped.
         while answer(&asked, grant, source, target, place).is_err() && Instant::now() < deadline {
             std::thread::sleep(PAUSE);
         }

@@ -1,5 +1,5 @@
-//! Bodies of any size as readers: pieces come from the connection over a short queue to the blocking thread that writes them. A sender
-//! that stalls, or is slower than anybody's network, is given up.
+//! Bodies of any size as readers: pieces come from the connection over a short queue to the blocking thread that writes
+//! them. A sender that stalls, or is slower than any usual network, is given up.
 
 use std::io::{self, Read};
 
@@ -42,7 +42,7 @@ pub(super) async fn with_body<T: Send + 'static>(
     outcome
 }
 
-/// Passes pieces on until the body ends, fails, or no one wants it. An empty piece is the end.
+/// Passes pieces on until the body ends, fails, or its reader is gone. An empty piece is the end.
 async fn pump(body: &mut Body, sender: mpsc::Sender<io::Result<Bytes>>, mut pace: Pace) {
     loop {
         let piece = tokio::select! {

@@ -55,7 +55,7 @@ const LARGE_MANIFESTS: u64 = 4;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// What the registry works with.
+/// The state of the registry.
 pub(super) struct Distribution {
     opened: OnceLock<(Arc<BlobStore>, HostDescription)>,
     transfers: Arc<Semaphore>,
@@ -100,7 +100,8 @@ pub(crate) async fn collect_garbage(store: Arc<BlobStore>) {
     }
 }
 
-/// Whether a path is one of the registry, whose answers have their own form. What other dede servers ask for privately is not.
+/// Whether a path is one of the registry, whose answers have their own form. The private routes between dede servers
+/// are not.
 pub(super) fn speaks(path: &str) -> bool {
     path == "/v2" || path.strip_prefix("/v2/").is_some_and(|rest| !rest.starts_with("_dede/"))
 }
@@ -148,7 +149,7 @@ async fn handle(server: Arc<Server>, parts: Parts, body: Body) -> Answer {
     outcome
 }
 
-/// `body` is there until somebody takes it.
+/// `body` is `Some` until a handler takes it.
 async fn dispatch(call: &Call, body: &mut Option<Body>, name: RepositoryName, what: What) -> Answer {
     match (what, call.parts.method.as_str()) {
         (What::Tags, "GET" | "HEAD") => catalog::tags(call, name).await,

@@ -1,4 +1,4 @@
-//! What says something about a manifest: `GET referrers/<digest>`.
+//! The referrers of a manifest: `GET referrers/<digest>`.
 
 use axum::http::header::{CONTENT_TYPE, LINK};
 use axum::http::{HeaderName, HeaderValue, StatusCode};

@@ -132,7 +132,7 @@ impl Shown {
         Ok(Content::Bytes(found.to_vec()))
     }
 
-    /// What says something about a manifest of it, in the order of digests.
+    /// The referrers of a manifest of it, in the order of digests.
     pub(super) fn referrers(&self, subject: &Digest) -> Vec<Descriptor> {
         if *subject != self.packed.bundle.manifest_digest() {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! Every route, every method, every kind of client: the whole table of who may.
+//! Every route, every method, every kind of client: the whole table of access rules.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ use crate::tokens::Tokens;
 const METHODS: &[&str] =
     &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get"];
 
-/// Who may call what. A route or a method that is not here is one that nobody answers.
+/// Access rules. A route or a method that is not listed here does not exist.
 const WHO_MAY: &str = "
 anybody   GET HEAD                     /info
 predicts  POST                         /predict
@@ -63,14 +63,14 @@ clients   *                            /stream/{name}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
-    /// What the route does is another test's business.
+    /// What the route does is tested elsewhere.
     Admitted,
     Unknown,
     Unauthorized,
     Forbidden,
 }
 
-/// A server that stops before it began: whoever is admitted is answered at once, and nothing is changed.
+/// A server that drains before it has begun: an admitted request is answered at once, and nothing is changed.
 fn server(token: Option<&str>) -> Arc<Server> {
     server_with(token, None, true)
 }

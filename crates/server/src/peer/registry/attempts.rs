@@ -1,5 +1,5 @@
-//! How often something is tried, and how long it is waited in between: longer each time, by a little chance, so that clients which
-//! failed together do not come back together. Knows no requests.
+//! Retries: how often something is attempted, and how long to wait in between. Pauses grow and have some jitter, so
+//! that clients which failed together do not come back together. It must not know requests.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};

@@ -1,5 +1,5 @@
-//! What a registry wants to see of a client: Basic, or a Bearer token that the registry itself gives away. A realm elsewhere, whatever
-//! the registry says, is told nothing.
+//! How a registry wants a client to authenticate: Basic, or a Bearer token that the registry itself issues. Credentials
+//! are sent to no realm on another server, whatever the registry says.
 
 use url::Url;
 

@@ -1,4 +1,4 @@
-//! An artifact from one registry to another: blobs first, then the manifest, then what says something about it.
+//! Copies an artifact from one registry to another: blobs first, then the manifest, then its referrers.
 
 use std::io::Read;
 

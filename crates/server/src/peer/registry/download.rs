@@ -1,5 +1,5 @@
-//! A blob of a registry as a reader that goes on behind a broken connection: what was read is not asked for again, where the registry
-//! lets its clients ask for a part.
+//! A blob of a registry as a reader that resumes after a broken connection: bytes that were read are not requested
+//! again, where the registry serves ranges.
 //!
 //! Bytes are not checked here: the digest of the whole decides, and belongs to the caller. What is checked is that every answer is about
 //! the same blob: its digest where it is named, its size, and the place of the part.
@@ -33,7 +33,7 @@ pub(crate) struct Download<'a> {
     position: u64,
     body: Option<Box<dyn Read + Send>>,
     attempts: Attempts,
-    /// Whether the registry may be asked for a part.
+    /// Whether the registry may be asked for a range.
     knows_parts: bool,
 }
 

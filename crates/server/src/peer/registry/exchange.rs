@@ -1,4 +1,4 @@
-//! One request to a registry and its answer: URLs, credentials, bounds. Knows nothing of second attempts.
+//! One request to a registry and its answer: URLs, credentials, bounds. It must not know retries.
 
 use std::time::Duration;
 

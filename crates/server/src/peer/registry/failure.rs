@@ -1,5 +1,5 @@
-//! Why a request to a registry failed, and whether the same request may succeed later. Knows HTTP and TLS; which request it was, and
-//! how often it was made, is the caller's business.
+//! Why a request to a registry failed, and whether the same request may succeed later. It knows HTTP and TLS; it must
+//! not know which request it was, or how often it was made.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -44,7 +44,7 @@ impl Failure {
         Self { reason: reason.into(), kind: FailureKind::Transient(None), status: None }
     }
 
-    /// The same, seen by a client that has no reason to believe that there is a registry at all.
+    /// The same, for a client that cannot know yet whether there is a registry at all.
     pub(super) fn at_first_contact(mut self) -> Self {
         if self.kind == FailureKind::Unreachable {
             self.kind = FailureKind::Permanent;

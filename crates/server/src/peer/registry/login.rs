@@ -1,4 +1,4 @@
-//! What a client shows a registry so that it is served, and a token that a registry gives away for a while only.
+//! What a client presents to a registry to be served, and the Bearer token that a registry issues for a limited time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

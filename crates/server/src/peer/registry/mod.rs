@@ -1,7 +1,8 @@
 //! A client for any OCI registry, as far as moving artifacts needs it: manifests, blobs, referrers.
 //!
-//! Nothing a registry says is believed: answers are bounded, content is checked against its digest by the caller, credentials go to the
-//! registry's own origin only. What breaks off is tried again within bounds ([`attempts`]), what is refused is not ([`failure`]).
+//! A registry is not trusted: answers are bounded, content is checked against its digest by the caller, credentials go
+//! to the registry's own origin only. A request that breaks off is retried within bounds ([`attempts`]), one that is
+//! refused is not ([`failure`]).
 
 mod attempts;
 mod authorization;
@@ -44,7 +45,7 @@ const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, application/
 /// Pages of one list that are read.
 const MOST_PAGES: usize = 100;
 
-/// What is done about connections that break.
+/// How broken connections are retried.
 #[derive(Clone)]
 pub(crate) struct Retry {
     /// Attempts in a row that bring nothing before something is given up; at least one.
@@ -53,12 +54,12 @@ pub(crate) struct Retry {
     pub(crate) report: Arc<dyn Fn(&str)>,
 }
 
-/// What a registry is asked for.
+/// The rights that a registry is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// To give.
+    /// To read.
     Pull,
-    /// To give and to take.
+    /// To read and write.
     PullAndPush,
 }
 
@@ -146,7 +147,7 @@ impl Registry {
         })
     }
 
-    /// A blob from an offset on: not checked, and never longer than it should be. Connections that break are its own business.
+    /// A blob from an offset on: not checked, and never longer than it should be. It retries broken connections itself.
     pub(crate) fn blob(&self, blob: Blob, offset: u64) -> Download<'_> {
         Download::new(self, blob, offset)
     }
@@ -213,7 +214,7 @@ impl Registry {
         }
     }
 
-    /// What says something about a manifest, as the registry lists it, on all pages; nothing where it has no such list.
+    /// The referrers of a manifest, as the registry lists them on all pages; empty where it has no such list.
     ///
     /// # Errors
     /// A sentence.

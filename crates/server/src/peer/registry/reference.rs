@@ -1,4 +1,4 @@
-//! What people call an artifact in a registry: `registry.example:5000/models/iris:v3`, `…@sha256:<digest>`.
+//! The name of an artifact in a registry: `registry.example:5000/models/iris:v3`, `…@sha256:<digest>`.
 
 use dede_bundle::oci::{Reference, RepositoryName};
 

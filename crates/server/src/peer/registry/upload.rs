@@ -1,4 +1,5 @@
-//! A blob on its way to a registry, gone on with behind a broken connection: the registry is asked how much has come, and gets the rest.
+//! Uploading a blob to a registry. After a broken connection the registry is asked how much has come, and gets the
+//! rest.
 //!
 //! The first attempt is one request with all of it, which every registry takes. After a connection broke the rest travels in chunks, so
 //! that a registry that keeps nothing of a request that broke keeps the chunks before it. A registry that forgot the upload gets a new one.

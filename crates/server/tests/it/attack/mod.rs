@@ -1,4 +1,5 @@
-//! What a client without a token may cost: each module is one kind of attack, each test a bound that holds whatever is sent.
+//! What a client without a token may cost: each module is one kind of attack, each test a bound that holds for any
+//! input.
 
 mod connections;
 mod directories;

@@ -1,4 +1,4 @@
-//! What else goes wrong: connections, disks, and people who ask twice.
+//! Other faults: broken connections, full disks, and commands that are given twice.
 
 use std::sync::atomic::Ordering;
 
@@ -121,7 +121,7 @@ fn resuming_twice_runs_it_once() {
     world.check_end(None);
 }
 
-/// Shares of the traffic are lent, so that the alias has its former generation again.
+/// Shares of the traffic are temporary overrides, so that the alias has its former generation again.
 #[test]
 fn a_canary_ends_with_the_process_and_leaves_no_trace() {
     let mut world = World::new(Kind::Alias, Size::Small);
@@ -144,7 +144,7 @@ fn a_canary_ends_with_the_process_and_leaves_no_trace() {
     world.check_end(None);
 }
 
-/// Nobody waits longer than was said, and the report tells how many that were.
+/// No request waits longer than was asked for, and the report says how many gave up.
 #[test]
 fn requests_that_wait_too_long_are_refused_and_counted() {
     let world = World::new(Kind::Service, Size::Small);

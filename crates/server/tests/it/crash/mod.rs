@@ -80,7 +80,7 @@ const PLACES: &[Place] = &[
 
 const KINDS: [Kind; 4] = [Kind::Service, Kind::Alias, Kind::Free, Kind::Exchanged];
 
-/// One scenario per place; what is not the matter varies along.
+/// One scenario per place; settings that do not matter there vary.
 fn everywhere(killed: impl Fn(usize) -> (Vec<Who>, Ending)) -> Vec<Scenario> {
     let scenario = |(index, place): (usize, &Place)| {
         let (killed, ending) = killed(index);
@@ -101,7 +101,7 @@ fn everywhere(killed: impl Fn(usize) -> (Vec<Who>, Ending)) -> Vec<Scenario> {
     PLACES.iter().enumerate().map(scenario).collect()
 }
 
-/// Plays scenarios side by side; all that fail are told.
+/// Plays scenarios side by side, and reports all that fail.
 #[expect(clippy::print_stdout, reason = "how much was played, and how long it took, is a result")]
 fn play(what: &str, scenarios: &[Scenario]) {
     let only = std::env::var("DEDE_CRASH_ONLY").ok();
@@ -129,7 +129,7 @@ fn play(what: &str, scenarios: &[Scenario]) {
                             .unwrap_or_default(),
                     };
                     let told = format!("{scenario:?}\n    {failure}");
-                    // At once, too: a long run may be ended by hand.
+                    // Printed at once, too: a long run may be ended by hand.
                     println!("failed: {told}");
                     failures.lock().unwrap().push(told);
                 }
@@ -172,7 +172,7 @@ fn several_killed() {
     }
 }
 
-/// Nobody is killed: the move is aborted while it is held.
+/// No process is killed: the move is aborted while it is held.
 #[test]
 fn aborted_everywhere() {
     play("aborted", &everywhere(|_| (Vec::new(), Ending::Abort)));

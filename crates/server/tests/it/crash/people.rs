@@ -1,4 +1,4 @@
-//! People at the very moments that only a move held still shows: between two of its steps.
+//! Changes by people at the very moments that only a held move shows: between two of its steps.
 
 use serde_json::{Value, json};
 

@@ -30,7 +30,7 @@ impl Hold {
         self.directory.join("reached").exists()
     }
 
-    /// Whoever is held goes on, and nobody is held again.
+    /// Lets a held process go on, and holds none from now on.
     pub(super) fn release(&self) {
         for file in ["wanted", "reached"] {
             let _ = std::fs::remove_file(self.directory.join(file));
@@ -153,7 +153,7 @@ impl Drop for CliProcess {
     }
 }
 
-/// The surroundings of each process: the configuration that all share, and where it is held.
+/// The environment of each process: the configuration that all share, and where it is held.
 fn surround(command: &mut Command, root: &Path, hold: &Hold) {
     let shared = root.parent().unwrap().join("config");
     command.env("XDG_CONFIG_HOME", shared).env("DEDE_FAILPOINTS", &hold.directory).env_remove("DEDE_TOKEN_FILE");

@@ -14,7 +14,7 @@ pub(super) enum Who {
     Command,
 }
 
-/// A place, and who passes it.
+/// A place, and the process that passes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) who: Who,
@@ -136,7 +136,7 @@ impl Scenario {
         reached
     }
 
-    /// What leads to places on the way back.
+    /// Begins what leads to places on the way back.
     fn begin_to_undo(&self, world: &World) {
         let wanted = match self.place.when {
             When::Before | When::Around => return,
@@ -154,7 +154,7 @@ impl Scenario {
         assert_eq!(status, 200, "{answer}");
     }
 
-    /// Brings back who was killed, and the move to its end.
+    /// Starts the killed processes again, and brings the move to its end.
     fn end(&self, world: &mut World) {
         let target_lived = world.target.is_up();
         if self.ending == Ending::Abort && target_lived {
@@ -200,7 +200,7 @@ impl Scenario {
         let phase = world.phase();
         match self.ending {
             Ending::Resume => {
-                // Nobody waits for a source while clients wait for the network.
+                // No source is waited for while clients wait for the network.
                 let not_waited_for = self.kind == Kind::Exchanged || BEFORE_THE_PLAN.contains(&self.place.name);
                 let may_abort = self.killed.contains(&Who::Source) && not_waited_for;
                 let right = match self.place.when {

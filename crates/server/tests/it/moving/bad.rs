@@ -31,7 +31,7 @@ fn a_worse_model_never_serves_under_an_alias() {
     stage.finish();
 }
 
-/// Somebody promotes it before the verdict; what follows the switch finds out.
+/// An operator promotes it before the verdict; what follows the switch finds out.
 #[test]
 fn a_model_that_turns_out_worse_is_rolled_back() {
     let stage = Stage::with_service();

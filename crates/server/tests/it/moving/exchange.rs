@@ -148,7 +148,7 @@ fn a_restart_loads_one_of_them() {
         "watch_for_s": 0});
     assert_eq!(target.post("/moves", &request).0, 202);
     eventually("the move is done", || target.get("/moves/m1").1["body"]["phase"] == "done");
-    // Somebody else needs the network that would leave.
+    // Another alias needs the network that would be unloaded.
     assert_eq!(target.put("/aliases/bystander", &json!({"service": "service2"})).0, 200);
     let (status, answer) = target.post("/aliases/service1/rollback", &json!({}));
     assert!(status == 409 && answer.to_string().contains("alias bystander"), "{answer}");

@@ -1,8 +1,9 @@
 //! Moves under saturation: two servers, clients that never pause, and everything that a move can come to.
 //!
-//! Every request is answered once, 200, by exactly the version that is right at that moment: nobody who asks after the first answer of
-//! the new version gets the old one, and nobody gets the new one while it is only being proved. Counters of the server equal those
-//! of the clients, version by version. After a good move the source is gone, with its files, before the target's answers are looked at.
+//! Every request is answered once, 200, by exactly the version that is right at that moment: a request that begins
+//! after the first answer of the new version never gets the old one, and none gets the new one while it is only being
+//! proved. Counters of the server equal those of the clients, version by version. After a good move the source is gone,
+//! with its files, before the target's answers are looked at.
 
 mod bad;
 mod commands;

@@ -1,4 +1,4 @@
-//! What goes wrong between a source and the command that asks it, and what nobody may ask for.
+//! Faults between a source and the command that asks it, and questions that must not be asked.
 
 use std::net::TcpListener;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Whoever relays, or the target, ends in the middle of a transfer.
+//! The relaying command, or the target, ends in the middle of a transfer.
 
 use std::process::Child;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! Moves whose target cannot reach the source: the command asks in its place, may die, and is gone on with.
+//! Moves whose target cannot reach the source: the command asks in its place, may die, and can be started again.
 
 mod failures;
 mod good;

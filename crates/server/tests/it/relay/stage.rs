@@ -15,7 +15,7 @@ use crate::server::{Server, binary, eventually, write_peers};
 /// Files from this size on travel in chunks, bytes.
 const CHUNKED: u64 = 256 << 10;
 
-/// What makes a move short where nobody sends requests.
+/// What makes a move short where no client sends requests.
 pub(super) const SHORT: [&str; 5] = ["--auto", "--shadow-for", "0", "--watch-for", "0"];
 
 /// Services of a target, and files that a move could have brought.
@@ -119,7 +119,7 @@ impl Stage {
         answer["body"].clone()
     }
 
-    /// Waits until nobody relays for a move that wants something.
+    /// Waits until a move needs its source and no command relays it.
     pub(super) fn until_it_waits_for_the_source(&self, id: &str) {
         eventually("the move waits for whoever relays", || {
             self.info(id)["activity"].as_str().unwrap_or_default().contains("--relay")

@@ -1,4 +1,4 @@
-//! A target that asks for more than it was promised, and a source that says how far its questions came.
+//! A target that asks for more than it was granted, and a source that counts the questions it gets.
 
 use std::ops::Range;
 use std::sync::Arc;

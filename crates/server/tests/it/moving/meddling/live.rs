@@ -106,7 +106,7 @@ fn one_that_nothing_was_compared_with_says_so() {
     traffic.stop();
 }
 
-/// A canary answers clients itself; what it refuses, the former service is asked.
+/// A canary answers clients itself; requests that it refuses are put to the former service.
 #[test]
 fn a_canary_that_refuses_is_taken_away() {
     let world = World::with(Under::Alias, New::Refusing);
