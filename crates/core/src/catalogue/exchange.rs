@@ -29,7 +29,7 @@ impl Snapshot {
         Some((Arc::clone(self.by_id(alias.target().service()?)?), Arc::clone(self.by_id(previous)?)))
     }
 
-    /// Whether this service was unloaded to make room for another: a restart does not load it.
+    /// Whether a restart leaves this service unloaded, in favour of another.
     pub fn is_dormant(&self, id: ServiceId) -> bool {
         self.dormant.contains(&id)
     }

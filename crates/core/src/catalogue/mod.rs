@@ -287,7 +287,7 @@ impl Catalogue {
 pub(crate) struct Creation {
     /// The move.
     pub(crate) by: Option<MoveId>,
-    /// It is unloaded: a restart does not load it until the alias is switched to it.
+    /// It takes the place of another in memory: a restart does not load it until the alias is switched to it.
     pub(crate) dormant: bool,
     /// The config.json that is in the directory stays as it is.
     pub(crate) keeps_config: bool,

@@ -23,7 +23,7 @@ pub struct Snapshot {
     pub(super) aliases: BTreeMap<ServiceName, Arc<Alias>>,
     /// Being deleted: still answering, but nothing may point there any more.
     pub(super) deleting: HashSet<ServiceId>,
-    /// Unloaded to make room for others: a restart does not load them.
+    /// Not loaded by a restart, in favour of another service.
     pub(super) dormant: HashSet<ServiceId>,
     /// The moves that created services.
     pub(super) created_by: HashMap<ServiceId, MoveId>,

@@ -41,7 +41,7 @@ pub(super) struct ServiceEntry {
     pub(super) name: ServiceName,
     /// Body of the PUT, as it came.
     pub(super) request: String,
-    /// Unloaded to make room for another: a restart does not load it.
+    /// A restart does not load it, in favour of another service.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) dormant: bool,
     /// The move that created it.

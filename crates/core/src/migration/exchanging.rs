@@ -170,8 +170,8 @@ impl Refusals {
         if self.requests == 0 { 0.0 } else { self.refused as f64 / self.requests as f64 }
     }
 
-    /// Whether all requests were refused, which has a probability of at most `alpha` where each is refused with the
-    /// probability `share`.
+    /// Whether all requests were refused, and that is as unlikely as `alpha` where each is refused with the probability
+    /// `share`.
     fn are_all_refused(&self, share: f64, alpha: f64) -> bool {
         self.requests > 0 && self.refused == self.requests && share.powf(self.requests as f64) <= alpha
     }

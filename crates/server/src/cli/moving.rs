@@ -57,7 +57,7 @@ pub(crate) struct MoveOptions {
     #[arg(long, requires = "alias", conflicts_with_all = ["canary", "keep_for"])]
     pub(crate) replace_first: bool,
 
-    /// Longest time, in seconds, that requests wait for that; later ones are answered 503.
+    /// Longest time that requests wait meanwhile; later ones are answered 503.
     #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "10s")]
     pub(crate) hold_for: u64,
 

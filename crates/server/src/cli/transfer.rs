@@ -46,7 +46,7 @@ impl Transfer {
 }
 
 impl Drop for Transfer {
-    /// Ends the bar's line, so that the next message begins on one of its own.
+    /// Removes the bar: the next message, a result or an error, takes its line.
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

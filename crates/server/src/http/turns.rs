@@ -36,7 +36,7 @@ pub(crate) struct Line {
 
 impl Turns {
     /// For a machine with this many computing threads: two slots for each, so that one request is read while another
-    /// computes, and two for the spare engine session.
+    /// computes, and two for the one request more than threads that may compute.
     pub(crate) fn new(threads: usize) -> Self {
         Self { at_once: threads * 2 + 2, services: Mutex::default() }
     }
