@@ -1,5 +1,5 @@
-//! A directory that nothing leaves: files are opened, created and listed beneath it without following a link, whatever their names and
-//! whatever else writes there. The only place that turns a [`FileName`] into a file.
+//! A directory that no path escapes: files are opened, created and listed beneath it without following a link, whatever
+//! their names and whatever else writes there. The only place that turns a [`FileName`] into a file.
 
 use std::fs::File;
 use std::io;

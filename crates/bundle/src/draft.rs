@@ -1,4 +1,4 @@
-//! Files in the making, in the open directory they will be in. Knows temporary names; what goes into the files is its user's.
+//! Files being made, in the open directory they will be in. It knows temporary names; the content is the caller's.
 
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};

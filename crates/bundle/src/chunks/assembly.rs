@@ -1,5 +1,5 @@
-//! Putting a file together: every chunk is verified before it counts, whatever it came from; what is damaged is named and fetched
-//! again, alone; what an earlier attempt left is found again by its hashes.
+//! Assembling a file from chunks: every chunk is verified before it counts, whatever it came from; a damaged range is
+//! fetched again, alone; chunks that an earlier attempt left are recognised by their hashes.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -40,7 +40,7 @@ impl Report {
 /// Why a file could not be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum AssemblyError {
-    /// What fetches, or watches, gave up.
+    /// Fetching failed, or `watch` ended the work.
     #[error("fetch bytes {} to {}: {source}", range.start, range.end)]
     Fetch {
         /// What was to be fetched.

@@ -1,5 +1,5 @@
-//! The sha256 of a file that is put together, made on a thread of its own: hashing takes about as long as fetching, and the two wait for
-//! different things.
+//! The sha256 of a file that is being assembled, computed on a thread of its own: hashing takes about as long as
+//! fetching, and the two wait for different things.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -28,7 +28,7 @@ impl SideHasher {
                 hasher.update(&bytes);
                 // Low priority alone does not free the core before the end of a time slice, some milliseconds.
                 std::thread::yield_now();
-                // Where enough are there already, this one is freed.
+                // When enough buffers are queued already, this one is freed.
                 let _ = give_back.try_send(bytes);
             }
             hasher

@@ -1,6 +1,6 @@
-//! Chunks below the file: what of a wanted file is already in other files, and putting it together from there and from the sender.
-//! Boundaries follow the content (FastCDC), so that an insertion moves none but its neighbours; each chunk has a BLAKE3 hash. Knows
-//! byte ranges and hashes, not how ranges are fetched.
+//! Chunks below the file: which parts of a wanted file are already in other files, and assembling it from those and
+//! from the sender. Boundaries follow the content (FastCDC), so that an insertion moves none but its neighbours; each
+//! chunk has a BLAKE3 hash. It knows byte ranges and hashes, not how ranges are fetched.
 
 mod assembly;
 mod hashing;

@@ -1,4 +1,4 @@
-//! Artifacts that say something about another one: a golden set, an engine's record, a certificate. They are found as its referrers.
+//! Artifacts about another one, listed as its referrers: a golden set, an engine's record, a certificate.
 
 use std::collections::BTreeMap;
 use std::io::Read;

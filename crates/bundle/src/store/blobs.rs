@@ -1,4 +1,5 @@
-//! Content-addressed files: each blob once, under its digest, read-only, verified when it was written. Knows no repositories.
+//! Content-addressed files: each blob once, under its digest, read-only, verified when it was written. It knows no
+//! repositories.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -193,8 +194,8 @@ impl Drop for BlobDraft {
     }
 }
 
-/// Copies and hashes what is left of a reader; `admit` is asked before so many bytes are written. Errors of the reader and of the writer
-/// are told apart: the first are the sender's.
+/// Copies and hashes what is left of a reader; `admit` is called with a number of bytes before they are written. Errors
+/// of the reader and of the writer are told apart: the first are the sender's.
 pub(super) fn copy(
     mut reader: impl Read,
     writer: &mut impl Write,

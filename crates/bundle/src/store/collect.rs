@@ -1,5 +1,4 @@
-//! Collection: removes what nothing needs. Marks what manifests, repositories and leases need, then sweeps the rest, while everything
-//! else goes on.
+//! Garbage collection: marks what manifests, repositories and leases need, then removes the rest, while requests go on.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,11 +18,11 @@ pub struct Collected {
     pub blobs: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// Uploads and partial files that were not gone on with.
+    /// Uploads and partial files that were abandoned.
     pub unfinished: usize,
 }
 
-/// Ends the collection, whatever happens in it.
+/// A guard that ends the collection, also after a panic.
 struct Running<'a>(&'a Holds);
 
 impl Drop for Running<'_> {

@@ -1,4 +1,4 @@
-//! Writes that survive a crash, and a lock that survives a panic. Knows no formats.
+//! Writes that survive a crash, and a lock that survives a panic. It knows no formats.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -1,4 +1,5 @@
-//! What one repository shows: manifests, tags, blobs; and the changes that are made to it, each of which can be said in one line.
+//! The index of one repository: its manifests, tags and blobs; and the changes made to it, each of which fits on one
+//! line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

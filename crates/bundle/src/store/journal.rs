@@ -1,5 +1,6 @@
-//! The file of a repository's index: what the index was, and one line for each change since. A change costs one line, however much is in
-//! the index; now and then the file is written anew, when the lines have become longer than what they change.
+//! The file of a repository's index: a snapshot of the index, and one line for each change since. A change costs one
+//! line, however large the index is; now and then the file is compacted, when the lines have become longer than the
+//! index.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -14,7 +15,7 @@ use crate::oci::RepositoryName;
 
 /// No component of a repository name begins with an underscore, so the file meets no other repository's directory.
 pub(super) const FILE: &str = "_index.json";
-/// Bytes of lines that are never worth writing the file anew.
+/// Bytes of lines that are never worth compacting the file.
 const SLACK: u64 = 64 << 10;
 /// How often a directory that goes away meanwhile is made.
 const ATTEMPTS: usize = 3;

@@ -1,4 +1,5 @@
-//! Leases: what keeps blobs from being collected while no manifest names them yet. Knows digests and counts, no files.
+//! Leases: what keeps blobs from being collected while no manifest names them yet. It knows digests and counts, no
+//! files.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};

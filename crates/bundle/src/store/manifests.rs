@@ -81,7 +81,7 @@ impl BlobStore {
         Ok(PushedManifest { digest, media_type, subject })
     }
 
-    /// Whether a repository shows what a manifest needs, in the sizes that the manifest says.
+    /// Checks that a repository shows what a manifest needs, in the sizes that the manifest says.
     fn check_contents(&self, index: &Index, manifest: &Manifest) -> Result<()> {
         let mut missing = Vec::new();
         for descriptor in manifest.contents() {

@@ -1,5 +1,6 @@
-//! Blobs that come from their beginning on, in as many calls and processes as it takes: what has come stays in a partial file, and
-//! the digest of the whole decides what it was worth. Knows files and readers; where the content comes from is the caller's business.
+//! Resumable transfers of blobs: content comes from its beginning on, over as many calls and processes as it takes.
+//! What has come stays in a partial file, and the digest of the whole decides whether it is kept. It knows files and
+//! readers; the caller knows where the content comes from.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,5 +1,5 @@
-//! How many bytes the store may take, and how many it takes: counted before content is there, so that a limit holds whatever comes at
-//! once. Knows numbers, no files.
+//! Accounting of the bytes that the store takes and may take: counted before content is there, so that a limit holds
+//! for concurrent requests too. It knows numbers, no files.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,7 +60,7 @@ impl Room {
         self.sum(self.taken(), bytes).map(drop).ok_or_else(|| self.exceeded(bytes))
     }
 
-    /// Lets go of bytes that no [`Charge`] stands for.
+    /// Releases bytes that no [`Charge`] stands for.
     pub(super) fn free(&self, bytes: u64) {
         let lower = |taken: u64| Some(taken.saturating_sub(bytes));
         let _ = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);

@@ -1,6 +1,6 @@
-//! Uploads that are not finished: which there are, who began them, and how many there may be. An upload is a file, named after its id
-//! and its repository, so that it goes on after a restart; the hash of what is in it is kept in memory and made again where it is
-//! missing. No file stays open between requests.
+//! Unfinished uploads: which there are, which client began each, and how many there may be. An upload is a file, named
+//! after its id and its repository, so that it can be resumed after a restart; the hash of its content is kept in
+//! memory, and computed again where it is missing. No file stays open between requests.
 
 use std::collections::HashMap;
 use std::fs::{self, File};

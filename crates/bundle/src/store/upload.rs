@@ -17,7 +17,7 @@ use super::upload_id::UploadId;
 use crate::digest::{Digest, Hasher};
 use crate::oci::RepositoryName;
 
-/// How long an upload stands still before it gives way to others where room or places run short.
+/// How long an upload is idle before it is removed for others when room or upload slots run short.
 const IDLE: Duration = Duration::from_secs(600);
 
 impl BlobStore {
@@ -101,7 +101,8 @@ impl BlobStore {
         if self.unfinished.remove(id)? { Ok(()) } else { Err(StoreError::UnknownUpload(id.clone())) }
     }
 
-    /// Does something that wants room or a place; where there is none, uploads that stand still make some, and it is tried once more.
+    /// Does something that needs room or an upload slot; where there is none, idle uploads are removed, and it is tried
+    /// once more.
     pub(super) fn with_room<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<T> {
         match work() {
             Err(StoreError::QuotaExceeded { .. } | StoreError::Crowded(_))
@@ -113,7 +114,7 @@ impl BlobStore {
         }
     }
 
-    /// Works on an upload alone. A second request for the same upload does not wait; it is told so.
+    /// Works on an upload exclusively. A second request for the same upload does not wait, but is refused.
     fn with_upload<T>(
         &self,
         repository: &RepositoryName,
