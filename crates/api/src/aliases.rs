@@ -17,17 +17,17 @@ pub struct AliasInfo {
     pub digest: Option<String>,
     /// Number of times its route changed, from 1.
     pub generation: u64,
-    /// Who answers a part of the requests.
+    /// The service that answers a share of the requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<AliasShare>,
-    /// Who gets copies of a part of the requests.
+    /// The service that gets copies of a share of the requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<AliasShadow>,
     /// What it pointed to, oldest first, the present target last.
     pub history: Vec<AliasStep>,
 }
 
-/// A service and its part of the requests.
+/// A service and its share of the requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AliasShare {
     /// The service.
@@ -39,7 +39,7 @@ pub struct AliasShare {
 /// The shadow of an alias, and what became of its copies since the server started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AliasShadow {
-    /// The service and its part.
+    /// The service and its share.
     #[serde(flatten)]
     pub share: AliasShare,
     /// Copies answered by the shadow.

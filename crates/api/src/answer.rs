@@ -41,7 +41,7 @@ impl Status {
 pub struct Answer<H = (), B = ()> {
     /// Always there.
     pub status: Status,
-    /// Who answered, and how long it took.
+    /// What answered, and how long it took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<H>,
     /// What was asked for.

@@ -1,7 +1,7 @@
 //! The error table: every failure that has an answer of its own, and what that answer is (contract.md 1.0).
 //!
-//! Closed and in one place, so that a client's view of errors can be read on one page. Which internal error is which row
-//! is the server's business.
+//! Closed and in one place, so that a client's view of errors can be read on one page. The server decides which
+//! internal error is which row.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ pub enum ErrorKind {
     Unauthorized,
     /// Not for this client.
     Forbidden,
-    /// A name that nothing has, where DeepDetect sends no code.
+    /// A name that does not exist, where DeepDetect sends no code.
     NotFound,
     /// No such alias.
     AliasNotFound,

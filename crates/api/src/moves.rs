@@ -14,7 +14,7 @@ pub struct MoveRequest {
     pub service: String,
     /// The peer it comes from, by its name in the target's configuration or by its URL; or what an upload or a relay is called.
     pub source: String,
-    /// The stable name that is switched to it; without one the service is only brought here.
+    /// The stable name that is switched to the service; without one the service is only brought here.
     #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
     /// Its name on the target; the one it has on the source by default.
@@ -50,21 +50,21 @@ pub struct MoveRequest {
     /// Longest wait for requests in flight on the former service, seconds.
     #[serde(default = "drain_for_s")]
     pub drain_for_s: u64,
-    /// How long the former service stays loaded after the drain, seconds; then it leaves memory, and its files stay. Without it, it
-    /// stays until somebody deletes it.
+    /// How long the former service stays loaded after the drain, seconds; then it is unloaded, and its files stay.
+    /// Without it, the former service stays loaded until it is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_for_s: Option<u64>,
-    /// The former service leaves memory before the new one is loaded, for two that do not fit beside each other: requests wait
+    /// The former service is unloaded before the new one is loaded, for two that do not fit side by side: requests wait
     /// meanwhile, and nothing is compared on live ones.
     #[serde(default)]
     pub replace_first: bool,
     /// Longest time that requests wait while the network is exchanged, seconds; beyond it they are refused.
     #[serde(default = "hold_for_s")]
     pub hold_for_s: u64,
-    /// Digest of the plan that is carried out; refused when the world changed since.
+    /// Digest of the plan that is carried out; refused if the source or the target has changed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
-    /// Who asked, for the certificate.
+    /// The user that requested the move, for the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
 }
@@ -122,11 +122,11 @@ pub struct GoldenCase {
     pub predictions: Vec<serde_json::Value>,
 }
 
-/// Where a move is. It only moves forward.
+/// The phase of a move. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MovePhase {
-    /// Known what is to be done; nothing was.
+    /// Plan computed; no changes made.
     Planned,
     /// Files come over, each verified.
     Copying,
@@ -140,7 +140,7 @@ pub enum MovePhase {
     Shadowing,
     /// The commit: the alias points to the new service.
     Switching,
-    /// The former service answers copies; guardrails may go back.
+    /// The former service answers copies; a new one that turns out worse is rolled back.
     Watching,
     /// Requests in flight on the former service finish.
     Draining,

@@ -1,13 +1,13 @@
 //! What `/v2/_dede/relays` takes and answers: the questions that a target has for a source it cannot reach, which a command asks in
 //! its place. An addition of ours.
 //!
-//! A question is typed and names no place: whoever relays can look at it and refuse it.
+//! A question is typed and names no address: the command that relays can inspect it and refuse it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Object;
 
-/// Body of POST relays: begins to relay, or goes on with it.
+/// Body of POST relays: opens a relay, or continues one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RelayOffer {
@@ -21,7 +21,7 @@ pub struct RelayOffer {
 /// `body` of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayOpened {
-    /// What a move names as its source.
+    /// The name that a move gives as its source.
     pub source: String,
 }
 
@@ -107,6 +107,6 @@ pub enum RelayFailureKind {
     Away,
     /// The source answers what it should not, or refuses.
     Refused,
-    /// Whoever relays does not ask this.
+    /// The command that relays refuses to ask this.
     Forbidden,
 }

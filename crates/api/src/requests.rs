@@ -68,7 +68,7 @@ pub struct CreateRequest {
     pub model: Object,
     /// The body as it came.
     pub body: String,
-    /// Dotted paths of members that nobody knows, outside the sections and `model`.
+    /// Dotted paths of unknown members, outside the sections and `model`.
     pub unknown: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ pub struct TrainRequest {
     pub data: Vec<String>,
     /// The body as it came, for model.json.
     pub body: String,
-    /// Dotted paths of members that nobody knows, outside the sections and `model`.
+    /// Dotted paths of unknown members, outside the sections and `model`.
     pub unknown: Vec<String>,
 }
 
@@ -100,7 +100,7 @@ pub struct PredictRequest {
     pub data: Vec<String>,
     /// Names that replace the `uri` of each item; empty when none were sent.
     pub ids: Vec<String>,
-    /// Dotted paths of members that nobody knows, outside the sections and `model`.
+    /// Dotted paths of unknown members, outside the sections and `model`.
     pub unknown: Vec<String>,
 }
 

@@ -117,7 +117,7 @@ pub struct TrainedParameters {
 pub struct JobView {
     /// Per service, from 1.
     pub job: u64,
-    /// `running`, `terminating`, or `finished` for a job whose end nobody has asked for yet.
+    /// `running`, `terminating`, or `finished` for a job whose end no client has asked for yet.
     pub status: JobStatus,
     /// Live figures; left out when it is over.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -68,7 +68,7 @@ pub struct Report {
     pub samples: Vec<Sample>,
 }
 
-/// When a request was sent, or due in an open loop, milliseconds since 1970; its latency, milliseconds; and who answered.
+/// When a request was sent, or due in an open loop, milliseconds since 1970; its latency, milliseconds; and the version that answered.
 pub type Sample = (f64, f64, String);
 
 /// Runs the load; returns when the last answer is there.
@@ -106,7 +106,7 @@ pub fn drive_with_samples(load: &Load, samples: bool) -> Report {
 
 #[derive(Default)]
 struct Outcome {
-    /// When each was sent or due, its latency, and who answered.
+    /// When each was sent or due, its latency, and the version that answered.
     answered: Vec<(Instant, Duration, String)>,
     failures: Vec<String>,
 }
@@ -139,7 +139,7 @@ fn client(load: &Load, requests: &[Vec<u8>], index: usize, gate: &Barrier) -> Ou
     outcome
 }
 
-/// Who answered, as the server says; empty where it does not.
+/// One request; returns the version that answered, by the server's header; empty without one.
 fn attempt(connection: &mut Option<Connection>, load: &Load, request: &[u8]) -> Result<String, String> {
     let open = match connection.take() {
         Some(open) => open,

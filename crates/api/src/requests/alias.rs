@@ -12,9 +12,9 @@ pub struct PutAlias {
     pub service: String,
     /// The peer that has it; this server without.
     pub peer: Option<String>,
-    /// Who answers a part of the requests.
+    /// The service that answers a share of the requests.
     pub canary: Option<ShareRequest>,
-    /// Who gets copies of a part of the requests.
+    /// The service that gets copies of a share of the requests.
     pub shadow: Option<ShareRequest>,
     /// What it must point to now: `service`, or `peer/service`.
     pub expect: Option<String>,

@@ -27,7 +27,7 @@ struct Arguments {
     /// Requests due per second, whatever the server does: an open loop
     #[arg(long)]
     rate: Option<f64>,
-    /// List each request: milliseconds since 1970, latency, who answered
+    /// List each request: milliseconds since 1970, latency, the version that answered
     #[arg(long)]
     samples: bool,
 }

@@ -1,4 +1,4 @@
-//! Caffe model repositories with random weights: large networks that nobody has to download.
+//! Caffe model repositories with random weights: large networks for tests, without a download.
 //!
 //! `deploy.prototxt` and `model_iter_1.caffemodel` as Caffe and DeepDetect write them. The same seed gives the same bytes on
 //! every machine. The weights are scaled so that activations stay finite through all layers and the best class
