@@ -14,12 +14,12 @@ demo:
 bench *arguments:
     python3 benches/bench.py {{arguments}}
 
-# Ours beside FastAPI, mosec and LitServe, in the same terms.
+# dede beside FastAPI, mosec and LitServe, in the same terms.
 bench-peers *arguments:
     python3 benches/bench.py --peers fastapi,mosec,litserve {{arguments}}
 
-# Random crashes of moves: how many schedules, and the first seed; then three times as many of people who meddle. One that fails is
-# printed with its seed.
+# Random crashes of moves: how many schedules, and the first seed; then three times as many of the next recipe. One that
+# fails is printed with its seed.
 soak schedules="1000" seed="1":
     DEDE_CRASH_SCHEDULES={{schedules}} DEDE_CRASH_SEED={{seed}} cargo test -p dede --features failpoints --test it crash::schedules -- --nocapture
     just soak-meddling $((3 * {{schedules}})) {{seed}}

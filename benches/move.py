@@ -109,7 +109,7 @@ def load(server, file, seconds, rate=None):
 
 
 def quietly(work):
-    """Does it on a thread that comes after servers and clients."""
+    """Runs it on a thread of lower priority than servers and clients."""
     found = []
 
     def run():
@@ -162,7 +162,7 @@ def progress(text):
 
 
 def others():
-    """Cores that somebody else keeps busy, while nothing of ours runs."""
+    """Cores that other processes keep busy, while nothing of ours runs."""
     before, start = bench.peers.machine_busy()[0], time.monotonic()
     time.sleep(1)
     return (bench.peers.machine_busy()[0] - before) / (time.monotonic() - start)
@@ -289,7 +289,7 @@ def bare_fsync_ms(folder):
 
 
 def switch(folder, arguments):
-    """Saturated clients note when each request started and who answered it."""
+    """Saturated clients note when each request started and which version answered it."""
     rows = []
     for turn in range(arguments.turns):
         pair = Pair(folder, arguments.engine)
@@ -309,7 +309,7 @@ def switch(folder, arguments):
 
 
 class Stall:
-    """Holds the thread of a shadow still at its first copy, in a build that can be told so."""
+    """Holds the thread of a shadow still at its first copy, in a build with failpoints."""
 
     def __init__(self, folder):
         self.folder, self.turn = folder / "failpoints", 0

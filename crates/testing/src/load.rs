@@ -68,7 +68,8 @@ pub struct Report {
     pub samples: Vec<Sample>,
 }
 
-/// When a request was sent, or due in an open loop, milliseconds since 1970; its latency, milliseconds; and the version that answered.
+/// When a request was sent, or due in an open loop, milliseconds since 1970; its latency, milliseconds; and the version
+/// that answered.
 pub type Sample = (f64, f64, String);
 
 /// Runs the load; returns when the last answer is there.
