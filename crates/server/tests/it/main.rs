@@ -41,3 +41,4 @@ mod security;
 mod seed;
 mod server;
 mod tree;
+mod upgrade;
