@@ -74,14 +74,14 @@ def free_port():
 
 
 class Server:
-    """A running `dede` with a state directory of its own."""
+    """A running `dede` with a state directory of its own; under another program, where that is said, and with more options."""
 
-    def __init__(self, binary, engine, folder):
+    def __init__(self, binary, engine, folder, under=(), options=(), state=None):
         self.port = free_port()
         self.log = folder / f"server-{self.port}.log"
         # Of its own, also where a port comes a second time.
-        self.state = tempfile.mkdtemp(prefix="state-", dir=folder)
-        command = [binary, "serve", "--port", str(self.port), "--state-dir", self.state, "--engine", engine]
+        self.state = state or tempfile.mkdtemp(prefix="state-", dir=folder)
+        command = [*under, binary, "serve", "--port", str(self.port), "--state-dir", self.state, "--engine", engine, *options]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self.pid = self.process.pid
