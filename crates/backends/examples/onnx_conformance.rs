@@ -83,7 +83,7 @@ fn run(engine: &dyn Engine, folder: &Path) -> Result<(), Failure> {
     let expected = view.graph.outputs.iter().enumerate().map(|output| read("output", output));
     let expected = expected.collect::<Result<Vec<_>, _>>()?;
     let network = Network { onnx: onnx.clone().into(), path: Some(path), external: Vec::new() };
-    let options = LoadOptions { threads: 1, lanes: 1, outputs: Vec::new() };
+    let options = LoadOptions { threads: 1, lanes: 1, outputs: Vec::new(), is_optimised: true };
     let session = engine.load(network, &options).map_err(refused)?;
     let given = |port: &Port| {
         let index = names.iter().position(|name| *name == port.name);

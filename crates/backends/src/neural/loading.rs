@@ -2,13 +2,18 @@
 //!
 //! It owns the generated inputs of the warm-up and the wording of engine errors with the file they belong to.
 
+use std::ops::Range;
+
 use dede_core::backend::EngineOptions;
 use dede_core::data::{Image, Normalization, Pixels, SampleShape, Samples};
 use dede_core::error::{Error, Fault, Result};
 use dede_core::memory;
 use dede_core::tensor::Tensor;
 
+use super::as_written;
 use super::engine::{self, Array, Availability, Engine, EngineError, LoadOptions, Network, Session};
+use super::independence::Tried;
+use super::model::padded;
 use super::preparation::Preparation;
 use super::runner::{Runner, measure, warm};
 use super::sizes_by_value;
@@ -18,6 +23,11 @@ const ANY_SIZE: usize = 224;
 /// Batches of waiting images to try: what a queue plausibly holds, and no larger, since they bound the memory of a run.
 /// Rows of a table take too little time to wait long enough.
 const IMAGE_BATCHES: [usize; 1] = [4];
+
+/// By what numbers of generated rows are multiplied, one after the other.
+const ROW_STRENGTHS: [f32; 4] = [1.0, 4.0, 0.25, 2.0];
+/// How dark generated images are: each half as bright as the one before, and so on again.
+const DARKNESSES: usize = 4;
 
 /// A network in an engine, ready to run.
 pub(super) struct Loaded {
@@ -37,6 +47,10 @@ pub(super) struct Trial {
     pub(super) outputs: Vec<Array>,
     /// Samples that were given.
     pub(super) samples: usize,
+    /// Whether each had the same answer in a run of several as alone.
+    pub(super) are_apart: bool,
+    /// Whether the network computes with whole numbers that stand for others.
+    pub(super) is_coarse: bool,
 }
 
 /// What is to be loaded.
@@ -64,20 +78,40 @@ impl Loading<'_> {
         let lanes = options.concurrency.max(1);
         let file = self.file;
         let fail = |error: EngineError| complaint(file, &error);
-        let example = |count: usize| {
-            let count = self.fixed_batch.unwrap_or(count);
-            let samples = example(&self.preparation.shape, count);
-            self.preparation.batch(&samples, 0..count).map_err(|error| EngineError::new(error.to_string()))
+        let unprepared = |error: Error| EngineError::new(error.to_string());
+        let items = |range: Range<usize>| {
+            let samples = example(&self.preparation.shape, range.end);
+            self.preparation.batch(&samples, range).map_err(unprepared)
         };
+        let example = |count: usize| items(0..self.fixed_batch.unwrap_or(count));
         let sizes = match (self.fixed_batch, self.preparation.shape) {
             (None, SampleShape::Image { .. }) => &IMAGE_BATCHES[..],
             (Some(_), _) | (None, SampleShape::Row { .. }) => &[],
         };
-        let options = LoadOptions { threads, lanes, outputs: self.outputs };
+        let options = LoadOptions { threads, lanes, outputs: self.outputs, is_optimised: true };
+        let is_coarse = as_written::is_quantised(&self.network);
         sizes_by_value::check(&self.network.onnx).map_err(fail)?;
-        let mut session = engine.load(self.network, &options).map_err(fail)?;
+        let item = |number: usize| match self.fixed_batch {
+            Some(rows) => items(number..number + 1).and_then(|item| padded(item, rows).map_err(unprepared)),
+            None => items(number..number + 1),
+        };
+        let mut session = as_written::load(engine, self.network, options, &item).map_err(fail)?;
         check_inputs(session.as_ref()).map_err(fail)?;
-        let habit = measure(session.as_ref(), threads, sizes, &example).map_err(fail)?;
+        let mut habit = measure(session.as_ref(), threads, sizes, &example).map_err(fail)?;
+        let tried = Tried {
+            session: session.as_ref(),
+            items: &items,
+            padded: &|batch| match self.fixed_batch {
+                Some(rows) => padded(batch, rows).map_err(unprepared),
+                None => Ok(batch),
+            },
+            item_time: habit.row_time,
+        };
+        let are_apart = tried.are_apart(self.fixed_batch).map_err(fail)?;
+        if !are_apart && self.fixed_batch.is_none() {
+            tracing::info!(file, "items are computed one by one: generated ones had other answers together");
+            habit.rows_together = 1;
+        }
         let single = example(1).map_err(fail)?;
         session.settle(std::slice::from_ref(&single), habit.alone_on_all_threads).map_err(fail)?;
         warm(session.as_ref(), lanes, habit, &single).map_err(fail)?;
@@ -91,9 +125,9 @@ impl Loading<'_> {
             Ok(outputs) => (samples, outputs),
             Err(_) => (1, example(1).and_then(|batch| runner.run(batch)).map_err(fail)?),
         };
-        let fixed_batch = self.fixed_batch.or((samples == 1).then_some(1));
+        let fixed_batch = self.fixed_batch.or((samples == 1 || !are_apart).then_some(1));
         let loaded = Loaded { runner, threads, fixed_batch, file: file.to_owned() };
-        Ok((loaded, Trial { outputs, samples }))
+        Ok((loaded, Trial { outputs, samples, are_apart, is_coarse }))
     }
 }
 
@@ -126,7 +160,7 @@ pub(super) fn engine_name(options: &EngineOptions) -> Result<String> {
     })
 }
 
-/// Samples of the right shape with varied content, always the same.
+/// Samples of the right shape with varied content, always the same. Some are stronger than others, so that their answers differ.
 fn example(shape: &SampleShape, count: usize) -> Samples {
     let mut state = 0x2545_f491u32;
     let mut next = move || {
@@ -138,20 +172,22 @@ fn example(shape: &SampleShape, count: usize) -> Samples {
     };
     match *shape {
         SampleShape::Row { columns } => {
-            let values = (0..count * columns).map(|_| f32::from(next()) / 128.0 - 1.0).collect();
+            let value =
+                |place: usize| (f32::from(next()) / 128.0 - 1.0) * ROW_STRENGTHS[place / columns % ROW_STRENGTHS.len()];
+            let values = (0..count * columns).map(value).collect();
             Samples::Table(Tensor::new(vec![count, columns], values).expect("as many values as the shape wants"))
         }
         SampleShape::Image { width, height, channels } => {
             let (width, height) = (width.unwrap_or(ANY_SIZE), height.unwrap_or(ANY_SIZE));
-            let mut image = || Image {
+            let mut image = |number: usize| Image {
                 width,
                 height,
                 channels,
-                pixels: Pixels::U8((0..width * height * channels).map(|_| next()).collect()),
+                pixels: Pixels::U8((0..width * height * channels).map(|_| next() >> (number % DARKNESSES)).collect()),
                 original_width: width,
                 original_height: height,
             };
-            let images = (0..count).map(|_| image()).collect();
+            let images = (0..count).map(&mut image).collect();
             Samples::Images { images, normalization: Normalization::default() }
         }
     }

@@ -11,7 +11,9 @@ pub mod onnx_view;
 pub mod training;
 
 mod activation;
+mod as_written;
 mod image_layout;
+mod independence;
 mod keys;
 mod loading;
 mod model;

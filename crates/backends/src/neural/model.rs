@@ -285,7 +285,7 @@ impl Cut {
 }
 
 /// The batch filled up with zeros to the number of rows that the network's file fixes.
-fn padded(batch: Array, rows: usize) -> Result<Array> {
+pub(super) fn padded(batch: Array, rows: usize) -> Result<Array> {
     use super::engine::Values;
     let (mut shape, mut values) = batch.into_parts();
     let row: usize = shape.iter().skip(1).product();

@@ -5,6 +5,7 @@
 
 mod answer;
 mod heads;
+mod numbers;
 
 use std::fs;
 use std::path::Path;
@@ -183,7 +184,7 @@ fn load(
         }
     };
     let (task, meaning, activation) =
-        conclude(request.service_type, options, file, head, (trial.outputs.get(place), trial.samples))?;
+        conclude(request.service_type, options, file, head, (&trial, place), fixed_batch)?;
     let description = ModelDescription {
         task,
         output: OutputDescription { activation, ..output },
@@ -241,7 +242,7 @@ fn load_value(
     let (network, _) = with_external(file, onnx, &summary)?;
     let loading = Loading { network, outputs: vec![value], preparation, fixed_batch, file: &file.name };
     let (loaded, trial) = loading.load(engine)?;
-    head.check_items(&file.name, trial.samples)?;
+    head.check_items(&file.name, &trial, fixed_batch)?;
     Ok(loaded)
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn alone(onnx: Vec<u8>) -> Network {
 }
 
 pub(crate) fn options() -> LoadOptions {
-    LoadOptions { threads: 2, lanes: 2, outputs: Vec::new() }
+    LoadOptions { threads: 2, lanes: 2, outputs: Vec::new(), is_optimised: true }
 }
 
 pub(crate) fn load(engine: &dyn Engine, onnx: &Onnx) -> Box<dyn Session> {

@@ -34,7 +34,7 @@ fn rows(count: usize) -> Array {
 }
 
 fn load(engine: &dyn Engine, network: Network) -> Box<dyn Session> {
-    let options = LoadOptions { threads: 2, lanes: 3, outputs: Vec::new() };
+    let options = LoadOptions { threads: 2, lanes: 3, outputs: Vec::new(), is_optimised: true };
     engine.load(network, &options).unwrap_or_else(|error| panic!("{}: {error}", engine.name()))
 }
 
@@ -72,7 +72,7 @@ fn values_inside_a_mapped_network_are_answered() {
     let path = directory.path().join("large.onnx");
     std::fs::write(&path, large()).expect("written");
     for engine in usable() {
-        let options = LoadOptions { threads: 1, lanes: 1, outputs: vec!["r1".into()] };
+        let options = LoadOptions { threads: 1, lanes: 1, outputs: vec!["r1".into()], is_optimised: true };
         let mut session = engine.load(mapped(&path), &options).expect("loads");
         session.settle(&[rows(1)], false).expect("settles");
         let answer = session.run(vec![rows(2)], Width::One).expect("runs");

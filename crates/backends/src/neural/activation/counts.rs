@@ -120,7 +120,15 @@ impl Counting<'_, '_, '_> {
         if let Numbers::Counts(counts) = &form.numbers {
             return Some(counts.clone());
         }
-        if let Some(known) = self.producers.integers(name) {
+        let is_whole = |known: &Vec<i64>| match form.extents.as_deref() {
+            Some(extents) => {
+                extents.iter().try_fold(1i64, |all, extent| (*extent)?.checked_mul(all))
+                    == i64::try_from(known.len()).ok()
+            }
+            None => true,
+        };
+        // As it is, and not the numbers that it was repeated from.
+        if let Some(known) = self.producers.integers(name).filter(is_whole) {
             return Some(known.into_iter().map(Count::Known).collect());
         }
         let is_same = form.items == Items::Nowhere && form.numbers == Numbers::Free;
@@ -151,7 +159,7 @@ impl Counting<'_, '_, '_> {
             "Shape" => List::row(self.shape()?),
             "Size" => Some(List::single(product(&extents_of(self.inputs.first()?)?))),
             "Identity" => self.list(0),
-            "Cast" => self.list(0).filter(|_| self.casts_numbers()),
+            "Cast" => self.list(0).filter(|list| self.casts_numbers(list)),
             // Of floating-point numbers these are counts where the division before left no rest.
             "Floor" | "Ceil" => self.list(0),
             "Abs" | "Neg" => {
@@ -183,7 +191,8 @@ impl Counting<'_, '_, '_> {
                 List::joined(&parts, axis)
             }
             "ConstantOfShape" => self.filled(),
-            "ReduceProd" => {
+            // Without axes, and told to do nothing then, it gives the list itself.
+            "ReduceProd" if integer(self.node, "noop_with_empty_axes").is_none_or(|flag| flag == 0) => {
                 let list = self.list(0).filter(|list| list.dims.len() == 1)?;
                 let all = List::single(product(&list.counts));
                 if integer(self.node, "keepdims").unwrap_or(1) == 0 { Some(all) } else { List::row(all.counts) }
@@ -198,9 +207,18 @@ impl Counting<'_, '_, '_> {
     }
 
     /// Whether a Cast leaves whole numbers what they are.
-    fn casts_numbers(&self) -> bool {
-        let to = integer(self.node, "to").map(ElementType::from_code);
-        matches!(to, Some(ElementType::I32 | ElementType::I64 | ElementType::F32 | ElementType::F64))
+    fn casts_numbers(&self, list: &List) -> bool {
+        let most = match integer(self.node, "to").map(ElementType::from_code) {
+            Some(ElementType::I64) => i64::MAX,
+            Some(ElementType::I32) => i64::from(i32::MAX),
+            Some(ElementType::F32) => 1 << 24,
+            Some(ElementType::F64) => 1 << 53,
+            Some(_) | None => return false,
+        };
+        list.counts
+            .iter()
+            .filter_map(|count| count.known())
+            .all(|known| known.checked_abs().is_some_and(|size| size <= most))
     }
 
     fn reshaped(&self) -> Option<List> {
@@ -392,6 +410,8 @@ fn extents_of(form: &Form) -> Option<Vec<Count>> {
         (Items::At(items), _) if items == place => Count::Items,
         (Items::Within(merged), _) if merged.covers(place) => Count::Many,
         (Items::Unknown, _) => Count::Many,
+        // Of a value whose numbers count the items, so may its extents.
+        (Items::Nowhere, None) if form.numbers.are_counted() => Count::Many,
         (Items::Nowhere | Items::At(_) | Items::Within(_), Some(extent)) => Count::Known(*extent),
         (Items::Nowhere | Items::At(_) | Items::Within(_), None) => Count::Other,
     };

@@ -7,7 +7,7 @@ use dede_core::backend::OutputActivation;
 
 use super::axes::integer;
 use super::producers::Producers;
-use super::trees::{are_votes, has_score_of_each};
+use super::trees::{are_votes, has_score_of_each, scores_pairs};
 use crate::neural::onnx_view::NodeView;
 
 /// The kinds that are told apart.
@@ -105,6 +105,8 @@ fn classical(node: &NodeView<'_>, index: usize) -> Operator {
     match (node.op, index) {
         ("LinearClassifier" | "TreeEnsembleClassifier" | "SVMClassifier", 0) | ("Binarizer", _) => Operator::Label,
         ("LinearClassifier" | "TreeEnsembleClassifier" | "SVMClassifier", _) => match text(node, "post_transform") {
+            // A score of each pair of classes.
+            _ if node.op == "SVMClassifier" && scores_pairs(node) => Operator::Other,
             b"SOFTMAX" | b"SOFTMAX_ZERO" if !has_score_of_each(node) => Operator::Other,
             b"SOFTMAX" | b"SOFTMAX_ZERO" => Operator::Activation(OutputActivation::Softmax),
             b"LOGISTIC" => Operator::Activation(OutputActivation::Sigmoid),

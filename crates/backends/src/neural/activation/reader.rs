@@ -39,6 +39,8 @@ const FOREIGN: Tied = Tied::possible("of which it cannot be told whether it comp
 const NUMBER: Tied = Tied::possible("which computes with the number of items of a request");
 /// Outputs of an operator after which the others are like the last of them.
 const DISTINCT: usize = 3;
+/// Outputs of an operator with a graph inside, each of which is another. Of more than these nothing is known.
+const MOST_DISTINCT: usize = 256;
 
 /// The values of a graph, each looked at once, those that make it before it.
 pub(super) struct Reader<'v, 'a> {
@@ -126,12 +128,13 @@ impl<'v, 'a> Reader<'v, 'a> {
             self.known.insert(tensor.name, Fact { form: Form::of_constant(tensor), ..Fact::CONSTANT });
         }
         for node in self.producers.in_order() {
-            let distinct = node.outputs.len().min(DISTINCT);
             let inside = self.inside(node);
+            let distinct = if inside.is_some() { MOST_DISTINCT } else { DISTINCT };
             let of = |index| self.of_node(node, index, inside.as_ref());
-            let facts: Vec<_> = (0..distinct).map(of).collect();
+            let facts: Vec<_> = (0..node.outputs.len().min(distinct)).map(of).collect();
             for (index, &output) in node.outputs.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-                let Some(fact) = facts.get(index.min(DISTINCT - 1)) else { break };
+                let last = if inside.is_some() { None } else { facts.last() };
+                let Some(fact) = facts.get(index).or(last) else { break };
                 let form = fact.form.clone().or_declared(self.values.get(output).copied(), self.items);
                 self.known.insert(output, Fact { form, ..fact.clone() });
             }
@@ -298,6 +301,8 @@ impl<'v, 'a> Reader<'v, 'a> {
             },
             Operator::Weighting => self.of_weighted(call),
             Operator::Averaging => over_items().unwrap_or_else(|| self.of_means(call)),
+            // A bound for all scores, as a rectifier is.
+            Operator::Largest if node.op == "Max" && computed(call).len() < call.inputs.len() => unclear(""),
             Operator::Largest => over_items().unwrap_or_else(|| match agreed(&operands(call)) {
                 Some(Held::Found(Sigmoid)) => Held::Found(Sigmoid),
                 Some(Held::Found(Logits)) if !self.pools_classes(call) => Held::Found(Logits),

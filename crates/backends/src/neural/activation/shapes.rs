@@ -58,12 +58,16 @@ impl Shaping<'_, '_, '_> {
             Kind::Scaling => (Form::new(first.extents.clone(), first.items), None),
             Kind::Pairs => combined(self.inputs),
             Kind::QuantizedPairs => combined(&[self.input(0), self.input(3)]),
+            // Means and deviations beside what is normalised.
+            Kind::Single if index > 0 => (Form::new(None, first.items), self.single().1),
             Kind::Single => self.single(),
+            // Where the largest numbers are, counted through all items.
+            Kind::Places if index > 0 => (Form::UNKNOWN, self.untold()),
             Kind::Places => self.over_places(),
             Kind::Products => self.products(),
             Kind::Recurrent => self.of_recurrent(index),
             Kind::Classifier => self.of_classifier(index),
-            Kind::ItemsFirst => self.items_first(),
+            Kind::ItemsFirst => self.items_first(index),
             Kind::Choices => self.choices(),
             Kind::Reductions => (self.reduced(), None),
             Kind::Moves => self.moved(),
@@ -129,7 +133,11 @@ impl Shaping<'_, '_, '_> {
     }
 
     /// Operators that compute each place of the first axis alone, and keep it.
-    fn items_first(&self) -> Shaped {
+    fn items_first(&self, index: usize) -> Shaped {
+        // States beside the first output have items elsewhere.
+        if index > 0 && !self.is_fixed() {
+            return (Form::UNKNOWN, Some(UNTOLD));
+        }
         let is_first = |form: &&Form| matches!(form.items, Items::Nowhere | Items::At(0));
         match (self.is_fixed(), self.inputs.iter().all(is_first)) {
             (true, _) => (Form::FIXED, None),

@@ -64,7 +64,7 @@ fn node(line: &'static str) -> NodeView<'static> {
         AttributeView { name, integer, integers, float, text, ..AttributeView::default() }
     };
     let attributes = attributes.into_iter().map(attribute).collect();
-    NodeView { name: "", op, domain, inputs, outputs: outputs.split_whitespace().collect(), attributes }
+    NodeView { name: "", op, domain, overload: "", inputs, outputs: outputs.split_whitespace().collect(), attributes }
 }
 
 /// What is known of an output of a graph.

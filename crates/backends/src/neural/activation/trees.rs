@@ -31,6 +31,12 @@ pub(super) fn has_score_of_each(node: &NodeView<'_>) -> bool {
     }
 }
 
+/// Whether a machine of support vectors makes no score for each class, but one for each two of several.
+pub(super) fn scores_pairs(node: &NodeView<'_>) -> bool {
+    let has = |name: &str| node.attribute(name).is_some_and(|attribute| !attribute.floats.is_empty());
+    classes(node) != Some(2) && !(has("prob_a") && has("prob_b"))
+}
+
 /// Whether there is a tree each leaf of which has a weight for the second class: without one the first is the only score.
 fn scores_second_class(node: &NodeView<'_>) -> bool {
     let integers = |name: &str| node.attribute(name).map_or(&[][..], |attribute| attribute.integers.as_slice());

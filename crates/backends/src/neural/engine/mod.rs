@@ -84,6 +84,8 @@ pub struct LoadOptions {
     pub lanes: usize,
     /// Names of the values to answer; empty: the outputs of the file.
     pub outputs: Vec<String>,
+    /// Whether the engine may put other operators in place of those of the file.
+    pub is_optimised: bool,
 }
 
 /// ONNX bytes, with the files they refer to.
@@ -95,6 +97,14 @@ pub struct Network {
     pub path: Option<PathBuf>,
     /// Name as in the model → content, for tensors kept outside of it.
     pub external: Vec<(String, Arc<[u8]>)>,
+}
+
+impl Network {
+    /// The same once more; `None` where its file cannot be read again.
+    pub(super) fn again(&self) -> Option<Self> {
+        let onnx = self.onnx.again(self.path.as_deref()).ok()?;
+        Some(Self { onnx, path: self.path.clone(), external: self.external.clone() })
+    }
 }
 
 /// Whether an engine works here.

@@ -18,7 +18,7 @@ use dede_core::priority;
 use dede_graph::onnx::{ExternalFile, Rewrite};
 use ort::environment::Environment;
 use ort::session::Session as OrtSession;
-use ort::session::builder::SessionBuilder;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::library;
 use super::{Array, Availability, Engine, EngineError, LoadOptions, Network, Port, Session, Width, guarded};
@@ -266,7 +266,7 @@ impl Sessions {
         let library = loaded().map_err(EngineError::new)?;
         let open = |threads| {
             guarded("ONNX Runtime", || {
-                let builder = extras(builder(&library.environment, threads)?)?;
+                let builder = extras(builder(&library.environment, threads, options.is_optimised)?)?;
                 let session = { builder }.commit_from_memory(onnx).map_err(failed)?;
                 SharedSession::new(session, &options.outputs)
             })
@@ -300,8 +300,11 @@ impl Sessions {
     }
 }
 
-fn builder(environment: &Environment, threads: usize) -> Result<SessionBuilder, EngineError> {
-    let builder = OrtSession::builder(environment).map_err(failed)?;
+fn builder(environment: &Environment, threads: usize, is_optimised: bool) -> Result<SessionBuilder, EngineError> {
+    let mut builder = OrtSession::builder(environment).map_err(failed)?;
+    if !is_optimised {
+        builder = builder.with_optimization_level(GraphOptimizationLevel::Disable).map_err(failed)?;
+    }
     let builder = builder.with_intra_threads(threads).map_err(failed)?;
     let builder = builder.with_inter_threads(1).map_err(failed)?;
     let builder = builder.with_intra_op_spinning(threads > 1).map_err(failed)?;

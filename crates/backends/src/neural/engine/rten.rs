@@ -9,6 +9,7 @@ mod depth;
 mod failures;
 mod fusing;
 mod gaps;
+mod indexing;
 mod lowering;
 mod quantizing;
 mod undefined;
@@ -47,7 +48,7 @@ impl Engine for Rten {
         let inputs: Vec<Port> = view.graph.required_inputs().map(port).collect();
         let outputs = wanted_outputs(&view, &options.outputs)?;
         let operators = Operators::of(&view);
-        let model = guarded("rten", || load_model(network, rewrite, &operators))?;
+        let model = guarded("rten", || load_model(network, rewrite, &operators, options.is_optimised))?;
         let find = |ports: &[Port]| -> Result<Vec<NodeId>, EngineError> {
             let id = |port: &Port| model.node_id(&port.name).map_err(|_| EngineError::at(&port.name, "no such value"));
             ports.iter().map(id).collect()
@@ -73,9 +74,14 @@ fn pool(threads: usize) -> Arc<ThreadPool> {
     priority::ordinary(|| Arc::new(ThreadPool::with_num_threads(threads)))
 }
 
-fn load_model(network: Network, mut rewrite: Rewrite, operators: &Operators) -> Result<Model, EngineError> {
+fn load_model(
+    network: Network,
+    mut rewrite: Rewrite,
+    operators: &Operators,
+    is_optimised: bool,
+) -> Result<Model, EngineError> {
     let mut options = ModelOptions::with_all_ops();
-    options.prepack_weights(true);
+    options.prepack_weights(true).enable_optimization(is_optimised);
     if rewrite.is_empty()
         && let Some(model) = load_mapped(&network, &options)
     {

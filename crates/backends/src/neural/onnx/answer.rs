@@ -8,6 +8,7 @@ use dede_core::error::{Error, Result};
 use dede_graph::onnx::ModelSummary;
 
 use super::heads::{Head, heads};
+use super::numbers;
 use crate::neural::activation::decided;
 use crate::neural::engine::Array;
 use crate::neural::loading::Trial;
@@ -83,15 +84,16 @@ pub(super) fn conclude(
     options: &CreationOptions,
     file: &DecidingFile,
     head: Head,
-    (array, samples): (Option<&Array>, usize),
+    (trial, place): (&Trial, usize),
+    fixed_batch: Option<usize>,
 ) -> Result<(Task, Meaning, Option<OutputActivation>)> {
     let output = &head.candidate.name;
-    let shape = array.map(Array::shape).unwrap_or_default();
+    let (shape, samples) = (trial.outputs.get(place).map(Array::shape).unwrap_or_default(), trial.samples);
     if shape.first() != Some(&samples) {
         let (found, count) = (format!("output {output} has shape {shape:?} for {samples} samples"), "one row each");
         return Err(Error::bad_parameter_at(&file.name, format!("{count} expected, {found}")));
     }
-    head.check_items(&file.name, samples)?;
+    head.check_items(&file.name, trial, fixed_batch)?;
     let sample = &shape[1..];
     let outputs = sample.iter().product::<usize>();
     if service_type == ServiceType::Supervised {
@@ -108,6 +110,11 @@ pub(super) fn conclude(
         }
         Task::Classification { classes } => {
             let activation = decided(options.output_activation, head.reading, &file.name, output)?;
+            if let Some(array) =
+                trial.outputs.get(place).filter(|_| options.output_activation.is_none() && !trial.is_coarse)
+            {
+                numbers::check(activation, array, output)?;
+            }
             check_softmax(activation, classes, output)?;
             Ok((task, Meaning::of(activation), Some(activation)))
         }

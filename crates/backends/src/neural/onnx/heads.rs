@@ -11,6 +11,7 @@ use dede_core::quote::{quote, quote_list};
 use dede_graph::onnx::{ModelSummary, ValueSummary};
 
 use crate::neural::activation::{Known, KnownTie, Reading, Strength, Values};
+use crate::neural::loading::Trial;
 use crate::neural::onnx_view::{Dimension, GraphView, OnnxView};
 use crate::neural::outputs::Candidate;
 
@@ -58,13 +59,21 @@ impl Head {
         Ok(Self { candidate, reading, lacks_scale: false, tie, is_behind_maps: false })
     }
 
-    /// Refuses what is not the same for an item alone and beside others, or at another time, where a run takes several items.
+    /// Refuses what is not the same for an item alone and beside others, where a run takes several items, or at another time.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] naming the output and the operator.
-    pub(super) fn check_items(&self, file: &str, items: usize) -> Result<()> {
-        let Some(tie) = self.tie.as_ref().filter(|_| items > 1) else { return Ok(()) };
+    /// [`Error::BadParameter`] naming the output, and the operator where it is known.
+    pub(super) fn check_items(&self, file: &str, trial: &Trial, fixed_batch: Option<usize>) -> Result<()> {
         let name = quote(&self.candidate.name);
+        let tie = self.tie.as_ref().filter(|tie| trial.samples > 1 || tie.strength == Strength::Chance);
+        let Some(tie) = tie else {
+            let Some(items) = fixed_batch.filter(|_| !trial.are_apart) else { return Ok(()) };
+            let reason = format!(
+                "expected an output that is computed for each item of a request alone, found {name}, whose numbers for an item \
+                 depend on its place among the {items} of a run or on the others; a file with a batch of 1 is served"
+            );
+            return Err(Error::bad_parameter_at(file, reason));
+        };
         let way_out = match tie.strength {
             Strength::Possible => "; a file with a batch of 1 is served",
             Strength::Certain | Strength::Chance => "",

@@ -34,6 +34,8 @@ pub struct FunctionView<'a> {
     pub domain: &'a str,
     /// Its name there.
     pub op: &'a str,
+    /// Which of several functions of that name; empty where there is one.
+    pub overload: &'a str,
     /// What it computes; its inputs and outputs have no types.
     pub graph: GraphView<'a>,
 }
@@ -47,6 +49,8 @@ pub struct NodeView<'a> {
     pub op: &'a str,
     /// Operator set; empty for the standard one.
     pub domain: &'a str,
+    /// Which of several functions of that name; empty where there is one.
+    pub overload: &'a str,
     /// Names of its inputs; empty where an optional one is left out.
     pub inputs: Vec<&'a str>,
     /// Names of its outputs.
@@ -198,6 +202,7 @@ impl<'a> FunctionView<'a> {
                 (5, Field::Bytes(body)) => function.graph.outputs.push(named(body)?),
                 (7, Field::Bytes(body)) => function.graph.nodes.push(NodeView::parse(body, 0)?),
                 (10, Field::Bytes(body)) => function.domain = text(body)?,
+                (13, Field::Bytes(body)) => function.overload = text(body)?,
                 _ => {}
             }
         }
@@ -216,6 +221,7 @@ impl<'a> NodeView<'a> {
                 (4, Field::Bytes(body)) => node.op = text(body)?,
                 (5, Field::Bytes(body)) => node.attributes.push(AttributeView::parse(body, depth)?),
                 (7, Field::Bytes(body)) => node.domain = text(body)?,
+                (8, Field::Bytes(body)) => node.overload = text(body)?,
                 _ => {}
             }
         }

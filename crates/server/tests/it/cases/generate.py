@@ -66,8 +66,12 @@ def network(nodes, columns, outputs, constants=(), opset=17, domains=()):
 
 
 def computed(model, rows, output=0):
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    found = session.run(None, {"x": np.asarray(rows, np.float32)})[output]
+    options = onnxruntime.SessionOptions()
+    # Some optimisations of onnxruntime change what is computed.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    extents = session.get_inputs()[0].shape[1:]
+    found = session.run(None, {"x": np.asarray(rows, np.float32).reshape(len(rows), *extents)})[output]
     return np.asarray(found, np.float64).reshape(len(rows), -1).tolist()
 
 
@@ -254,5 +258,102 @@ def requests():
           {"refused": ["line 2", "column 13"]}, {})
 
 
-for kind in (meanings, operators, caffe, requests):
+# ---- what engines put in place of operators ----
+def replacements():
+    rows = floats(2, 4)
+    constants = {name: np.float32(number) for name, number in {"one": 1, "two": 2, "three": 3, "d": 41, "eps": 0.1, "large": 30}.items()}
+    scaled = [("Mul", ["n", "scale"], ["s"], {}), ("Add", ["s", "bias"], ["y"], {})]
+
+    def norm(exponent, added):
+        return [("ReduceMean", ["x"], ["m"], {"axes": [-1]}), ("Sub", ["x", "m"], ["c"], {}), ("Pow", ["c", exponent], ["p"], {}),
+                ("ReduceMean", ["p"], ["v"], {"axes": [-1]}), ("Add", added, ["e"], {}), ("Sqrt", ["e"], ["r"], {}), ("Div", ["c", "r"], ["n"], {})]
+
+    weights = {**constants, "scale": np.arange(1, 5, dtype=np.float32), "bias": np.arange(4, dtype=np.float32)}
+    for name, exponent, added in (("epsilon-first", "two", ["eps", "v"]), ("cubed", "three", ["v", "large"])):
+        model = network(norm(exponent, added) + scaled, 4, {"y": [4]}, weights, opset=13)
+        values(f"replaced-norm-{name}", "operators that look like a LayerNormalization of another epsilon or power", model, rows)
+    wide = {**weights, "scale": weights["scale"].reshape(1, 1, 4), "bias": weights["bias"].reshape(1, 1, 4), "flat": np.array([-1, 12])}
+    model = network(norm("two", ["v", "eps"]) + [scaled[0], ("Add", ["s", "bias"], ["b"], {}), ("Reshape", ["b", "flat"], ["y"], {})], [3, 4],
+                    {"y": [12]}, wide, opset=13)
+    values("replaced-norm-scale-of-three-axes", "a LayerNormalization written out, with a scale of three axes", model, floats(2, 12))
+    model = network([("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}), ("MatMul", ["t", "v"], ["y"], {})], [3, 4], {"y": [4]}, {"v": floats(3)})
+    values("replaced-transposed-by-vector", "a product of a transposed value and a vector", model, floats(2, 12))
+    model = network([("Div", ["one", "three"], ["q"], {}), ("Mul", ["x", "q"], ["y"], {})], 4, {"y": [4]}, constants)
+    values("replaced-quotient-of-constants", "1.0 / 3.0 is no quotient of whole numbers", model, rows)
+    model = network([("Div", ["a", "b"], ["q"], {}), ("Sub", ["x", "q"], ["y"], {})], 4, {"y": [4]},
+                    {"a": np.array([5, 7, 9, 3], np.float32), "b": np.full(4, 2, np.float32)})
+    values("replaced-quotient-of-lists", "quotients of lists of whole numbers in single precision", model, rows)
+    model = network([("ReduceSum", ["x"], ["t"], {"noop_with_empty_axes": 1}), ("Shape", ["t"], ["s"], {}), ("Slice", ["s", "from", "to"], ["c"], {}),
+                     ("Cast", ["c"], ["f"], {"to": TensorProto.FLOAT}), ("Mul", ["x", "f"], ["y"], {})], 4, {"y": [4]},
+                    {"from": np.array([1]), "to": np.array([2])})
+    values("replaced-shape-of-no-reduction", "the shape of what is not reduced", model, rows)
+    model = network([("Reshape", ["x", "s"], ["q"], {}), ("Pad", ["q", "p"], ["a"], {}), ("MaxPool", ["a"], ["b"], {"kernel_shape": [2]}),
+                     ("Flatten", ["b"], ["y"], {})], 4, {"y": [5]}, {"s": np.array([-1, 1, 4]), "p": np.array([0, 0, 1, 0, 0, 1])})
+    values("replaced-zeros-around-a-pool", "zeros around an image, and the largest of a window", model, -np.abs(rows))
+
+
+def places():
+    rows = floats(2, 4)
+    refused = {"refused": ["rten", "ONNX Runtime"]}
+    model = network([("Relu", ["x"], ["a"], {}), ("Reshape", ["a", "s"], ["b"], {}), ("Slice", ["b", "from", "to", "", "by"], ["c"], {}),
+                     ("ReduceMean", ["c"], ["y"], {"axes": [1], "keepdims": 0})], 4, {"y": [1]},
+                    {"s": np.array([-1, 4, 1]), "from": np.zeros(3, int), "to": np.full(3, 2**31 - 1), "by": np.array([1, 2, 1])})
+    values("place-slice-steps-without-axes", "every other place, with steps and without axes", model, rows)
+    model = network([("ScatterElements", ["data", "i", "u"], ["t"], {"axis": 2}), ("Reshape", ["t", "s"], ["k"], {}),
+                     ("Concat", ["x", "x", "x"], ["w"], {"axis": 1}), ("Add", ["w", "k"], ["y"], {})], 4, {"y": [12]},
+                    {"data": np.zeros((2, 3, 2), np.float32), "i": np.zeros((2, 2, 1), int), "s": np.array([12]),
+                     "u": np.arange(1, 5, dtype=np.float32).reshape(2, 2, 1)})
+    values("place-scatter-fewer-indices", "fewer indices than places on another axis", model, rows, rten=refused)
+    model = network([("Div", ["x", "d"], ["q"], {}), ("Floor", ["q"], ["y"], {})], 4, {"y": [4]}, {"d": np.float32(41)})
+    values("place-floor-of-quotient", "41 / 41 is 1, not a little less", model, [[41, 82, 123, 40]])
+    model = network([("Range", ["a", "b", "c"], ["r"], {}), ("Size", ["r"], ["n"], {}), ("Cast", ["n"], ["f"], {"to": TensorProto.FLOAT}),
+                     ("Mul", ["x", "f"], ["y"], {})], 4, {"y": [4]},
+                    {"a": np.float32(0), "b": np.float32(2.5), "c": np.float32(0.1)})
+    values("place-range-of-fractions", "as many tenths as there are up to 2.5", model, rows, rten=refused)
+    model = network([("Reshape", ["x", "s"], ["a"], {}), ("Resize", ["a", "", "", "z"], ["b"],
+                                                          {"mode": "nearest", "coordinate_transformation_mode": "half_pixel",
+                                                           "nearest_mode": "round_prefer_floor"}),
+                     ("Flatten", ["b"], ["y"], {})], 4, {"y": [14]}, {"s": np.array([1, 1, -1, 4]), "z": np.array([1, 1, 1, 14])})
+    values("place-nearest-of-14", "the nearest of 4 places for each of 14", model, rows[:1], rten=refused)
+    model = network([("Reshape", ["x", "s"], ["a"], {}), ("Resize", ["a", "", "z"], ["b"],
+                                                          {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}),
+                     ("Flatten", ["b"], ["c"], {}), ("Gather", ["c", "i"], ["y"], {"axis": 1})], [1, 1, 2], {"y": [1]},
+                    {"s": np.array([0, 1, 1, 2]), "z": np.array([1, 1, 1, 41], np.float32), "i": np.array([41])})
+    values("place-nearest-41-times", "the last 41 of 82 are of the second of two", model, rows[:, :2], rten=refused)
+
+
+# ---- numbers that are not what operators at the end say ----
+def contradictions():
+    dense = {"w": floats(4, 3), "w6": floats(4, 6), "merge": np.tile(np.eye(3, dtype=np.float32), (2, 1)), "zeros": np.zeros(3, np.float32),
+             "zero": np.float32(0), "thirds": np.array([-1, 3, 2]), "first": np.array(0), "columns": np.array([-1, 1, 4, 1]),
+             "kernel": floats(3, 1, 1, 1), "yes": np.array(True), "ones": np.ones((6, 1), np.float32)}
+    three, six = ("MatMul", ["x", "w"], ["s"], {}), ("MatMul", ["x", "w6"], ["s"], {})
+    branch = {name: helper.make_graph([helper.make_node("Softmax", ["s"], [name], axis=1)], "b", [],
+                                      [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)]) for name in ("one", "other")}
+    found = {
+        "inside-a-branch": [six, ("If", ["yes"], ["p"], {"then_branch": branch["one"], "else_branch": branch["other"]}),
+                            ("MatMul", ["p", "merge"], ["y"], {})],
+        "summed-by-a-product": [six, ("Exp", ["s"], ["e"], {}), ("MatMul", ["e", "ones"], ["t"], {}), ("Div", ["e", "t"], ["p"], {}),
+                                ("MatMul", ["p", "merge"], ["y"], {})],
+        "mean-with-zeros": [three, ("Softmax", ["s"], ["p"], {"axis": 1}), ("Mean", ["p", "zeros"], ["y"], {})],
+        "scores-above-zero": [three, ("Max", ["s", "zero"], ["y"], {})],
+        "mean-with-a-border": [("Reshape", ["x", "columns"], ["c"], {}), ("Conv", ["c", "kernel"], ["v"], {}), ("Softmax", ["v"], ["p"], {"axis": 1}),
+                               ("AveragePool", ["p"], ["m"], {"kernel_shape": [4, 3], "pads": [0, 1, 0, 1], "count_include_pad": 1}),
+                               ("Flatten", ["m"], ["y"], {})],
+        "of-one-place": [six, ("Reshape", ["s", "thirds"], ["q"], {}), ("Softmax", ["q"], ["p"], {"axis": 2}),
+                         ("Gather", ["p", "first"], ["y"], {"axis": 2})],
+    }
+    for name, nodes in found.items():
+        model = network(nodes, 4, {"y": [3]}, dense)
+        write(f"contradiction-{name}", "the numbers are no probabilities of the classes, or no scores: it cannot be told",
+              [creation({"nclasses": 3})], {"refused": ["parameters.mllib.output_activation", "softmax", "logits"]}, {"repo/net.onnx": model})
+    machine = {"kernel_type": "LINEAR", "kernel_params": [0.0, 0.0, 0.0], "coefficients": floats(12).tolist(),
+               "support_vectors": floats(16).tolist(), "vectors_per_class": [1] * 4, "rho": [0.1] * 6, "classlabels_ints": [0, 1, 2, 3],
+               "post_transform": "SOFTMAX", "domain": "ai.onnx.ml"}
+    model = network([("SVMClassifier", ["x"], ["label", "y"], machine)], 4, {"y": [6]}, domains=[("ai.onnx.ml", 3)])
+    write("contradiction-scores-of-pairs", "a score of each two of four classes is no score of a class", [creation({"nclasses": 6})],
+          {"refused": ["SVMClassifier"]}, {"repo/net.onnx": model})
+
+
+for kind in (meanings, operators, caffe, requests, replacements, places, contradictions):
     kind()

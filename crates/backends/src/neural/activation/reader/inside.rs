@@ -63,8 +63,10 @@ impl<'v, 'a> Reader<'v, 'a> {
                 one == other || (named(one) && named(other))
             };
             let mut functions = self.functions.iter();
-            let function =
-                functions.find(|function| function.op == node.op && is_same(function.domain, node.domain))?;
+            let function = functions.find(|function| {
+                (function.op, function.overload) == (node.op, node.overload) && is_same(function.domain, node.domain)
+            });
+            let Some(function) = function else { return Some(Inside::unknown(super::FOREIGN)) };
             return Some(self.read_inside(node, &function.graph, inputs, true));
         }
         let mut graphs = node.attributes.iter().flat_map(|attribute| &attribute.graphs);

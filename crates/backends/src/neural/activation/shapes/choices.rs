@@ -94,12 +94,28 @@ impl Shaping<'_, '_, '_> {
             let at = |list: &Option<Vec<i64>>| list.as_ref().and_then(|list| list.get(place).copied());
             let has_steps = self.node.inputs.get(4).is_some_and(|steps| !steps.is_empty());
             let step = if has_steps { at(&steps) } else { Some(1) };
-            let is_all = match &self.input(2).numbers {
-                Numbers::Counts(counts) => counts.get(place) == Some(&Count::Items),
-                Numbers::Free | Numbers::Counted => at(&ends).is_some_and(|end| end >= i64::from(i32::MAX)),
+            let is_of_items = form.place(axis).is_some_and(|place| form.items == Items::At(place));
+            let end = match &self.input(2).numbers {
+                Numbers::Counts(counts) => counts.get(place).copied(),
+                Numbers::Free | Numbers::Counted => at(&ends).map(Count::Known),
             };
-            if at(&starts) == Some(0) && is_all && step == Some(1) {
+            let is_all = match end {
+                Some(Count::Known(end)) => end >= i64::from(i32::MAX),
+                Some(Count::Items) => is_of_items,
+                Some(Count::Other | Count::Many) | None => false,
+            };
+            let is_first = at(&starts).is_some_and(|start| start == 0 || start <= -i64::from(i32::MAX));
+            if is_first && is_all && step == Some(1) {
                 continue;
+            }
+            // As many of another axis as there are items are others for another number of them.
+            let is_counted = |bound: &&Form| match &bound.numbers {
+                Numbers::Counts(counts) => matches!(counts.get(place), Some(Count::Items | Count::Many)),
+                Numbers::Counted => true,
+                Numbers::Free => false,
+            };
+            if self.inputs.iter().skip(1).take(2).any(is_counted) {
+                met = stronger(met, Some(MAY_CHOOSE));
             }
             left = left.resized(form.place(axis), None);
             met = stronger(met, choice(Along::Axes(vec![axis]).mixes(form)));
@@ -151,7 +167,8 @@ impl Shaping<'_, '_, '_> {
     fn of_elements(&self, forms: &[&Form]) -> Shaped {
         let (form, places) = (self.input(0), self.input(1));
         if self.is_fixed() {
-            return (Form::new(form.extents.clone(), Items::Nowhere), None);
+            let given = if self.node.op == "GatherElements" { places } else { form };
+            return (Form::new(given.extents.clone(), Items::Nowhere), None);
         }
         let along = Along::Axes(vec![self.axis(0)]);
         let mixed = forms.iter().map(|form| choice(along.mixes(form))).fold(None, stronger);

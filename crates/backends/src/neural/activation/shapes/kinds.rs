@@ -214,7 +214,6 @@ fn is_items_first(op: &str) -> bool {
             | "GroupQueryAttention"
             | "LinearRegressor"
             | "LongformerAttention"
-            | "MaxUnpool"
             | "MultiHeadAttention"
             | "NhwcConv"
             | "NhwcFusedConv"

@@ -28,7 +28,8 @@ impl Shaping<'_, '_, '_> {
             (_, None) => form.extent(1),
         };
         let places = (0..).map(|place| self.windowed(form, weights, place));
-        let known = [form.extent(0), channels].into_iter().chain(places);
+        let is_resized = matches!(self.node.op, "Resize" | "Upsample" | "Pad") && form.items != Items::At(0);
+        let known = [form.extent(0).filter(|_| !is_resized), channels].into_iter().chain(places);
         // Weights have as many axes as what they are laid over.
         let rank = form.rank().or_else(|| weights?.rank().filter(|rank| *rank > 2));
         let others = self.inputs.iter().skip(1).any(|form| form.items != Items::Nowhere);
@@ -61,12 +62,17 @@ impl Shaping<'_, '_, '_> {
     pub(super) fn scale_list(&self) -> Option<Vec<f32>> {
         match self.node.attribute("scales") {
             Some(scales) => Some(scales.floats.clone()),
-            None => [1, 2].iter().find_map(|&place| self.scales(place)),
+            // The second of several inputs is a region.
+            None => self.scales(if self.inputs.len() > 2 { 2 } else { 1 }),
         }
     }
 
     /// Whether a change of size keeps the axes of the items as they are.
     fn scales_no_items(&self, form: &Form) -> bool {
+        // All axes by the same scale.
+        if self.keeps_ratio() {
+            return self.is_fixed();
+        }
         let scales = self.scale_list();
         let has_sizes = self.node.inputs.get(3).is_some_and(|sizes| !sizes.is_empty());
         let sizes = if has_sizes { self.extents("sizes", 3) } else { None };

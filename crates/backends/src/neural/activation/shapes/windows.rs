@@ -72,6 +72,10 @@ impl Shaping<'_, '_, '_> {
         let around = match self.auto_pad() {
             b"" => front.checked_add(back)?,
             b"VALID" => 0,
+            // Engines do not agree on windows with holes.
+            _ if integers(self.node, "dilations").is_some_and(|list| list.iter().any(|&step| step != 1)) => {
+                return None;
+            }
             _ => return extent.checked_add(stride - 1)?.checked_div(stride),
         };
         let span = extent.checked_add(around)?.checked_sub(covered).filter(|&span| span >= 0)?;
@@ -90,6 +94,8 @@ impl Shaping<'_, '_, '_> {
         let around = match self.auto_pad() {
             b"" => front.checked_add(back)?,
             b"VALID" => 0,
+            // Where strides leave places out, engines do not agree.
+            _ if covered < stride => return None,
             _ => return extent.checked_mul(stride),
         };
         let span = extent.checked_sub(1)?.checked_mul(stride)?.checked_add(covered)?;
@@ -97,17 +103,22 @@ impl Shaping<'_, '_, '_> {
     }
 
     fn resized_places(&self, extent: Option<i64>, axis: usize) -> Option<i64> {
-        let keeps_ratio = self.node.attribute("keep_aspect_ratio_policy").and_then(|policy| policy.text);
-        if self.node.attribute("axes").is_some() || keeps_ratio.is_some_and(|policy| policy != b"stretch") {
+        if self.node.attribute("axes").is_some() || self.keeps_ratio() {
             return None;
         }
         let has_sizes = self.node.inputs.get(3).is_some_and(|sizes| !sizes.is_empty());
         if has_sizes {
             return self.extents("sizes", 3)?.get(axis).copied().and_then(Count::known);
         }
-        let scale = f64::from(*self.scale_list()?.get(axis)?);
-        let scaled = (extent? as f64 * scale).floor();
-        // Whole numbers of single precision, of which an extent has fewer.
-        (0.0..=f64::from(1 << 24)).contains(&scaled).then_some(scaled as i64)
+        // In single precision, as engines do.
+        let scaled = (extent? as f32 * *self.scale_list()?.get(axis)?).floor();
+        // Of larger numbers single precision has not all.
+        (0.0..=(1 << 24) as f32).contains(&scaled).then_some(scaled as i64)
+    }
+
+    /// Whether sizes are bounds, within which an image keeps its ratio.
+    pub(super) fn keeps_ratio(&self) -> bool {
+        let policy = self.node.attribute("keep_aspect_ratio_policy").and_then(|policy| policy.text);
+        policy.is_some_and(|policy| policy != b"stretch")
     }
 }

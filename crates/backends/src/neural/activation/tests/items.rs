@@ -336,7 +336,7 @@ fn ties_inside_of_operators_are_found_too() {
     assert!(known(&captured, 17, "y").tie.is_some_and(|tie| tie.cause.contains("ReduceMean")));
     let mut graph = graph("Softmax x -> p; Noise p -> y");
     graph.nodes[1].domain = "own";
-    let function = FunctionView { domain: "own", op: "Noise", graph: draws() };
+    let function = FunctionView { domain: "own", op: "Noise", overload: "", graph: draws() };
     let view = OnnxView { opsets: vec![("", 17)], graph, functions: vec![function] };
     assert!(Values::of(&view).known("y").tie.is_some());
 }
@@ -393,7 +393,7 @@ fn operators_of_the_file_are_read_with_what_goes_in() {
         graph.nodes[0].domain = "own";
         let mut body = ending_in_o(inner);
         body.inputs = ["a", "b"].map(|name| ValueView { name, ..ValueView::default() }).to_vec();
-        let function = FunctionView { domain: "own", op: "Center", graph: body };
+        let function = FunctionView { domain: "own", op: "Center", overload: "", graph: body };
         Values::of(&OnnxView { opsets: vec![("", 17)], graph, functions: vec![function] }).known("y").tie
     };
     assert!(called("ReduceMean a axes=[0] -> m; Sub a m -> o", "Center x -> y").is_some());

@@ -82,7 +82,9 @@ fn a_single_score_of_two_classes_gets_no_softmax() {
         ("LinearClassifier", vec![floats("intercepts", &[0.1, 0.2, 0.3])], &three, true),
         ("SVMClassifier", vec![], &two, false),
         ("SVMClassifier", fitted(), &two, true),
-        ("SVMClassifier", vec![], &three, true),
+        // A score for each two classes.
+        ("SVMClassifier", vec![], &three, false),
+        ("SVMClassifier", fitted(), &three, true),
     ];
     for transform in ["SOFTMAX", "SOFTMAX_ZERO"] {
         for (op, attributes, labels, expected) in &cases {

@@ -8,7 +8,7 @@ use dede_graph::onnx::Rewrite;
 
 use super::lowering::Lowering;
 use super::wide::{Problems, doubles_problem};
-use super::{captures, depth};
+use super::{captures, depth, indexing};
 use crate::neural::engine::scope::{Scope, each_operator};
 use crate::neural::engine::{EngineError, resize};
 use crate::neural::onnx_view::{ElementType, GraphView, NodeView, OnnxView};
@@ -47,7 +47,8 @@ pub(super) fn check(view: &OnnxView<'_>) -> Result<Rewrite, EngineError> {
         let problem = gap(node, scope)
             .or_else(|| doubles_problem(node, scope))
             .or_else(|| wide.operators.get(&number).copied())
-            .or_else(|| resize::problem(node, scope));
+            .or_else(|| resize::problem(node, scope))
+            .or_else(|| indexing::problem(node, scope));
         if let Some(problem) = problem {
             return Err(fail(problem));
         }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use dede_graph::onnx::{Attribute, Change, Operator};
 
 use super::failures::SUFFIX;
-use super::{fusing, quantizing, undefined, windows};
+use super::{fusing, indexing, quantizing, undefined, windows};
 use crate::neural::engine::scope::Scope;
 use crate::neural::onnx_view::{ElementType, GraphView, NodeView, OnnxView, SOFTMAX_OF_ONE_AXIS};
 
@@ -37,7 +37,13 @@ impl Lowering {
         node: &NodeView<'_>,
         scope: &Scope<'_, '_>,
     ) -> Result<Option<Change>, &'static str> {
-        let new = Replacement { prefix: &self.prefix, number, node, operators: Vec::new() };
+        let replacement = || Replacement { prefix: &self.prefix, number, node, operators: Vec::new() };
+        if node.op == "Div"
+            && let Some(change) = indexing::exact_quotient(replacement(), scope)
+        {
+            return Ok(Some(change));
+        }
+        let new = replacement();
         let to_bool = |element: Option<ElementType>| element == Some(ElementType::Bool);
         Ok(match node.op {
             "Conv" | "ConvTranspose" | "ConvInteger" | "MaxPool" | "AveragePool" => windows::written_out(node, scope)?,
@@ -60,6 +66,7 @@ impl Lowering {
             "ReduceMax" | "ReduceMin" if to_bool(scope.input(node, 0)) => Some(new.reduced_truth()),
             "ReduceMean" => fusing::mean(new, scope)?,
             "Expand" => fusing::expanded(new, scope),
+            "Slice" => indexing::stepped_slice(new, scope)?,
             "Add" | "Sub" | "Mul" | "Div" => match fusing::list_that_is_no_bias(node, scope) {
                 Some(place) if node.op == "Add" => Some(fusing::with_list(new, place)),
                 _ => fusing::with_number(new, scope)?,

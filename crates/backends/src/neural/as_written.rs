@@ -1,0 +1,87 @@
+//! Whether an engine's optimisations leave a network's answers what its file says, tried with generated items.
+//!
+//! Engines put one operator in place of several that look like it, and compute constants and shapes ahead. Where that changes the answers,
+//! or fails, the network is run as it is written: more slowly, and right. It must not know operators beyond those of whole numbers.
+
+use std::time::Instant;
+
+use super::engine::{Array, Engine, EngineError, LoadOptions, Network, Session, Width};
+use super::independence::{LONG, are_close, largest};
+use super::onnx_view::OnnxView;
+
+/// Generated items that are tried; one alone where that takes long.
+const ITEMS: usize = 3;
+/// How far numbers may be apart, as a share of the largest of the output: other operators add in another order.
+const TOLERANCE: f32 = 2e-4;
+/// The same of networks that compute with whole numbers, which a small difference makes others.
+const COARSE: f32 = 0.05;
+
+/// Makes a generated item an input; several where runs have a fixed number.
+pub(super) type Item<'i> = dyn Fn(usize) -> Result<Array, EngineError> + 'i;
+
+/// Answers of a network as it is written, one for each item.
+struct Answers {
+    items: Vec<Vec<Array>>,
+    tolerance: f32,
+}
+
+/// Loads a network, optimised where that changes no answer.
+///
+/// # Errors
+/// [`EngineError`] of the engine.
+pub(super) fn load(
+    engine: &dyn Engine,
+    network: Network,
+    options: LoadOptions,
+    item: &Item<'_>,
+) -> Result<Box<dyn Session>, EngineError> {
+    let as_written = LoadOptions { is_optimised: false, ..options.clone() };
+    let Some(spare) = network.again() else { return engine.load(network, &options) };
+    let alone = LoadOptions { threads: 1, lanes: 1, ..as_written.clone() };
+    let written = network.again().and_then(|network| Answers::of(engine, network, &alone, item).ok());
+    let optimised = engine.load(network, &options);
+    let Some(written) = written else { return optimised };
+    let reason = match optimised {
+        Ok(session) if written.are_those_of(session.as_ref(), item) => return Ok(session),
+        Ok(_) => "its answers would be others".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    tracing::info!(engine = engine.name(), reason, "the network is run as it is written, without optimisations");
+    engine.load(spare, &as_written)
+}
+
+impl Answers {
+    fn of(engine: &dyn Engine, network: Network, options: &LoadOptions, item: &Item<'_>) -> Result<Self, EngineError> {
+        let tolerance = if is_quantised(&network) { COARSE } else { TOLERANCE };
+        let session = engine.load(network, options)?;
+        let started = Instant::now();
+        let mut items = Vec::new();
+        while items.len() < ITEMS && (items.is_empty() || started.elapsed() < LONG) {
+            items.push(session.run(vec![item(items.len())?], Width::One)?);
+        }
+        Ok(Self { items, tolerance })
+    }
+
+    fn are_those_of(&self, session: &dyn Session, item: &Item<'_>) -> bool {
+        self.items.iter().enumerate().all(|(number, written)| {
+            let Ok(found) = item(number).and_then(|item| session.run(vec![item], Width::One)) else { return false };
+            written.iter().zip(&found).all(|(written, found)| self.are_alike(written, found))
+        })
+    }
+
+    fn are_alike(&self, written: &Array, found: &Array) -> bool {
+        let (one, other) = (written.clone().into_tensor(), found.clone().into_tensor());
+        let most = self.tolerance * largest(one.values());
+        one.shape() == other.shape() && are_close(one.values(), other.values(), most)
+    }
+}
+
+/// Whether a network makes numbers whole ones.
+pub(super) fn is_quantised(network: &Network) -> bool {
+    let Ok(view) = OnnxView::parse(&network.onnx) else { return false };
+    let mut is_quantised = false;
+    view.graph.each_graph(&mut |graph| {
+        is_quantised |= graph.nodes.iter().any(|node| node.op.contains("Quantize") || node.op.starts_with("QLinear"));
+    });
+    is_quantised
+}

@@ -1,0 +1,93 @@
+//! Whether the numbers that came out for generated samples are what an output was found to hold.
+//!
+//! What is read in a file and what its numbers are have to agree: where they do not, the reading is not certain. It must not know graphs.
+
+use dede_core::backend::OutputActivation;
+use dede_core::error::{Error, Result};
+use dede_core::quote::quote;
+
+use crate::neural::engine::Array;
+use crate::neural::options::MLLIB;
+
+/// How far the probabilities of a sample may be from 1 together: some networks compute them in half precision.
+const ROUNDING: f32 = 0.01;
+/// How near to 1 numbers are together that were divided by their sum.
+const EXACT: f32 = 1e-5;
+
+/// Checks what was found, which the request does not say; `array` has a row for each sample.
+///
+/// # Errors
+/// [`Error::BadParameter`] naming the readings that there are.
+pub(super) fn check(activation: OutputActivation, array: &Array, output: &str) -> Result<()> {
+    let tensor = array.clone().into_tensor();
+    let rows = (0..tensor.rows()).map(|row| tensor.row(row)).filter(|row| row.iter().all(|number| number.is_finite()));
+    let rows: Vec<&[f32]> = rows.collect();
+    let found = match activation {
+        OutputActivation::Softmax => rows.iter().find(|row| !are_shares(row, ROUNDING)).map(|row| sum_of(row)),
+        OutputActivation::LogSoftmax => {
+            let rows: Vec<Vec<f32>> = rows.iter().map(|row| row.iter().map(|number| number.exp()).collect()).collect();
+            rows.iter().find(|row| !are_shares(row, ROUNDING)).map(|row| format!("exponentials with {}", sum_of(row)))
+        }
+        OutputActivation::Sigmoid | OutputActivation::Heads => {
+            let is_other = |number: &&f32| !(-ROUNDING..=1.0 + ROUNDING).contains(*number);
+            rows.iter().flat_map(|row| row.iter()).find(is_other).map(ToString::to_string)
+        }
+        OutputActivation::Logits => {
+            let are_all = rows.len() > 1 && rows.iter().all(|row| row.len() > 1 && are_shares(row, EXACT));
+            are_all.then(|| "numbers of each sample that sum to 1, as probabilities do".to_owned())
+        }
+    };
+    let Some(found) = found else { return Ok(()) };
+    let reason = format!(
+        "expected output {} to hold {}, by the operators that make it, found {found}; say which it is: softmax or sigmoid \
+         (probabilities, answered as they are), log_softmax (their logarithms) or logits (scores, answered as their softmax)",
+        quote(output),
+        expected(activation)
+    );
+    Err(Error::bad_parameter_at(format!("{MLLIB}.output_activation"), reason))
+}
+
+fn expected(activation: OutputActivation) -> &'static str {
+    match activation {
+        OutputActivation::Softmax => "probabilities that sum to 1",
+        OutputActivation::LogSoftmax => "logarithms of probabilities that sum to 1",
+        OutputActivation::Sigmoid | OutputActivation::Heads => "probabilities from 0 to 1",
+        OutputActivation::Logits => "scores",
+    }
+}
+
+fn are_shares(row: &[f32], rounding: f32) -> bool {
+    (row.iter().sum::<f32>() - 1.0).abs() <= rounding && row.iter().all(|number| *number >= -rounding)
+}
+
+fn sum_of(row: &[f32]) -> String {
+    format!("a sum of {}", row.iter().sum::<f32>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neural::engine::Values;
+
+    #[test]
+    fn numbers_have_to_be_what_was_found() {
+        let numbers = |values: [f32; 4]| Array::new(vec![2, 2], Values::F32(values.to_vec())).expect("fits");
+        use OutputActivation::{LogSoftmax, Logits, Sigmoid, Softmax};
+        for (activation, values, is_good) in [
+            (Softmax, [0.5, 0.5, 0.1, 0.9], true),
+            (Softmax, [0.5, 0.5, 0.1, 0.4], false),
+            (Softmax, [0.5, 0.5, 1.5, -0.5], false),
+            (Softmax, [f32::NAN, 0.5, 0.5, 0.5], true),
+            (LogSoftmax, [0.5_f32.ln(), 0.5_f32.ln(), 0.1_f32.ln(), 0.9_f32.ln()], true),
+            (LogSoftmax, [0.0; 4], false),
+            (Sigmoid, [1.0, 1.0, 0.0, 0.3], true),
+            (Sigmoid, [1.0, 1.0, 0.0, 1.3], false),
+            (Logits, [3.0, -2.0, 0.5, 0.5], true),
+            (Logits, [1.0, 0.0, 0.5, 0.5], false),
+            (Logits, [1.5, -0.5, 0.5, 0.5], true),
+        ] {
+            let checked = check(activation, &numbers(values), "y");
+            assert_eq!(checked.is_ok(), is_good, "{activation:?} {values:?}");
+        }
+    }
+}
