@@ -60,7 +60,9 @@ pub fn giving_way<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().name("background".into());
         let started = builder.spawn_scoped(scope, quiet).map_err(Error::io("start a thread"))?;
-        started.join().map_err(|_| Error::Internal("work in the background met a bug, see the log".into()))
+        started.join().map_err(|_| {
+            Error::Internal("work in the background ended in an internal error (panic); see the log".into())
+        })
     })
 }
 

@@ -38,7 +38,7 @@ impl Token {
         let token = Self::parse(&std::fs::read_to_string(file).map_err(unreadable)?)
             .map_err(|reason| format!("{shown}: {reason}"))?;
         if metadata.permissions().mode() & 0o004 != 0 {
-            tracing::warn!(target: "api", "{shown}: everybody on this machine can read the token (chmod 600)");
+            tracing::warn!(target: "api", "{shown}: other users of this machine can read the token (chmod 600)");
         }
         if token.0.len() < SHORT {
             tracing::warn!(target: "api", "{shown}: a token of fewer than {SHORT} characters can be guessed");

@@ -185,7 +185,7 @@ pub(crate) fn run() -> std::result::Result<(), String> {
     let attempt = move || Verdict::of(trial::attempt(request, &environment(trials.engine)));
     let attempting = std::thread::Builder::new().name("trial".into()).stack_size(STACK).spawn(attempt);
     let attempted = attempting.map_err(|error| format!("cannot start a thread: {error}"))?.join();
-    let verdict = attempted.map_err(|_| "the trial met a bug".to_owned())?;
+    let verdict = attempted.map_err(|_| "the trial ended in an internal error (panic)".to_owned())?;
     let said = serde_json::to_vec(&verdict).map_err(|error| error.to_string())?;
     std::io::stdout().lock().write_all(&said).map_err(|error| error.to_string())
 }

@@ -5,6 +5,8 @@
 
 use std::time::Instant;
 
+use dede_core::memory;
+
 use super::engine::{Array, Engine, EngineError, LoadOptions, Network, Session, Width};
 use super::independence::{LONG, are_close, largest};
 use super::onnx_view::OnnxView;
@@ -25,29 +27,31 @@ struct Answers {
     tolerance: f32,
 }
 
-/// Loads a network, optimised where that changes no answer.
+/// Loads a network, optimised where that changes no answer; `again` makes the same network once more.
 ///
 /// # Errors
 /// [`EngineError`] of the engine.
 pub(super) fn load(
     engine: &dyn Engine,
     network: Network,
+    again: &dyn Fn() -> Result<Network, EngineError>,
     options: LoadOptions,
     item: &Item<'_>,
 ) -> Result<Box<dyn Session>, EngineError> {
     let as_written = LoadOptions { is_optimised: false, ..options.clone() };
-    let Some(spare) = network.again() else { return engine.load(network, &options) };
     let alone = LoadOptions { threads: 1, lanes: 1, ..as_written.clone() };
-    let written = network.again().and_then(|network| Answers::of(engine, network, &alone, item).ok());
-    let optimised = engine.load(network, &options);
-    let Some(written) = written else { return optimised };
+    let written = Answers::of(engine, network, &alone, item);
+    // What is loaded next needs the memory.
+    memory::give_back();
+    let optimised = engine.load(again()?, &options);
+    let Ok(written) = written else { return optimised };
     let reason = match optimised {
         Ok(session) if written.are_those_of(session.as_ref(), item) => return Ok(session),
         Ok(_) => "its answers would be others".to_owned(),
         Err(error) => error.to_string(),
     };
     tracing::info!(engine = engine.name(), reason, "the network is run as it is written, without optimisations");
-    engine.load(spare, &as_written)
+    engine.load(again()?, &as_written)
 }
 
 impl Answers {

@@ -49,24 +49,6 @@ impl Content {
         Ok(Self(Kind::Read(bytes)))
     }
 
-    /// The same bytes once more: copied, or those of the file at `path` where that is large.
-    ///
-    /// # Errors
-    /// Those of opening it.
-    pub(super) fn again(&self, path: Option<&Path>) -> io::Result<Self> {
-        match &self.0 {
-            Kind::Read(bytes) => Ok(Self(Kind::Read(bytes.clone()))),
-            #[cfg(target_os = "linux")]
-            Kind::Mapped(mapping) => {
-                let replaced = || io::Error::other("the file was replaced");
-                let path = path.ok_or_else(replaced)?;
-                let other = Self::open(path)?;
-                let is_same = mapping.is_at(path) && other.len() == self.len();
-                if is_same { Ok(other) } else { Err(replaced()) }
-            }
-        }
-    }
-
     /// The bytes as a vector; copied where they are mapped.
     pub(super) fn into_vec(self) -> Vec<u8> {
         match self.0 {

@@ -3,17 +3,19 @@
 //! It stands behind what is read in the file: a claim about some operator that is wrong shows here in the numbers, before a client's do.
 //! What depends on others only for inputs of a kind that are not generated does not show. It must not know operators.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::time::Duration;
 
 use super::engine::{Array, EngineError, Session, Width};
 use super::runner::rows_of;
 
-/// Numbers of items that are tried together, each where it takes little time.
+/// Numbers of items that are tried together, where they take little time.
 const TOGETHER: [usize; 3] = [2, 3, 7];
 /// An item that takes this long is tried with one other alone.
 pub(super) const LONG: Duration = Duration::from_millis(300);
-/// An item that takes less is tried with as many others as there are.
+/// An item that takes less is tried with several numbers of others.
 const SHORT: Duration = Duration::from_millis(5);
 /// How far numbers of an item may be apart, as a share of the largest number of the output: batches of another size are summed in another
 /// order.
@@ -37,19 +39,22 @@ impl Tried<'_> {
     /// # Errors
     /// [`EngineError`] of an item alone.
     pub(super) fn are_apart(&self, fixed: Option<usize>) -> Result<bool, EngineError> {
-        let fixed = fixed.map(|size| [size]);
-        let most = match self.item_time {
-            time if time >= LONG => 1,
-            time if time >= SHORT => 2,
-            _ => TOGETHER.len(),
+        let sizes = match (fixed, self.item_time) {
+            (Some(size), _) => vec![size],
+            (None, time) if time >= LONG => vec![2],
+            (None, time) if time >= SHORT => vec![3],
+            (None, _) => TOGETHER.to_vec(),
         };
-        let sizes = fixed.as_ref().map_or(&TOGETHER[..most], |size| &size[..]);
-        for &size in sizes.iter().filter(|&&size| size > 1) {
+        let mut alone: BTreeMap<usize, Vec<Array>> = BTreeMap::new();
+        for size in sizes.into_iter().filter(|&size| size > 1) {
             let Ok(together) = (self.items)(0..size).and_then(|batch| self.run(batch)) else { return Ok(false) };
             // The others are as the second.
             for place in [0, 1, size - 1] {
-                let alone = self.run((self.items)(place..place + 1)?)?;
-                if !are_alike(&alone, &together, (place, size)) {
+                let own = match alone.entry(place) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(free) => free.insert(self.run((self.items)(place..place + 1)?)?),
+                };
+                if !are_alike(own, &together, (place, size)) {
                     return Ok(false);
                 }
             }

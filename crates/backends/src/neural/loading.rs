@@ -13,7 +13,6 @@ use dede_core::tensor::Tensor;
 use super::as_written;
 use super::engine::{self, Array, Availability, Engine, EngineError, LoadOptions, Network, Session};
 use super::independence::Tried;
-use super::model::padded;
 use super::preparation::Preparation;
 use super::runner::{Runner, measure, warm};
 use super::sizes_by_value;
@@ -57,6 +56,8 @@ pub(super) struct Trial {
 pub(super) struct Loading<'a> {
     /// The ONNX bytes.
     pub(super) network: Network,
+    /// Makes the same once more; `None` for networks that this server wrote, whose operators engines are tested with.
+    pub(super) again: Option<&'a dyn Fn() -> Result<Network>>,
     /// Values to answer; empty: the outputs of the file.
     pub(super) outputs: Vec<String>,
     /// How samples become inputs.
@@ -92,17 +93,21 @@ impl Loading<'_> {
         let is_coarse = as_written::is_quantised(&self.network);
         sizes_by_value::check(&self.network.onnx).map_err(fail)?;
         let item = |number: usize| match self.fixed_batch {
-            Some(rows) => items(number..number + 1).and_then(|item| padded(item, rows).map_err(unprepared)),
+            Some(rows) => items(number..number + 1).and_then(|item| item.padded(rows)),
             None => items(number..number + 1),
         };
-        let mut session = as_written::load(engine, self.network, options, &item).map_err(fail)?;
+        let session = match self.again {
+            Some(again) => as_written::load(engine, self.network, &|| again().map_err(unprepared), options, &item),
+            None => engine.load(self.network, &options),
+        };
+        let mut session = session.map_err(fail)?;
         check_inputs(session.as_ref()).map_err(fail)?;
         let mut habit = measure(session.as_ref(), threads, sizes, &example).map_err(fail)?;
         let tried = Tried {
             session: session.as_ref(),
             items: &items,
             padded: &|batch| match self.fixed_batch {
-                Some(rows) => padded(batch, rows).map_err(unprepared),
+                Some(rows) => batch.padded(rows),
                 None => Ok(batch),
             },
             item_time: habit.row_time,

@@ -17,7 +17,6 @@ use dede_core::quote::quote;
 use dede_core::request_memory::{Kept, MemoryShare};
 use dede_core::tensor::Tensor;
 
-use super::engine::Array;
 use super::loading::Loaded;
 use super::options::MLLIB;
 use super::preparation::Preparation;
@@ -190,7 +189,7 @@ impl NeuralModel {
         let _input = memory.borrow(input_values(samples, &range).saturating_mul(size_of::<f32>() as u64))?;
         let mut batch = self.preparation.batch(samples, range)?;
         if let Some(fixed) = loaded.fixed_batch {
-            batch = padded(batch, fixed)?;
+            batch = batch.padded(fixed).map_err(|error| Error::Internal(error.to_string()))?;
         }
         let rows = batch.shape().first().copied().unwrap_or(0);
         let mut outputs = loaded.runner.run(batch).map_err(|error| loaded.complaint(&error))?;
@@ -282,22 +281,6 @@ impl Cut {
         let start = index * self.batch;
         start..(start + self.batch).min(self.rows)
     }
-}
-
-/// The batch filled up with zeros to the number of rows that the network's file fixes.
-pub(super) fn padded(batch: Array, rows: usize) -> Result<Array> {
-    use super::engine::Values;
-    let (mut shape, mut values) = batch.into_parts();
-    let row: usize = shape.iter().skip(1).product();
-    match &mut values {
-        Values::F32(values) => values.resize(rows * row, 0.0),
-        Values::U8(values) => values.resize(rows * row, 0),
-        Values::I8(_) | Values::I32(_) | Values::I64(_) | Values::Bool(_) => {}
-    }
-    if let Some(count) = shape.first_mut() {
-        *count = rows;
-    }
-    Array::new(shape, values).map_err(|error| Error::Internal(error.to_string()))
 }
 
 fn features(parts: &[Tensor]) -> Outputs {

@@ -166,7 +166,9 @@ fn load(
     let (network, files) = with_external(file, onnx, &summary)?;
     let another = memory_of_another(&network, request.engine);
     let outputs = heads.iter().map(|head| head.candidate.value.clone()).collect();
-    let loading = Loading { network, outputs, preparation: &preparation, fixed_batch, file: &file.name };
+    let again = || with_external(file, content(&file.path, &file.name)?, &summary).map(|(network, _)| network);
+    let again: Option<&dyn Fn() -> Result<Network>> = Some(&again);
+    let loading = Loading { network, again, outputs, preparation: &preparation, fixed_batch, file: &file.name };
     let behind_maps = heads.iter().find(|head| head.is_behind_maps());
     let (loaded, trial) = loading.load(request.engine).map_err(|error| with_maps(error, behind_maps))?;
     let are_several = heads.len() > 1;
@@ -240,7 +242,9 @@ fn load_value(
     let head = Head::layer(&onnx, file, &value, value.clone())?;
     let fixed_batch = fixed_batch.or_else(|| items_of_a_run(std::slice::from_ref(&head), file));
     let (network, _) = with_external(file, onnx, &summary)?;
-    let loading = Loading { network, outputs: vec![value], preparation, fixed_batch, file: &file.name };
+    let again = || with_external(file, content(&file.path, &file.name)?, &summary).map(|(network, _)| network);
+    let again: Option<&dyn Fn() -> Result<Network>> = Some(&again);
+    let loading = Loading { network, again, outputs: vec![value], preparation, fixed_batch, file: &file.name };
     let (loaded, trial) = loading.load(engine)?;
     head.check_items(&file.name, &trial, fixed_batch)?;
     Ok(loaded)

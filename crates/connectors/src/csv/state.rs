@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::options::Settings;
 
-/// Everything a predict needs, so that the repository alone recreates the service (contract.md 3.3, "Ours"). The columns of a training
+/// Everything a predict needs, so that the repository alone recreates the service (contract.md 3.3.9). The columns of a training
 /// that is resumed stay what they were.
 pub(super) fn stored(settings: &Settings, columns: &[String]) -> Section {
     let named = settings.known.as_deref().unwrap_or(settings);

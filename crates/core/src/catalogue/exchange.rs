@@ -149,7 +149,9 @@ impl Catalogue {
         // Requests wait for the outcome, so a panic must not leave them waiting.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.exchange_held(exchange, deadline)));
         let counts = present.admission.release(&hold);
-        let outcome = outcome.unwrap_or_else(|_| Err(Error::Internal("going back met a bug, see the log".into())));
+        let outcome = outcome.unwrap_or_else(|_| {
+            Err(Error::Internal("going back ended in an internal error (panic); see the log".into()))
+        });
         let (pause_ms, loaded) = (counts.lasted.as_millis(), outcome.is_ok());
         tracing::info!(alias = %name, held = counts.held, refused = counts.refused, pause_ms, loaded, "network exchanged");
         outcome

@@ -67,8 +67,9 @@ impl Owner {
 fn apply(change: Change, published: &ArcSwap<Snapshot>, directory: &std::path::Path) -> Result<Arc<Snapshot>> {
     let before = published.load_full();
     // A bug in one change must not keep all others from happening.
-    let after = catch_unwind(AssertUnwindSafe(|| change(&before)))
-        .unwrap_or_else(|_| Err(Error::Internal("a change of the catalogue met a bug, see the log".into())))?;
+    let after = catch_unwind(AssertUnwindSafe(|| change(&before))).unwrap_or_else(|_| {
+        Err(Error::Internal("a change of the catalogue ended in an internal error (panic); see the log".into()))
+    })?;
     if after.record() != before.record() {
         state::save(directory, &after.record())?;
     }

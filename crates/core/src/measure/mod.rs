@@ -155,9 +155,9 @@ fn holds_null(value: &Value) -> bool {
 /// Computes every measure asked for that suits the outputs; without samples there is nothing to measure.
 ///
 /// # Errors
-/// [`Error::Internal`] with the texts of contract.md 4.3 when a target is negative or not below the number of classes, and
-/// when targets do not fit the outputs; [`Error::BadInput`] when classes are predicted and the labels are none, and when a
-/// result is no finite number.
+/// [`Error::Internal`] when targets do not fit the outputs; [`Error::BadInput`] with the texts of contract.md 4.3 when a target is
+/// negative or not below the number of classes, when classes are predicted and the labels are none, and when a result is no finite
+/// number.
 pub fn evaluate(spec: &MeasureSpec, outputs: &Outputs, targets: &Targets, labels: &Labels) -> Result<MeasureValues> {
     let mut values = MeasureValues::default();
     if outputs.len() != targets.len() {

@@ -160,7 +160,9 @@ impl Serving {
     /// As there; [`Error::Internal`] where it met a bug.
     pub fn open_safely(definition: &Definition, environment: &Environment) -> Result<Self> {
         let opened = catch_unwind(AssertUnwindSafe(|| Self::open(definition, environment)));
-        opened.unwrap_or_else(|_| Err(Error::Internal("loading it met a bug, see the log".into())))
+        opened.unwrap_or_else(|_| {
+            Err(Error::Internal("loading it ended in an internal error (panic); see the log".into()))
+        })
     }
 
     /// What the network takes, where there is one.

@@ -100,7 +100,7 @@ impl Worker {
             let Copied { id, call, primary } = copied;
             let observation = Observation { id: *id, call, primary, shadowed: &shadowed };
             if catch_unwind(AssertUnwindSafe(|| observer.observe(&observation))).is_err() {
-                tracing::error!(service = %self.service.name(), "a comparison met a bug, see above");
+                tracing::error!(service = %self.service.name(), "a comparison ended in an internal error (panic), see above");
             }
         }
         // Counted last: a thread that sees the count also sees what was observed.
@@ -110,5 +110,5 @@ impl Worker {
 
 pub(super) fn rehearse(service: &Service, call: &PredictCall) -> Result<Rehearsed> {
     catch_unwind(AssertUnwindSafe(|| service.rehearse(call)))
-        .unwrap_or_else(|_| Err(Error::Internal("the shadow met a bug, see the log".into())))
+        .unwrap_or_else(|_| Err(Error::Internal("the shadow ended in an internal error (panic); see the log".into())))
 }

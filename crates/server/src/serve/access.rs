@@ -65,7 +65,7 @@ pub(super) fn tell(address: SocketAddr, has_token: bool, configuration: &Configu
     if !has_token && !address.ip().is_loopback() {
         tracing::warn!(
             target: "api",
-            "no token (--token-file): whoever reaches {address} may create, train, read and delete services and predict; \
+            "no token (--token-file): every client that reaches {address} may create, train, read and delete services and predict; \
              moves, /v2, aliases and renames answer this machine only"
         );
     }

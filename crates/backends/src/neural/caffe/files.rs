@@ -1,6 +1,6 @@
 //! The files of a repository that make a network: a run published here, or what Caffe wrote.
 //!
-//! It owns the choice among them (design decision 11): never by time, so that a copied directory serves the same network.
+//! It owns the choice among them (contract.md, decision 11): never by time, so that a copied directory serves the same network.
 
 #[cfg(test)]
 mod tests;

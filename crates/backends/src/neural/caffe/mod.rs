@@ -1,6 +1,6 @@
 //! mllib `caffe`: repositories as the original server wrote them, and runs trained here.
 //!
-//! It owns what a creation request may ask of such a repository (contract.md 3.9 and design decisions 8 to 11). Nothing is
+//! It owns what a creation request may ask of such a repository (contract.md 3.9 and decisions 8 to 11). Nothing is
 //! ever written over.
 
 mod answer;
@@ -209,7 +209,14 @@ fn load(
     let another = engine::memory_of_another(engine::Source::Graph, weights, request.engine.engine.as_deref());
     // The engine makes its own copies of the weights.
     drop(graph);
-    let loading = Loading { network, outputs: vec![value], preparation: &preparation, fixed_batch: None, file: &name };
+    let loading = Loading {
+        network,
+        again: None,
+        outputs: vec![value],
+        preparation: &preparation,
+        fixed_batch: None,
+        file: &name,
+    };
     let (loaded, _) = loading.load(request.engine)?;
     let meaning = match task {
         Task::Features => Meaning::Features,
@@ -237,7 +244,7 @@ fn layer_of(
     let Some(value) = blob(&graph, layer) else { return Ok(None) };
     let network = exported(&graph, &value, source)?;
     let name = source.name();
-    let loading = Loading { network, outputs: vec![value], preparation, fixed_batch: None, file: &name };
+    let loading = Loading { network, again: None, outputs: vec![value], preparation, fixed_batch: None, file: &name };
     loading.load(engine).map(|(loaded, _)| Some(loaded))
 }
 

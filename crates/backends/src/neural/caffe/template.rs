@@ -1,5 +1,5 @@
 //! `mllib.template` at creation: what is allowed where a network exists, and where none does (contract.md 3.9, rule 5, and
-//! design decision 10).
+//! decision 10).
 //!
 //! A template equal to the network that is there is accepted, another one is refused with what differs; nothing is written
 //! in either case. It must not know engines.

@@ -99,14 +99,6 @@ pub struct Network {
     pub external: Vec<(String, Arc<[u8]>)>,
 }
 
-impl Network {
-    /// The same once more; `None` where its file cannot be read again.
-    pub(super) fn again(&self) -> Option<Self> {
-        let onnx = self.onnx.again(self.path.as_deref()).ok()?;
-        Some(Self { onnx, path: self.path.clone(), external: self.external.clone() })
-    }
-}
-
 /// Whether an engine works here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Availability {
@@ -199,6 +191,24 @@ impl Array {
     /// The values.
     pub fn values(&self) -> &Values {
         &self.values
+    }
+
+    /// As many rows as that, the new ones of zeros.
+    ///
+    /// # Errors
+    /// [`EngineError`] for values that no input of a network has.
+    pub(super) fn padded(self, rows: usize) -> Result<Self, EngineError> {
+        let (mut shape, mut values) = self.into_parts();
+        let row: usize = shape.iter().skip(1).product();
+        match &mut values {
+            Values::F32(values) => values.resize(rows * row, 0.0),
+            Values::U8(values) => values.resize(rows * row, 0),
+            Values::I8(_) | Values::I32(_) | Values::I64(_) | Values::Bool(_) => {}
+        }
+        if let Some(count) = shape.first_mut() {
+            *count = rows;
+        }
+        Self::new(shape, values)
     }
 
     /// Shape and values, given away.

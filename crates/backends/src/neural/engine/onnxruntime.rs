@@ -284,7 +284,8 @@ impl Sessions {
             });
             // It starts threads that serve clients, at whatever priority the network is loaded.
             let all = priority::ordinary(|| open(options.threads));
-            let one = one.join().unwrap_or_else(|_| Err(EngineError::new("loading met a bug")))?;
+            let one =
+                one.join().unwrap_or_else(|_| Err(EngineError::new("loading ended in an internal error (panic)")))?;
             Ok(Self { one, all: Some(Mutex::new(all?)) })
         })
     }

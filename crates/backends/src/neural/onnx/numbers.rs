@@ -33,7 +33,7 @@ pub(super) fn check(activation: OutputActivation, array: &Array, output: &str) -
             rows.iter().flat_map(|row| row.iter()).find(is_other).map(ToString::to_string)
         }
         OutputActivation::Logits => {
-            let are_all = rows.len() > 1 && rows.iter().all(|row| row.len() > 1 && are_shares(row, EXACT));
+            let are_all = !rows.is_empty() && rows.iter().all(|row| row.len() > 1 && are_shares(row, EXACT));
             are_all.then(|| "numbers of each sample that sum to 1, as probabilities do".to_owned())
         }
     };

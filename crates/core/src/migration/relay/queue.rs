@@ -98,9 +98,8 @@ impl Queue {
     pub(super) fn answer(&self, number: u64, answer: Result<Content>) -> Result<()> {
         let mut state = self.lock();
         let asked = state.asked.iter_mut().find(|asked| asked.number == number && asked.answer.is_none());
-        let asked = asked.ok_or_else(|| {
-            Error::MoveConflict(format!("question {number} has its answer already, or nobody waits for it any more"))
-        })?;
+        let asked = asked
+            .ok_or_else(|| Error::MoveConflict(format!("question {number} is answered already, or no longer waits")))?;
         asked.answer = Some(answer);
         drop(state);
         self.changed.notify_all();
@@ -114,7 +113,9 @@ impl Queue {
             return Err(away());
         }
         if state.asked.len() >= QUESTIONS {
-            return Err(Error::PeerAway(format!("{QUESTIONS} questions wait for whoever relays, the most at once")));
+            return Err(Error::PeerAway(format!(
+                "{QUESTIONS} questions wait for the relaying command, the most at once"
+            )));
         }
         state.last += 1;
         let number = state.last;

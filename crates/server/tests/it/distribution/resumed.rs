@@ -281,7 +281,8 @@ fn a_second_pull_into_the_same_directory_is_refused_and_harms_nothing() {
         let (success, text) = dede(work.path(), &["pull", &what, "pulled"]);
         assert!(!success && text.contains(&format!("pulled.partial: process {} ", first.id())), "{text}");
     }
-    assert_eq!((length(), work.path().join("pulled.partial/content").is_dir()), (there, true));
+    // The first may still write what came before the silence.
+    assert!(length() >= there && work.path().join("pulled.partial/content").is_dir(), "{} of {there}", length());
     // Another directory is another matter.
     let (success, text) = dede(work.path(), &["pull", &reference(&proxy), "other"]);
     assert!(success, "{text}");
