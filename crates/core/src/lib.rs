@@ -23,6 +23,7 @@ pub mod labels;
 pub mod measure;
 pub mod memory;
 pub mod migration;
+pub mod move_id;
 pub mod name;
 pub mod output;
 pub mod outputs;

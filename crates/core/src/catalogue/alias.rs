@@ -8,7 +8,7 @@ use dede_bundle::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::traffic::Traffic;
-use crate::migration::MoveId;
+use crate::move_id::MoveId;
 use crate::name::{PeerName, ServiceName};
 use crate::percent::Percent;
 use crate::service::ServiceId;

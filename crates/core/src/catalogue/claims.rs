@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::Catalogue;
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
-use crate::migration::MoveId;
+use crate::move_id::MoveId;
 use crate::name::ServiceName;
 use crate::repository::{Place, Relation};
 use crate::service::{Service, ServiceId};

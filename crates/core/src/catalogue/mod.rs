@@ -35,7 +35,7 @@ pub use snapshot::Snapshot;
 use crate::backend::{Backend, WeightFile};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
-use crate::migration::MoveId;
+use crate::move_id::MoveId;
 use crate::name::ServiceName;
 use crate::output::OutputOptions;
 use crate::priority;

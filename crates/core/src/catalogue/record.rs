@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alias::{Alias, Share, Step, Target};
 use crate::error::Error;
-use crate::migration::MoveId;
+use crate::move_id::MoveId;
 use crate::name::{PeerName, ServiceName};
 use crate::service::ServiceId;
 

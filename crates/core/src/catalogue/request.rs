@@ -5,7 +5,7 @@ use dede_api::requests::{PutAlias, ShareRequest};
 use super::alias::{Share, Target};
 use super::snapshot::Snapshot;
 use crate::error::{Error, Fault, Result};
-use crate::migration::MoveId;
+use crate::move_id::MoveId;
 use crate::name::{PeerName, ServiceName};
 use crate::percent::Percent;
 use crate::service::ServiceId;

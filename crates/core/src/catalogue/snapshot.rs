@@ -11,7 +11,7 @@ use super::claims::Claims;
 use super::record::AliasRecord;
 use super::state::{ServiceEntry, StateRecord};
 use crate::error::{Error, Result};
-use crate::migration::MoveId;
+use crate::move_id::MoveId;
 use crate::name::ServiceName;
 use crate::service::{Service, ServiceId};
 

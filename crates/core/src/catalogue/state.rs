@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::record::AliasRecord;
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove_leftovers, sync_directory, write_atomically};
-use crate::migration::MoveId;
+use crate::move_id::MoveId;
 use crate::name::ServiceName;
 use crate::service::ServiceId;
 

@@ -14,10 +14,11 @@ use hex::FromHex as _;
 use serde_json::{Value, json};
 
 use super::Surroundings;
-use super::record::{Effects, MoveId};
+use super::record::Effects;
 use super::state::{Move, now_ms};
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove_file, write_atomically, write_new_private};
+use crate::move_id::MoveId;
 
 /// Name of the server's key in its state directory.
 const KEY: &str = "certificate.key";

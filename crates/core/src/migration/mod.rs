@@ -57,7 +57,6 @@ pub use golden::captured_cases;
 pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};
 pub use peer::{HostDescription, Peer, Peers};
-pub use record::MoveId;
 pub use relay::{Content, Relays};
 pub use state::Move;
 

@@ -11,7 +11,7 @@ use dede_api::moves::{MoveInfo, MovePhase, MovePlan, MoveRequest};
 use dede_bundle::Digest;
 
 use super::mover::LONGEST_S;
-use super::record::{MoveId, MoveRecord};
+use super::record::MoveRecord;
 use super::relay::Relays;
 use super::sources::Sources;
 use super::standing::{former_service, own_service};
@@ -20,6 +20,7 @@ use super::upload::Uploads;
 use super::{Surroundings, certificate, golden, golden_file, keeping, mover, plan, undo};
 use crate::catalogue::Catalogue;
 use crate::error::{Error, Fault, Result};
+use crate::move_id::MoveId;
 use crate::name::ServiceName;
 use crate::repository::Place;
 

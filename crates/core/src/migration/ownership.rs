@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::contents;
-use super::record::{Effects, MoveId};
+use super::record::Effects;
 use crate::error::{Error, Result};
 use crate::files::{read_text, rename_to_free_name, sync_directory, write_atomically};
+use crate::move_id::MoveId;
 use crate::repository::DirectoryIdentity;
 
 /// Name of the file that says which move made a directory; it goes when the move is over.

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use dede_api::moves::{MovePhase, MovePlan, MoveReport, MoveRequest};
 use dede_bundle::Digest;
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::ownership::FileIdentity;
 use crate::error::{Error, Result};
 use crate::files::{read_text, sync_directory, write_atomically};
+use crate::move_id::MoveId;
 use crate::name::ServiceName;
 use crate::repository::DirectoryIdentity;
 use crate::service::{Service, ServiceId};
@@ -27,48 +27,6 @@ const FILE: &str = "move.json";
 const LIMIT: u64 = 64 << 20;
 /// No server makes so many moves; the numbers after it would soon be no ids any more.
 const UNREACHABLE: u64 = 100_000_000_000_000_000;
-
-/// `m1`, `m2`, …: number of a move on its target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct MoveId(pub(super) u64);
-
-impl MoveId {
-    /// The number behind the `m`.
-    pub fn number(self) -> u64 {
-        self.0
-    }
-}
-
-impl std::fmt::Display for MoveId {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "m{}", self.0)
-    }
-}
-
-impl FromStr for MoveId {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let digits = text.strip_prefix('m').filter(|digits| digits.len() <= 18 && !digits.starts_with('0'));
-        let number = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-        number.and_then(|digits| digits.parse().ok()).map(Self).ok_or_else(|| Error::MoveNotFound(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for MoveId {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<MoveId> for String {
-    fn from(id: MoveId) -> Self {
-        id.to_string()
-    }
-}
 
 /// Everything a restart needs to go on with a move, or to undo it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -311,13 +269,5 @@ mod tests {
         assert!(!directory.path().join("m1").exists());
         let (records, next) = MoveRecord::load_all(directory.path()).unwrap();
         assert_eq!((records.len(), next), (0, 3));
-    }
-
-    #[test]
-    fn only_the_written_form_is_an_id() {
-        assert_eq!("m7".parse::<MoveId>().unwrap(), MoveId(7));
-        for text in ["", "m", "7", "m07", "m-1", "m+1", "m1/../m2", "M7", "m99999999999999999999"] {
-            assert!(text.parse::<MoveId>().is_err(), "{text}");
-        }
     }
 }

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use dede_api::moves::{ExchangeReport, MoveInfo, MovePhase, MoveProgress, MoveReport, MoveRequest, PhaseTime};
 use dede_bundle::failpoint;
 
-use super::record::{MoveId, MoveRecord};
+use super::record::MoveRecord;
 use super::shadowing::{Live, Outcome};
 use super::standing::{Standing, has_switched, standing};
 use crate::catalogue::Catalogue;
 use crate::error::{Error, Result};
 use crate::hold::{Hold, HoldCounts};
+use crate::move_id::MoveId;
 use crate::repository::Place;
 use crate::service::Service;
 
