@@ -3,13 +3,10 @@
 //! It stands behind what is read in the file: a claim about some operator that is wrong shows here in the numbers, before a client's do.
 //! What depends on others only for inputs of a kind that are not generated does not show. It must not know operators.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::ops::Range;
 use std::time::Duration;
 
 use super::engine::{Array, EngineError, Session, Width};
-use super::runner::rows_of;
+use super::runner::{join, rows_of};
 
 /// Numbers of items that are tried together, where they take little time.
 const TOGETHER: [usize; 3] = [2, 3, 7];
@@ -17,66 +14,90 @@ const TOGETHER: [usize; 3] = [2, 3, 7];
 pub(super) const LONG: Duration = Duration::from_millis(300);
 /// An item that takes less is tried with several numbers of others.
 const SHORT: Duration = Duration::from_millis(5);
+/// Items of so many numbers are tried two at a time: several take more memory than a run has to.
+const LARGE: usize = 4 << 20;
 /// How far numbers of an item may be apart, as a share of the largest number of the output: batches of another size are summed in another
 /// order.
 const TOLERANCE: f32 = 2e-4;
+/// The same of networks that compute with whole numbers, which a small difference makes others.
+pub(super) const COARSE: f32 = 0.05;
 
 /// A loaded network, and items to try it with.
 pub(super) struct Tried<'t> {
     pub(super) session: &'t dyn Session,
-    /// Makes the generated items of a range one array.
-    pub(super) items: &'t dyn Fn(Range<usize>) -> Result<Array, EngineError>,
-    /// Makes an array as long as a run has to be, where the network's file fixes that.
-    pub(super) padded: &'t dyn Fn(Array) -> Result<Array, EngineError>,
-    /// Time that an item takes.
-    pub(super) item_time: Duration,
+    /// Makes a generated item an input.
+    pub(super) item: &'t dyn Fn(usize) -> Result<Array, EngineError>,
+    /// Items of each run, where the network's file fixes them.
+    pub(super) fixed: Option<usize>,
+    /// Whether the network computes with whole numbers.
+    pub(super) is_coarse: bool,
+}
+
+/// An item, and its answers alone.
+pub(super) struct Alone {
+    item: Array,
+    answers: Vec<Array>,
+}
+
+/// The answers of items alone.
+pub(super) fn answers(alone: Vec<Alone>) -> Vec<Vec<Array>> {
+    alone.into_iter().map(|alone| alone.answers).collect()
 }
 
 impl Tried<'_> {
-    /// Whether items have the same answers in a run of several as alone. `fixed`: the number of items of each run, where the network's
-    /// file fixes it. A run of several that fails has no answers.
-    ///
-    /// # Errors
-    /// [`EngineError`] of an item alone.
-    pub(super) fn are_apart(&self, fixed: Option<usize>) -> Result<bool, EngineError> {
-        let sizes = match (fixed, self.item_time) {
-            (Some(size), _) => vec![size],
-            (None, time) if time >= LONG => vec![2],
-            (None, time) if time >= SHORT => vec![3],
-            (None, _) => TOGETHER.to_vec(),
+    /// Items that the network takes, alone: not all take any number. `item_time` is how long one takes.
+    pub(super) fn alone(&self, item_time: Duration) -> Vec<Alone> {
+        let most = match item_time {
+            time if time >= LONG => TOGETHER[0],
+            time if time >= SHORT => TOGETHER[1],
+            _ => TOGETHER[2],
         };
-        let mut alone: BTreeMap<usize, Vec<Array>> = BTreeMap::new();
-        for size in sizes.into_iter().filter(|&size| size > 1) {
-            let Ok(together) = (self.items)(0..size).and_then(|batch| self.run(batch)) else { return Ok(false) };
-            // The others are as the second.
-            for place in [0, 1, size - 1] {
-                let own = match alone.entry(place) {
-                    Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(free) => free.insert(self.run((self.items)(place..place + 1)?)?),
-                };
-                if !are_alike(own, &together, (place, size)) {
-                    return Ok(false);
-                }
+        let mut found: Vec<Alone> = Vec::new();
+        for number in 0..TOGETHER[2] {
+            let is_large = found.first().is_some_and(|first| first.item.values().len() > LARGE);
+            if found.len() >= if is_large { TOGETHER[0] } else { most } {
+                break;
             }
+            let Ok(item) = (self.item)(number) else { continue };
+            let alone = item.clone().padded(self.fixed.unwrap_or(1)).and_then(|item| self.run(item));
+            let rows = self.fixed.unwrap_or(1);
+            let own = alone.and_then(|all| all.iter().map(|output| rows_of(output, 0, 1, rows)).collect());
+            found.extend(own.ok().map(|answers| Alone { item, answers }));
         }
-        Ok(true)
+        found
+    }
+
+    /// Whether items have the same answers in a run of several as alone. A run of several that fails has no answers.
+    pub(super) fn are_apart(&self, alone: &[Alone]) -> bool {
+        let mut sizes = TOGETHER.into_iter().filter(|&size| size <= alone.len());
+        let sizes: Vec<usize> = match self.fixed {
+            Some(size) => vec![size],
+            // A long one is tried once.
+            None if alone.len() < TOGETHER[2] => sizes.next_back().into_iter().collect(),
+            None => sizes.collect(),
+        };
+        let is_tried = |size: &usize| *size > 1 && alone.len() > 1;
+        sizes.into_iter().filter(is_tried).all(|size| {
+            let items: Vec<Array> = alone.iter().cycle().take(size).map(|alone| alone.item.clone()).collect();
+            let Ok(together) = join(&items).and_then(|items| self.run(items)) else { return false };
+            let mut places = alone.iter().cycle().take(size).enumerate();
+            places.all(|(place, alone)| self.are_alike(&alone.answers, &together, (place, size)))
+        })
     }
 
     fn run(&self, batch: Array) -> Result<Vec<Array>, EngineError> {
-        self.session.run(vec![(self.padded)(batch)?], Width::One)
+        self.session.run(vec![batch], Width::One)
     }
-}
 
-/// Whether the answers to an item alone are those in its place among `size`.
-fn are_alike(alone: &[Array], together: &[Array], (place, size): (usize, usize)) -> bool {
-    alone.iter().zip(together).all(|(alone, together)| {
-        // An item alone may be padded to a run.
-        let rows = if alone.shape() == together.shape() { size } else { 1 };
-        let (own, among) = (rows_of(alone, 0, 1, rows), rows_of(together, place, 1, size));
-        let (Ok(own), Ok(among)) = (own, among) else { return false };
-        let most = TOLERANCE * largest(together.clone().into_tensor().values());
-        are_close(own.into_tensor().values(), among.into_tensor().values(), most)
-    })
+    /// Whether the answers to an item alone are those in its place among `size`.
+    fn are_alike(&self, alone: &[Array], together: &[Array], (place, size): (usize, usize)) -> bool {
+        let tolerance = if self.is_coarse { COARSE } else { TOLERANCE };
+        alone.iter().zip(together).all(|(own, together)| {
+            let Ok(among) = rows_of(together, place, 1, size) else { return false };
+            let most = tolerance * largest(own.clone().into_tensor().values());
+            are_close(own.clone().into_tensor().values(), among.into_tensor().values(), most)
+        })
+    }
 }
 
 /// Whether numbers are as many as others, and each of them as far from its like at most.

@@ -12,6 +12,7 @@ pub mod training;
 
 mod activation;
 mod as_written;
+mod generated;
 mod image_layout;
 mod independence;
 mod keys;

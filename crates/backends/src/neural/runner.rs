@@ -232,7 +232,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Batches below each other.
-fn join(batches: &[Array]) -> Result<Array, EngineError> {
+pub(super) fn join(batches: &[Array]) -> Result<Array, EngineError> {
     let mut shape = batches.first().map(|batch| batch.shape().to_vec()).unwrap_or_default();
     if let Some(rows) = shape.first_mut() {
         *rows = batches.iter().filter_map(|batch| batch.shape().first()).sum();

@@ -110,10 +110,11 @@ pub(super) fn conclude(
         }
         Task::Classification { classes } => {
             let activation = decided(options.output_activation, head.reading, &file.name, output)?;
-            if let Some(array) =
-                trial.outputs.get(place).filter(|_| options.output_activation.is_none() && !trial.is_coarse)
-            {
-                numbers::check(activation, array, output)?;
+            if options.output_activation.is_none() && !trial.is_coarse {
+                let alone = trial.alone.iter().map(|answers| &answers[..]);
+                let mut tried =
+                    alone.chain(std::iter::once(&trial.outputs[..])).filter_map(|outputs| outputs.get(place));
+                tried.try_for_each(|array| numbers::check(activation, array, output))?;
             }
             check_softmax(activation, classes, output)?;
             Ok((task, Meaning::of(activation), Some(activation)))

@@ -280,6 +280,11 @@ def replacements():
     values("replaced-transposed-by-vector", "a product of a transposed value and a vector", model, floats(2, 12))
     model = network([("Div", ["one", "three"], ["q"], {}), ("Mul", ["x", "q"], ["y"], {})], 4, {"y": [4]}, constants)
     values("replaced-quotient-of-constants", "1.0 / 3.0 is no quotient of whole numbers", model, rows)
+    model = network([("Div", ["one", "three"], ["q"], {}), ("Log", ["x"], ["l"], {}), ("Mul", ["l", "q"], ["y"], {})], 4, {"y": [4]}, constants)
+    values("replaced-quotient-of-constants-behind-a-logarithm", "a network that takes positive numbers alone", model, np.abs(rows) + 0.1)
+    model = network([("Div", ["one", "three"], ["q"], {}), ("Cast", ["x"], ["i"], {"to": TensorProto.INT64}), ("Gather", ["table", "i"], ["g"], {}),
+                     ("Mul", ["g", "q"], ["m"], {}), ("Flatten", ["m"], ["y"], {})], 2, {"y": [6]}, {**constants, "table": floats(2, 3)})
+    values("replaced-quotient-of-constants-behind-a-table", "a network that takes 0 and 1 alone", model, [[0, 1], [1, 1]])
     model = network([("Div", ["a", "b"], ["q"], {}), ("Sub", ["x", "q"], ["y"], {})], 4, {"y": [4]},
                     {"a": np.array([5, 7, 9, 3], np.float32), "b": np.full(4, 2, np.float32)})
     values("replaced-quotient-of-lists", "quotients of lists of whole numbers in single precision", model, rows)

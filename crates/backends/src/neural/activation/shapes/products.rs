@@ -153,8 +153,18 @@ fn product(one: &Form, other: &Form) -> Shaped {
     let extents = (0..rank).map(|place| match rank - place {
         1 => other.extent(right - 1),
         2 => one.extent(left - 2),
-        _ if left == rank => one.extent(place),
-        _ => other.extent(place),
+        _ => {
+            // Matrices beside each other: one stands for as many as there are of the other.
+            let of = |form: &Form, size: usize| match place.checked_sub(rank - size) {
+                Some(place) => form.extent(place),
+                None => Some(1),
+            };
+            match (of(one, left), of(other, right)) {
+                (Some(1), extent) | (extent, Some(1)) => extent,
+                (Some(extent), _) | (None, Some(extent)) => Some(extent),
+                (None, None) => None,
+            }
+        }
     });
     let (items, meeting) = met([shifted(one, left), shifted(other, right)].into_iter());
     let met = stronger(met_in_sum, reason(meeting));

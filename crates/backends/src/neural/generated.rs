@@ -1,0 +1,53 @@
+//! Generated samples: noise, always the same.
+//!
+//! It owns what is in them. It must not know what they are tried for.
+
+use dede_core::data::{Image, Normalization, Pixels, SampleShape, Samples};
+use dede_core::tensor::Tensor;
+
+/// Side of images for a network that takes any size.
+const ANY_SIZE: usize = 224;
+/// By what the noise of a row is multiplied, and what is added: between -1 and 1, then as prices, counts and years are.
+const ROWS: [(f32, f32); 7] =
+    [(1.0, 0.0), (4.0, 0.0), (0.5, 0.6), (500.0, 500.0), (0.25, 0.0), (5000.0, 5000.0), (2.0, 0.0)];
+/// How dark images are: each half as bright as the one before, and so on again.
+const DARKNESSES: usize = 4;
+
+/// So many samples of that shape.
+pub(super) fn alike(shape: &SampleShape, count: usize) -> Samples {
+    made(shape, count, 0, (1.0, 0.0), 0)
+}
+
+/// The sample of that number, of another strength than its neighbours, so that their answers differ.
+pub(super) fn varied(shape: &SampleShape, number: usize) -> Samples {
+    made(shape, 1, number, ROWS[number % ROWS.len()], number % DARKNESSES)
+}
+
+fn made(shape: &SampleShape, count: usize, seed: usize, (factor, sum): (f32, f32), darkness: usize) -> Samples {
+    let mut state = 0x2545_f491u32.wrapping_add((seed as u32).wrapping_mul(0x9e37_79b9)) | 1;
+    let mut next = move || {
+        // xorshift32 (Marsaglia, 2003): any noise will do here.
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 24) as u8
+    };
+    match *shape {
+        SampleShape::Row { columns } => {
+            let values = (0..count * columns).map(|_| (f32::from(next()) / 128.0 - 1.0) * factor + sum).collect();
+            Samples::Table(Tensor::new(vec![count, columns], values).expect("as many values as the shape wants"))
+        }
+        SampleShape::Image { width, height, channels } => {
+            let (width, height) = (width.unwrap_or(ANY_SIZE), height.unwrap_or(ANY_SIZE));
+            let image = |_| Image {
+                width,
+                height,
+                channels,
+                pixels: Pixels::U8((0..width * height * channels).map(|_| next() >> darkness).collect()),
+                original_width: width,
+                original_height: height,
+            };
+            Samples::Images { images: (0..count).map(image).collect(), normalization: Normalization::default() }
+        }
+    }
+}
