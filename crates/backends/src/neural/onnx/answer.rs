@@ -112,9 +112,8 @@ pub(super) fn conclude(
             let activation = decided(options.output_activation, head.reading, &file.name, output)?;
             if options.output_activation.is_none() && !trial.is_coarse {
                 let alone = trial.alone.iter().map(|answers| &answers[..]);
-                let mut tried =
-                    alone.chain(std::iter::once(&trial.outputs[..])).filter_map(|outputs| outputs.get(place));
-                tried.try_for_each(|array| numbers::check(activation, array, output))?;
+                let tried = alone.chain(std::iter::once(&trial.outputs[..]));
+                numbers::check(activation, tried.filter_map(|outputs| outputs.get(place)), output)?;
             }
             check_softmax(activation, classes, output)?;
             Ok((task, Meaning::of(activation), Some(activation)))

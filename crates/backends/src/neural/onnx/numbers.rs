@@ -11,16 +11,23 @@ use crate::neural::options::MLLIB;
 
 /// How far the probabilities of a sample may be from 1 together: some networks compute them in half precision.
 const ROUNDING: f32 = 0.01;
+/// Samples none of which has a score below 0 by chance.
+const SEVERAL: usize = 4;
 /// How near to 1 numbers are together that were divided by their sum.
 const EXACT: f32 = 1e-5;
 
-/// Checks what was found, which the request does not say; `array` has a row for each sample.
+/// Checks what was found, which the request does not say; each array has a row for each of its samples.
 ///
 /// # Errors
 /// [`Error::BadParameter`] naming the readings that there are.
-pub(super) fn check(activation: OutputActivation, array: &Array, output: &str) -> Result<()> {
-    let tensor = array.clone().into_tensor();
-    let rows = (0..tensor.rows()).map(|row| tensor.row(row)).filter(|row| row.iter().all(|number| number.is_finite()));
+pub(super) fn check<'a>(
+    activation: OutputActivation,
+    arrays: impl Iterator<Item = &'a Array>,
+    output: &str,
+) -> Result<()> {
+    let tensors: Vec<_> = arrays.map(|array| array.clone().into_tensor()).collect();
+    let rows = tensors.iter().flat_map(|tensor| (0..tensor.rows()).map(|row| tensor.row(row)));
+    let rows = rows.filter(|row| row.iter().all(|number| number.is_finite()));
     let rows: Vec<&[f32]> = rows.collect();
     let found = match activation {
         OutputActivation::Softmax => rows.iter().find(|row| !are_shares(row, ROUNDING)).map(|row| sum_of(row)),
@@ -33,8 +40,15 @@ pub(super) fn check(activation: OutputActivation, array: &Array, output: &str) -
             rows.iter().flat_map(|row| row.iter()).find(is_other).map(ToString::to_string)
         }
         OutputActivation::Logits => {
-            let are_all = !rows.is_empty() && rows.iter().all(|row| row.len() > 1 && are_shares(row, EXACT));
-            are_all.then(|| "numbers of each sample that sum to 1, as probabilities do".to_owned())
+            // Of several samples also parts of what sums to 1: a class may be left out.
+            let are_parts =
+                |row: &&[f32]| row.iter().sum::<f32>() <= 1.0 + EXACT && row.iter().all(|number| *number >= -EXACT);
+            let are_all = rows.iter().all(|row| row.len() > 1 && are_shares(row, EXACT));
+            let are_parts = rows.len() >= SEVERAL
+                && rows.iter().all(are_parts)
+                && rows.iter().any(|row| row.iter().any(|number| *number != 0.0));
+            (!rows.is_empty() && (are_all || are_parts))
+                .then(|| "numbers of each sample that sum to 1 or less, as probabilities do".to_owned())
         }
     };
     let Some(found) = found else { return Ok(()) };
@@ -86,8 +100,18 @@ mod tests {
             (Logits, [1.0, 0.0, 0.5, 0.5], false),
             (Logits, [1.5, -0.5, 0.5, 0.5], true),
         ] {
-            let checked = check(activation, &numbers(values), "y");
+            let checked = check(activation, [numbers(values)].iter(), "y");
             assert_eq!(checked.is_ok(), is_good, "{activation:?} {values:?}");
         }
+    }
+
+    #[test]
+    fn scores_of_several_samples_are_not_all_parts_of_1() {
+        let numbers = |values: [f32; 4]| Array::new(vec![2, 2], Values::F32(values.to_vec())).expect("fits");
+        let parts = [numbers([0.5, 0.2, 0.1, 0.9]), numbers([0.3, 0.3, 0.0, 0.4])];
+        let scores = [numbers([0.5, 0.2, 0.1, 0.9]), numbers([0.3, 0.3, -0.1, 0.4])];
+        assert!(check(OutputActivation::Logits, parts.iter(), "y").is_err());
+        assert!(check(OutputActivation::Logits, scores.iter(), "y").is_ok());
+        assert!(check(OutputActivation::Logits, [numbers([0.0; 4]), numbers([0.0; 4])].iter(), "y").is_ok());
     }
 }
