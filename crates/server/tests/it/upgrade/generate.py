@@ -4,8 +4,8 @@
 
 BINARY is a release whose records later versions have to read; `files` is replaced whole. A development server `dev` has
 trained services. A production server `prod` took one of them over in moves that are done, are on watch, wait for a promotion and were rolled
-back, and has aliases with a history, a canary, a shadow and a target on the other server. Paths are written as `@D@`, the address of
-`dev` as `@DEV@`; certificates, which are signed, stay as they are.
+back, and has aliases with a history, a canary, a shadow and a target on the other server. Paths are written as `@D@` and `@DATA@`, the
+address of `dev` as `@DEV@`; certificates, which are signed, stay as they are.
 """
 
 import json
@@ -151,7 +151,7 @@ def main():
                 continue
             content = path.read_bytes()
             if path.suffix in (".json", "") and path.name != "certificate.json":
-                content = content.replace(str(folder).encode(), b"@D@").replace(url.encode(), b"@DEV@")
+                content = content.replace(str(folder).encode(), b"@D@").replace(url.encode(), b"@DEV@").replace(str(DATA).encode(), b"@DATA@")
             (FILES / inside).parent.mkdir(parents=True, exist_ok=True)
             (FILES / inside).write_bytes(content)
         text = json.dumps(answers, indent=1, ensure_ascii=False).replace(str(folder), "@D@").replace(url, "@DEV@")
