@@ -55,6 +55,8 @@ pub(super) struct Known {
     pub(super) reading: Reading,
     /// Whether they are whole numbers that stand for others, their scale not applied.
     pub(super) lacks_scale: bool,
+    /// Whether they are what they hold only about: quantised since.
+    pub(super) is_rounded: bool,
     /// What makes the numbers of one item depend on other items of a request, or on chance, or puts them where no item is.
     pub(super) tie: Option<KnownTie>,
 }
@@ -108,7 +110,7 @@ impl<'v, 'a> Values<'v, 'a> {
             (Some(tie), _) => Some(tie),
             (None, moved) => moved,
         };
-        Known { reading, lacks_scale: fact.is_coded, tie }
+        Known { reading, lacks_scale: fact.is_coded, is_rounded: fact.is_rounded, tie }
     }
 }
 

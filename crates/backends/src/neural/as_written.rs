@@ -7,14 +7,13 @@ use std::time::Instant;
 
 use dede_core::memory;
 
+use super::closeness::{Closeness, Probe, Tolerance, changed};
 use super::engine::{Array, Engine, EngineError, LoadOptions, Network, Session, Width};
-use super::independence::{COARSE, LONG, are_close, largest};
+use super::independence::LONG;
 use super::onnx_view::OnnxView;
 
 /// Generated items that are tried; fewer where that takes long.
 const ITEMS: usize = 7;
-/// How far numbers may be apart, as a share of the largest of the output: other operators add in another order.
-const TOLERANCE: f32 = 2e-4;
 
 /// Makes a generated item an input; several where runs have a fixed number.
 pub(super) type Item<'i> = dyn Fn(usize) -> Result<Array, EngineError> + 'i;
@@ -22,7 +21,7 @@ pub(super) type Item<'i> = dyn Fn(usize) -> Result<Array, EngineError> + 'i;
 /// Answers of a network as it is written, by the numbers of items that it takes.
 struct Answers {
     items: Vec<(usize, Vec<Array>)>,
-    tolerance: f32,
+    closeness: Closeness,
 }
 
 /// Loads a network, optimised where that changes no answer; `again` makes the same network once more.
@@ -54,14 +53,21 @@ pub(super) fn load(
 
 impl Answers {
     fn of(engine: &dyn Engine, network: Network, options: &LoadOptions, item: &Item<'_>) -> Result<Self, EngineError> {
-        let tolerance = if is_quantised(&network) { COARSE } else { TOLERANCE };
+        let tolerance = if is_quantised(&network) { Tolerance::WHOLE } else { Tolerance::ORDER };
         let session = engine.load(network, options)?;
+        let run = |item: Array| session.run(vec![item], Width::One);
         let started = Instant::now();
         let mut items = Vec::new();
+        let mut moved = Vec::new();
         let mut failed = None;
         for number in 0..ITEMS {
-            match item(number).and_then(|item| session.run(vec![item], Width::One)) {
-                Ok(answers) => items.push((number, answers)),
+            let item = item(number)?;
+            let other = changed(&item);
+            match run(item) {
+                Ok(answers) => {
+                    items.push((number, answers));
+                    moved.push(other.and_then(|item| run(item).ok()));
+                }
                 // Not all take any number.
                 Err(error) => failed = Some(error),
             }
@@ -69,23 +75,23 @@ impl Answers {
                 break;
             }
         }
-        match (items.is_empty(), failed) {
-            (true, Some(error)) => Err(error),
-            (_, _) => Ok(Self { items, tolerance }),
+        if let (true, Some(error)) = (items.is_empty(), failed) {
+            return Err(error);
         }
+        let probes = items.iter().zip(&moved);
+        let probes = probes.map(|((_, answers), moved)| Probe { answers, changed: moved.as_deref() });
+        let closeness = Closeness::of(&probes.collect::<Vec<_>>(), tolerance);
+        Ok(Self { items, closeness })
     }
 
     fn are_those_of(&self, session: &dyn Session, item: &Item<'_>) -> bool {
         self.items.iter().all(|(number, written)| {
             let Ok(found) = item(*number).and_then(|item| session.run(vec![item], Width::One)) else { return false };
-            written.iter().zip(&found).all(|(written, found)| self.are_alike(written, found))
+            let mut pairs = written.iter().zip(&found).enumerate();
+            pairs.all(|(output, (written, found))| {
+                written.shape() == found.shape() && self.closeness.are_alike(output, written, found)
+            })
         })
-    }
-
-    fn are_alike(&self, written: &Array, found: &Array) -> bool {
-        let (one, other) = (written.clone().into_tensor(), found.clone().into_tensor());
-        let most = self.tolerance * largest(one.values());
-        one.shape() == other.shape() && are_close(one.values(), other.values(), most)
     }
 }
 

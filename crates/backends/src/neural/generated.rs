@@ -13,17 +13,23 @@ const ROWS: [(f32, f32); 7] =
 /// How dark images are: each half as bright as the one before, and so on again.
 const DARKNESSES: usize = 4;
 
-/// So many samples of that shape.
-pub(super) fn alike(shape: &SampleShape, count: usize) -> Samples {
-    made(shape, count, 0, (1.0, 0.0), 0)
+/// So many samples of that shape, images with that normalisation.
+pub(super) fn alike(shape: &SampleShape, count: usize, normalization: &Normalization) -> Samples {
+    made(shape, (count, 0), (1.0, 0.0), 0, normalization)
 }
 
 /// The sample of that number, of another strength than its neighbours, so that their answers differ.
-pub(super) fn varied(shape: &SampleShape, number: usize) -> Samples {
-    made(shape, 1, number, ROWS[number % ROWS.len()], number % DARKNESSES)
+pub(super) fn varied(shape: &SampleShape, number: usize, normalization: &Normalization) -> Samples {
+    made(shape, (1, number), ROWS[number % ROWS.len()], number % DARKNESSES, normalization)
 }
 
-fn made(shape: &SampleShape, count: usize, seed: usize, (factor, sum): (f32, f32), darkness: usize) -> Samples {
+fn made(
+    shape: &SampleShape,
+    (count, seed): (usize, usize),
+    (factor, sum): (f32, f32),
+    darkness: usize,
+    normalization: &Normalization,
+) -> Samples {
     let mut state = 0x2545_f491u32.wrapping_add((seed as u32).wrapping_mul(0x9e37_79b9)) | 1;
     let mut next = move || {
         // xorshift32 (Marsaglia, 2003): any noise will do here.
@@ -47,7 +53,7 @@ fn made(shape: &SampleShape, count: usize, seed: usize, (factor, sum): (f32, f32
                 original_width: width,
                 original_height: height,
             };
-            Samples::Images { images: (0..count).map(image).collect(), normalization: Normalization::default() }
+            Samples::Images { images: (0..count).map(image).collect(), normalization: normalization.clone() }
         }
     }
 }

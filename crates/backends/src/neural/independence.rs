@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::closeness::{Closeness, Probe, Tolerance, changed};
 use super::engine::{Array, EngineError, Session, Width};
 use super::runner::{join, rows_of};
 
@@ -16,12 +17,6 @@ pub(super) const LONG: Duration = Duration::from_millis(300);
 const SHORT: Duration = Duration::from_millis(5);
 /// Items of so many numbers are tried two at a time: several take more memory than a run has to.
 const LARGE: usize = 4 << 20;
-/// How far numbers of an item may be apart, as a share of the largest number of the output: batches of another size are summed in another
-/// order.
-const TOLERANCE: f32 = 2e-4;
-/// The same of networks that compute with whole numbers, which a small difference makes others.
-pub(super) const COARSE: f32 = 0.05;
-
 /// A loaded network, and items to try it with.
 pub(super) struct Tried<'t> {
     pub(super) session: &'t dyn Session,
@@ -37,6 +32,8 @@ pub(super) struct Tried<'t> {
 pub(super) struct Alone {
     item: Array,
     answers: Vec<Array>,
+    /// Those to the item changed a little.
+    moved: Option<Vec<Array>>,
 }
 
 /// The answers of items alone.
@@ -59,12 +56,17 @@ impl Tried<'_> {
                 break;
             }
             let Ok(item) = (self.item)(number) else { continue };
-            let alone = item.clone().padded(self.fixed.unwrap_or(1)).and_then(|item| self.run(item));
-            let rows = self.fixed.unwrap_or(1);
-            let own = alone.and_then(|all| all.iter().map(|output| rows_of(output, 0, 1, rows)).collect());
-            found.extend(own.ok().map(|answers| Alone { item, answers }));
+            let Ok(answers) = self.answers_alone(item.clone()) else { continue };
+            let moved = changed(&item).and_then(|item| self.answers_alone(item).ok());
+            found.push(Alone { item, answers, moved });
         }
         found
+    }
+
+    fn answers_alone(&self, item: Array) -> Result<Vec<Array>, EngineError> {
+        let rows = self.fixed.unwrap_or(1);
+        let all = item.padded(rows).and_then(|item| self.run(item))?;
+        all.iter().map(|output| rows_of(output, 0, 1, rows)).collect()
     }
 
     /// Whether items have the same answers in a run of several as alone. A run of several that fails has no answers.
@@ -76,38 +78,26 @@ impl Tried<'_> {
             None if alone.len() < TOGETHER[2] => sizes.next_back().into_iter().collect(),
             None => sizes.collect(),
         };
+        let probes = alone.iter().map(|alone| Probe { answers: &alone.answers, changed: alone.moved.as_deref() });
+        let tolerance = if self.is_coarse { Tolerance::WHOLE } else { Tolerance::ORDER };
+        let closeness = Closeness::of(&probes.collect::<Vec<_>>(), tolerance);
         let is_tried = |size: &usize| *size > 1 && alone.len() > 1;
         sizes.into_iter().filter(is_tried).all(|size| {
             let items: Vec<Array> = alone.iter().cycle().take(size).map(|alone| alone.item.clone()).collect();
             let Ok(together) = join(&items).and_then(|items| self.run(items)) else { return false };
             let mut places = alone.iter().cycle().take(size).enumerate();
-            places.all(|(place, alone)| self.are_alike(&alone.answers, &together, (place, size)))
+            places.all(|(place, alone)| are_alike(&closeness, &alone.answers, &together, (place, size)))
         })
     }
 
     fn run(&self, batch: Array) -> Result<Vec<Array>, EngineError> {
         self.session.run(vec![batch], Width::One)
     }
-
-    /// Whether the answers to an item alone are those in its place among `size`.
-    fn are_alike(&self, alone: &[Array], together: &[Array], (place, size): (usize, usize)) -> bool {
-        let tolerance = if self.is_coarse { COARSE } else { TOLERANCE };
-        alone.iter().zip(together).all(|(own, together)| {
-            let Ok(among) = rows_of(together, place, 1, size) else { return false };
-            let most = tolerance * largest(own.clone().into_tensor().values());
-            are_close(own.clone().into_tensor().values(), among.into_tensor().values(), most)
-        })
-    }
 }
 
-/// Whether numbers are as many as others, and each of them as far from its like at most.
-pub(super) fn are_close(one: &[f32], other: &[f32], most: f32) -> bool {
-    let is_close =
-        |(one, other): (&f32, &f32)| one == other || (one.is_nan() && other.is_nan()) || (one - other).abs() <= most;
-    one.len() == other.len() && one.iter().zip(other).all(is_close)
-}
-
-/// The largest of finite numbers, by its size.
-pub(super) fn largest(values: &[f32]) -> f32 {
-    values.iter().map(|value| value.abs()).filter(|value| value.is_finite()).fold(0.0, f32::max)
+/// Whether the answers to an item alone are those in its place among `size`.
+fn are_alike(closeness: &Closeness, alone: &[Array], together: &[Array], (place, size): (usize, usize)) -> bool {
+    alone.iter().zip(together).enumerate().all(|(output, (own, together))| {
+        rows_of(together, place, 1, size).is_ok_and(|among| closeness.are_alike(output, own, &among))
+    })
 }

@@ -74,12 +74,12 @@ impl Loading<'_> {
         let fail = |error: EngineError| complaint(file, &error);
         let unprepared = |error: Error| EngineError::new(error.to_string());
         let prepared = |samples: Samples, count| self.preparation.batch(&samples, 0..count).map_err(unprepared);
-        let shape = &self.preparation.shape;
+        let Preparation { shape, usual, .. } = self.preparation;
         let example = |count: usize| {
             let count = self.fixed_batch.unwrap_or(count);
-            prepared(generated::alike(shape, count), count)
+            prepared(generated::alike(shape, count, usual), count)
         };
-        let item = |number: usize| prepared(generated::varied(shape, number), 1);
+        let item = |number: usize| prepared(generated::varied(shape, number, usual), 1);
         let padded = |item: Array| match self.fixed_batch {
             Some(rows) => item.padded(rows),
             None => Ok(item),

@@ -12,6 +12,7 @@ pub mod training;
 
 mod activation;
 mod as_written;
+mod closeness;
 mod generated;
 mod image_layout;
 mod independence;

@@ -36,7 +36,7 @@ use super::loading::{Loaded, Loading, engine_name};
 use super::model::NeuralModel;
 use super::onnx_view::OnnxView;
 use super::options::{CreationOptions, check_image_input};
-use super::preparation::{Arithmetic, InputType, Layout, Preparation, prepare_for_training};
+use super::preparation::{Arithmetic, InputType, Layout, Preparation, prepare_for_training, usual_normalization};
 use super::training::{self, Held};
 use super::unchanged::Unchanged;
 
@@ -353,5 +353,6 @@ fn preparation(
         }
     };
     let fixed_batch = batch.filter(|&batch| batch > 0);
-    Ok((Preparation { shape, row, layout, input: element, arithmetic: Arithmetic::Scaled }, fixed_batch))
+    let usual = usual_normalization(request.input);
+    Ok((Preparation { shape, row, layout, input: element, arithmetic: Arithmetic::Scaled, usual }, fixed_batch))
 }

@@ -7,7 +7,9 @@ use std::ops::Range;
 
 use dede_core::data::{Image, Normalization, Pixels, SampleShape, Samples};
 use dede_core::error::{Error, Result};
+use dede_core::parameters::Section;
 use dede_core::tensor::Tensor;
+use serde_json::Value;
 
 use super::engine::{Array, Values};
 
@@ -25,6 +27,8 @@ pub(super) struct Preparation {
     pub(super) input: InputType,
     /// Arithmetic on pixels.
     pub(super) arithmetic: Arithmetic,
+    /// What the service was created with: that of most requests.
+    pub(super) usual: Normalization,
 }
 
 /// Order of an image's axes.
@@ -337,9 +341,21 @@ pub(super) fn prepare_for_training(samples: &Samples, arithmetic: &Arithmetic) -
         layout: Layout::ChannelsFirst,
         input: InputType::F32,
         arithmetic: arithmetic.clone(),
+        usual: Normalization::default(),
     };
     preparation.check(samples)?;
     Ok(preparation.batch(samples, 0..samples.len())?.into_tensor())
+}
+
+/// The normalisation of `parameters.input`, whose values the connector checks.
+pub(super) fn usual_normalization(input: &Section) -> Normalization {
+    let number = |value: &Value| value.as_f64().map(|number| number as f32);
+    let list = |key: &str| {
+        let values = input.get(key).and_then(Value::as_array);
+        values.and_then(|values| values.iter().map(number).collect::<Option<Vec<f32>>>()).unwrap_or_default()
+    };
+    let scale = input.get("scale").and_then(number).unwrap_or(1.0);
+    Normalization { mean: list("mean"), std: list("std"), scale }
 }
 
 /// What is said of a mean of the request where the repository has a mean image, which the original subtracts alone.

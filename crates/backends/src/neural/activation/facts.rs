@@ -92,6 +92,8 @@ pub(super) struct Fact<'v, 'a> {
     pub(super) is_coded: bool,
     /// By which scale they do, where that is known.
     pub(super) scale: Option<Scale<'a>>,
+    /// Whether they were made whole numbers since they are what they hold: they are that only about.
+    pub(super) is_rounded: bool,
     /// The axes along which the classes are.
     pub(super) classes: Along,
     /// What it is a share of, where it is a part of a mean.
@@ -110,6 +112,7 @@ impl Fact<'_, '_> {
         form: Form::FIXED,
         is_coded: false,
         scale: None,
+        is_rounded: false,
         classes: Along::Unread,
         part: None,
         never_negative: false,

@@ -57,7 +57,7 @@ impl Origin {
     }
 
     /// Of numbers that are added up or put in each other's place: shares stay visible among others.
-    fn blended(origins: &[Self]) -> Self {
+    pub(super) fn blended(origins: &[Self]) -> Self {
         let shares = || origins.iter().copied().filter(|origin| matches!(origin, Self::Shares | Self::Merged));
         match shares().next() {
             Some(_) => Self::combined(shares()),

@@ -83,7 +83,7 @@ impl<'v, 'a> Call<'_, 'v, 'a> {
     fn sum(&self) -> Option<Sum<'v, 'a>> {
         match self.quotient {
             Some(Quotient::ShareOf(_, sum)) => Some(sum),
-            Some(Quotient::Sigmoid) | None => self.log_sum,
+            Some(Quotient::Sigmoid | Quotient::WeightedShare) | None => self.log_sum,
         }
     }
 
@@ -157,7 +157,7 @@ impl<'v, 'a> Reader<'v, 'a> {
         let along = Along::of(node, self.opset, producers);
         let (form, met) = match inside {
             None => self.form(node, index, &inputs, &along),
-            Some(inside) => (inside.form(index), None),
+            Some(inside) => (inside.output(index).form.clone(), None),
         };
         let quotient = if kind == Operator::Quotient { normalized(producers, node) } else { None };
         let is_difference = kind == Operator::Affine && node.op == "Sub";
@@ -169,16 +169,23 @@ impl<'v, 'a> Reader<'v, 'a> {
         let worked_on = worked_on(kind, &inputs, &form);
         let call = Call { node, kind, form: worked_on, inputs, along, quotient, log_sum, weights, part };
         let held = self.held(&call);
-        let origin = self.origin(&call, index, &held, &origins);
+        let crossing = inside.map(|inside| inside.output(index));
+        let origin = match crossing {
+            None => self.origin(&call, index, &held, &origins),
+            Some(made) => made.origin_of_chosen(Origin::combined(origins.iter().copied())),
+        };
         let (is_coded, scale) = self.scale(&call, index);
-        let never_negative = never_negative(node, &held, &call.inputs, producers) || self.keeps_sign(&call);
+        let never_negative = match crossing {
+            None => never_negative(node, &held, &call.inputs, producers) || self.keeps_sign(&call),
+            Some(made) => made.never_negative,
+        };
         let along = call.sum().map_or(call.along.clone(), |sum| Along::of(sum.node, self.opset, producers));
         let classes = match call.sum() {
             Some(_) => along,
             None => classes::made(node, kind, &call.inputs, &along, &form, producers),
         };
-        let (tie, part) = (self.tie(&call, met, inside), call.part);
-        Fact { held, origin, form, is_coded, scale, classes, part, never_negative, tie }
+        let (tie, part, is_rounded) = (self.tie(&call, met, inside), call.part, is_rounded(&call));
+        Fact { held, origin, form, is_coded, scale, is_rounded, classes, part, never_negative, tie }
     }
 
     fn origin(&self, call: &Call<'_, 'v, 'a>, index: usize, held: &Held<'v, 'a>, origins: &[Origin]) -> Origin {
@@ -426,6 +433,9 @@ impl<'v, 'a> Reader<'v, 'a> {
                     false => Held::Unclear(Cause::of(node, "")),
                 };
             }
+            Some(Quotient::WeightedShare) => {
+                return Held::Unclear(Cause::of(node, "of numbers by a sum of them with weights"));
+            }
             None => {}
         }
         if let Some(part) = call.part.filter(|part| part.is_whole()) {
@@ -473,8 +483,18 @@ fn worked_on<'r>(kind: Operator, inputs: &[&'r Fact<'_, '_>], made: &'r Form) ->
 
 /// Whether a node makes shares of a sum, whatever the numbers are.
 fn is_share(call: &Call<'_, '_, '_>) -> bool {
-    let is_share = matches!(call.quotient, Some(Quotient::ShareOf(..)));
+    let is_share = matches!(call.quotient, Some(Quotient::ShareOf(..) | Quotient::WeightedShare));
     is_share || matches!(call.kind, Operator::Normalizing | Operator::Activation(Softmax | LogSoftmax))
+}
+
+/// Whether what a node makes are whole numbers, or come from such without anything between that makes others of them.
+fn is_rounded(call: &Call<'_, '_, '_>) -> bool {
+    let op = call.node.op;
+    let is_new = is_share(call)
+        || call.quotient.is_some()
+        || matches!(call.kind, Operator::Activation(_) | Operator::Weighting | Operator::Exponential);
+    let makes_whole = op.contains("QuantizeLinear") || op.starts_with("QLinear");
+    makes_whole || !is_new && call.inputs.iter().any(|fact| fact.is_rounded)
 }
 
 fn kept_label<'v, 'a>(first: &Fact<'v, 'a>, otherwise: impl FnOnce() -> Held<'v, 'a>) -> Held<'v, 'a> {

@@ -22,6 +22,8 @@ pub(super) enum Quotient<'v, 'a> {
     Sigmoid,
     /// The share that each of these numbers has in their sum.
     ShareOf(&'v str, Sum<'v, 'a>),
+    /// Numbers over a sum of them with weights.
+    WeightedShare,
 }
 
 /// The sum of numbers, or its logarithm, where it is used.
@@ -71,7 +73,27 @@ fn quotient<'v, 'a>(producers: &Producers<'v, 'a>, above: &'v str, below: &'v st
     if let Some(sum) = sum_of(producers, below) {
         return producers.are_alike(above, sum.summed).then_some(Quotient::ShareOf(above, sum));
     }
-    share_or_equal(producers, above, below)
+    let weighted = || is_weighted_sum(producers, below, above).then_some(Quotient::WeightedShare);
+    share_or_equal(producers, above, below).or_else(weighted)
+}
+
+/// Whether a value is a sum of these numbers times weights, of which all may be 1, or a mean of them.
+fn is_weighted_sum(producers: &Producers<'_, '_>, value: &str, numbers: &str) -> bool {
+    let mut value = value;
+    for _ in 0..LONGEST {
+        let Some(node) = producers.producer(producers.held(value)) else { return false };
+        value = match (node.op, node.inputs.as_slice()) {
+            (
+                "MatMul" | "Gemm" | "Einsum" | "Conv" | "ReduceMean" | "AveragePool" | "GlobalAveragePool" | "CumSum",
+                inputs,
+            ) => return inputs.iter().any(|input| producers.are_alike(producers.same(input), producers.same(numbers))),
+            ("Add" | "Max" | "Mul", [one, other]) if producers.is_constant(one) => other,
+            ("Add" | "Max" | "Mul", [one, other]) if producers.is_constant(other) => one,
+            ("Clip" | "Expand" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose", [inner, ..]) => inner,
+            _ => return false,
+        };
+    }
+    false
 }
 
 /// `e / (sum(e) + mask)` or `(e + mask) / (sum(e) + mask * classes)`, where the mask is 1 if the sum is 0, else 0: how scikit-learn's

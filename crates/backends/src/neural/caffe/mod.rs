@@ -36,6 +36,7 @@ use super::model::{Meaning, NeuralModel};
 use super::options::{CreationOptions, check_image_input};
 use super::preparation::{
     Arithmetic, InputType, Layout, Mean, Preparation, WITHOUT_PLACE, beside_mean_image, prepare_for_training,
+    usual_normalization,
 };
 use super::training::{self, Held};
 use super::unchanged::Unchanged;
@@ -291,6 +292,7 @@ fn preparation(
         layout: Layout::ChannelsFirst,
         input: InputType::F32,
         arithmetic: arithmetic(options, mean, &input.transform, Some(&input.shape))?,
+        usual: usual_normalization(request.input),
     })
 }
 

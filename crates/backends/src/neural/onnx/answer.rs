@@ -8,7 +8,7 @@ use dede_core::error::{Error, Result};
 use dede_graph::onnx::ModelSummary;
 
 use super::heads::{Head, heads};
-use super::numbers;
+use super::numbers::{self, Exactness};
 use crate::neural::activation::decided;
 use crate::neural::engine::Array;
 use crate::neural::loading::Trial;
@@ -110,10 +110,13 @@ pub(super) fn conclude(
         }
         Task::Classification { classes } => {
             let activation = decided(options.output_activation, head.reading, &file.name, output)?;
-            if options.output_activation.is_none() && !trial.is_coarse {
+            if options.output_activation.is_none() {
+                // What no operator makes probabilities of may have been some before it was quantised.
+                let is_rounded = head.is_rounded || trial.is_coarse && activation == OutputActivation::Logits;
+                let exactness = if is_rounded { Exactness::About } else { Exactness::Exact };
                 let alone = trial.alone.iter().map(|answers| &answers[..]);
                 let tried = alone.chain(std::iter::once(&trial.outputs[..]));
-                numbers::check(activation, tried.filter_map(|outputs| outputs.get(place)), output)?;
+                numbers::check(activation, exactness, tried.filter_map(|outputs| outputs.get(place)), output)?;
             }
             check_softmax(activation, classes, output)?;
             Ok((task, Meaning::of(activation), Some(activation)))

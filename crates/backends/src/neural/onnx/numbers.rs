@@ -15,6 +15,45 @@ const ROUNDING: f32 = 0.01;
 const SEVERAL: usize = 4;
 /// How near to 1 numbers are together that were divided by their sum.
 const EXACT: f32 = 1e-5;
+/// How far a number may be off that is one of 255 whole numbers, as a probability mostly is.
+const STEP: f32 = 1.0 / 127.0;
+/// How far the probabilities of a sample may be from 1 together where they are known about, their logarithms above all.
+const COARSE: f32 = 0.25;
+
+/// How exactly numbers are what they hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exactness {
+    /// As floating-point numbers are.
+    Exact,
+    /// They were quantised since.
+    About,
+}
+
+impl Exactness {
+    /// How far `count` probabilities may be from 1 together.
+    fn of_shares(self, count: usize) -> f32 {
+        match self {
+            Self::Exact => ROUNDING,
+            Self::About => ROUNDING + count as f32 * STEP,
+        }
+    }
+
+    /// The same of their logarithms.
+    fn of_logarithms(self, count: usize) -> f32 {
+        match self {
+            Self::Exact => ROUNDING,
+            Self::About => COARSE + count as f32 * STEP,
+        }
+    }
+
+    /// How far numbers may be from parts of 1 that are taken for such.
+    fn of_parts(self, count: usize) -> f32 {
+        match self {
+            Self::Exact => EXACT,
+            Self::About => (count as f32 * STEP).min(COARSE),
+        }
+    }
+}
 
 /// Checks what was found, which the request does not say; each array has a row for each of its samples.
 ///
@@ -22,6 +61,7 @@ const EXACT: f32 = 1e-5;
 /// [`Error::BadParameter`] naming the readings that there are.
 pub(super) fn check<'a>(
     activation: OutputActivation,
+    exactness: Exactness,
     arrays: impl Iterator<Item = &'a Array>,
     output: &str,
 ) -> Result<()> {
@@ -30,10 +70,14 @@ pub(super) fn check<'a>(
     let rows = rows.filter(|row| row.iter().all(|number| number.is_finite()));
     let rows: Vec<&[f32]> = rows.collect();
     let found = match activation {
-        OutputActivation::Softmax => rows.iter().find(|row| !are_shares(row, ROUNDING)).map(|row| sum_of(row)),
+        OutputActivation::Softmax => {
+            let is_other = |row: &&&[f32]| !are_shares(row, exactness.of_shares(row.len()));
+            rows.iter().find(is_other).map(|row| sum_of(row))
+        }
         OutputActivation::LogSoftmax => {
             let rows: Vec<Vec<f32>> = rows.iter().map(|row| row.iter().map(|number| number.exp()).collect()).collect();
-            rows.iter().find(|row| !are_shares(row, ROUNDING)).map(|row| format!("exponentials with {}", sum_of(row)))
+            let is_other = |row: &&Vec<f32>| !are_shares(row, exactness.of_logarithms(row.len()));
+            rows.iter().find(is_other).map(|row| format!("exponentials with {}", sum_of(row)))
         }
         OutputActivation::Sigmoid | OutputActivation::Heads => {
             let is_other = |number: &&f32| !(-ROUNDING..=1.0 + ROUNDING).contains(*number);
@@ -41,8 +85,10 @@ pub(super) fn check<'a>(
         }
         OutputActivation::Logits => {
             // Of several samples also parts of what sums to 1: a class may be left out.
-            let are_parts =
-                |row: &&[f32]| row.iter().sum::<f32>() <= 1.0 + EXACT && row.iter().all(|number| *number >= -EXACT);
+            let are_parts = |row: &&[f32]| {
+                let most = 1.0 + exactness.of_parts(row.len());
+                row.iter().sum::<f32>() <= most && row.iter().all(|number| *number >= -EXACT)
+            };
             let are_all = rows.iter().all(|row| row.len() > 1 && are_shares(row, EXACT));
             let are_parts = rows.len() >= SEVERAL
                 && rows.iter().all(are_parts)
@@ -71,7 +117,7 @@ fn expected(activation: OutputActivation) -> &'static str {
 }
 
 fn are_shares(row: &[f32], rounding: f32) -> bool {
-    (row.iter().sum::<f32>() - 1.0).abs() <= rounding && row.iter().all(|number| *number >= -rounding)
+    (row.iter().sum::<f32>() - 1.0).abs() <= rounding && row.iter().all(|number| *number >= -rounding.min(ROUNDING))
 }
 
 fn sum_of(row: &[f32]) -> String {
@@ -100,7 +146,7 @@ mod tests {
             (Logits, [1.0, 0.0, 0.5, 0.5], false),
             (Logits, [1.5, -0.5, 0.5, 0.5], true),
         ] {
-            let checked = check(activation, [numbers(values)].iter(), "y");
+            let checked = check(activation, Exactness::Exact, [numbers(values)].iter(), "y");
             assert_eq!(checked.is_ok(), is_good, "{activation:?} {values:?}");
         }
     }
@@ -110,8 +156,28 @@ mod tests {
         let numbers = |values: [f32; 4]| Array::new(vec![2, 2], Values::F32(values.to_vec())).expect("fits");
         let parts = [numbers([0.5, 0.2, 0.1, 0.9]), numbers([0.3, 0.3, 0.0, 0.4])];
         let scores = [numbers([0.5, 0.2, 0.1, 0.9]), numbers([0.3, 0.3, -0.1, 0.4])];
-        assert!(check(OutputActivation::Logits, parts.iter(), "y").is_err());
-        assert!(check(OutputActivation::Logits, scores.iter(), "y").is_ok());
-        assert!(check(OutputActivation::Logits, [numbers([0.0; 4]), numbers([0.0; 4])].iter(), "y").is_ok());
+        assert!(check(OutputActivation::Logits, Exactness::Exact, parts.iter(), "y").is_err());
+        assert!(check(OutputActivation::Logits, Exactness::Exact, scores.iter(), "y").is_ok());
+        let zeros = [numbers([0.0; 4]), numbers([0.0; 4])];
+        assert!(check(OutputActivation::Logits, Exactness::Exact, zeros.iter(), "y").is_ok());
+    }
+
+    #[test]
+    fn numbers_that_were_quantised_are_what_they_hold_about() {
+        let numbers = |values: [f32; 4]| Array::new(vec![2, 2], Values::F32(values.to_vec())).expect("fits");
+        use OutputActivation::{LogSoftmax, Logits, Softmax};
+        for (activation, values, is_good) in [
+            (Softmax, [0.5, 0.51, 0.1, 0.89], true),
+            (Softmax, [0.5, 0.5, 0.3, 0.3], false),
+            (Softmax, [0.5, 0.5, 1.5, -0.5], false),
+            (LogSoftmax, [-0.7, -0.7, -0.1, -2.1], true),
+            (LogSoftmax, [-0.7, -0.7, 0.4, -1.0], false),
+            (Logits, [0.5, 0.51, 0.1, 0.3], false),
+            (Logits, [0.5, 0.51, -0.1, 0.3], true),
+            (Logits, [0.9, 0.51, 0.1, 0.3], true),
+        ] {
+            let checked = check(activation, Exactness::About, [numbers(values), numbers(values)].iter(), "y");
+            assert_eq!(checked.is_ok(), is_good, "{activation:?} {values:?}");
+        }
     }
 }

@@ -25,6 +25,7 @@ fn preparation(arithmetic: Arithmetic) -> Preparation {
         layout: Layout::ChannelsFirst,
         input: InputType::F32,
         arithmetic,
+        usual: Normalization::default(),
     }
 }
 

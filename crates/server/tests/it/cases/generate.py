@@ -79,6 +79,17 @@ def floats(*extents):
     return random.normal(0, 1, extents).astype(np.float32)
 
 
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(red, green, blue, text):
+    """A PNG of one pixel."""
+    head = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    parts = [chunk(b"IHDR", head), chunk(b"tEXt", b"a\0" + text), chunk(b"IDAT", zlib.compress(bytes([0, red, green, blue]))), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
 def softmax(numbers):
     e = np.exp(numbers - np.max(numbers, axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
@@ -236,15 +247,7 @@ def caffe():
 # ---- requests ----
 def requests():
     pixels = network([("Flatten", ["x"], ["y"], {})], [3, 1, 1], {"y": [3]})
-    # A PNG of one pixel whose base64 has both characters that URLs write otherwise.
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    def png(red, green, blue, text):
-        head = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-        parts = [chunk(b"IHDR", head), chunk(b"tEXt", b"a\0" + text), chunk(b"IDAT", zlib.compress(bytes([0, red, green, blue]))), chunk(b"IEND", b"")]
-        return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
+    # Its base64 has both characters that URLs write otherwise.
     encoded = next(text for text in (base64.b64encode(png(1, 2, 3, struct.pack(">I", number))).decode() for number in range(10_000))
                    if "+" in text and "/" in text)
     create = creation({}, "image", kind="unsupervised", input={"width": 1, "height": 1})
@@ -360,5 +363,52 @@ def contradictions():
           {"refused": ["SVMClassifier"]}, {"repo/net.onnx": model})
 
 
-for kind in (meanings, operators, caffe, requests, replacements, places, contradictions):
+# ---- small numbers beside large ones, and images as they are normalised ----
+def beside():
+    rows = floats(2, 4)
+    constants = {"one": np.float32(1), "three": np.float32(3), "millions": np.full((4, 1), 1e6, np.float32)}
+    third = [("Div", ["one", "three"], ["q"], {}), ("Mul", ["x", "q"], ["l"], {})]
+    model = network([*third, ("MatMul", ["x", "millions"], ["s"], {}), ("Concat", ["l", "s"], ["y"], {"axis": 1})], 4, {"y": [5]}, constants)
+    values("replaced-quotient-beside-millions", "a third beside a number a million times as large", model, rows)
+
+    # ONNX Runtime takes these operators for a LayerNormalization of another epsilon, which shows where pixels are small numbers.
+    norm = [("Flatten", ["x"], ["f"], {}), ("ReduceMean", ["f"], ["m"], {"axes": [-1]}), ("Sub", ["f", "m"], ["c"], {}),
+            ("Pow", ["c", "two"], ["p"], {}), ("ReduceMean", ["p"], ["v"], {"axes": [-1]}), ("Add", ["eps", "v"], ["e"], {}),
+            ("Sqrt", ["e"], ["r"], {}), ("Div", ["c", "r"], ["n"], {}), ("Mul", ["n", "scale"], ["t"], {}), ("Add", ["t", "bias"], ["y"], {})]
+    model = network(norm, [3, 1, 1], {"y": [3]}, {"two": np.float32(2), "eps": np.float32(1e-3), "scale": np.ones(3, np.float32),
+                                                  "bias": np.arange(3, dtype=np.float32)}, opset=13)
+    mean, std = [100.0, 110.0, 120.0], [4000.0, 4100.0, 4200.0]
+    pixel = [200, 20, 90]
+    calls = [creation({}, "image", kind="unsupervised", input={"width": 1, "height": 1, "mean": mean, "std": std}),
+             ["POST", "/predict", {"service": "@S@", "parameters": {}, "data": [base64.b64encode(png(*pixel[::-1], b"")).decode()]}]]
+    taken = (np.array(pixel) - mean) / std
+    write("replaced-norm-of-normalised-images", "a LayerNormalization written out, of images with mean and std", calls,
+          {"rows": computed(model, [taken])}, {"repo/net.onnx": model})
+
+    # What generated rows do not show: their logarithms are no numbers, or the network is quantised.
+    dense = {"w": floats(4, 6), "drop": np.eye(6, 3, dtype=np.float32) + np.eye(6, 3, -2, dtype=np.float32), "ones": np.ones((6, 1), np.float32),
+             "yes": np.array(True), "step": np.float32(1 / 255), "zero": np.uint8(0)}
+    first = [("Log", ["x"], ["l"], {}), ("MatMul", ["l", "w"], ["s"], {})]
+    branch = {name: helper.make_graph([helper.make_node("Softmax", ["s"], [name], axis=1)], "b", [],
+                                      [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)]) for name in ("one", "other")}
+    chosen = ("If", ["yes"], ["p"], {"then_branch": branch["one"], "else_branch": branch["other"]})
+    share = [("Exp", ["s"], ["e"], {}), ("MatMul", ["e", "ones"], ["t"], {}), ("Div", ["e", "t"], ["p"], {})]
+    last = ("MatMul", ["p", "drop"], ["y"], {})
+    coded = [("QuantizeLinear", ["p", "step", "zero"], ["c"], {}), ("DequantizeLinear", ["c", "step", "zero"], ["d"], {}),
+             ("MatMul", ["d", "drop"], ["y"], {})]
+    found = {
+        "inside-a-branch-behind-a-logarithm": [*first, chosen, last],
+        "summed-by-a-product-behind-a-logarithm": [*first, *share, last],
+        "inside-a-branch-quantised": [("MatMul", ["x", "w"], ["s"], {}), chosen, *coded],
+        "part-of-a-softmax-quantised": [("MatMul", ["x", "w"], ["s"], {}), ("Softmax", ["s"], ["p"], {"axis": 1}), *coded[:-1],
+                                            ("Slice", ["d", "from", "to", "axes"], ["y"], {})],
+    }
+    dense |= {"from": np.array([0]), "to": np.array([3]), "axes": np.array([1])}
+    for name, nodes in found.items():
+        model = network(nodes, 4, {"y": [3]}, dense)
+        write(f"contradiction-{name}", "the numbers are no probabilities of the classes, or no scores: it cannot be told",
+              [creation({"nclasses": 3})], {"refused": ["parameters.mllib.output_activation", "softmax", "logits"]}, {"repo/net.onnx": model})
+
+
+for kind in (meanings, operators, caffe, requests, replacements, places, contradictions, beside):
     kind()

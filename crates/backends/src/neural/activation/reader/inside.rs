@@ -7,6 +7,7 @@ use super::Reader;
 use crate::neural::activation::axes::{Along, Mixes, integer, integers};
 use crate::neural::activation::facts::Fact;
 use crate::neural::activation::forms::{Form, Items, place_of};
+use crate::neural::activation::origin::Origin;
 use crate::neural::activation::producers::taken;
 use crate::neural::activation::ties::{Tied, stronger};
 use crate::neural::onnx_view::{GraphView, NodeView};
@@ -21,9 +22,43 @@ const TOO_MUCH: Tied = Tied::possible("in graphs that are too large to be looked
 /// Attributes that change numbers, and not which ones are combined.
 const ALONE: [&str; 8] = ["alpha", "beta", "epsilon", "momentum", "to", "saturate", "approximate", "gamma"];
 
+/// What is known of a value that goes into a graph inside of an operator, or comes out of it.
+#[derive(Clone, PartialEq)]
+pub(super) struct Crossing {
+    pub(super) form: Form,
+    origin: Origin,
+    pub(super) never_negative: bool,
+}
+
+impl Crossing {
+    /// Of numbers that may be anything, merged probabilities too.
+    const UNKNOWN: Self = Self { form: Form::UNKNOWN, origin: Origin::Merged, never_negative: false };
+    /// The number of a round, and inputs that are left out.
+    const FIXED: Self = Self { form: Form::FIXED, origin: Origin::Constant, never_negative: false };
+    /// Whether a loop goes on.
+    const GOING: Self = Self { origin: Origin::Choice, ..Self::FIXED };
+
+    fn of(fact: &Fact<'_, '_>) -> Self {
+        Self { form: fact.form.clone(), origin: fact.origin, never_negative: fact.never_negative }
+    }
+
+    fn shaped(&self, form: Form) -> Self {
+        Self { form, ..self.clone() }
+    }
+
+    /// What numbers come from that an operator chooses which takes numbers from `taken`.
+    pub(super) fn origin_of_chosen(&self, taken: Origin) -> Origin {
+        match (self.origin, taken) {
+            (Origin::Constant, Origin::Constant) => Origin::Constant,
+            (Origin::Constant, _) => Origin::Choice,
+            (origin, _) => origin,
+        }
+    }
+}
+
 /// What is known of graphs inside of an operator.
 pub(super) struct Inside {
-    outputs: Vec<Form>,
+    outputs: Vec<Crossing>,
     /// What makes items depend on each other in them.
     pub(super) tie: Option<Tied>,
 }
@@ -33,9 +68,15 @@ impl Inside {
         Self { outputs: Vec::new(), tie: Some(tie) }
     }
 
-    /// Of an output of the operator.
-    pub(super) fn form(&self, index: usize) -> Form {
-        self.outputs.get(index).cloned().unwrap_or(Form::UNKNOWN)
+    /// The same where it is computed with how many items there are: nothing is known of shapes then.
+    fn counted(mut self) -> Self {
+        self.outputs.iter_mut().for_each(|made| made.form = Form::UNKNOWN);
+        Self { tie: Some(super::NUMBER), ..self }
+    }
+
+    /// An output of the operator.
+    pub(super) fn output(&self, index: usize) -> &Crossing {
+        self.outputs.get(index).unwrap_or(&Crossing::UNKNOWN)
     }
 }
 
@@ -56,7 +97,7 @@ pub(super) fn refers(node: &NodeView<'_>) -> bool {
 impl<'v, 'a> Reader<'v, 'a> {
     /// What is known of the graphs inside of a node, where it has any.
     pub(super) fn inside(&self, node: &'v NodeView<'a>) -> Option<Inside> {
-        let inputs: Vec<Form> = node.inputs.iter().map(|input| self.fact(input).form.clone()).collect();
+        let inputs: Vec<_> = node.inputs.iter().map(|input| Crossing::of(self.fact(input))).collect();
         if self.producers.is_function(node) {
             let is_same = |one: &str, other: &str| {
                 let named = |name: &str| name.is_empty() || name == "ai.onnx";
@@ -86,7 +127,7 @@ impl<'v, 'a> Reader<'v, 'a> {
             (_, _) => None,
         };
         let found = found.unwrap_or_else(|| Inside::unknown(super::FOREIGN));
-        Some(if counted { Inside::unknown(super::NUMBER) } else { found })
+        Some(if counted { found.counted() } else { found })
     }
 
     /// Whether a node with a graph inside takes how many items there are, and a value of items.
@@ -97,12 +138,12 @@ impl<'v, 'a> Reader<'v, 'a> {
         direct && has(&|form| form.items != Items::Nowhere)
     }
 
-    /// Reads a graph inside of a node, whose inputs are of these forms.
+    /// Reads a graph inside of a node, with what is known of its inputs.
     fn read_inside(
         &self,
         node: &'v NodeView<'a>,
         graph: &'v GraphView<'a>,
-        inputs: Vec<Form>,
+        inputs: Vec<Crossing>,
         is_function: bool,
     ) -> Inside {
         let around = if is_function { Vec::new() } else { taken(node) };
@@ -118,9 +159,9 @@ impl<'v, 'a> Reader<'v, 'a> {
         inner.items = self.items;
         let captured = around.into_iter().filter_map(|value| Some((value, self.known.get(value)?.clone())));
         inner.known.extend(captured);
-        let given = inputs.into_iter().chain(std::iter::repeat(Form::FIXED));
-        for (input, form) in graph.inputs.iter().zip(given) {
-            inner.known.insert(input.name, Fact { form, ..Fact::UNKNOWN });
+        let given = inputs.into_iter().chain(std::iter::repeat(Crossing::FIXED));
+        for (input, Crossing { form, origin, never_negative }) in graph.inputs.iter().zip(given) {
+            inner.known.insert(input.name, Fact { form, origin, never_negative, ..Fact::UNKNOWN });
         }
         inner.read(graph);
         let facts = || graph.outputs.iter().map(|output| inner.fact(output.name));
@@ -128,7 +169,7 @@ impl<'v, 'a> Reader<'v, 'a> {
         let ties = facts().filter_map(|fact| fact.tie.as_ref());
         let tie = ties.map(|tie| Some(Tied { strength: tie.strength, what: tie.cause.to_string().into() }));
         let tie = tie.fold(None, stronger);
-        Inside { outputs: facts().map(|fact| fact.form.clone()).collect(), tie }
+        Inside { outputs: facts().map(Crossing::of).collect(), tie }
     }
 
     /// A loop whose first inputs, after those of the graph alone, are what it made in the round before.
@@ -136,47 +177,47 @@ impl<'v, 'a> Reader<'v, 'a> {
         &self,
         node: &'v NodeView<'a>,
         graph: &'v GraphView<'a>,
-        (front, mut carried, back): (usize, Vec<Form>, Vec<Form>),
+        (front, mut carried, back): (&[Crossing], Vec<Crossing>, Vec<Crossing>),
         skipped: usize,
     ) -> Inside {
         for round in 0..=MOST_ROUNDS {
-            let given =
-                std::iter::repeat_n(Form::FIXED, front).chain(carried.iter().cloned()).chain(back.iter().cloned());
-            let found = self.read_inside(node, graph, given.collect(), false);
+            let given = front.iter().chain(&carried).chain(&back).cloned();
+            let mut found = self.read_inside(node, graph, given.collect(), false);
             if found.tie.is_some() {
                 return found;
             }
             let made = found.outputs.iter().skip(skipped);
-            let differs: Vec<bool> = carried.iter().zip(made).map(|(given, made)| *given != *made).collect();
-            if differs.len() < carried.len() {
+            let both: Vec<Crossing> = carried.iter().zip(made).map(|(given, made)| joined(given, made)).collect();
+            if both.len() < carried.len() {
                 return Inside::unknown(super::FOREIGN);
             }
-            if !differs.contains(&true) {
+            if both == carried {
+                // Without a round it makes what it takes.
+                found.outputs.splice(skipped..skipped + both.len(), both);
                 return found;
             }
-            for (place, form) in carried.iter_mut().enumerate() {
-                let made = &found.outputs[skipped + place];
-                *form = match round + 1 < MOST_ROUNDS {
-                    true => joined(form, made),
-                    false => Form::UNKNOWN,
-                };
-            }
+            carried = match round + 1 < MOST_ROUNDS {
+                true => both,
+                false => vec![Crossing::UNKNOWN; carried.len()],
+            };
         }
         Inside::unknown(super::FOREIGN)
     }
 
     /// The number of the round and whether it goes on; then what is carried, and what is put below each other.
-    fn of_loop(&self, node: &'v NodeView<'a>, graph: &'v GraphView<'a>, inputs: &[Form]) -> Inside {
+    fn of_loop(&self, node: &'v NodeView<'a>, graph: &'v GraphView<'a>, inputs: &[Crossing]) -> Inside {
         let carried = inputs.get(2..).unwrap_or_default().to_vec();
         let count = carried.len();
-        let mut found = self.rounds(node, graph, (2, carried, Vec::new()), 1);
+        let mut found = self.rounds(node, graph, (&[Crossing::FIXED, Crossing::GOING], carried, Vec::new()), 1);
         found.outputs = found.outputs.into_iter().skip(1).collect();
-        found.outputs.iter_mut().skip(count).for_each(|form| *form = form.with_axes(vec![0]).resized(Some(0), None));
+        for made in found.outputs.iter_mut().skip(count) {
+            made.form = made.form.with_axes(vec![0]).resized(Some(0), None);
+        }
         found
     }
 
     /// What is carried, then what is gone through place by place.
-    fn of_scan(&self, node: &'v NodeView<'a>, graph: &'v GraphView<'a>, inputs: &[Form]) -> Inside {
+    fn of_scan(&self, node: &'v NodeView<'a>, graph: &'v GraphView<'a>, inputs: &[Crossing]) -> Inside {
         let scanned = integer(node, "num_scan_inputs").and_then(|count| usize::try_from(count).ok());
         let Some(count) = scanned.and_then(|scanned| inputs.len().checked_sub(scanned)).filter(|_| self.opset > 8)
         else {
@@ -186,21 +227,21 @@ impl<'v, 'a> Reader<'v, 'a> {
             |name: &str, place: usize| integers(node, name).and_then(|axes| axes.get(place).copied()).unwrap_or(0);
         let (carried, gone) = inputs.split_at(count);
         let mut parts = Vec::new();
-        for (place, form) in gone.iter().enumerate() {
-            let axis = along("scan_input_axes", place);
+        for (place, whole) in gone.iter().enumerate() {
+            let (axis, form) = (along("scan_input_axes", place), &whole.form);
             match (Along::Axes(vec![axis]).mixes(form), form.place(axis)) {
-                (Mixes::No, Some(axis)) => parts.push(form.without(&[axis])),
-                (Mixes::No, None) => parts.push(Form::new(None, form.items)),
+                (Mixes::No, Some(axis)) => parts.push(whole.shaped(form.without(&[axis]))),
+                (Mixes::No, None) => parts.push(whole.shaped(Form::new(None, form.items))),
                 (Mixes::Yes | Mixes::Unknown, _) => {
                     return Inside::unknown(Tied::possible("which may go through the items of a request"));
                 }
             }
         }
-        let mut found = self.rounds(node, graph, (0, carried.to_vec(), parts), 0);
-        for (place, form) in found.outputs.iter_mut().skip(count).enumerate() {
-            let rank = form.rank().map(|rank| rank + 1);
-            *form = match place_of(along("scan_output_axes", place), rank) {
-                Some(axis) => form.with_axes(vec![axis]).resized(Some(axis), None),
+        let mut found = self.rounds(node, graph, (&[], carried.to_vec(), parts), 0);
+        for (place, made) in found.outputs.iter_mut().skip(count).enumerate() {
+            let rank = made.form.rank().map(|rank| rank + 1);
+            made.form = match place_of(along("scan_output_axes", place), rank) {
+                Some(axis) => made.form.with_axes(vec![axis]).resized(Some(axis), None),
                 None => Form::UNKNOWN,
             };
         }
@@ -215,7 +256,15 @@ fn either(one: &Inside, other: Inside) -> Inside {
 }
 
 /// What is known of a value that is one or the other.
-fn joined(one: &Form, other: &Form) -> Form {
+fn joined(one: &Crossing, other: &Crossing) -> Crossing {
+    Crossing {
+        form: joined_form(&one.form, &other.form),
+        origin: Origin::blended(&[one.origin, other.origin]),
+        never_negative: one.never_negative && other.never_negative,
+    }
+}
+
+fn joined_form(one: &Form, other: &Form) -> Form {
     let extents = match (&one.extents, &other.extents) {
         (Some(one), Some(other)) if one.len() == other.len() => {
             Some(one.iter().zip(other).map(|(one, other)| one.filter(|_| one == other)).collect())
