@@ -59,6 +59,8 @@ pub enum ErrorKind {
     ForwardingLoop,
     /// Another server did not answer, or answered what it should not.
     PeerUnreachable,
+    /// The time that a request allows was over.
+    DeadlineExceeded,
     /// Too large a body.
     BodyTooLarge,
     /// Content-Encoding that is not spoken here.
@@ -88,7 +90,7 @@ struct Row {
 
 impl ErrorKind {
     /// All rows, in the order of the table.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::NotJson,
         Self::Malformed,
         Self::NotABoolean,
@@ -112,6 +114,7 @@ impl ErrorKind {
         Self::Overloaded,
         Self::ForwardingLoop,
         Self::PeerUnreachable,
+        Self::DeadlineExceeded,
         Self::BodyTooLarge,
         Self::UnsupportedEncoding,
     ];
@@ -142,6 +145,7 @@ impl ErrorKind {
             Self::Overloaded => (503, "Service Unavailable", None, Detail),
             Self::ForwardingLoop => (508, "Loop Detected", None, Detail),
             Self::PeerUnreachable => (502, "Bad Gateway", None, Detail),
+            Self::DeadlineExceeded => (504, "Gateway Timeout", None, Detail),
             Self::BodyTooLarge => (413, "Payload Too Large", None, Detail),
             Self::UnsupportedEncoding => (415, "Unsupported Media Type", None, Detail),
         };
@@ -200,6 +204,7 @@ MoveConflict {"code":409,"msg":"Conflict"} {"code":409,"msg":"Conflict","dd_msg"
 Overloaded {"code":503,"msg":"Service Unavailable"} {"code":503,"msg":"Service Unavailable","dd_msg":"why"}
 ForwardingLoop {"code":508,"msg":"Loop Detected"} {"code":508,"msg":"Loop Detected","dd_msg":"why"}
 PeerUnreachable {"code":502,"msg":"Bad Gateway"} {"code":502,"msg":"Bad Gateway","dd_msg":"why"}
+DeadlineExceeded {"code":504,"msg":"Gateway Timeout"} {"code":504,"msg":"Gateway Timeout","dd_msg":"why"}
 BodyTooLarge {"code":413,"msg":"Payload Too Large"} {"code":413,"msg":"Payload Too Large","dd_msg":"why"}
 UnsupportedEncoding {"code":415,"msg":"Unsupported Media Type"} {"code":415,"msg":"Unsupported Media Type","dd_msg":"why"}
 "#;

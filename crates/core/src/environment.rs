@@ -7,6 +7,7 @@ use crate::backend::{Backend, EngineOptions};
 use crate::connector::{Connector, InputLimits};
 use crate::error::{Error, Result};
 use crate::file_access::FileAccess;
+use crate::limiter::Limiter;
 use crate::repository::{Place, Relation, Roots};
 use crate::trial::Trial;
 
@@ -23,6 +24,8 @@ pub struct Environment {
     pub limits: Arc<InputLimits>,
     /// The same for requests of guests, where they may name fewer files.
     pub guest_limits: Option<Arc<InputLimits>>,
+    /// Where all requests wait.
+    pub limiter: Limiter,
     /// Requests of one service that may wait and run at once.
     pub queue_limit: usize,
     /// Recent inputs kept in memory per service, bytes; 0: none.

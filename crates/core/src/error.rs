@@ -106,6 +106,9 @@ pub enum Error {
     /// The queue of a service, or of the server, is full.
     #[error("{0}")]
     Overloaded(String),
+    /// The time that a request allows was over before it computed.
+    #[error("{0}")]
+    DeadlineExceeded(String),
     /// A service whose network is not in memory, because another took its place there.
     #[error(
         "service {0} is not loaded: another took its place in memory; rolling back its alias loads it again, or delete it and create it anew"

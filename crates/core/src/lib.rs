@@ -4,7 +4,6 @@
 //! Read first: [`connector`] and [`backend`], the two seams, and [`data`], what crosses them. This crate knows no HTTP, no data
 //! format and no native library.
 
-pub mod admission;
 pub mod backend;
 pub mod caller;
 pub mod cancel;
@@ -13,13 +12,14 @@ pub mod catalogue;
 pub mod comparison;
 pub mod connector;
 pub mod data;
+pub mod dispatch;
 pub mod environment;
 pub mod error;
 pub mod file_access;
 pub mod files;
-pub mod hold;
 pub mod job;
 pub mod labels;
+pub mod limiter;
 pub mod measure;
 pub mod memory;
 pub mod migration;

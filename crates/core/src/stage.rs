@@ -5,8 +5,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Condvar, LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::backend::{
     Backend, EngineOptions, Model, ModelDescription, OpenRequest, Opened, OutputDescription, PredictOptions,
@@ -15,8 +17,11 @@ use crate::backend::{
 use crate::catalogue::Catalogue;
 use crate::connector::{Connector, Fetched, Fitted, InputLimits, Kept, Reader, ReaderContext};
 use crate::data::{Batch, DataKind, SampleShape, Samples};
+use crate::dispatch::{Call, Dispatcher, Door, Inferred, Record, RemoteTarget, Target};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::limiter::{Bounds, Forwarded, Limiter};
+use crate::name::ServiceName;
 use crate::outputs::Outputs;
 use crate::parameters::keys::{Key, KeyTable, Moment};
 use crate::repository::Roots;
@@ -32,6 +37,7 @@ pub(crate) fn catalogue(directory: &Path) -> Arc<Catalogue> {
         engine: EngineOptions { threads: 2, concurrency: 2, engine: None },
         limits: Arc::new(InputLimits::default()),
         guest_limits: None,
+        limiter: Limiter::new(Bounds::of_machine(64, 2)),
         queue_limit: 16,
         strict: false,
         capture_bytes: 0,
@@ -65,6 +71,68 @@ pub(crate) fn id(catalogue: &Catalogue, name: &str) -> ServiceId {
 /// A call with one number.
 pub(crate) fn call(number: f32) -> PredictCall {
     PredictCall { data: vec![number.to_string()], ..PredictCall::default() }
+}
+
+/// Who was asked, the items that were answered, and the refusal.
+pub(crate) type Recorded = (String, usize, Option<String>);
+
+/// A protocol whose replies are numbers.
+#[derive(Clone, Default)]
+pub(crate) struct NumberDoor {
+    /// What became of each call.
+    pub(crate) records: Arc<Mutex<Vec<Recorded>>>,
+    /// Why no answer can be rendered.
+    pub(crate) unrendered: Option<&'static str>,
+}
+
+impl Door for NumberDoor {
+    type Reply = f32;
+    type Failure = Error;
+
+    fn check(&mut self, asked: &ServiceName) -> Result<()> {
+        if asked.as_str() == "refused" { Err(Error::Forbidden("not by this door".into())) } else { Ok(()) }
+    }
+
+    fn take_memory(&mut self) -> MemoryShare {
+        MemoryShare::unbounded()
+    }
+
+    fn render(&self, inferred: Inferred<'_>) -> Result<f32> {
+        let Outputs::Regression(tensor) = inferred.outputs else { panic!("values are predicted") };
+        self.unrendered.map_or(Ok(tensor.values()[0]), |reason| Err(Error::bad_input(reason)))
+    }
+
+    fn reason(&self, _: &PredictCall, failure: &Error) -> Option<String> {
+        Some(failure.to_string())
+    }
+
+    async fn forward(&mut self, _: RemoteTarget, _: Forwarded) -> Result<f32> {
+        Ok(-1.0)
+    }
+
+    fn queued(&self, _: Duration) {}
+
+    fn record(&self, record: &Record<'_>, outcome: Result<&f32, &Error>) {
+        let to = match &record.to.target {
+            Target::Unknown => "unknown".to_owned(),
+            Target::Here(service) => service.name().to_string(),
+            Target::There(target) => format!("{}/{}", target.peer, target.service),
+        };
+        self.records.lock().unwrap().push((to, record.items, outcome.err().map(ToString::to_string)));
+    }
+}
+
+/// Asks a name for a number, as a client does.
+pub(crate) fn ask(catalogue: &Arc<Catalogue>, name: &str, number: f32) -> Result<f32> {
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap());
+    let dispatcher = Dispatcher::new(Arc::clone(catalogue));
+    RUNTIME.block_on(dispatcher.infer(NumberDoor::default(), to(name, number)))
+}
+
+/// A call with one number.
+pub(crate) fn to(name: &str, number: f32) -> Call {
+    Call { name: name.to_owned(), request: call(number), received: Instant::now(), deadline: None }
 }
 
 /// What models wait at.

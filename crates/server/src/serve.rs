@@ -16,6 +16,7 @@ use dede_core::catalogue::Catalogue;
 use dede_core::connector::InputLimits;
 use dede_core::environment::{BROUGHT, Environment};
 use dede_core::file_access::FileAccess;
+use dede_core::limiter::{Bounds, Limiter};
 use dede_core::migration::{HostDescription, Moves, Surroundings, TransferRate};
 use dede_core::reach::Reach;
 use dede_core::repository::Roots;
@@ -236,7 +237,6 @@ fn http_settings(
         hosts: options.access.allow_host.clone(),
         body_limit: options.limits.max_body << 20,
         request_memory: limits.memory.clone(),
-        requests: options.limits.max_requests.get(),
         threads: options.threads(),
         strict: options.strict,
         is_strict: true,
@@ -276,6 +276,7 @@ fn environment(options: &ServeOptions, limits: Arc<InputLimits>, address: Socket
         engine: EngineOptions { threads, concurrency: threads + SPARE_LANES, engine: options.engine.clone() },
         limits,
         guest_limits,
+        limiter: Limiter::new(Bounds::of_machine(options.limits.max_requests.get(), threads)),
         queue_limit: options.limits.queue.get(),
         capture_bytes: usize::try_from(options.capture.saturating_mul(1 << 20)).unwrap_or(usize::MAX),
         strict: options.strict,

@@ -15,6 +15,7 @@ use dede_api::requests::CreateRequest;
 use dede_core::backend::EngineOptions;
 use dede_core::environment::Environment;
 use dede_core::error::{Error, Fault, Result};
+use dede_core::limiter::{Bounds, Limiter};
 use dede_core::repository::Roots;
 use dede_core::trial::{self, Patience, Trial};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
@@ -198,6 +199,7 @@ fn environment(engine: Option<String>) -> Environment {
         engine: EngineOptions { threads: 1, concurrency: 1, engine },
         limits: Arc::default(),
         guest_limits: None,
+        limiter: Limiter::new(Bounds::of_machine(1, 1)),
         queue_limit: 1,
         capture_bytes: 0,
         strict: false,

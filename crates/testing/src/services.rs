@@ -13,6 +13,7 @@ use dede_core::connector::{Connector, InputLimits};
 use dede_core::data::{DataKind, Pixels, SampleShape, Samples};
 use dede_core::environment::Environment;
 use dede_core::error::{Error, Result};
+use dede_core::limiter::{Bounds, Limiter};
 use dede_core::outputs::Outputs;
 use dede_core::parameters::Section;
 use dede_core::parameters::keys::{Key, KeyTable, Moment};
@@ -112,6 +113,7 @@ pub fn catalogue(
         engine: EngineOptions { threads: 1, concurrency: 1, engine: None },
         limits: Arc::new(InputLimits::default()),
         guest_limits: None,
+        limiter: Limiter::new(Bounds::of_machine(64, 1)),
         queue_limit: 16,
         capture_bytes,
         strict: false,

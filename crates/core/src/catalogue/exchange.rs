@@ -145,10 +145,10 @@ impl Catalogue {
         let Exchange { name, present, .. } = exchange;
         let _returning = self.begin_return(exchange)?;
         let deadline = Instant::now() + HOLD_FOR;
-        let hold = present.admission.hold(deadline)?;
+        let hold = present.queue.hold(deadline)?;
         // Requests wait for the outcome, so a panic must not leave them waiting.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.exchange_held(exchange, deadline)));
-        let counts = present.admission.release(&hold);
+        let counts = present.queue.release(&hold);
         let outcome = outcome.unwrap_or_else(|_| {
             Err(Error::Internal("going back ended in an internal error (panic); see the log".into()))
         });
@@ -178,7 +178,7 @@ impl Catalogue {
 
     fn exchange_held(&self, exchange: &Exchange<'_>, deadline: Instant) -> Result<()> {
         let Exchange { present, previous, version, .. } = exchange;
-        if !present.admission.wait_until_empty(deadline) {
+        if !present.queue.wait_until_empty(deadline) {
             let text = format!("requests to {} did not end in time; nothing was changed", present.name());
             return Err(Error::AliasConflict(text));
         }

@@ -35,6 +35,7 @@ pub use snapshot::Snapshot;
 use crate::backend::{Backend, WeightFile};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
+use crate::limiter::Limiter;
 use crate::move_id::MoveId;
 use crate::name::ServiceName;
 use crate::output::OutputOptions;
@@ -67,6 +68,11 @@ impl Catalogue {
         let snapshot = restore::restore(&environment)?;
         let owner = owner::Owner::start(environment.state_directory.clone(), snapshot)?;
         Ok(Arc::new(Self { environment, owner, reserved: Mutex::default(), _lock: lock }))
+    }
+
+    /// Where requests of all services wait.
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.environment.limiter
     }
 
     /// Everything at this moment.

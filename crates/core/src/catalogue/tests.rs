@@ -173,10 +173,10 @@ fn while_an_alias_goes_back_no_other_change_of_it_is_answered_with_success() {
     former.unload();
     let request = SwitchRequest { replaces_in_memory: Some(former.id), ..SwitchRequest::to(new.id) };
     catalogue.switch("stable", request).unwrap();
-    let in_flight = new.admission.admit().unwrap();
+    let in_flight = new.queue.admit().unwrap();
     std::thread::scope(|scope| {
         let going_back = scope.spawn(|| catalogue.rollback_alias("stable", None));
-        let is_held = || matches!(new.admission.admit(), Err(crate::admission::Refused::Held(_)));
+        let is_held = || matches!(new.queue.admit(), Err(crate::limiter::Refused::Held(_)));
         while !is_held() && !going_back.is_finished() {
             std::thread::yield_now();
         }

@@ -67,6 +67,7 @@ impl Failure {
             | Error::NotTrainedYet(_)
             | Error::Overloaded(_)
             | Error::TooLarge(_)
+            | Error::DeadlineExceeded(_)
             | Error::NotLoaded(_)
             | Error::Cancelled(_)
             | Error::Io { .. }

@@ -59,10 +59,10 @@ impl Mover<'_> {
         failpoint("held");
         self.this.enter(MovePhase::Loading)?;
         let deadline = Instant::now() + seconds(request.hold_for_s);
-        let hold = former.admission.hold(deadline)?;
+        let hold = former.queue.hold(deadline)?;
         self.this.set_held(Some(Held { service: Arc::clone(former), hold }));
         self.this.show("waits for requests in flight, others are held", None);
-        if !former.admission.wait_until_empty(deadline) {
+        if !former.queue.wait_until_empty(deadline) {
             let text = format!("requests to {} did not end within {} s", former.name(), request.hold_for_s);
             return Err(Error::MoveConflict(text));
         }

@@ -51,9 +51,9 @@ impl Mover<'_> {
         let Some(former) = self.replaced() else { return Ok(()) };
         let deadline = Instant::now() + seconds(record.request.drain_for_s);
         self.this.show("waits for requests in flight on the former service", None);
-        let drained = self.this.wait_until(Some(deadline), || former.admission.inside() == 0 || self.must_end());
+        let drained = self.this.wait_until(Some(deadline), || former.queue.inside() == 0 || self.must_end());
         self.check()?;
-        let left = if drained { Vec::new() } else { former.admission.running() };
+        let left = if drained { Vec::new() } else { former.queue.running() };
         let cut = |ran: &Duration| {
             let ran_ms = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
             CutRequest { began_ms: now_ms().saturating_sub(ran_ms), ran_ms }

@@ -26,7 +26,7 @@ struct Counts {
 impl Counts {
     fn of(service: &Service) -> Self {
         let (counters, failed) = (service.statistics.snapshot(), service.statistics.faults());
-        let full = service.admission.refused();
+        let full = service.queue.refused();
         Self {
             requests: counters.successes + counters.failures + full,
             failed,

@@ -90,7 +90,7 @@ impl<'a> Shadowing<'a> {
             former: Arc::clone(former),
             new: Arc::clone(new),
             policy,
-            full_before: FullQueues { former: full_before, new: new.admission.refused() },
+            full_before: FullQueues { former: full_before, new: new.queue.refused() },
             found: Mutex::new(found),
         });
         let observer: Arc<dyn ShadowObserver> = Arc::<Live>::clone(&live);
@@ -213,8 +213,8 @@ impl Live {
     /// Whether the new service refused more requests for a full queue than it may fail on, and the former one none. What one of them
     /// would have done under the load of the other cannot be asked.
     fn is_overrun(&self) -> bool {
-        let new = self.new.admission.refused().saturating_sub(self.full_before.new);
-        new > self.policy.max_errors && self.former.admission.refused() == self.full_before.former
+        let new = self.new.queue.refused().saturating_sub(self.full_before.new);
+        new > self.policy.max_errors && self.former.queue.refused() == self.full_before.former
     }
 
     fn verdict(&self, found: &Found) -> Verdict {

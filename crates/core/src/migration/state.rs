@@ -16,7 +16,7 @@ use super::shadowing::{Live, Outcome};
 use super::standing::{Standing, has_switched, standing};
 use crate::catalogue::Catalogue;
 use crate::error::{Error, Result};
-use crate::hold::{Hold, HoldCounts};
+use crate::limiter::{Hold, HoldCounts};
 use crate::move_id::MoveId;
 use crate::repository::Place;
 use crate::service::Service;
@@ -168,7 +168,7 @@ impl Move {
     /// Requests that wait go on, and the report says what became of them; it becomes durable with the next note.
     pub(super) fn release_held(&self) {
         if let Some(Held { service, hold }) = self.set_held(None) {
-            let counts = service.admission.release(&hold);
+            let counts = service.queue.release(&hold);
             self.change_report(|report| report.exchange = Some(exchange_report(counts)));
         }
     }

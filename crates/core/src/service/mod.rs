@@ -23,11 +23,11 @@ pub use predict::{PredictCall, Predicted, Rehearsed, Took};
 pub use serving::{ServedFile, Serving};
 pub use train::TrainCall;
 
-use crate::admission::Admission;
 use crate::capture::{CapturedCall, Ring};
 use crate::environment::Environment;
 use crate::error::{Error, Result};
 use crate::job::{JobQueue, JobStore};
+use crate::limiter::ServiceQueue;
 use crate::memory;
 use crate::name::ServiceName;
 use crate::output;
@@ -54,7 +54,7 @@ pub struct Service {
     /// Its counters.
     pub statistics: Statistics,
     /// Its bounded queue.
-    pub admission: Admission,
+    pub queue: ServiceQueue,
     /// Its recent inputs; they go when it goes.
     ring: Ring,
     environment: Arc<Environment>,
@@ -90,7 +90,7 @@ impl Service {
             definition,
             jobs: JobQueue::open(store),
             statistics: Statistics::default(),
-            admission: Admission::new(environment.queue_limit),
+            queue: environment.limiter.queue(environment.queue_limit),
             ring: Ring::new(environment.capture_bytes),
             environment: Arc::clone(environment),
             name: ArcSwap::from_pointee(name),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::admission;
+use crate::limiter::ServiceQueue;
 
 /// While clients' requests keep all cores busy, a shadow may compute for one part in this many of the time.
 const PARTS: u32 = 50;
@@ -11,18 +11,20 @@ const PARTS: u32 = 50;
 pub(super) struct Pace {
     /// Cores.
     threads: usize,
+    /// Knows how many requests there are.
+    queue: ServiceQueue,
     /// Until when it rests while clients wait.
     rests_until: Instant,
 }
 
 impl Pace {
-    pub(super) fn new(threads: usize) -> Self {
-        Self { threads, rests_until: Instant::now() }
+    pub(super) fn new(threads: usize, queue: ServiceQueue) -> Self {
+        Self { threads, queue, rests_until: Instant::now() }
     }
 
     /// Whether clients' requests keep all cores busy.
     pub(super) fn is_crowded(&self) -> bool {
-        admission::inside_everywhere() >= self.threads
+        self.queue.inside_everywhere() >= self.threads
     }
 
     /// Whether to begin with a copy now.

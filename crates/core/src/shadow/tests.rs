@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::*;
-use crate::catalogue::{Catalogue, Expected, Routed, Share, SwitchRequest};
+use crate::catalogue::{Catalogue, Expected, Share, SwitchRequest};
 use crate::repository::Clear;
-use crate::request_memory::MemoryShare;
-use crate::stage::{Gate, call, catalogue, create, id};
+use crate::stage::{Gate, ask, catalogue, create, id};
 
 /// Longest wait for a thread of ours.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,30 +26,18 @@ fn shadowed(catalogue: &Catalogue, target: &str, shadow: &str) -> SwitchRequest 
     SwitchRequest { shadow, ..SwitchRequest::to(id(catalogue, target)) }
 }
 
-/// What a server does with a predict addressed to `stable`.
-fn answer(catalogue: &Catalogue, number: f32) -> f32 {
-    let Routed::Here(resolved) = catalogue.route("stable").unwrap() else { panic!("it is here") };
-    let permit = resolved.service.admission.admit().unwrap();
-    let call = call(number);
-    let predicted = resolved.service.predict(&call, &MemoryShare::unbounded()).unwrap();
-    let Outputs::Regression(tensor) = &predicted.outputs else { panic!("values are predicted") };
-    let value = tensor.values()[0];
-    if let Some(shadow) = resolved.shadow() {
-        let (outputs, took) = (Ok(Arc::new(predicted.outputs)), predicted.took.total);
-        shadow
-            .offer(call, Primary { service: Arc::clone(&resolved.service), version: predicted.version, outputs, took });
-    }
-    drop(permit);
-    value
+/// Asks `stable`.
+fn answer(catalogue: &Arc<Catalogue>, number: f32) -> f32 {
+    ask(catalogue, "stable", number).unwrap()
 }
 
 /// That many predicts, each answered right.
-fn answer_many(catalogue: &Catalogue, count: usize) {
+fn answer_many(catalogue: &Arc<Catalogue>, count: usize) {
     (0..count).map(|number| number as f32).for_each(|number| assert_eq!(answer(catalogue, number), number + 1.0));
 }
 
 /// As [`answer_many`], from several threads at once, all to the end while the shadow is behind its gate.
-fn answer_beside(gate: &Gate, catalogue: &Catalogue, threads: usize, count: usize) {
+fn answer_beside(gate: &Gate, catalogue: &Arc<Catalogue>, threads: usize, count: usize) {
     let waited = std::thread::scope(|scope| {
         let primaries: Vec<_> = (0..threads).map(|_| scope.spawn(|| answer_many(catalogue, count))).collect();
         let deadline = Instant::now() + PATIENCE;
@@ -143,17 +130,9 @@ fn refused_requests_are_asked_and_go_first() {
             catalogue.switch("stable", shadowed(&catalogue, "old", "new")).unwrap();
         }
         catalogue.observe_shadow("stable", Some(Arc::clone(&listener) as _)).unwrap();
-        let Routed::Here(resolved) = catalogue.route("stable").unwrap() else { panic!("it is here") };
-        let error = resolved.service.predict(&call(10.0), &MemoryShare::unbounded()).unwrap_err();
-        assert_eq!(resolved.service.statistics.faults(), 1, "{behaviour}");
-        let refusal = Refusal { reason: error.to_string(), is_fault: error.is_fault() };
-        let primary = Primary {
-            service: Arc::clone(&resolved.service),
-            version: String::new(),
-            outputs: Err(refusal),
-            took: Duration::ZERO,
-        };
-        resolved.shadow_of_refused().unwrap().offer(call(10.0), primary);
+        let error = ask(&catalogue, "stable", 10.0).unwrap_err();
+        let bad = catalogue.resolve(if canary { "new" } else { "old" }).unwrap().service;
+        assert_eq!(bad.statistics.faults(), 1, "{behaviour}");
         until("asked", || counts(&catalogue).compared == 1);
         let asked = id(&catalogue, if canary { "old" } else { "new" });
         assert_eq!(*listener.0.lock().unwrap(), [(asked, error.to_string(), true)], "{behaviour}");

@@ -55,7 +55,7 @@ impl Worker {
 
     fn work(&self) {
         priority::give_way();
-        let mut pace = Pace::new(self.service.threads());
+        let mut pace = Pace::new(self.service.threads(), self.service.queue.clone());
         while let Some(copied) = self.next(&pace) {
             failpoint("copy");
             let before = priority::computed();

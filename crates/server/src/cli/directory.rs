@@ -12,6 +12,7 @@ use dede_bundle::{Digest, Directory};
 use dede_core::backend::EngineOptions;
 use dede_core::environment::Environment;
 use dede_core::files::read_text;
+use dede_core::limiter::{Bounds, Limiter};
 use dede_core::migration::package_directory;
 use dede_core::quote::quote;
 use dede_core::repository::Roots;
@@ -49,6 +50,7 @@ pub(super) fn hand_over(root: &Path, parameters: Option<&Path>, name: &str, targ
         engine: EngineOptions { threads: 1, concurrency: 1, engine: None },
         limits: std::sync::Arc::default(),
         guest_limits: None,
+        limiter: Limiter::new(Bounds::of_machine(1, 1)),
         queue_limit: 1,
         capture_bytes: 0,
         strict: false,

@@ -102,6 +102,7 @@ fn kind_of(error: &Error) -> ErrorKind {
         Error::JobNotFound => ErrorKind::JobNotFound,
         Error::NotTrainedYet(_) => ErrorKind::TrainPredictConflict,
         Error::Overloaded(_) | Error::NotLoaded(_) | Error::Cancelled(_) => ErrorKind::Overloaded,
+        Error::DeadlineExceeded(_) => ErrorKind::DeadlineExceeded,
         Error::Io { .. } | Error::Internal(_) => ErrorKind::Internal,
     }
 }

@@ -4,13 +4,14 @@
 //! with a clear error.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use dede_api::errors::ErrorKind;
+use dede_core::dispatch::RemoteTarget;
 use dede_core::error::Error;
-use dede_core::name::{PeerName, ServiceName};
+use dede_core::limiter::Forwarded;
+use dede_core::name::ServiceName;
 use dede_core::request_memory::MemoryShare;
 use serde_json::Value;
 use ureq::http::Method;
@@ -20,8 +21,8 @@ use super::authority::GUEST;
 use super::body::Received;
 use super::error::{Failure, Outcome};
 use super::memory::parsed_size;
-use super::predict::SERVED_BY;
-use super::{Server, metrics, reply};
+use super::predict::{SERVED_BY, TIMEOUT};
+use super::{Server, reply};
 use crate::peer::{PeerAnswer, PeerRequest, path_part};
 
 /// How often a request was forwarded.
@@ -30,14 +31,6 @@ const HOP: HeaderName = HeaderName::from_static("x-dede-hop");
 const VIA: HeaderName = HeaderName::from_static("x-dede-via");
 /// A request is forwarded no more often than this.
 const MOST_HOPS: u32 = 4;
-
-/// A remote target: a service of a peer, and the alias it is called by here.
-#[derive(Debug, Clone)]
-pub(crate) struct Elsewhere {
-    pub(crate) asked: ServiceName,
-    pub(crate) peer: PeerName,
-    pub(crate) service: ServiceName,
-}
 
 /// The forwarding path of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,13 +80,12 @@ impl Trail {
 /// Forwards a predict.
 pub(crate) async fn predict(
     server: &Arc<Server>,
-    to: Elsewhere,
+    to: RemoteTarget,
     trail: Trail,
-    mut received: Received,
-    started: Instant,
+    (mut received, deadline): (Received, Option<tokio::time::Instant>),
+    permit: Forwarded,
 ) -> Outcome {
-    let (asked, place) = (to.asked.clone(), format!("{}/{}", to.peer, to.service));
-    let body = move |to: &Elsewhere| {
+    let body = move |to: &RemoteTarget| {
         let mut object = received.object()?;
         object.insert("service".to_owned(), to.service.as_str().into());
         let body = serde_json::to_vec(&object).map_err(|error| Error::Internal(error.to_string()))?;
@@ -103,49 +95,52 @@ pub(crate) async fn predict(
         share.shrink_to(body.len() as u64);
         Ok((body, share))
     };
-    let outcome = send(server, to, trail, Method::POST, "/predict".to_owned(), body).await;
-    let failed = |failure: &Failure| failure.status().code;
-    let code = outcome.as_ref().map_or_else(failed, |response| response.status().as_u16());
-    let served_by = outcome.as_ref().ok().and_then(|response| response.headers().get(SERVED_BY)?.to_str().ok());
-    let version = served_by.and_then(|served_by| served_by.rsplit_once('@')).map_or("", |(_, version)| version);
-    let elapsed = started.elapsed();
-    let record = metrics::PredictRecord { service: &place, version, alias: asked.as_str(), code, items: 0, elapsed };
-    metrics::predict(&record);
-    outcome
+    let sent = Sent { method: Method::POST, path: "/predict".to_owned(), deadline, permit };
+    send(server, to, trail, sent, body).await
+}
+
+/// What is sent to a peer besides the body.
+struct Sent {
+    method: Method,
+    path: String,
+    deadline: Option<tokio::time::Instant>,
+    permit: Forwarded,
 }
 
 /// Asks for the description of a service there.
-pub(crate) async fn describe(server: &Arc<Server>, to: Elsewhere, trail: Trail, query: Option<&str>) -> Outcome {
+pub(crate) async fn describe(server: &Arc<Server>, to: RemoteTarget, trail: Trail, query: Option<&str>) -> Outcome {
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     let path = format!("/services/{}{query}", path_part(to.service.as_str()));
     let share = server.settings.request_memory.share();
-    send(server, to, trail, Method::GET, path, |_| Ok((Vec::new(), share))).await
+    let permit = server.dispatcher().await?.forward()?;
+    let sent = Sent { method: Method::GET, path, deadline: None, permit };
+    send(server, to, trail, sent, |_| Ok((Vec::new(), share))).await
 }
 
 async fn send(
     server: &Arc<Server>,
-    to: Elsewhere,
+    to: RemoteTarget,
     trail: Trail,
-    method: Method,
-    path: String,
-    body: impl FnOnce(&Elsewhere) -> Outcome<(Vec<u8>, MemoryShare)> + Send + 'static,
+    sent: Sent,
+    body: impl FnOnce(&RemoteTarget) -> Outcome<(Vec<u8>, MemoryShare)> + Send + 'static,
 ) -> Outcome {
     let trail = trail.onward(server.mark(&to.asked), &to.asked)?;
-    let everywhere = server.admit()?;
-    let forwarding = Arc::clone(&server.forwarding)
-        .try_acquire_owned()
-        .map_err(|_| Error::Overloaded("too many requests are being forwarded by this server".into()))?;
+    let Sent { method, path, deadline, permit } = sent;
     let shared = Arc::clone(server);
     let work = move || {
         let (body, share) = body(&to)?;
         let (peer, settings) = (&to.peer, &shared.settings);
         let unreachable = |reason: String| Failure::new(ErrorKind::PeerUnreachable, reason);
         settings.peers.check(peer).map_err(unreachable)?;
-        let headers = trail.headers();
+        let mut headers = trail.headers();
+        if let Some(deadline) = deadline {
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            headers.push((TIMEOUT, left.as_millis().max(1).to_string()));
+        }
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let request = PeerRequest { method, path: &path, headers: &headers, body: &body };
         let answer = settings.peers.send(peer, &request, settings.body_limit, &share)?;
-        drop((everywhere, forwarding));
+        drop(permit);
         passed_back(answer, &to.asked, share)
     };
     server.blocking(work).await

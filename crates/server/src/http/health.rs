@@ -53,7 +53,7 @@ pub(crate) async fn metrics(State(server): State<Arc<Server>>) -> Response {
         let snapshot = catalogue.snapshot();
         gauge!("dede_services").set(snapshot.services().count() as f64);
         for service in snapshot.services() {
-            gauge!("dede_queue_depth", "service" => service.name().to_string()).set(service.admission.inside() as f64);
+            gauge!("dede_queue_depth", "service" => service.name().to_string()).set(service.queue.inside() as f64);
         }
         for alias in snapshot.aliases() {
             gauge!("dede_alias_generation", "alias" => alias.name.to_string()).set(alias.generation as f64);

@@ -82,6 +82,13 @@ pub(crate) struct PredictRecord<'a> {
     pub(crate) elapsed: Duration,
 }
 
+impl PredictRecord<'_> {
+    /// Of a request that could not be read.
+    pub(crate) fn unaddressed(code: u16, elapsed: Duration) -> Self {
+        Self { service: "", version: "", alias: "", code, items: 0, elapsed }
+    }
+}
+
 /// Counts an answered predict.
 pub(crate) fn predict(record: &PredictRecord<'_>) {
     counter!(

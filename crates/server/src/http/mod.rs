@@ -1,7 +1,7 @@
 //! The HTTP side of the server: what all handlers share. [`routes`] lists them.
 //!
-//! Nothing that computes or touches files runs on the threads that serve connections: handlers receive bodies, wait for their
-//! turn, and hand the rest to a blocking thread. This module must not know what a network or a data format is.
+//! Nothing that computes or touches files runs on the threads that serve connections: handlers receive bodies and hand the
+//! rest to the dispatcher, or to a blocking thread. This module must not know what a network or a data format is.
 
 mod access;
 mod aliases;
@@ -30,7 +30,6 @@ mod services;
 mod source;
 mod stream;
 mod train;
-mod turns;
 pub(crate) mod unsupported;
 mod uploads;
 
@@ -48,6 +47,7 @@ use dede_api::requests::RequestParameters;
 use dede_bundle::store::BlobStore;
 use dede_core::catalogue::Catalogue;
 use dede_core::connector::InputLimits;
+use dede_core::dispatch::Dispatcher;
 use dede_core::error::Error;
 use dede_core::migration::{HostDescription, Moves};
 use dede_core::name::ServiceName;
@@ -64,7 +64,6 @@ use error::{Failure, Outcome};
 pub(crate) use memory::of_machine as memory_of_machine;
 pub(crate) use routes::router;
 use source::Bundles;
-use turns::Turns;
 
 use crate::peer::Peers;
 
@@ -73,10 +72,6 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Requests that may wait for trainings at once: a fraction of the threads that may block.
 const WAITERS: usize = 128;
-/// Requests that wait for other machines at once, each with a thread.
-const OUTBOUND: usize = 64;
-/// Requests that may be at peers at once: a fraction of the threads that may block.
-const FORWARDING: usize = 128;
 /// Most unknown members remembered, so that clients cannot fill the memory with them.
 const WARNED_LIMIT: usize = 1000;
 /// Characters of an unknown member that are remembered and logged.
@@ -95,8 +90,6 @@ pub(crate) struct HttpSettings {
     pub(crate) body_limit: u64,
     /// Memory that the bodies of all requests may take together, inflated and parsed, bytes.
     pub(crate) request_memory: RequestMemory,
-    /// Predicts and trains of all services that may wait or run at once.
-    pub(crate) requests: usize,
     /// Threads that compute.
     pub(crate) threads: usize,
     /// Refuse unknown members of requests.
@@ -131,20 +124,17 @@ impl Phase {
 pub(crate) struct Server {
     settings: HttpSettings,
     catalogue: OnceLock<Arc<Catalogue>>,
+    dispatcher: OnceLock<Arc<Dispatcher>>,
     moves: OnceLock<Arc<Moves>>,
     bundles: Bundles,
     distribution: Distribution,
     phase: watch::Sender<Phase>,
-    admitted: Arc<Semaphore>,
     waiters: Arc<Semaphore>,
-    forwarding: Arc<Semaphore>,
-    outbound: Arc<Semaphore>,
     /// Permits to read long bodies.
     reading: Arc<Semaphore>,
     /// Makes the marks of this server, which differ from those of any other.
     marks: RandomState,
     bodies: Bodies,
-    turns: Turns,
     prometheus: PrometheusHandle,
     /// Unknown members of requests that were warned of.
     warned: Mutex<HashSet<String>>,
@@ -164,45 +154,24 @@ impl Server {
     fn with_metrics(settings: HttpSettings, prometheus: PrometheusHandle) -> Arc<Self> {
         Arc::new(Self {
             catalogue: OnceLock::new(),
+            dispatcher: OnceLock::new(),
             moves: OnceLock::new(),
             bundles: Bundles::default(),
             distribution: Distribution::default(),
             phase: watch::Sender::new(Phase::Starting),
-            admitted: Arc::new(Semaphore::new(settings.requests)),
             waiters: Arc::new(Semaphore::new(WAITERS)),
-            forwarding: Arc::new(Semaphore::new(FORWARDING)),
-            outbound: Arc::new(Semaphore::new(OUTBOUND)),
             reading: Arc::new(Semaphore::new(settings.threads.max(1))),
             marks: RandomState::new(),
             bodies: Bodies::new(settings.body_limit, settings.request_memory.clone()),
-            turns: Turns::new(settings.threads),
             prometheus,
             warned: Mutex::default(),
             settings,
         })
     }
 
-    /// A permit for a request that will compute or wait.
-    ///
-    /// # Errors
-    /// [`Error::Overloaded`].
-    fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let full = |_| Error::Overloaded("too many requests are waiting on this server".into());
-        Arc::clone(&self.admitted).try_acquire_owned().map_err(full)
-    }
-
     /// The mark of a request that this server forwards for an alias.
     fn mark(&self, alias: &ServiceName) -> String {
         format!("{:016x}", self.marks.hash_one(alias))
-    }
-
-    /// A permit to wait for another machine: for what a URL names, or for the place that an answer is sent to.
-    ///
-    /// # Errors
-    /// [`Error::Overloaded`].
-    fn outbound(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let full = |_| Error::Overloaded(format!("{OUTBOUND} requests are waiting for other machines already"));
-        Arc::clone(&self.outbound).try_acquire_owned().map_err(full)
     }
 
     /// A permit to wait for a training. Each takes a thread, and there must be some left for everything else.
@@ -224,6 +193,7 @@ impl Server {
     ) {
         self.distribution.open(store, host);
         let _ = self.moves.set(moves);
+        let _ = self.dispatcher.set(Arc::new(Dispatcher::new(Arc::clone(&catalogue))));
         let _ = self.catalogue.set(catalogue);
         self.phase.send_if_modified(|phase| {
             let starting = *phase == Phase::Starting;
@@ -260,6 +230,13 @@ impl Server {
         drop(waited);
         let catalogue = self.catalogue.get().map(Arc::clone);
         catalogue.ok_or_else(|| Failure::new(ErrorKind::Overloaded, "the server is starting"))
+    }
+
+    /// Where all predicts go, once the server has started.
+    async fn dispatcher(&self) -> Outcome<Arc<Dispatcher>> {
+        self.catalogue().await?;
+        let dispatcher = self.dispatcher.get().map(Arc::clone);
+        dispatcher.ok_or_else(|| Failure::new(ErrorKind::Overloaded, "the server is starting"))
     }
 
     /// The moves to this server, once it has started.

@@ -9,6 +9,7 @@ use axum::response::Response;
 use dede_api::answer::{Answer, Status};
 use dede_api::requests::{CreateRequest, read_rename};
 use dede_core::catalogue::Routed;
+use dede_core::dispatch::RemoteTarget;
 use dede_core::error::Error;
 use dede_core::name::ServiceName;
 use dede_core::repository::Clear;
@@ -17,7 +18,8 @@ use serde_json::json;
 
 use super::body::Received;
 use super::error::Outcome;
-use super::forward::{Elsewhere, Trail};
+
+use super::forward::Trail;
 use super::{Server, authority, forward, name_in, query_of, reply, unsupported};
 
 /// PUT and POST: creates a service.
@@ -54,7 +56,7 @@ async fn get_outcome(server: &Arc<Server>, uri: &Uri, headers: &HeaderMap) -> Ou
     let service = match server.catalogue().await?.snapshot().whereabouts(&name)? {
         Routed::Here(resolved) => resolved.service,
         Routed::There { asked, peer, service } => {
-            let to = Elsewhere { asked, peer, service };
+            let to = RemoteTarget { asked, peer, service };
             return forward::describe(server, to, Trail::of(headers), uri.query()).await;
         }
     };
@@ -87,16 +89,7 @@ async fn delete_outcome(server: &Server, uri: &Uri, is_guest: bool, has_body: bo
     if has_body {
         server.check_unknown(&name, vec!["body of DELETE".to_owned()])?;
     }
-    let deleted = server
-        .manage(move |catalogue| {
-            let found = catalogue.resolve(&name).ok().map(|resolved| resolved.service.id);
-            Ok((found, catalogue.delete(&name, clear)?))
-        })
-        .await?;
-    let (deleted, cleared) = deleted;
-    if let Some(id) = deleted {
-        server.turns.forget(id);
-    }
+    let cleared = server.manage(move |catalogue| Ok(catalogue.delete(&name, clear)?)).await?;
     if cleared.count == 0 {
         return Ok(reply::json(&Answer::bare(Status::ok())));
     }

@@ -92,7 +92,6 @@ fn server_with(token: Option<&str>, predict: Option<&str>, is_strict: bool) -> A
         body_limit: 1 << 20,
         request_memory: dede_core::request_memory::RequestMemory::new(16 << 20),
         is_strict,
-        requests: 1,
         threads: 1,
         strict: false,
         limits: Arc::new(InputLimits::default()),

@@ -1,0 +1,135 @@
+//! Calls as clients make them, through a door whose replies are numbers.
+
+use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use dede_api::requests::PutAlias;
+use serde_json::json;
+
+use super::*;
+use crate::stage::{Gate, NumberDoor, catalogue, create, to};
+
+fn stage(directory: &Path) -> (Arc<Catalogue>, Dispatcher) {
+    let catalogue = catalogue(directory);
+    create(&catalogue, directory, "one", &json!({"answer": 1}));
+    (Arc::clone(&catalogue), Dispatcher::new(catalogue))
+}
+
+fn in_ms(ms: u64) -> Option<tokio::time::Instant> {
+    Some(tokio::time::Instant::now() + Duration::from_millis(ms))
+}
+
+fn is_late(outcome: &Result<f32>) -> bool {
+    matches!(outcome, Err(Error::DeadlineExceeded(_)))
+}
+
+#[tokio::test]
+async fn calls_are_answered_and_recorded_with_who_answered() {
+    let directory = tempfile::tempdir().unwrap();
+    let (catalogue, dispatcher) = stage(directory.path());
+    create(&catalogue, directory.path(), "bad", &json!({"behaviour": "fail"}));
+    create(&catalogue, directory.path(), "refused", &json!({}));
+    let remote = PutAlias { service: "there".into(), peer: Some("prod".into()), ..PutAlias::default() };
+    catalogue.put_alias("remote", remote).unwrap();
+    let door = NumberDoor::default();
+    let records = Arc::clone(&door.records);
+    let mut answers = Vec::new();
+    for name in ["one", "remote", "bad", "refused", "nothing"] {
+        answers.push(dispatcher.infer(door.clone(), to(name, 10.0)).await.ok());
+    }
+    assert_eq!(answers, [Some(11.0), Some(-1.0), None, None, None]);
+    let refusal = |text: &str| Some(text.to_owned());
+    let expected = [
+        ("one".to_owned(), 1, None),
+        ("prod/there".to_owned(), 0, None),
+        ("bad".to_owned(), 0, refusal("told to fail")),
+        ("refused".to_owned(), 0, refusal("not by this door")),
+        ("unknown".to_owned(), 0, refusal("service not found: nothing")),
+    ];
+    assert_eq!(*records.lock().unwrap(), expected);
+    assert_eq!(catalogue.limiter().inside(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_rendered_is_no_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_catalogue, dispatcher) = stage(directory.path());
+    let door = NumberDoor { unrendered: Some("no room"), ..NumberDoor::default() };
+    let records = Arc::clone(&door.records);
+    assert_eq!(dispatcher.infer(door, to("one", 10.0)).await.unwrap_err().to_string(), "no room");
+    assert_eq!(*records.lock().unwrap(), [("one".to_owned(), 0, Some("no room".to_owned()))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_time_is_over_before_its_turn_computes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_catalogue, dispatcher) = stage(directory.path());
+    let late = Call { deadline: in_ms(0), ..to("one", 10.0) };
+    assert!(is_late(&dispatcher.infer(NumberDoor::default(), late).await));
+    let in_time = Call { deadline: in_ms(60_000), ..to("one", 10.0) };
+    assert_eq!(dispatcher.infer(NumberDoor::default(), in_time).await.unwrap(), 11.0);
+    let service = dispatcher.catalogue.resolve("one").unwrap().service;
+    assert_eq!(service.statistics.snapshot().successes, 1);
+    assert_eq!(service.statistics.snapshot().failures, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_service_is_waited_for_until_the_pause_or_the_time_is_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_catalogue, dispatcher) = stage(directory.path());
+    let service = dispatcher.catalogue.resolve("one").unwrap().service;
+    let hold = service.queue.hold(Instant::now() + Duration::from_secs(3600)).unwrap();
+    let late = Call { deadline: in_ms(500), ..to("one", 10.0) };
+    let began = tokio::time::Instant::now();
+    assert!(is_late(&dispatcher.infer(NumberDoor::default(), late).await));
+    assert_eq!(began.elapsed().as_millis(), 500);
+    let mut waiting = pin!(dispatcher.infer(NumberDoor::default(), to("one", 10.0)));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    service.queue.release(&hold);
+    assert_eq!(waiting.await.unwrap(), 11.0);
+}
+
+#[tokio::test]
+async fn a_call_whose_client_leaves_makes_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let (catalogue, dispatcher) = stage(directory.path());
+    let dispatcher = Arc::new(dispatcher);
+    create(&catalogue, directory.path(), "slow", &json!({"behaviour": "block", "gate": "dispatch"}));
+    let service = catalogue.resolve("slow").unwrap().service;
+    // As many as there are slots for two threads.
+    let computing: Vec<_> = (0..6)
+        .map(|_| {
+            let dispatcher = Arc::clone(&dispatcher);
+            tokio::spawn(async move { dispatcher.infer(NumberDoor::default(), to("slow", 1.0)).await })
+        })
+        .collect();
+    while service.queue.inside() < computing.len() {
+        tokio::task::yield_now().await;
+    }
+    {
+        let mut leaving = pin!(dispatcher.infer(NumberDoor::default(), to("slow", 1.0)));
+        let polled = leaving.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Pending));
+        assert_eq!(service.queue.inside(), 7);
+    }
+    assert_eq!(service.queue.inside(), 6);
+    assert_eq!(dispatcher.infer(NumberDoor::default(), to("one", 1.0)).await.unwrap(), 2.0, "others do not wait");
+    Gate::named("dispatch").open();
+    for answered in computing {
+        assert_eq!(answered.await.unwrap().unwrap(), 1.0);
+    }
+    assert_eq!(service.statistics.snapshot().successes, 6);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (catalogue, dispatcher) = stage(directory.path());
+    let service = catalogue.resolve("one").unwrap().service;
+    let inside: Vec<_> = std::iter::from_fn(|| service.queue.admit().ok()).collect();
+    assert_eq!(inside.len(), 16);
+    let refused = dispatcher.infer(NumberDoor::default(), to("one", 1.0)).await;
+    assert!(matches!(refused, Err(Error::Overloaded(_))));
+}
