@@ -9,6 +9,7 @@ mod classes;
 mod counts;
 mod facts;
 mod forms;
+mod functions;
 mod lists;
 mod means;
 mod operators;

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use super::closeness::{Closeness, Probe, Tolerance, changed};
+use super::closeness::{Closeness, Probe, Tolerance};
 use super::engine::{Array, EngineError, Session, Width};
 use super::runner::{join, rows_of};
 
 /// Numbers of items that are tried together, where they take little time.
 const TOGETHER: [usize; 3] = [2, 3, 7];
-/// An item that takes this long is tried with one other alone.
+/// Items that take this long gain nothing by others in the same run.
 pub(super) const LONG: Duration = Duration::from_millis(300);
 /// An item that takes less is tried with several numbers of others.
 const SHORT: Duration = Duration::from_millis(5);
@@ -31,24 +31,18 @@ pub(super) struct Tried<'t> {
 /// An item, and its answers alone.
 pub(super) struct Alone {
     item: Array,
-    answers: Vec<Array>,
-    /// Those to the item changed a little.
-    moved: Option<Vec<Array>>,
+    probe: Probe,
 }
 
 /// The answers of items alone.
 pub(super) fn answers(alone: Vec<Alone>) -> Vec<Vec<Array>> {
-    alone.into_iter().map(|alone| alone.answers).collect()
+    alone.into_iter().map(|alone| alone.probe.answers).collect()
 }
 
 impl Tried<'_> {
     /// Items that the network takes, alone: not all take any number. `item_time` is how long one takes.
     pub(super) fn alone(&self, item_time: Duration) -> Vec<Alone> {
-        let most = match item_time {
-            time if time >= LONG => TOGETHER[0],
-            time if time >= SHORT => TOGETHER[1],
-            _ => TOGETHER[2],
-        };
+        let most = if item_time >= SHORT { TOGETHER[1] } else { TOGETHER[2] };
         let mut found: Vec<Alone> = Vec::new();
         for number in 0..TOGETHER[2] {
             let is_large = found.first().is_some_and(|first| first.item.values().len() > LARGE);
@@ -56,9 +50,8 @@ impl Tried<'_> {
                 break;
             }
             let Ok(item) = (self.item)(number) else { continue };
-            let Ok(answers) = self.answers_alone(item.clone()) else { continue };
-            let moved = changed(&item).and_then(|item| self.answers_alone(item).ok());
-            found.push(Alone { item, answers, moved });
+            let Ok(probe) = Probe::of(&item, &|item| self.answers_alone(item)) else { continue };
+            found.push(Alone { item, probe });
         }
         found
     }
@@ -78,26 +71,25 @@ impl Tried<'_> {
             None if alone.len() < TOGETHER[2] => sizes.next_back().into_iter().collect(),
             None => sizes.collect(),
         };
-        let probes = alone.iter().map(|alone| Probe { answers: &alone.answers, changed: alone.moved.as_deref() });
+        let probes = alone.iter().map(|alone| &alone.probe);
         let tolerance = if self.is_coarse { Tolerance::WHOLE } else { Tolerance::ORDER };
         let closeness = Closeness::of(&probes.collect::<Vec<_>>(), tolerance);
         let is_tried = |size: &usize| *size > 1 && alone.len() > 1;
         sizes.into_iter().filter(is_tried).all(|size| {
             let items: Vec<Array> = alone.iter().cycle().take(size).map(|alone| alone.item.clone()).collect();
             let Ok(together) = join(&items).and_then(|items| self.run(items)) else { return false };
-            let mut places = alone.iter().cycle().take(size).enumerate();
-            places.all(|(place, alone)| are_alike(&closeness, &alone.answers, &together, (place, size)))
+            let mut places = alone.iter().enumerate().cycle().take(size).enumerate();
+            places.all(|(place, (item, alone))| {
+                let mut outputs = alone.probe.answers.iter().zip(&together).enumerate();
+                outputs.all(|(output, (own, together))| {
+                    let among = rows_of(together, place, 1, size);
+                    among.is_ok_and(|among| closeness.are_alike((item, output), own, &among))
+                })
+            })
         })
     }
 
     fn run(&self, batch: Array) -> Result<Vec<Array>, EngineError> {
         self.session.run(vec![batch], Width::One)
     }
-}
-
-/// Whether the answers to an item alone are those in its place among `size`.
-fn are_alike(closeness: &Closeness, alone: &[Array], together: &[Array], (place, size): (usize, usize)) -> bool {
-    alone.iter().zip(together).enumerate().all(|(output, (own, together))| {
-        rows_of(together, place, 1, size).is_ok_and(|among| closeness.are_alike(output, own, &among))
-    })
 }

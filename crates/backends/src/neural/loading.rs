@@ -10,9 +10,9 @@ use dede_core::memory;
 use super::as_written;
 use super::engine::{self, Array, Availability, Engine, EngineError, LoadOptions, Network, Session};
 use super::generated;
-use super::independence::{Tried, answers};
+use super::independence::{LONG, Tried, answers};
 use super::preparation::Preparation;
-use super::runner::{Runner, measure, warm};
+use super::runner::{Runner, join, measure, warm};
 use super::sizes_by_value;
 
 /// Batches of waiting images to try: what a queue plausibly holds, and no larger, since they bound the memory of a run.
@@ -80,8 +80,8 @@ impl Loading<'_> {
             prepared(generated::alike(shape, count, usual), count)
         };
         let item = |number: usize| prepared(generated::varied(shape, number, usual), 1);
-        let padded = |item: Array| match self.fixed_batch {
-            Some(rows) => item.padded(rows),
+        let in_each_row = |item: Array| match self.fixed_batch {
+            Some(rows) => join(&vec![item; rows]),
             None => Ok(item),
         };
         let sizes = match (self.fixed_batch, self.preparation.shape) {
@@ -94,7 +94,7 @@ impl Loading<'_> {
         let session = match self.again {
             Some(again) => {
                 as_written::load(engine, self.network, &|| again().map_err(unprepared), options, &|number| {
-                    item(number).and_then(padded)
+                    item(number).and_then(in_each_row)
                 })
             }
             None => engine.load(self.network, &options),
@@ -104,9 +104,13 @@ impl Loading<'_> {
         let mut habit = measure(session.as_ref(), threads, sizes, &example).map_err(fail)?;
         let tried = Tried { session: session.as_ref(), item: &item, fixed: self.fixed_batch, is_coarse };
         let alone = tried.alone(habit.row_time);
-        let are_apart = tried.are_apart(&alone);
+        let is_long = habit.row_time >= LONG && self.fixed_batch.is_none();
+        let are_apart = is_long || tried.are_apart(&alone);
         if !are_apart && self.fixed_batch.is_none() {
             tracing::info!(file, "items are computed one by one: generated ones had other answers together");
+        }
+        let is_one_by_one = is_long || !are_apart;
+        if is_one_by_one {
             habit.rows_together = 1;
         }
         let single = example(1).map_err(fail)?;
@@ -122,7 +126,7 @@ impl Loading<'_> {
             Ok(outputs) => (samples, outputs),
             Err(_) => (1, example(1).and_then(|batch| runner.run(batch)).map_err(fail)?),
         };
-        let fixed_batch = self.fixed_batch.or((samples == 1 || !are_apart).then_some(1));
+        let fixed_batch = self.fixed_batch.or((samples == 1 || is_one_by_one).then_some(1));
         let loaded = Loaded { runner, threads, fixed_batch, file: file.to_owned() };
         Ok((loaded, Trial { outputs, samples, alone: answers(alone), are_apart, is_coarse }))
     }

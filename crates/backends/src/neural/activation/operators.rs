@@ -241,6 +241,6 @@ fn has_floats(node: &NodeView<'_>, name: &str) -> bool {
     node.attribute(name).is_some_and(|attribute| !attribute.floats.is_empty())
 }
 
-fn text<'n>(node: &'n NodeView<'_>, name: &str) -> &'n [u8] {
+pub(super) fn text<'n>(node: &'n NodeView<'_>, name: &str) -> &'n [u8] {
     node.attribute(name).and_then(|attribute| attribute.text).unwrap_or_default()
 }

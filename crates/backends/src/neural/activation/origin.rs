@@ -4,7 +4,7 @@
 //! in attention, is neither: it weighs other values, or weights and a nonlinear operator follow. It must not know what an output is
 //! answered as.
 
-use super::operators::Operator;
+use super::operators::{Operator, text};
 use super::producers::Producers;
 use super::weights::Weights;
 use crate::neural::onnx_view::NodeView;
@@ -57,12 +57,25 @@ impl Origin {
     }
 
     /// Of numbers that are added up or put in each other's place: shares stay visible among others.
-    pub(super) fn blended(origins: &[Self]) -> Self {
+    fn blended(origins: &[Self]) -> Self {
         let shares = || origins.iter().copied().filter(|origin| matches!(origin, Self::Shares | Self::Merged));
         match shares().next() {
             Some(_) => Self::combined(shares()),
             None => Self::combined(origins.iter().copied()),
         }
+    }
+
+    /// Of numbers that are one or the other: what may be probabilities stays visible.
+    pub(super) fn or(self, other: Self) -> Self {
+        let rank = |origin: Self| match origin {
+            Self::Constant => 0,
+            Self::Free => 1,
+            Self::Gate => 2,
+            Self::Choice => 3,
+            Self::Shares => 4,
+            Self::Merged => 5,
+        };
+        if rank(other) > rank(self) { other } else { self }
     }
 
     /// Of what a node makes of numbers from `inputs`.
@@ -77,6 +90,21 @@ impl Origin {
             ("DynamicQuantizeLinear", _) if maker.index > 0 => Self::Constant,
             ("LSTM" | "GRU" | "RNN" | "Attention" | "MultiHeadAttention" | "QAttention", _) => Self::Free,
             ("LinearClassifier" | "SVMClassifier" | "TreeEnsembleClassifier" | "ArgMax" | "ArgMin", _) => Self::Shares,
+            // Leaves may be probabilities.
+            ("TreeEnsembleRegressor" | "TreeEnsemble", _) => Self::Shares,
+            ("LinearRegressor" | "SVMRegressor", _) => match text(maker.node, "post_transform") {
+                b"SOFTMAX" | b"SOFTMAX_ZERO" => Self::Shares,
+                b"LOGISTIC" | b"PROBIT" => Self::Gate,
+                _ => all,
+            },
+            ("FusedGemm" | "FusedConv", _) if !text(maker.node, "activation").is_empty() => {
+                match text(maker.node, "activation") {
+                    b"Sigmoid" | b"HardSigmoid" => Self::Gate,
+                    _ => Self::Free,
+                }
+            }
+            // By which power is that of the operator that calls it.
+            ("LpNormalization", _) if takes_power_of_caller(maker.node) && maker.takes_no_negative => Self::Shares,
             ("IsNaN" | "IsInf", _) | (_, Operator::Label) => match all {
                 Self::Constant => Self::Constant,
                 Self::Gate | Self::Choice | Self::Shares | Self::Merged | Self::Free => Self::Choice,
@@ -123,6 +151,11 @@ impl Origin {
     fn after_nonlinear(self) -> Self {
         if self == Self::Merged { Self::Free } else { self }
     }
+}
+
+/// Whether the power of a norm is an attribute of the operator that calls this one.
+fn takes_power_of_caller(node: &NodeView<'_>) -> bool {
+    node.attribute("p").is_some_and(|power| power.integer.is_none())
 }
 
 /// Operators of hidden layers that bend at 0.

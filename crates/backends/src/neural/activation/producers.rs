@@ -3,10 +3,12 @@
 //! It owns what counts as the same value: one that only moves to another shape or type. It must not know what operators say
 //! of an output.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::axes::integer;
-use crate::neural::onnx_view::{AttributeView, ElementType, FunctionView, GraphView, NodeView, TensorView};
+use super::functions::Functions;
+use crate::neural::onnx_view::{AttributeView, ElementType, GraphView, NodeView, TensorView};
 
 /// Operators that give their first input another place or another shape.
 const MOVES: [&str; 6] = ["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand"];
@@ -50,7 +52,7 @@ pub(super) struct Producers<'v, 'a> {
     made: HashMap<&'v str, (usize, usize)>,
     constants: HashMap<&'v str, &'v TensorView<'a>>,
     elements: HashMap<&'v str, ElementType>,
-    functions: HashSet<(&'v str, &'v str)>,
+    functions: Rc<Functions<'v, 'a>>,
     /// Places of all nodes, each after those that make what it takes.
     order: Vec<usize>,
     /// What values were before they got another form.
@@ -60,13 +62,12 @@ pub(super) struct Producers<'v, 'a> {
 }
 
 impl<'v, 'a> Producers<'v, 'a> {
-    pub(super) fn of(graph: &'v GraphView<'a>, functions: &'v [FunctionView<'a>]) -> Self {
+    pub(super) fn of(graph: &'v GraphView<'a>, functions: Rc<Functions<'v, 'a>>) -> Self {
         let nodes = || graph.nodes.iter().enumerate();
         let made = nodes().flat_map(|(place, node)| {
             let named = node.outputs.iter().enumerate().filter(|(_, value)| !value.is_empty());
             named.map(move |(index, &value)| (value, (place, index)))
         });
-        let functions = functions.iter().map(|function| (domain(function.domain), function.op)).collect();
         let held = nodes()
             .filter(|(_, node)| node.op == "Constant" && is_of(&functions, node, STANDARD))
             .filter_map(|(_, node)| Some((*node.outputs.first()?, node.attribute("value")?.tensor.as_ref()?)));
@@ -89,6 +90,13 @@ impl<'v, 'a> Producers<'v, 'a> {
             }
         }
         producers
+    }
+
+    /// A value of this graph is a constant of the graph around it.
+    pub(super) fn adopt(&mut self, value: &'v str, of: &Self, outer: &str) {
+        if let Some(&constant) = of.constants.get(of.held(outer)) {
+            self.constants.entry(value).or_insert(constant);
+        }
     }
 
     /// The node that makes a value, and which of its outputs that is.
@@ -170,7 +178,7 @@ impl<'v, 'a> Producers<'v, 'a> {
 
     /// Whether the file itself defines the operator of a node, whatever operator has that name elsewhere.
     pub(super) fn is_function(&self, node: &NodeView<'_>) -> bool {
-        self.functions.contains(&(domain(node.domain), node.op))
+        self.functions.defines(node)
     }
 
     /// All nodes, each after those that make what it takes, in whatever order the file has them.
@@ -324,11 +332,6 @@ fn ints(tensor: &TensorView<'_>) -> Vec<i64> {
 }
 
 /// Whether a node has an operator of one of these domains, which the file does not define itself.
-fn is_of(functions: &HashSet<(&str, &str)>, node: &NodeView<'_>, domains: &[&str]) -> bool {
-    domains.contains(&node.domain) && !functions.contains(&(domain(node.domain), node.op))
-}
-
-/// The standard's operator set has two names.
-fn domain(name: &str) -> &str {
-    if name == "ai.onnx" { "" } else { name }
+fn is_of(functions: &Functions<'_, '_>, node: &NodeView<'_>, domains: &[&str]) -> bool {
+    domains.contains(&node.domain) && !functions.defines(node)
 }

@@ -16,6 +16,7 @@ use super::axes::{Along, Mixes, integer};
 use super::counts::{Count, Counting};
 use super::facts::{Cause, Fact, Held, Part};
 use super::forms::{Form, Items};
+use super::functions::Functions;
 use super::operators::{Codes, Operator, codes, is_rectifier, joined, keeps_probabilities, operator};
 use super::origin::{Maker, Origin};
 use super::producers::{Producers, Scale, taken};
@@ -50,7 +51,7 @@ pub(super) struct Reader<'v, 'a> {
     values: HashMap<&'v str, &'v ValueView<'a>>,
     /// Name of the number of items, where the file gives it one.
     items: Option<&'v str>,
-    functions: &'v [FunctionView<'a>],
+    functions: Rc<Functions<'v, 'a>>,
     /// How much more may be read of graphs inside of operators.
     left: Rc<Cell<usize>>,
     /// Whether this is an operator that the file defines, whose attributes may be those of the node that calls it.
@@ -83,7 +84,7 @@ impl<'v, 'a> Call<'_, 'v, 'a> {
     fn sum(&self) -> Option<Sum<'v, 'a>> {
         match self.quotient {
             Some(Quotient::ShareOf(_, sum)) => Some(sum),
-            Some(Quotient::Sigmoid | Quotient::WeightedShare) | None => self.log_sum,
+            Some(Quotient::Sigmoid | Quotient::WeightedShare(_)) | None => self.log_sum,
         }
     }
 
@@ -100,6 +101,7 @@ impl<'v, 'a> Call<'_, 'v, 'a> {
 impl<'v, 'a> Reader<'v, 'a> {
     /// Reads all values. `opset` is the version of the standard operator set.
     pub(super) fn of(graph: &'v GraphView<'a>, functions: &'v [FunctionView<'a>], opset: i64) -> Self {
+        let functions = Rc::new(Functions::of(functions));
         let mut reader = Self::before(graph, functions, opset, Rc::new(Cell::new(MOST_INSIDE)));
         for input in &graph.inputs {
             reader.known.insert(input.name, Fact { form: Form::of_input(input), ..Fact::UNKNOWN });
@@ -109,8 +111,8 @@ impl<'v, 'a> Reader<'v, 'a> {
     }
 
     /// Before anything is read.
-    fn before(graph: &'v GraphView<'a>, functions: &'v [FunctionView<'a>], opset: i64, left: Rc<Cell<usize>>) -> Self {
-        let producers = Producers::of(graph, functions);
+    fn before(graph: &'v GraphView<'a>, functions: Rc<Functions<'v, 'a>>, opset: i64, left: Rc<Cell<usize>>) -> Self {
+        let producers = Producers::of(graph, Rc::clone(&functions));
         let values = graph.inputs.iter().chain(&graph.outputs).chain(&graph.values);
         let values = values.map(|value| (value.name, value)).collect();
         let asked = graph.inputs.iter().find(|input| !producers.is_constant(input.name));
@@ -160,6 +162,11 @@ impl<'v, 'a> Reader<'v, 'a> {
             Some(inside) => (inside.output(index).form.clone(), None),
         };
         let quotient = if kind == Operator::Quotient { normalized(producers, node) } else { None };
+        // Numbers below 0 have no shares.
+        let quotient = quotient.filter(|quotient| match quotient {
+            Quotient::WeightedShare(above) => self.fact(above).never_negative,
+            Quotient::Sigmoid | Quotient::ShareOf(..) => true,
+        });
         let is_difference = kind == Operator::Affine && node.op == "Sub";
         let log_sum = if is_difference { log_softmax_sum(producers, node) } else { None };
         let origins: Vec<Origin> = inputs.iter().map(|fact| fact.origin).collect();
@@ -167,14 +174,20 @@ impl<'v, 'a> Reader<'v, 'a> {
         let weights = is_weighed.then(|| self.ranges.weights(node, &inputs, producers));
         let part = means::made(node, &inputs, producers);
         let worked_on = worked_on(kind, &inputs, &form);
-        let call = Call { node, kind, form: worked_on, inputs, along, quotient, log_sum, weights, part };
-        let held = self.held(&call);
         let crossing = inside.map(|inside| inside.output(index));
+        let call = Call { node, kind, form: worked_on, inputs, along, quotient, log_sum, weights, part };
+        let held = match crossing {
+            Some(made) if made.is_label => Held::Label,
+            Some(_) | None => self.held(&call),
+        };
         let origin = match crossing {
             None => self.origin(&call, index, &held, &origins),
             Some(made) => made.origin_of_chosen(Origin::combined(origins.iter().copied())),
         };
-        let (is_coded, scale) = self.scale(&call, index);
+        let (is_coded, scale) = match crossing {
+            None => self.scale(&call, index),
+            Some(made) => (made.is_coded, None),
+        };
         let never_negative = match crossing {
             None => never_negative(node, &held, &call.inputs, producers) || self.keeps_sign(&call),
             Some(made) => made.never_negative,
@@ -433,7 +446,7 @@ impl<'v, 'a> Reader<'v, 'a> {
                     false => Held::Unclear(Cause::of(node, "")),
                 };
             }
-            Some(Quotient::WeightedShare) => {
+            Some(Quotient::WeightedShare(_)) => {
                 return Held::Unclear(Cause::of(node, "of numbers by a sum of them with weights"));
             }
             None => {}
@@ -483,7 +496,7 @@ fn worked_on<'r>(kind: Operator, inputs: &[&'r Fact<'_, '_>], made: &'r Form) ->
 
 /// Whether a node makes shares of a sum, whatever the numbers are.
 fn is_share(call: &Call<'_, '_, '_>) -> bool {
-    let is_share = matches!(call.quotient, Some(Quotient::ShareOf(..) | Quotient::WeightedShare));
+    let is_share = matches!(call.quotient, Some(Quotient::ShareOf(..) | Quotient::WeightedShare(_)));
     is_share || matches!(call.kind, Operator::Normalizing | Operator::Activation(Softmax | LogSoftmax))
 }
 

@@ -22,8 +22,8 @@ pub(super) enum Quotient<'v, 'a> {
     Sigmoid,
     /// The share that each of these numbers has in their sum.
     ShareOf(&'v str, Sum<'v, 'a>),
-    /// Numbers over a sum of them with weights.
-    WeightedShare,
+    /// These numbers over a sum of them with weights.
+    WeightedShare(&'v str),
 }
 
 /// The sum of numbers, or its logarithm, where it is used.
@@ -44,8 +44,13 @@ pub(super) struct Sum<'v, 'a> {
 /// What a `Mul`, `Div` or `Reciprocal` is, beyond numbers times a constant.
 pub(super) fn normalized<'v, 'a>(producers: &Producers<'v, 'a>, node: &'v NodeView<'a>) -> Option<Quotient<'v, 'a>> {
     let inverse = |value: &str| {
-        let node = producers.producer(producers.held(value)).filter(|node| node.op == "Reciprocal")?;
-        node.inputs.first().copied()
+        let node = producers.producer(producers.held(value))?;
+        match (node.op, node.inputs.as_slice()) {
+            ("Reciprocal", [below]) => Some(*below),
+            ("Div", [one, below]) if producers.number(one) == Some(1.0) => Some(*below),
+            ("Pow", [below, power]) if producers.number(power) == Some(-1.0) => Some(*below),
+            _ => None,
+        }
     };
     match (node.op, node.inputs.as_slice()) {
         ("Div", [above, below]) => quotient(producers, above, below),
@@ -73,25 +78,44 @@ fn quotient<'v, 'a>(producers: &Producers<'v, 'a>, above: &'v str, below: &'v st
     if let Some(sum) = sum_of(producers, below) {
         return producers.are_alike(above, sum.summed).then_some(Quotient::ShareOf(above, sum));
     }
-    let weighted = || is_weighted_sum(producers, below, above).then_some(Quotient::WeightedShare);
+    let weighted = || is_weighted_sum(producers, below, above).then_some(Quotient::WeightedShare(above));
     share_or_equal(producers, above, below).or_else(weighted)
 }
 
-/// Whether a value is a sum of these numbers times weights, of which all may be 1, or a mean of them.
-fn is_weighted_sum(producers: &Producers<'_, '_>, value: &str, numbers: &str) -> bool {
-    let mut value = value;
+/// Whether a value is a sum of these numbers times weights, of which all may be 1, or a mean of them; in one step or several.
+fn is_weighted_sum<'v>(producers: &Producers<'v, '_>, value: &'v str, numbers: &'v str) -> bool {
+    let is_tiny = |value: &str| producers.number(value).is_some_and(|number| (0.0..=TINY).contains(&number));
+    let is_summed = |value: &&'v str| producers.are_alike(producers.same(value), producers.same(numbers));
+    let (mut waiting, mut has_summed) = (vec![value], false);
     for _ in 0..LONGEST {
-        let Some(node) = producers.producer(producers.held(value)) else { return false };
-        value = match (node.op, node.inputs.as_slice()) {
+        let Some(value) = waiting.pop() else { break };
+        if has_summed && is_summed(&value) {
+            return true;
+        }
+        let Some(node) = producers.producer(producers.held(value)) else { continue };
+        let is_sum = matches!(
+            node.op,
+            "MatMul" | "Gemm" | "Einsum" | "ReduceSum" | "ReduceL1" | "ReduceMean" | "GlobalAveragePool" | "Sum"
+        );
+        has_summed |= is_sum || node.op == "Add";
+        match (node.op, node.inputs.as_slice()) {
+            ("Add" | "Max", [one, other]) if is_tiny(one) => waiting.push(other),
+            ("Add" | "Max", [one, other]) if is_tiny(other) => waiting.push(one),
+            // A sum with another number is not that of shares.
+            ("Add", [one, other]) if producers.is_constant(one) || producers.is_constant(other) => {}
+            ("Add", [one, other]) => waiting.extend([one, other]),
+            ("Mul" | "Div", [inner, factor]) | ("Mul", [factor, inner]) if producers.is_constant(factor) => {
+                waiting.push(inner)
+            }
             (
-                "MatMul" | "Gemm" | "Einsum" | "Conv" | "ReduceMean" | "AveragePool" | "GlobalAveragePool" | "CumSum",
+                "Clip" | "Expand" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" | "Split" | "Slice",
                 inputs,
-            ) => return inputs.iter().any(|input| producers.are_alike(producers.same(input), producers.same(numbers))),
-            ("Add" | "Max" | "Mul", [one, other]) if producers.is_constant(one) => other,
-            ("Add" | "Max" | "Mul", [one, other]) if producers.is_constant(other) => one,
-            ("Clip" | "Expand" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose", [inner, ..]) => inner,
-            _ => return false,
-        };
+            ) => {
+                waiting.extend(inputs.first());
+            }
+            (_, inputs) if is_sum => waiting.extend(inputs.iter().filter(|input| !producers.is_constant(input))),
+            _ => {}
+        }
     }
     false
 }

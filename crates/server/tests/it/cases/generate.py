@@ -371,6 +371,17 @@ def beside():
     model = network([*third, ("MatMul", ["x", "millions"], ["s"], {}), ("Concat", ["l", "s"], ["y"], {"axis": 1})], 4, {"y": [5]}, constants)
     values("replaced-quotient-beside-millions", "a third beside a number a million times as large", model, rows)
 
+    model = network([("Tanh", ["x"], ["t"], {}), ("Div", ["one", "three"], ["q"], {}), ("Mul", ["t", "q"], ["u"], {}), ("Add", ["x", "u"], ["l"], {}),
+                     ("MatMul", ["x", "millions"], ["s"], {}), ("Concat", ["l", "s"], ["y"], {"axis": 1})], 4, {"y": [5]}, constants)
+    values("replaced-quotient-that-weak-items-show", "a third of what is bounded, beside what is not", model, rows)
+    model = network([("ReduceMean", ["x"], ["m"], {"axes": [2, 3], "keepdims": 0}), ("Sub", ["m", "grey"], ["d"], {}), ("Relu", ["d"], ["r"], {}),
+                     ("Div", ["one", "three"], ["q"], {}), ("Mul", ["r", "q"], ["y"], {})], [3, 1, 1], {"y": [3]},
+                    {**constants, "grey": np.float32(150)}, opset=13)
+    calls = [creation({}, "image", kind="unsupervised", input={"width": 1, "height": 1}),
+             ["POST", "/predict", {"service": "@S@", "parameters": {}, "data": [base64.b64encode(png(210, 240, 255, b"")).decode()]}]]
+    write("replaced-quotient-of-bright-images", "a third of how much brighter than grey an image is", calls,
+          {"rows": computed(model, [[255, 240, 210]])}, {"repo/net.onnx": model})
+
     # ONNX Runtime takes these operators for a LayerNormalization of another epsilon, which shows where pixels are small numbers.
     norm = [("Flatten", ["x"], ["f"], {}), ("ReduceMean", ["f"], ["m"], {"axes": [-1]}), ("Sub", ["f", "m"], ["c"], {}),
             ("Pow", ["c", "two"], ["p"], {}), ("ReduceMean", ["p"], ["v"], {"axes": [-1]}), ("Add", ["eps", "v"], ["e"], {}),

@@ -5,7 +5,7 @@
 
 use super::Reader;
 use crate::neural::activation::axes::{Along, Mixes, integer, integers};
-use crate::neural::activation::facts::Fact;
+use crate::neural::activation::facts::{Fact, Held};
 use crate::neural::activation::forms::{Form, Items, place_of};
 use crate::neural::activation::origin::Origin;
 use crate::neural::activation::producers::taken;
@@ -17,6 +17,8 @@ use std::rc::Rc;
 const DEEPEST: usize = 32;
 /// How often a loop is read until what it makes is what it takes.
 const MOST_ROUNDS: usize = 3;
+/// How often what is known of one value may change: where it comes from, and what it is.
+const MOST_CHANGES: usize = 8;
 /// A graph that is too large.
 const TOO_MUCH: Tied = Tied::possible("in graphs that are too large to be looked at");
 /// Attributes that change numbers, and not which ones are combined.
@@ -28,18 +30,30 @@ pub(super) struct Crossing {
     pub(super) form: Form,
     origin: Origin,
     pub(super) never_negative: bool,
+    /// Classes, or truth values.
+    pub(super) is_label: bool,
+    /// Whole numbers that stand for others.
+    pub(super) is_coded: bool,
 }
 
 impl Crossing {
     /// Of numbers that may be anything, merged probabilities too.
-    const UNKNOWN: Self = Self { form: Form::UNKNOWN, origin: Origin::Merged, never_negative: false };
+    const UNKNOWN: Self =
+        Self { form: Form::UNKNOWN, origin: Origin::Merged, never_negative: false, is_label: false, is_coded: false };
     /// The number of a round, and inputs that are left out.
-    const FIXED: Self = Self { form: Form::FIXED, origin: Origin::Constant, never_negative: false };
+    const FIXED: Self =
+        Self { form: Form::FIXED, origin: Origin::Constant, never_negative: false, is_label: false, is_coded: false };
     /// Whether a loop goes on.
     const GOING: Self = Self { origin: Origin::Choice, ..Self::FIXED };
 
     fn of(fact: &Fact<'_, '_>) -> Self {
-        Self { form: fact.form.clone(), origin: fact.origin, never_negative: fact.never_negative }
+        Self {
+            form: fact.form.clone(),
+            origin: fact.origin,
+            never_negative: fact.never_negative,
+            is_label: matches!(fact.held, Held::Label),
+            is_coded: fact.is_coded,
+        }
     }
 
     fn shaped(&self, form: Form) -> Self {
@@ -68,10 +82,10 @@ impl Inside {
         Self { outputs: Vec::new(), tie: Some(tie) }
     }
 
-    /// The same where it is computed with how many items there are: nothing is known of shapes then.
-    fn counted(mut self) -> Self {
+    /// The same where items meet in it: nothing is known of shapes then.
+    fn tied(mut self, tie: Tied) -> Self {
         self.outputs.iter_mut().for_each(|made| made.form = Form::UNKNOWN);
-        Self { tie: Some(super::NUMBER), ..self }
+        Self { tie: stronger(self.tie, Some(tie)), ..self }
     }
 
     /// An output of the operator.
@@ -99,15 +113,7 @@ impl<'v, 'a> Reader<'v, 'a> {
     pub(super) fn inside(&self, node: &'v NodeView<'a>) -> Option<Inside> {
         let inputs: Vec<_> = node.inputs.iter().map(|input| Crossing::of(self.fact(input))).collect();
         if self.producers.is_function(node) {
-            let is_same = |one: &str, other: &str| {
-                let named = |name: &str| name.is_empty() || name == "ai.onnx";
-                one == other || (named(one) && named(other))
-            };
-            let mut functions = self.functions.iter();
-            let function = functions.find(|function| {
-                (function.op, function.overload) == (node.op, node.overload) && is_same(function.domain, node.domain)
-            });
-            let Some(function) = function else { return Some(Inside::unknown(super::FOREIGN)) };
+            let Some(function) = self.functions.called(node) else { return Some(Inside::unknown(super::FOREIGN)) };
             return Some(self.read_inside(node, &function.graph, inputs, true));
         }
         let mut graphs = node.attributes.iter().flat_map(|attribute| &attribute.graphs);
@@ -117,17 +123,22 @@ impl<'v, 'a> Reader<'v, 'a> {
             ("If", second) => {
                 let one = self.read_inside(node, first, Vec::new(), false);
                 let other = second.map(|second| self.read_inside(node, second, Vec::new(), false));
-                Some(match other {
+                match other {
                     Some(other) => either(&one, other),
                     None => one,
-                })
+                }
             }
-            ("Loop", None) => Some(self.of_loop(node, first, &inputs)),
-            ("Scan", None) => Some(self.of_scan(node, first, &inputs)),
-            (_, _) => None,
+            ("Loop", None) => self.of_loop(node, first, &inputs),
+            ("Scan", None) => self.of_scan(node, first, &inputs),
+            (_, None) => {
+                // Whatever else it does with its graph, numbers come from what it takes, or from that graph.
+                let taken = inputs.iter().map(|input| input.shaped(Form::UNKNOWN));
+                let taken = taken.reduce(|one, other| joined(&one, &other)).unwrap_or(Crossing::FIXED);
+                self.read_inside(node, first, vec![taken; first.inputs.len()], false).tied(super::FOREIGN)
+            }
+            (_, Some(_)) => Inside::unknown(super::FOREIGN),
         };
-        let found = found.unwrap_or_else(|| Inside::unknown(super::FOREIGN));
-        Some(if counted { found.counted() } else { found })
+        Some(if counted { found.tied(super::NUMBER) } else { found })
     }
 
     /// Whether a node with a graph inside takes how many items there are, and a value of items.
@@ -148,20 +159,26 @@ impl<'v, 'a> Reader<'v, 'a> {
     ) -> Inside {
         let around = if is_function { Vec::new() } else { taken(node) };
         let own = graph.nodes.len() + graph.initializers.len() + graph.values.len();
-        let cost = own + around.len() + self.functions.len() + 1;
+        let cost = own + around.len() + 1;
         let Some(left) = self.left.get().checked_sub(cost).filter(|_| self.depth < DEEPEST) else {
             return Inside::unknown(TOO_MUCH);
         };
         self.left.set(left);
-        let mut inner = Self::before(graph, self.functions, self.opset, Rc::clone(&self.left));
+        let mut inner = Self::before(graph, Rc::clone(&self.functions), self.opset, Rc::clone(&self.left));
         inner.depth = self.depth + 1;
         inner.is_function = is_function || self.is_function;
         inner.items = self.items;
-        let captured = around.into_iter().filter_map(|value| Some((value, self.known.get(value)?.clone())));
-        inner.known.extend(captured);
+        for value in around {
+            inner.producers.adopt(value, &self.producers, value);
+            inner.known.extend(self.known.get(value).map(|known| (value, known.clone())));
+        }
+        for (input, outer) in graph.inputs.iter().zip(node.inputs.iter().filter(|_| is_function)) {
+            inner.producers.adopt(input.name, &self.producers, outer);
+        }
         let given = inputs.into_iter().chain(std::iter::repeat(Crossing::FIXED));
-        for (input, Crossing { form, origin, never_negative }) in graph.inputs.iter().zip(given) {
-            inner.known.insert(input.name, Fact { form, origin, never_negative, ..Fact::UNKNOWN });
+        for (input, Crossing { form, origin, never_negative, is_label, is_coded }) in graph.inputs.iter().zip(given) {
+            let held = if is_label { Held::Label } else { Fact::UNKNOWN.held };
+            inner.known.insert(input.name, Fact { held, form, origin, never_negative, is_coded, ..Fact::UNKNOWN });
         }
         inner.read(graph);
         let facts = || graph.outputs.iter().map(|output| inner.fact(output.name));
@@ -180,26 +197,26 @@ impl<'v, 'a> Reader<'v, 'a> {
         (front, mut carried, back): (&[Crossing], Vec<Crossing>, Vec<Crossing>),
         skipped: usize,
     ) -> Inside {
-        for round in 0..=MOST_ROUNDS {
+        let mut tie = None;
+        // What is known of a carried value changes a few times at most, and may be handed from one to the next.
+        for round in 0..=MOST_ROUNDS + MOST_CHANGES * (carried.len() + 1) {
             let given = front.iter().chain(&carried).chain(&back).cloned();
             let mut found = self.read_inside(node, graph, given.collect(), false);
-            if found.tie.is_some() {
-                return found;
-            }
+            tie = stronger(tie, found.tie.take());
             let made = found.outputs.iter().skip(skipped);
-            let both: Vec<Crossing> = carried.iter().zip(made).map(|(given, made)| joined(given, made)).collect();
+            let mut both: Vec<Crossing> = carried.iter().zip(made).map(|(given, made)| joined(given, made)).collect();
             if both.len() < carried.len() {
                 return Inside::unknown(super::FOREIGN);
+            }
+            if tie.is_some() || round + 1 >= MOST_ROUNDS {
+                both.iter_mut().for_each(|both| both.form = Form::UNKNOWN);
             }
             if both == carried {
                 // Without a round it makes what it takes.
                 found.outputs.splice(skipped..skipped + both.len(), both);
-                return found;
+                return Inside { tie, ..found };
             }
-            carried = match round + 1 < MOST_ROUNDS {
-                true => both,
-                false => vec![Crossing::UNKNOWN; carried.len()],
-            };
+            carried = both;
         }
         Inside::unknown(super::FOREIGN)
     }
@@ -226,14 +243,15 @@ impl<'v, 'a> Reader<'v, 'a> {
         let along =
             |name: &str, place: usize| integers(node, name).and_then(|axes| axes.get(place).copied()).unwrap_or(0);
         let (carried, gone) = inputs.split_at(count);
-        let mut parts = Vec::new();
+        let (mut parts, mut tie) = (Vec::new(), None);
         for (place, whole) in gone.iter().enumerate() {
             let (axis, form) = (along("scan_input_axes", place), &whole.form);
             match (Along::Axes(vec![axis]).mixes(form), form.place(axis)) {
                 (Mixes::No, Some(axis)) => parts.push(whole.shaped(form.without(&[axis]))),
                 (Mixes::No, None) => parts.push(whole.shaped(Form::new(None, form.items))),
                 (Mixes::Yes | Mixes::Unknown, _) => {
-                    return Inside::unknown(Tied::possible("which may go through the items of a request"));
+                    parts.push(whole.shaped(Form::UNKNOWN));
+                    tie = Some(Tied::possible("which may go through the items of a request"));
                 }
             }
         }
@@ -245,7 +263,10 @@ impl<'v, 'a> Reader<'v, 'a> {
                 None => Form::UNKNOWN,
             };
         }
-        found
+        match tie {
+            Some(tie) => found.tied(tie),
+            None => found,
+        }
     }
 }
 
@@ -259,8 +280,10 @@ fn either(one: &Inside, other: Inside) -> Inside {
 fn joined(one: &Crossing, other: &Crossing) -> Crossing {
     Crossing {
         form: joined_form(&one.form, &other.form),
-        origin: Origin::blended(&[one.origin, other.origin]),
+        origin: one.origin.or(other.origin),
         never_negative: one.never_negative && other.never_negative,
+        is_label: one.is_label || other.is_label,
+        is_coded: one.is_coded || other.is_coded,
     }
 }
 
