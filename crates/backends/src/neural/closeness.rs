@@ -11,6 +11,8 @@ const CHANGE: f32 = 1.0 / 4096.0;
 const ROUNDINGS: f32 = 4.0;
 /// The distance to the how many-th nearest item counts.
 const NEAR: usize = 3;
+/// What is added to bounds where items are fewer than that, as a share of the largest number.
+const FEW: f32 = 1e-5;
 /// How items are changed.
 const CHANGES: [Change; 2] = [Change::EachItsWay, Change::Alike];
 
@@ -34,7 +36,7 @@ pub(super) struct Tolerance {
 
 impl Tolerance {
     /// Of numbers that are added up in another order.
-    pub(super) const ORDER: Self = Self { share: 2e-4, own: 1e-5 };
+    pub(super) const ORDER: Self = Self { share: 2e-4, own: 2e-6 };
     /// Of whole numbers that stand for others, which a small difference makes others.
     pub(super) const WHOLE: Self = Self { share: 0.05, own: 0.05 };
 }
@@ -152,7 +154,7 @@ impl Measured {
     fn bounds(&self, item: usize, tolerance: Tolerance) -> Option<Vec<f32>> {
         let own = self.own.get(item)?;
         // Few items say little of how far a number goes.
-        let least = if self.own.len() < NEAR { tolerance.own * largest(own) } else { 0.0 };
+        let least = if self.own.len() < NEAR { FEW * largest(own) } else { 0.0 };
         let bound = |(place, number): (usize, &f32)| {
             let movement = ROUNDINGS * self.moved[item][place];
             least + movement + tolerance.share * self.distance(item, place) + tolerance.own * number.abs()

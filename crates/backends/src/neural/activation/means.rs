@@ -51,6 +51,14 @@ pub(super) fn made(node: &NodeView<'_>, inputs: &[&Fact<'_, '_>], producers: &Pr
             let fits = parts.iter().all(|part| part.of == of) && (of == Sigmoid || agree(inputs));
             fits.then(|| Part { of, weight: parts.iter().map(|part| part.weight).sum() })
         }
+        "Concat" => {
+            let parts: Vec<Part> = inputs.iter().map(|fact| part_of(fact)).collect::<Option<_>>()?;
+            let first = *parts.first()?;
+            // Of several weights none is that of all.
+            let is_same = |part: &Part| part.weight == first.weight;
+            let weight = if parts.iter().all(is_same) { first.weight } else { f32::NAN };
+            (parts.iter().all(|part| part.of == first.of) && weight != 1.0).then_some(Part { weight, ..first })
+        }
         "Identity" | "Reshape" | "Flatten" => inputs.first()?.part,
         "Cast" => inputs.first()?.part.filter(|_| producers.makes_floats(node)),
         _ => None,

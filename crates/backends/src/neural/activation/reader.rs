@@ -356,7 +356,9 @@ impl<'v, 'a> Reader<'v, 'a> {
         let of_shares = has(Origin::Shares) || has(Origin::Merged);
         let may_be_mean = match call.weights {
             Some(Weights::Means | Weights::Positive | Weights::Unread) => has(Origin::Gate),
-            Some(Weights::Signed | Weights::Sums) | None => false,
+            // The weights of the mean may stand before the sum.
+            Some(Weights::Sums) => call.inputs.iter().any(|fact| fact.part.is_some_and(|part| !part.is_whole())),
+            Some(Weights::Signed) | None => false,
         };
         let what = match (of_shares || may_be_mean, has(Origin::Choice) && !has(Origin::Free)) {
             (true, _) => "of probabilities",

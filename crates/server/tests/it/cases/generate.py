@@ -396,6 +396,13 @@ def beside():
     write("replaced-norm-of-normalised-images", "a LayerNormalization written out, of images with mean and std", calls,
           {"rows": computed(model, [taken])}, {"repo/net.onnx": model})
 
+    dense = {"v": floats(4, 3), "u": floats(4, 3), "third": np.float32(0.3), "rest": np.float32(0.7), "both": np.tile(np.eye(3, dtype=np.float32), (2, 1))}
+    model = network([("MatMul", ["x", "v"], ["a"], {}), ("Sigmoid", ["a"], ["p"], {}), ("Mul", ["p", "third"], ["m"], {}),
+                     ("MatMul", ["x", "u"], ["b"], {}), ("Sigmoid", ["b"], ["q"], {}), ("Mul", ["q", "rest"], ["n"], {}),
+                     ("Concat", ["m", "n"], ["c"], {"axis": 1}), ("MatMul", ["c", "both"], ["y"], {})], 4, {"y": [3]}, dense)
+    write("meaning-mean-of-two-by-a-product", "a weighted mean of two networks may be probabilities or a hidden layer",
+          [creation({"nclasses": 3})], {"refused": ["parameters.mllib.output_activation", "softmax", "logits"]}, {"repo/net.onnx": model})
+
     # What generated rows do not show: their logarithms are no numbers, or the network is quantised.
     dense = {"w": floats(4, 6), "drop": np.eye(6, 3, dtype=np.float32) + np.eye(6, 3, -2, dtype=np.float32), "ones": np.ones((6, 1), np.float32),
              "yes": np.array(True), "step": np.float32(1 / 255), "zero": np.uint8(0)}
