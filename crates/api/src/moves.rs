@@ -352,7 +352,7 @@ pub struct MoveReport {
     pub unproved: Option<String>,
     /// How long the former service stays loaded, where that was limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept: Option<Kept>,
+    pub kept: Option<FormerService>,
     /// Path of the certificate: `/moves/{id}/certificate`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
@@ -392,7 +392,7 @@ pub struct ExchangeReport {
 
 /// The former service after a move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct FormerService {
     /// When it leaves memory, milliseconds since 1970.
     pub until_ms: u64,
     /// What became of it then, for people.

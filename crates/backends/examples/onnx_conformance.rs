@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
-use dede_backends::neural::engine::{Array, Engine, LoadOptions, Network, Port, Values, Width, select};
+use dede_backends::neural::engine::{Array, Engine, LoadOptions, Network, Parallelism, Port, Values, select};
 use dede_backends::neural::onnx_view::{ElementType, OnnxView, TensorView, ValueView};
 
 /// As in ONNX's own runner.
@@ -90,7 +90,7 @@ fn run(engine: &dyn Engine, folder: &Path) -> Result<(), Failure> {
         index.map(|index| inputs[index].0.clone()).ok_or_else(|| refused(format!("no data for input {}", port.name)))
     };
     let given = session.inputs().iter().map(given).collect::<Result<Vec<_>, _>>()?;
-    let found = session.run(given, Width::One).map_err(refused)?;
+    let found = session.run(given, Parallelism::One).map_err(refused)?;
     if found.len() != expected.len() {
         return Err(Failure::Wrong(format!("{} outputs, expected {}", found.len(), expected.len())));
     }

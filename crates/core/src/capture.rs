@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::connector::Kept;
+use crate::connector::RetainedItems;
 use crate::parameters::{Parameters, Section};
 use crate::service::PredictCall;
 
@@ -103,11 +103,11 @@ impl Ring {
     }
 
     /// Keeps a call that was answered; the oldest ones go.
-    pub(crate) fn finish(&self, capture: Capture, kept: Kept, sent: &[String]) {
+    pub(crate) fn finish(&self, capture: Capture, kept: RetainedItems, sent: &[String]) {
         let data = match kept {
-            Kept::AsSent => sent.to_vec(),
-            Kept::Rewritten(items) => items,
-            Kept::Nothing => return,
+            RetainedItems::AsSent => sent.to_vec(),
+            RetainedItems::Rewritten(items) => items,
+            RetainedItems::Nothing => return,
         };
         let content: usize = data.iter().map(String::len).sum();
         if content > capture.most_bytes {
@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    fn capture(ring: &Ring, now: Instant, kept: Kept, sent: &str) -> bool {
+    fn capture(ring: &Ring, now: Instant, kept: RetainedItems, sent: &str) -> bool {
         let capture = ring.begin(now, &Parameters::default());
         let due = capture.is_some();
         if let Some(capture) = capture {
@@ -174,18 +174,22 @@ mod tests {
         let ring = Ring::new(4000);
         let now = Instant::now();
         for item in ["1,2", "/a/path.jpg", "3,4"] {
-            let kept = if item.starts_with('/') { Kept::Rewritten(vec!["content".into()]) } else { Kept::AsSent };
+            let kept = if item.starts_with('/') {
+                RetainedItems::Rewritten(vec!["content".into()])
+            } else {
+                RetainedItems::AsSent
+            };
             assert!(capture(&ring, now, kept, item));
         }
-        capture(&ring, now, Kept::Nothing, "/a/large/file");
+        capture(&ring, now, RetainedItems::Nothing, "/a/large/file");
         assert_eq!(first_items(&ring), ["1,2", "content", "3,4"]);
 
         for _ in 0..5 {
-            capture(&ring, now, Kept::AsSent, &"x".repeat(900));
+            capture(&ring, now, RetainedItems::AsSent, &"x".repeat(900));
         }
         assert_eq!(ring.calls().len(), 4, "of 900 bytes each");
         assert!(ring.calls().iter().map(|captured| captured.bytes).sum::<usize>() <= 4000);
-        capture(&ring, now, Kept::AsSent, &"y".repeat(1001));
+        capture(&ring, now, RetainedItems::AsSent, &"y".repeat(1001));
         assert!(
             first_items(&ring).iter().all(|item| item.starts_with('x')),
             "a call of more than a quarter is not kept"
@@ -201,7 +205,7 @@ mod tests {
         let kept = |from_ms: u64, to_ms: u64| {
             (from_ms * 100..to_ms * 100)
                 .filter(|step| {
-                    capture(&ring, start + Duration::from_micros(step * 10), Kept::AsSent, &step.to_string())
+                    capture(&ring, start + Duration::from_micros(step * 10), RetainedItems::AsSent, &step.to_string())
                 })
                 .count()
         };
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn a_ring_without_room_keeps_nothing() {
         let ring = Ring::new(0);
-        assert!(!capture(&ring, Instant::now(), Kept::AsSent, "1,2"));
+        assert!(!capture(&ring, Instant::now(), RetainedItems::AsSent, "1,2"));
         assert!(ring.calls().is_empty());
     }
 
@@ -229,7 +233,7 @@ mod tests {
         };
         let ring = Ring::new(1 << 20);
         let capture = ring.begin(Instant::now(), &parameters).expect("the first call is due");
-        ring.finish(capture, Kept::AsSent, &["secret".into()]);
+        ring.finish(capture, RetainedItems::AsSent, &["secret".into()]);
         let captured = ring.calls().remove(0);
         let made = captured.call.clone();
         assert_eq!(Value::Object(made.parameters.input), json!({"width": 3, "separator": "/"}));

@@ -9,12 +9,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::data::{Batch, DataKind, Dataset, SampleShape};
+use crate::egress::EgressPolicy;
 use crate::error::Result;
 use crate::file_access::FileAccess;
 use crate::labels::Labels;
 use crate::parameters::Section;
 use crate::parameters::keys::KeyTable;
-use crate::reach::Reach;
 use crate::request_memory::{MemoryShare, RequestMemory};
 
 /// One per connector name.
@@ -75,7 +75,7 @@ pub struct InputLimits {
     /// Redirects followed.
     pub redirects: u32,
     /// Addresses that URLs in requests may lead to.
-    pub reach: Reach,
+    pub egress: EgressPolicy,
     /// Largest `width × height` an image may declare.
     pub image_pixels: u64,
     /// Largest csv file, bytes.
@@ -94,7 +94,7 @@ impl Default for InputLimits {
             connect_timeout_ms: 10_000,
             fetch_timeout_ms: 30_000,
             redirects: 5,
-            reach: Reach::default(),
+            egress: EgressPolicy::default(),
             image_pixels: 100_000_000,
             table_bytes: 4 << 30,
             items: 100_000,
@@ -117,7 +117,7 @@ pub trait Reader: Send + Sync {
     ///
     /// # Errors
     /// As [`Reader::fetch`] and [`Reader::read_fetched`].
-    fn read_keeping(&self, data: &[String], most_bytes: usize, memory: &MemoryShare) -> Result<(Batch, Kept)> {
+    fn read_keeping(&self, data: &[String], most_bytes: usize, memory: &MemoryShare) -> Result<(Batch, RetainedItems)> {
         let fetched = self.fetch(data, memory)?;
         self.read_fetched(data, &fetched, most_bytes, memory)
     }
@@ -143,7 +143,7 @@ pub trait Reader: Send + Sync {
         fetched: &Fetched,
         most_bytes: usize,
         memory: &MemoryShare,
-    ) -> Result<(Batch, Kept)>;
+    ) -> Result<(Batch, RetainedItems)>;
 
     /// An item that a predict accepts, made up: of the size that the network takes, within the bounds of the training data. The same
     /// `seed` gives the same item.
@@ -188,7 +188,7 @@ impl fmt::Debug for Fetched {
 
 /// What reading keeps of the items of a predict.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Kept {
+pub enum RetainedItems {
     /// They can be read again as they were sent: all of them are content.
     AsSent,
     /// With content in place of paths and URLs; directories and files of many items may be more or fewer items than sent.
@@ -198,7 +198,7 @@ pub enum Kept {
 }
 
 /// Without the content, which may be private.
-impl fmt::Debug for Kept {
+impl fmt::Debug for RetainedItems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AsSent => formatter.write_str("AsSent"),

@@ -186,11 +186,11 @@ impl MemoryShare {
 
     /// Lets this share stay between requests, until the result is dropped; `None` where that would leave too little to
     /// requests.
-    pub fn keep(&self) -> Option<Kept> {
+    pub fn keep(&self) -> Option<KeptMemory> {
         let bytes = self.bytes();
         let keep = |kept: u64| kept.checked_add(bytes).filter(|kept| *kept <= self.pool.total / KEPT_PART);
         let kept = self.pool.kept.fetch_update(Ordering::AcqRel, Ordering::Acquire, keep);
-        kept.ok().map(|_| Kept { pool: Arc::clone(&self.pool), bytes })
+        kept.ok().map(|_| KeptMemory { pool: Arc::clone(&self.pool), bytes })
     }
 
     fn bytes(&self) -> u64 {
@@ -204,12 +204,12 @@ impl MemoryShare {
 
 /// Memory that stays between requests.
 #[derive(Debug)]
-pub struct Kept {
+pub struct KeptMemory {
     pool: Arc<Pool>,
     bytes: u64,
 }
 
-impl Drop for Kept {
+impl Drop for KeptMemory {
     fn drop(&mut self) {
         self.pool.kept.fetch_sub(self.bytes, Ordering::AcqRel);
     }

@@ -15,7 +15,7 @@ use crate::backend::{
     ServiceType, Task, TrainRequest, TrainingPlan,
 };
 use crate::catalogue::Catalogue;
-use crate::connector::{Connector, Fetched, Fitted, InputLimits, Kept, Reader, ReaderContext};
+use crate::connector::{Connector, Fetched, Fitted, InputLimits, Reader, ReaderContext, RetainedItems};
 use crate::data::{Batch, DataKind, SampleShape, Samples};
 use crate::dispatch::{Call, Dispatcher, Door, Inferred, Record, RemoteTarget, Target};
 use crate::environment::Environment;
@@ -200,11 +200,11 @@ impl Reader for Numbers {
         Ok(Fetched::default())
     }
 
-    fn read_fetched(&self, data: &[String], _: &Fetched, _: usize, _: &MemoryShare) -> Result<(Batch, Kept)> {
+    fn read_fetched(&self, data: &[String], _: &Fetched, _: usize, _: &MemoryShare) -> Result<(Batch, RetainedItems)> {
         let number = |item: &String| item.parse().map_err(|_| Error::bad_input(format!("no number: {item}")));
         let values: Vec<f32> = data.iter().map(number).collect::<Result<_>>()?;
         let samples = Samples::Table(Tensor::new(vec![values.len(), 1], values).unwrap());
-        Ok((Batch { samples, uris: data.to_vec(), targets: None }, Kept::AsSent))
+        Ok((Batch { samples, uris: data.to_vec(), targets: None }, RetainedItems::AsSent))
     }
 
     fn example(&self, seed: u64) -> Result<String> {

@@ -14,11 +14,11 @@ use dede_bundle::store::BlobStore;
 use dede_core::backend::EngineOptions;
 use dede_core::catalogue::Catalogue;
 use dede_core::connector::InputLimits;
+use dede_core::egress::EgressPolicy;
 use dede_core::environment::{BROUGHT, Environment};
 use dede_core::file_access::FileAccess;
 use dede_core::limiter::{Bounds, Limiter};
-use dede_core::migration::{HostDescription, Moves, Surroundings, TransferRate};
-use dede_core::reach::Reach;
+use dede_core::migration::{HostDescription, MoveContext, Moves, TransferRate};
 use dede_core::repository::Roots;
 use dede_core::request_memory::RequestMemory;
 use tokio::net::TcpListener;
@@ -164,7 +164,7 @@ async fn bring_back(
         let free = store.free_on_disk().map_err(|error| failed(&error))?;
         store.set_quota(limits.registry_quota(store.taken(), free));
         let host = host::describe(engine.as_deref());
-        let surroundings = Surroundings {
+        let context = MoveContext {
             catalogue: Arc::clone(&catalogue),
             store: Arc::clone(&store),
             peers: Arc::new(ConfiguredPeers(configuration)),
@@ -172,7 +172,7 @@ async fn bring_back(
             directory: directory.clone(),
             rate: TransferRate::default(),
         };
-        let moves = Moves::start(surroundings, keep_moves);
+        let moves = Moves::start(context, keep_moves);
         Ok(Started { catalogue, moves: moves.map_err(|error| failed(&error))?, store, host })
     };
     tokio::task::spawn_blocking(work).await.map_err(|_| "a bug while starting, see above".to_owned())?
@@ -253,7 +253,7 @@ fn input_limits(options: &ServeOptions, address: SocketAddr) -> InputLimits {
         connect_timeout_ms: limits.connect_timeout * 1000,
         fetch_timeout_ms: limits.fetch_timeout * 1000,
         redirects: limits.max_redirects,
-        reach: Reach::new(address.ip().is_loopback(), options.access.allow_fetch.clone()).besides(address),
+        egress: EgressPolicy::new(address.ip().is_loopback(), options.access.allow_fetch.clone()).besides(address),
         image_pixels: limits.max_image * 1_000_000,
         table_bytes: limits.max_table << 20,
         items: limits.max_items,

@@ -8,7 +8,7 @@ use std::time::Instant;
 use dede_core::memory;
 
 use super::closeness::{Closeness, Probe, Tolerance};
-use super::engine::{Array, Engine, EngineError, LoadOptions, Network, Session, Width};
+use super::engine::{Array, Engine, EngineError, LoadOptions, Network, Parallelism, Session};
 use super::independence::LONG;
 use super::onnx_view::OnnxView;
 
@@ -58,7 +58,7 @@ impl Answers {
     fn of(engine: &dyn Engine, network: Network, options: &LoadOptions, item: &Item<'_>) -> Result<Self, EngineError> {
         let tolerance = if is_quantised(&network) { Tolerance::WHOLE } else { Tolerance::ORDER };
         let session = engine.load(network, options)?;
-        let run = |item: Array| session.run(vec![item], Width::One);
+        let run = |item: Array| session.run(vec![item], Parallelism::One);
         let started = Instant::now();
         let mut items = Vec::new();
         let mut failed = None;
@@ -81,7 +81,9 @@ impl Answers {
 
     fn are_those_of(&self, session: &dyn Session, item: &Item<'_>) -> bool {
         self.items.iter().enumerate().all(|(place, (number, written))| {
-            let Ok(found) = item(*number).and_then(|item| session.run(vec![item], Width::One)) else { return false };
+            let Ok(found) = item(*number).and_then(|item| session.run(vec![item], Parallelism::One)) else {
+                return false;
+            };
             let mut pairs = written.answers.iter().zip(&found).enumerate();
             pairs.all(|(output, (written, found))| {
                 written.shape() == found.shape() && self.closeness.are_alike((place, output), written, found)

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::closeness::{Closeness, Probe, Tolerance};
-use super::engine::{Array, EngineError, Session, Width};
+use super::engine::{Array, EngineError, Parallelism, Session};
 use super::runner::{join, rows_of};
 
 /// Numbers of items that are tried together, where they take little time.
@@ -90,6 +90,6 @@ impl Tried<'_> {
     }
 
     fn run(&self, batch: Array) -> Result<Vec<Array>, EngineError> {
-        self.session.run(vec![batch], Width::One)
+        self.session.run(vec![batch], Parallelism::One)
     }
 }

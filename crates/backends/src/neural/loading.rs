@@ -101,26 +101,26 @@ impl Loading<'_> {
         };
         let mut session = session.map_err(fail)?;
         check_inputs(session.as_ref()).map_err(fail)?;
-        let mut habit = measure(session.as_ref(), threads, sizes, &example).map_err(fail)?;
+        let mut profile = measure(session.as_ref(), threads, sizes, &example).map_err(fail)?;
         let tried = Tried { session: session.as_ref(), item: &item, fixed: self.fixed_batch, is_coarse };
-        let alone = tried.alone(habit.row_time);
-        let is_long = habit.row_time >= LONG && self.fixed_batch.is_none();
+        let alone = tried.alone(profile.row_time);
+        let is_long = profile.row_time >= LONG && self.fixed_batch.is_none();
         let are_apart = is_long || tried.are_apart(&alone);
         if !are_apart && self.fixed_batch.is_none() {
             tracing::info!(file, "items are computed one by one: generated ones had other answers together");
         }
         let is_one_by_one = is_long || !are_apart;
         if is_one_by_one {
-            habit.rows_together = 1;
+            profile.rows_together = 1;
         }
         let single = example(1).map_err(fail)?;
-        session.settle(std::slice::from_ref(&single), habit.alone_on_all_threads).map_err(fail)?;
-        warm(session.as_ref(), lanes, habit, &single).map_err(fail)?;
+        session.settle(std::slice::from_ref(&single), profile.alone_on_all_threads).map_err(fail)?;
+        warm(session.as_ref(), lanes, profile, &single).map_err(fail)?;
         // The bytes of the network, and what the engine made of them on the way.
         memory::give_back();
-        tracing::debug!(file, engine = engine.name(), ?habit, "network loaded and warmed");
+        tracing::debug!(file, engine = engine.name(), ?profile, "network loaded and warmed");
         let samples = self.fixed_batch.unwrap_or(2);
-        let runner = Runner::new(session, lanes, habit);
+        let runner = Runner::new(session, lanes, profile);
         // A network whose shapes only fit one sample shows that here.
         let (samples, outputs) = match example(samples).and_then(|batch| runner.run(batch)) {
             Ok(outputs) => (samples, outputs),

@@ -14,7 +14,7 @@ use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
 use dede_core::priority;
 use dede_core::quote::quote;
-use dede_core::request_memory::{Kept, MemoryShare};
+use dede_core::request_memory::{KeptMemory, MemoryShare};
 use dede_core::tensor::Tensor;
 
 use super::loading::Loaded;
@@ -63,7 +63,7 @@ struct Layer {
 struct KeptLayer {
     name: String,
     layer: Arc<Layer>,
-    _kept: Kept,
+    _kept: KeptMemory,
 }
 
 impl Meaning {
@@ -263,7 +263,7 @@ impl Cut {
             (None, SampleShape::Image { .. }) => asked.unwrap_or(1).clamp(1, MOST_IMAGES),
             (None, SampleShape::Row { .. }) => asked.unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS),
         };
-        Self::sized(rows, batch, loaded.threads, loaded.runner.habit().row_time)
+        Self::sized(rows, batch, loaded.threads, loaded.runner.profile().row_time)
     }
 
     /// Batches of that size, on several threads where the work is worth them.

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use dede_core::priority;
 
-use super::engine::{Array, EngineError, Session, Values, Width};
+use super::engine::{Array, EngineError, Parallelism, Session, Values};
 
 mod measurement;
 
-pub(super) use measurement::{Habit, measure, warm};
+pub(super) use measurement::{ExecutionProfile, measure, warm};
 
 /// Runs going on in this process, of all networks: a lone one is alone on the machine, not only on its network.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
@@ -30,7 +30,7 @@ const COMPANY_LASTS: Duration = Duration::from_millis(100);
 /// A network with its queue.
 pub(super) struct Runner {
     session: Box<dyn Session>,
-    habit: Habit,
+    profile: ExecutionProfile,
     lanes: usize,
     queue: Mutex<Queue>,
     /// A lane came free that nobody waited for in turn.
@@ -62,15 +62,15 @@ enum Turn {
 
 impl Runner {
     /// A network that at most `lanes` requests run on at once.
-    pub(super) fn new(session: Box<dyn Session>, lanes: usize, habit: Habit) -> Self {
+    pub(super) fn new(session: Box<dyn Session>, lanes: usize, profile: ExecutionProfile) -> Self {
         let lanes = lanes.max(1);
         let queue = Queue { free_lanes: lanes, waiting: VecDeque::new(), giving_way: 0 };
-        Self { session, habit, lanes, queue: Mutex::new(queue), spare: Condvar::new() }
+        Self { session, profile, lanes, queue: Mutex::new(queue), spare: Condvar::new() }
     }
 
     /// What was measured.
-    pub(super) fn habit(&self) -> Habit {
-        self.habit
+    pub(super) fn profile(&self) -> ExecutionProfile {
+        self.profile
     }
 
     /// Runs one batch: `[rows, …]` in, one array per output back.
@@ -80,13 +80,13 @@ impl Runner {
     pub(super) fn run(&self, batch: Array) -> Result<Vec<Array>, EngineError> {
         if priority::gives_way() {
             let _lane = self.spare_lane();
-            return self.session.run(vec![batch], Width::One);
+            return self.session.run(vec![batch], Parallelism::One);
         }
         let mut queue = lock(&self.queue);
         if queue.free_lanes > 0 {
             queue.free_lanes -= 1;
             drop(queue);
-            let _lane = Lane(self);
+            let _lane = RunPermit(self);
             return self.compute(batch);
         }
         let rows = batch.shape().first().copied().unwrap_or(0);
@@ -97,7 +97,7 @@ impl Runner {
     }
 
     /// Waits until a lane is free that nobody else may need at once: the only one, or not the last.
-    fn spare_lane(&self) -> Lane<'_> {
+    fn spare_lane(&self) -> RunPermit<'_> {
         let mut queue = lock(&self.queue);
         while queue.free_lanes < self.lanes.min(2) {
             queue.giving_way += 1;
@@ -105,7 +105,7 @@ impl Runner {
             queue.giving_way -= 1;
         }
         queue.free_lanes -= 1;
-        Lane(self)
+        RunPermit(self)
     }
 
     fn wait(&self, ticket: &Ticket) -> Result<Vec<Array>, EngineError> {
@@ -115,7 +115,7 @@ impl Runner {
                 Turn::Done(answer) => return answer,
                 Turn::Leads(batch, followers) => {
                     drop(turn);
-                    let _lane = Lane(self);
+                    let _lane = RunPermit(self);
                     return self.lead(batch, &followers);
                 }
                 turn_of_others @ (Turn::Waiting(_) | Turn::Taken) => *turn = turn_of_others,
@@ -157,8 +157,8 @@ impl Runner {
         let others = RUNNING.fetch_add(1, Ordering::AcqRel);
         let _running = Running;
         let alone = is_alone(others);
-        let width = if alone && self.habit.alone_on_all_threads { Width::All } else { Width::One };
-        self.session.run(vec![batch], width)
+        let parallelism = if alone && self.profile.alone_on_all_threads { Parallelism::All } else { Parallelism::One };
+        self.session.run(vec![batch], parallelism)
     }
 
     /// Passes a lane on: to whoever waits longest, with as many others as run well together.
@@ -178,7 +178,7 @@ impl Runner {
         let mut rows = leader.rows;
         let mut followers = Vec::new();
         while let Some(next) = queue.waiting.front() {
-            if rows + next.rows > self.habit.rows_together || !same_extents(&batch, next) {
+            if rows + next.rows > self.profile.rows_together || !same_extents(&batch, next) {
                 break;
             }
             rows += next.rows;
@@ -198,9 +198,9 @@ fn same_extents(batch: &Array, ticket: &Ticket) -> bool {
 }
 
 /// The right to run; passed on when dropped, whatever happened.
-struct Lane<'a>(&'a Runner);
+struct RunPermit<'a>(&'a Runner);
 
-impl Drop for Lane<'_> {
+impl Drop for RunPermit<'_> {
     fn drop(&mut self) {
         self.0.pass_on();
     }

@@ -4,7 +4,7 @@
 use crate::onnx_writer::Attribute::{Float, Int, Ints, Text};
 use crate::onnx_writer::{BOOL, F32, I64, Onnx, U8};
 use dede_backends::neural::engine::{
-    Array, Availability, Engine, LoadOptions, Network, Session, Values, Width, engines,
+    Array, Availability, Engine, LoadOptions, Network, Parallelism, Session, Values, engines,
 };
 
 /// Engines add in different orders; values here are of size 1 to 100.
@@ -399,7 +399,7 @@ pub(crate) fn assert_computed(cases: &[Case]) {
     for engine in usable() {
         for case in cases {
             let session = load(engine, &case.onnx);
-            for width in [Width::One, Width::All] {
+            for width in [Parallelism::One, Parallelism::All] {
                 let place = format!("{}, {}, {width:?}", engine.name(), case.name);
                 let answer =
                     session.run(vec![case.input.clone()], width).unwrap_or_else(|error| panic!("{place}: {error}"));
@@ -427,7 +427,7 @@ fn intermediate_values_are_answered_by_name() {
             ..options()
         };
         let session = engine.load(network(), &outputs(&["hidden", "y"])).expect("loads");
-        let answer = session.run(vec![floats(&[1, 2], &[1.0, 2.0])], Width::One).expect("runs");
+        let answer = session.run(vec![floats(&[1, 2], &[1.0, 2.0])], Parallelism::One).expect("runs");
         assert_close(&answer[0], &floats(&[1, 2], &[3.0, -3.0]), engine.name());
         assert_close(&answer[1], &floats(&[1, 2], &[3.0, 0.0]), engine.name());
         let error = engine.load(network(), &outputs(&["nowhere"])).err().expect("no such value");
@@ -445,7 +445,7 @@ fn many_callers_get_their_own_answers() {
                 scope.spawn(move || {
                     for turn in 0..50u16 {
                         let value = f32::from(caller * 100 + turn);
-                        let width = if caller == 0 { Width::All } else { Width::One };
+                        let width = if caller == 0 { Parallelism::All } else { Parallelism::One };
                         let answer = session.run(vec![floats(&[1, 2], &[value, 1.0])], width).expect("runs");
                         assert_close(&answer[0], &floats(&[1, 2], &[value + 1.0, 0.0]), engine.name());
                     }
@@ -459,9 +459,9 @@ fn many_callers_get_their_own_answers() {
 fn wrong_inputs_and_damaged_files_are_errors() {
     for engine in usable() {
         let session = load(engine, &two_layers());
-        assert!(session.run(vec![floats(&[1, 3], &[1.0; 3])], Width::One).is_err(), "{}", engine.name());
-        assert!(session.run(Vec::new(), Width::One).is_err(), "{}", engine.name());
-        assert!(session.run(vec![floats(&[1, 2], &[1.0, 2.0])], Width::One).is_ok(), "it goes on working");
+        assert!(session.run(vec![floats(&[1, 3], &[1.0; 3])], Parallelism::One).is_err(), "{}", engine.name());
+        assert!(session.run(Vec::new(), Parallelism::One).is_err(), "{}", engine.name());
+        assert!(session.run(vec![floats(&[1, 2], &[1.0, 2.0])], Parallelism::One).is_ok(), "it goes on working");
         let bytes = two_layers().build();
         for cut in (0..bytes.len()).step_by(7) {
             let network = alone(bytes[..cut].to_vec());
@@ -485,7 +485,7 @@ fn tensors_kept_in_other_files_are_given_from_memory() {
             external: vec![("weights.data".into(), content.clone().into())],
         };
         let session = engine.load(network, &options()).unwrap_or_else(|error| panic!("{}: {error}", engine.name()));
-        let answer = session.run(vec![floats(&[1, 2], &[1.0, 1.0])], Width::One).expect("runs");
+        let answer = session.run(vec![floats(&[1, 2], &[1.0, 1.0])], Parallelism::One).expect("runs");
         assert_close(&answer[0], &floats(&[1, 2], &[4.0, 6.0]), engine.name());
         let missing = alone(onnx.build());
         assert!(engine.load(missing, &options()).is_err(), "{}", engine.name());

@@ -6,7 +6,7 @@ use crate::engines::{Case, alone, assert_close, assert_computed, case, float_net
 use crate::onnx_writer::Attribute::{Int, Ints, Text};
 use crate::onnx_writer::{F32, I64, Onnx, U8};
 use crate::requests::{Request, open, rows, table, usable_engines};
-use dede_backends::neural::engine::{Array, Values, Width};
+use dede_backends::neural::engine::{Array, Parallelism, Values};
 use dede_backends::neural::onnx::Onnx as Backend;
 use serde_json::json;
 
@@ -292,7 +292,8 @@ fn a_normalisation_that_does_not_keep_its_axis_is_none() {
             Ok(session) => {
                 // The means -0.5 and 1.75 of the rows are taken from the columns.
                 let expected = floats(&[2, 2], &[0.495_716, -1.333_662, 1.156_67, -0.444_554]);
-                let answer = session.run(vec![floats(&[2, 2], &[1.0, -2.0, 3.0, 0.5])], Width::One).expect("runs");
+                let answer =
+                    session.run(vec![floats(&[2, 2], &[1.0, -2.0, 3.0, 0.5])], Parallelism::One).expect("runs");
                 assert_close(&answer[0], &expected, engine.name());
             }
         }
@@ -313,7 +314,7 @@ fn numbers_that_are_none_stay_so() {
     for engine in usable() {
         for (name, onnx) in &cases {
             let session = load(engine, onnx);
-            let answer = session.run(vec![floats(&[1, 2], &[-1.0, 1.0])], Width::One).expect("runs");
+            let answer = session.run(vec![floats(&[1, 2], &[-1.0, 1.0])], Parallelism::One).expect("runs");
             let Values::F32(values) = answer[0].values() else { panic!("{name}: floats") };
             assert!(values[0].is_nan() && values[1] == 0.0, "{name}, {}: {values:?}", engine.name());
         }

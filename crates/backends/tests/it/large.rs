@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dede_backends::neural::content::Content;
-use dede_backends::neural::engine::{Array, Engine, LoadOptions, Network, Session, Values, Width};
+use dede_backends::neural::engine::{Array, Engine, LoadOptions, Network, Parallelism, Session, Values};
 
 use crate::engines::usable;
 use crate::onnx_writer::{F32, Onnx};
@@ -55,7 +55,9 @@ fn a_mapped_network_answers_as_one_from_memory_and_needs_its_file_no_more() {
         // It would wait for a lease that is still held, and a page that is still mapped would be gone.
         std::fs::write(&path, b"").expect("written");
         std::thread::scope(|scope| {
-            for (count, width) in [(1, Width::One), (1, Width::All), (3, Width::One), (2, Width::One)] {
+            for (count, width) in
+                [(1, Parallelism::One), (1, Parallelism::All), (3, Parallelism::One), (2, Parallelism::One)]
+            {
                 let (session, expected, engine) = (&session, &expected, engine.name());
                 scope.spawn(move || {
                     let answer = |session: &dyn Session| session.run(vec![rows(count)], width).expect("runs");
@@ -75,7 +77,7 @@ fn values_inside_a_mapped_network_are_answered() {
         let options = LoadOptions { threads: 1, lanes: 1, outputs: vec!["r1".into()], is_optimised: true };
         let mut session = engine.load(mapped(&path), &options).expect("loads");
         session.settle(&[rows(1)], false).expect("settles");
-        let answer = session.run(vec![rows(2)], Width::One).expect("runs");
+        let answer = session.run(vec![rows(2)], Parallelism::One).expect("runs");
         assert_eq!(answer[0].shape(), [2, 2048], "{}", engine.name());
     }
 }

@@ -3,7 +3,7 @@
 use crate::engines::{alone, assert_computed, case, float_network, floats, load, options, usable};
 use crate::onnx_writer::Attribute::{Graph, Int, Ints, Long, Text};
 use crate::onnx_writer::{BF16, BOOL, F32, F64, I8, I64, Onnx, U8};
-use dede_backends::neural::engine::{Array, Engine, Values, Width, engines};
+use dede_backends::neural::engine::{Array, Engine, Parallelism, Values, engines};
 
 fn rten() -> &'static dyn Engine {
     engines().into_iter().find(|engine| engine.name() == "rten").expect("always there")
@@ -162,7 +162,7 @@ fn long_chains_of_operators_are_computed_or_refused() {
         })
     };
     let session = load(rten(), &chain(3000));
-    let answer = session.run(vec![floats(&[1, 2], &[1.0, -2.0])], Width::One).expect("it is computed");
+    let answer = session.run(vec![floats(&[1, 2], &[1.0, -2.0])], Parallelism::One).expect("it is computed");
     assert_eq!(answer, [floats(&[1, 2], &[1.0, 0.0])]);
     for length in [3001, 50_000] {
         let error = rten().load(alone(chain(length).build()), &options()).err().expect("refused");
@@ -299,7 +299,7 @@ fn what_rten_fails_at_is_named_whatever_the_node_is_called() {
         let shown = if name.is_empty() { "y" } else { name };
         let cube = float_network(&[1, 1, 2, 2, 2], &[1, 1, 2, 2, 2]).floats("w", &[1, 1, 1, 1, 1], &[2.0]);
         let session = load(rten(), &cube.named_node(name, "Conv", &["x", "w"], &["y"], &[]));
-        let error = session.run(vec![floats(&[1, 1, 2, 2, 2], &[1.0; 8])], Width::One).err();
+        let error = session.run(vec![floats(&[1, 1, 2, 2, 2], &[1.0; 8])], Parallelism::One).err();
         let error = error.unwrap_or_else(|| panic!("{name}: must fail"));
         assert!(error.reason.contains("operator Conv") && error.reason.contains("engine install"), "{name}: {error}");
         assert!(error.to_string().contains(shown), "{name}: {error}");
@@ -307,7 +307,7 @@ fn what_rten_fails_at_is_named_whatever_the_node_is_called() {
         let sign = Onnx::new(17).input("x", U8, &[1, 2]).output("y", U8, &[1, 2]);
         let session = load(rten(), &sign.named_node(name, "Sign", &["x"], &["y"], &[]));
         let bytes = Array::new(vec![1, 2], Values::U8(vec![1, 2])).expect("the shape fits");
-        let error = session.run(vec![bytes], Width::One).err().unwrap_or_else(|| panic!("{name}: must fail"));
+        let error = session.run(vec![bytes], Parallelism::One).err().unwrap_or_else(|| panic!("{name}: must fail"));
         assert!(error.reason.contains("operator Sign") && error.to_string().contains(shown), "{name}: {error}");
         let missing = float_network(&[1, 4], &[1, 4]).named_node(name, "Hardmax", &["x"], &["y"], &[]);
         let error = rten().load(alone(missing.build()), &options()).err();

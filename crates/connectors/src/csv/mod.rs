@@ -28,7 +28,7 @@ mod table;
 mod tests;
 mod trained;
 
-use dede_core::connector::{Connector, Fetched, Fitted, Kept, Reader, ReaderContext};
+use dede_core::connector::{Connector, Fetched, Fitted, Reader, ReaderContext, RetainedItems};
 use dede_core::data::{Batch, DataKind, SampleShape};
 use dede_core::error::Result;
 use dede_core::parameters::keys::KeyTable;
@@ -78,7 +78,7 @@ impl Reader for CsvReader {
         fetched: &Fetched,
         most_bytes: usize,
         memory: &MemoryShare,
-    ) -> Result<(Batch, Kept)> {
+    ) -> Result<(Batch, RetainedItems)> {
         self.predictor.read(data, fetched, most_bytes, memory)
     }
 

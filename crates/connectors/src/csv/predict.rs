@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use dede_core::connector::{Fetched, Kept};
+use dede_core::connector::{Fetched, RetainedItems};
 use dede_core::data::Batch;
 use dede_core::error::{Error, Fault, Result};
 use dede_core::quote::{quote, quote_list};
@@ -73,11 +73,11 @@ impl Predictor {
         fetched: &Fetched,
         most_bytes: usize,
         memory: &MemoryShare,
-    ) -> Result<(Batch, Kept)> {
+    ) -> Result<(Batch, RetainedItems)> {
         if data.is_empty() {
             return Err(Error::bad_input("missing data"));
         }
-        let mut kept = Kept::AsSent;
+        let mut kept = RetainedItems::AsSent;
         let mut counted = 0;
         let mut collected: Option<Rows> = None;
         let mut lines: Option<Cow<'_, Layout>> = None;
@@ -86,7 +86,7 @@ impl Predictor {
             let mut source = Source::of_item(data, index, &self.settings, fetched)?;
             let is_line = matches!(source, Source::Lines(..));
             if !is_line {
-                kept = if data.len() == 1 { self.kept(&mut source, most_bytes) } else { Kept::Nothing };
+                kept = if data.len() == 1 { self.kept(&mut source, most_bytes) } else { RetainedItems::Nothing };
             }
             let mut layout = if is_line { lines.take() } else { None };
             let mut is_blank = true;
@@ -139,10 +139,10 @@ impl Predictor {
 
     /// A table as an item of its own. Where the training data is not known, its first line is a header whatever it says, and that of an
     /// item only when it is seen to be one: other tables cannot be written as items.
-    fn kept(&self, source: &mut Source<'_>, most_bytes: usize) -> Kept {
-        let Some(text) = source.load(most_bytes) else { return Kept::Nothing };
+    fn kept(&self, source: &mut Source<'_>, most_bytes: usize) -> RetainedItems {
+        let Some(text) = source.load(most_bytes) else { return RetainedItems::Nothing };
         if self.trained.is_some() {
-            return Kept::Rewritten(vec![text.to_owned()]);
+            return RetainedItems::Rewritten(vec![text.to_owned()]);
         }
         let mut is_header = false;
         let first = text.lines().next().unwrap_or_default();
@@ -151,7 +151,11 @@ impl Predictor {
                 is_header = self.is_header(record.fields);
                 Ok(())
             });
-        if looked.is_ok() && is_header { Kept::Rewritten(vec![text.to_owned()]) } else { Kept::Nothing }
+        if looked.is_ok() && is_header {
+            RetainedItems::Rewritten(vec![text.to_owned()])
+        } else {
+            RetainedItems::Nothing
+        }
     }
 
     /// Reads one more row, and says what all of them take, bytes.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dede_core::connector::Kept;
+use dede_core::connector::RetainedItems;
 
 use super::items::{Item, Place};
 
@@ -39,19 +39,19 @@ impl<'a> Keeper<'a> {
     }
 
     /// All items as content, or nothing.
-    pub(super) fn finish(self) -> Kept {
+    pub(super) fn finish(self) -> RetainedItems {
         if all_inline(self.items) {
-            return Kept::AsSent;
+            return RetainedItems::AsSent;
         }
         let mut items = Vec::with_capacity(self.texts.len());
         for (item, text) in self.items.iter().zip(&self.texts) {
             match (&item.place, text.get()) {
                 (Place::Inline(text), _) if self.reserve(text.len()) => items.push((*text).to_owned()),
                 (Place::Path(_) | Place::Url(..), Some(text)) => items.push(text.clone()),
-                (Place::Inline(_) | Place::Path(_) | Place::Url(..), _) => return Kept::Nothing,
+                (Place::Inline(_) | Place::Path(_) | Place::Url(..), _) => return RetainedItems::Nothing,
             }
         }
-        if items.is_empty() { Kept::Nothing } else { Kept::Rewritten(items) }
+        if items.is_empty() { RetainedItems::Nothing } else { RetainedItems::Rewritten(items) }
     }
 }
 

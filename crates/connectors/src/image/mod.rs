@@ -22,7 +22,7 @@ mod training;
 
 use std::sync::Arc;
 
-use dede_core::connector::{Connector, Fetched, Fitted, InputLimits, Kept, Reader, ReaderContext};
+use dede_core::connector::{Connector, Fetched, Fitted, InputLimits, Reader, ReaderContext, RetainedItems};
 use dede_core::data::{Batch, DataKind, SampleShape, Samples};
 use dede_core::error::Result;
 use dede_core::labels::Labels;
@@ -86,7 +86,7 @@ impl Reader for ImageReader {
         fetched: &Fetched,
         most_bytes: usize,
         memory: &MemoryShare,
-    ) -> Result<(Batch, Kept)> {
+    ) -> Result<(Batch, RetainedItems)> {
         let items = items::expand(data, &self.limits)?;
         let keeper = Keeper::new(&items, most_bytes);
         let images = items::read(&items, &self.settings, (&self.fetcher, fetched), &keeper, memory)?;

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dede_core::connector::{Fetched, InputLimits};
+use dede_core::egress::EgressPolicy;
 use dede_core::error::{Error, Result};
 use dede_core::file_access::FileAccess;
 use dede_core::quote::quote;
-use dede_core::reach::Reach;
 use dede_core::request_memory::MemoryShare;
 
 use super::{is_remote, local_path, outbound, read_file};
@@ -66,7 +66,7 @@ impl Unfetched {
 pub(crate) struct Fetcher {
     connect_timeout: Duration,
     redirects: u32,
-    reach: Reach,
+    egress: EgressPolicy,
     /// For all that one request names.
     total: Duration,
     max_bytes: u64,
@@ -93,7 +93,7 @@ impl Fetcher {
         Ok(Self {
             connect_timeout: total.min(Duration::from_millis(limits.connect_timeout_ms)),
             redirects: limits.redirects,
-            reach: limits.reach.clone(),
+            egress: limits.egress.clone(),
             total,
             max_bytes: limits.fetch_bytes,
             files: limits.files.clone(),
@@ -132,7 +132,7 @@ impl Fetcher {
             .max_redirects_will_error(true)
             .http_status_as_error(false)
             .user_agent(concat!("dede/", env!("CARGO_PKG_VERSION")));
-        outbound::agent(config, self.reach.clone())
+        outbound::agent(config, self.egress.clone())
     }
 
     fn fetch(
@@ -292,7 +292,7 @@ mod tests {
     fn a_server_beyond_loopback_sends_no_packet_to_its_own_machine() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
-        let closed = InputLimits { reach: Reach::new(false, Vec::new()), ..InputLimits::default() };
+        let closed = InputLimits { egress: EgressPolicy::new(false, Vec::new()), ..InputLimits::default() };
         for host in ["127.0.0.1", "localhost", "127.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"] {
             let refused = fetcher(closed.clone()).fetched(&format!("http://{host}:{port}/")).expect_err(host);
             assert!(refused.contains(outbound::REFUSED), "{refused}");

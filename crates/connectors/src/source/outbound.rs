@@ -1,11 +1,11 @@
-//! Connections that a client makes this server open: to addresses within its reach only.
+//! Connections that a client makes this server open: to addresses that its policy allows only.
 //!
 //! A host is resolved once per hop, every address is checked, and one of those is connected to: a name cannot change its address
 //! in between.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use dede_core::reach::Reach;
+use dede_core::egress::EgressPolicy;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::http::Uri;
 use ureq::typestate::AgentScope;
@@ -15,9 +15,9 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 /// What a client is told. Not the address: what a name inside resolves to is none of its business.
 pub const REFUSED: &str = "this server does not connect to hosts like that one (--allow-fetch)";
 
-/// An HTTP client that stays within `reach`.
-pub fn agent(config: ConfigBuilder<AgentScope>, reach: Reach) -> ureq::Agent {
-    agent_resolving(config, CheckedResolver { resolver: DefaultResolver::default(), reach })
+/// An HTTP client that connects where `egress` allows.
+pub fn agent(config: ConfigBuilder<AgentScope>, egress: EgressPolicy) -> ureq::Agent {
+    agent_resolving(config, CheckedResolver { resolver: DefaultResolver::default(), egress })
 }
 
 fn agent_resolving(config: ConfigBuilder<AgentScope>, resolver: impl Resolver) -> ureq::Agent {
@@ -25,18 +25,19 @@ fn agent_resolving(config: ConfigBuilder<AgentScope>, resolver: impl Resolver) -
     ureq::Agent::with_parts(config.proxy(None).build(), DefaultConnector::default(), resolver)
 }
 
-/// Resolves hosts, and refuses those with an address out of reach.
+/// Resolves hosts, and refuses those with an address that the policy does not allow.
 #[derive(Debug)]
 struct CheckedResolver<R> {
     resolver: R,
-    reach: Reach,
+    egress: EgressPolicy,
 }
 
 impl<R: Resolver> Resolver for CheckedResolver<R> {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let found = self.resolver.resolve(uri, config, timeout)?;
-        let is_fine =
-            |address: &SocketAddr| self.reach.permits(address.ip()) && !self.reach.is_own(*address, is_of_this_machine);
+        let is_fine = |address: &SocketAddr| {
+            self.egress.permits(address.ip()) && !self.egress.is_own(*address, is_of_this_machine)
+        };
         if found.iter().all(is_fine) {
             return Ok(found);
         }
@@ -99,7 +100,7 @@ mod tests {
         let answers = answers(listener.local_addr().expect("bound"));
         let connections = redirecting(listener);
         let asked: &AtomicUsize = Box::leak(Box::new(AtomicUsize::new(0)));
-        let resolver = CheckedResolver { resolver: Changing { answers, asked }, reach: Reach::default() };
+        let resolver = CheckedResolver { resolver: Changing { answers, asked }, egress: EgressPolicy::default() };
         let agent = agent_resolving(ureq::Agent::config_builder(), resolver);
         let error = agent.get("http://rebinding.test/").call().expect_err("refused").to_string();
         (error, asked.load(Ordering::SeqCst), connections.load(Ordering::SeqCst))

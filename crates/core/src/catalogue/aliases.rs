@@ -100,12 +100,12 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`Error::AliasNotFound`].
-    pub fn lend_shadow(&self, name: &str, service: Option<Arc<Service>>) -> Result<()> {
+    pub fn override_shadow(&self, name: &str, service: Option<Arc<Service>>) -> Result<()> {
         let name = ServiceName::parse(name)?;
         // Through the owner, so that no change of the route happens at the same time.
         self.owner.change(move |snapshot| {
             let alias = snapshot.alias(&name).ok_or_else(|| Error::AliasNotFound(name.to_string()))?;
-            alias.traffic.lend(service);
+            alias.traffic.override_shadow(service);
             Ok(snapshot.clone())
         })?;
         Ok(())
@@ -116,13 +116,13 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] for a service that is gone.
-    pub fn lend_canary(&self, name: &str, canary: Option<Share>) -> Result<()> {
+    pub fn override_canary(&self, name: &str, canary: Option<Share>) -> Result<()> {
         let name = ServiceName::parse(name)?;
         self.owner.change(move |snapshot| {
             let alias = snapshot.alias(&name).ok_or_else(|| Error::AliasNotFound(name.to_string()))?;
             canary.map_or(Ok(()), |share| snapshot.check_pointable(share.service))?;
             let target = alias.target().service().and_then(|id| snapshot.by_id(id));
-            alias.traffic.lend_canary(canary, target);
+            alias.traffic.override_canary(canary, target);
             Ok(snapshot.clone())
         })?;
         Ok(())

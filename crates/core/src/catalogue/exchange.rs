@@ -23,15 +23,15 @@ const RETURNING: u64 = 0;
 
 impl Snapshot {
     /// The target of an alias and the service to go back to, where that one is not in memory.
-    fn dormant_before(&self, name: &ServiceName, back_to: Option<ServiceId>) -> Option<(Arc<Service>, Arc<Service>)> {
+    fn unloaded_before(&self, name: &ServiceName, back_to: Option<ServiceId>) -> Option<(Arc<Service>, Arc<Service>)> {
         let alias = self.alias(name)?;
-        let previous = back_to.or_else(|| self.place_of(alias.previous()?)).filter(|id| self.dormant.contains(id))?;
+        let previous = back_to.or_else(|| self.place_of(alias.previous()?)).filter(|id| self.unloaded.contains(id))?;
         Some((Arc::clone(self.by_id(alias.target().service()?)?), Arc::clone(self.by_id(previous)?)))
     }
 
     /// Whether a restart leaves this service unloaded, in favour of another.
-    pub fn is_dormant(&self, id: ServiceId) -> bool {
-        self.dormant.contains(&id)
+    pub fn is_unloaded(&self, id: ServiceId) -> bool {
+        self.unloaded.contains(&id)
     }
 
     /// Checks that no other alias leads to this service, which is about to leave memory.
@@ -64,10 +64,10 @@ impl Snapshot {
     }
 
     /// Marks one service to be loaded by a restart, and another not to be.
-    pub(super) fn with_exchanged(&self, dormant: Option<ServiceId>, loaded: ServiceId) -> Self {
+    pub(super) fn with_exchanged(&self, unloaded: Option<ServiceId>, loaded: ServiceId) -> Self {
         let mut next = self.clone();
-        next.dormant.remove(&loaded);
-        next.dormant.extend(dormant);
+        next.unloaded.remove(&loaded);
+        next.unloaded.extend(unloaded);
         next
     }
 
@@ -136,7 +136,7 @@ impl Catalogue {
         back_to: Option<(ServiceId, Option<String>)>,
     ) -> Option<Result<()>> {
         let (back_to, version) = back_to.unzip();
-        let (present, previous) = self.snapshot().dormant_before(name, back_to)?;
+        let (present, previous) = self.snapshot().unloaded_before(name, back_to)?;
         let exchange = Exchange { name, expect, present: &present, previous: &previous, version: version.flatten() };
         Some(self.exchange_back(&exchange))
     }

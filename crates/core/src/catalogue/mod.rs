@@ -161,7 +161,8 @@ impl Catalogue {
         }
         // No trial where a network takes the place of another: there is no room for both, and its source has answered
         // with it.
-        if let Some(trial) = self.environment.trial.as_ref().filter(|_| !how.dormant && definition.may_hold_a_network())
+        if let Some(trial) =
+            self.environment.trial.as_ref().filter(|_| !how.unloaded && definition.may_hold_a_network())
         {
             let patience = if how.by.is_some() { Patience::Own } else { Patience::Client };
             trial.attempt(&definition.request, patience)?;
@@ -183,8 +184,8 @@ impl Catalogue {
             snapshot.check_directory(&place, how.by)?;
             snapshot.check_not_nested(&place)?;
             let mut next = snapshot.with_service(name, service)?;
-            if how.dormant {
-                next.dormant.insert(id);
+            if how.unloaded {
+                next.unloaded.insert(id);
             }
             if let Some(by) = how.by {
                 next.created_by.insert(id, by);
@@ -294,7 +295,7 @@ pub(crate) struct Creation {
     /// The move.
     pub(crate) by: Option<MoveId>,
     /// It takes the place of another in memory: a restart does not load it until the alias is switched to it.
-    pub(crate) dormant: bool,
+    pub(crate) unloaded: bool,
     /// The config.json that is in the directory stays as it is.
     pub(crate) keeps_config: bool,
 }

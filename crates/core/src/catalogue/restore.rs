@@ -20,7 +20,7 @@ type Outcome = std::result::Result<Arc<Service>, ServiceEntry>;
 pub(super) fn restore(environment: &Arc<Environment>) -> Result<Snapshot> {
     let record = state::load(&environment.state_directory)?;
     forget_orphans(environment, &record.services);
-    let dormant = record.services.iter().filter(|entry| entry.dormant).map(|entry| entry.id).collect();
+    let unloaded = record.services.iter().filter(|entry| entry.unloaded).map(|entry| entry.id).collect();
     let created_by = record.services.iter().filter_map(|entry| Some((entry.id, entry.created_by?))).collect();
     let mut unbuildable = Vec::new();
     let mut services = Vec::new();
@@ -30,7 +30,7 @@ pub(super) fn restore(environment: &Arc<Environment>) -> Result<Snapshot> {
             Err(entry) => unbuildable.push(entry),
         }
     }
-    let mut snapshot = Snapshot::restored(unbuildable, dormant, created_by);
+    let mut snapshot = Snapshot::restored(unbuildable, unloaded, created_by);
     for service in services {
         let name = service.name();
         match snapshot.with_service((*name).clone(), service) {
@@ -63,7 +63,7 @@ fn load_all(entries: Vec<ServiceEntry>, environment: &Arc<Environment>) -> Vec<O
 
 fn load(entry: &ServiceEntry, environment: &Arc<Environment>) -> Outcome {
     let built = definition(&entry.request, environment).map(|definition| {
-        let serving = if entry.dormant {
+        let serving = if entry.unloaded {
             Err(Error::NotLoaded(entry.name.to_string()))
         } else {
             let opened =

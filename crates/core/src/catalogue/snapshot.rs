@@ -24,7 +24,7 @@ pub struct Snapshot {
     /// Being deleted: still answering, but nothing may point there any more.
     pub(super) deleting: HashSet<ServiceId>,
     /// Not loaded by a restart, in favour of another service.
-    pub(super) dormant: HashSet<ServiceId>,
+    pub(super) unloaded: HashSet<ServiceId>,
     /// The moves that created services.
     pub(super) created_by: HashMap<ServiceId, MoveId>,
     /// What moves in progress need.
@@ -42,10 +42,10 @@ impl Snapshot {
 
     pub(super) fn restored(
         unbuildable: Vec<ServiceEntry>,
-        dormant: HashSet<ServiceId>,
+        unloaded: HashSet<ServiceId>,
         created_by: HashMap<ServiceId, MoveId>,
     ) -> Self {
-        Self { unbuildable, dormant, created_by, ..Self::default() }
+        Self { unbuildable, unloaded, created_by, ..Self::default() }
     }
 
     /// A service by its identity.
@@ -121,7 +121,7 @@ impl Snapshot {
             id: service.id,
             name: name.clone(),
             request: service.definition.request.body.clone(),
-            dormant: self.dormant.contains(&service.id),
+            unloaded: self.unloaded.contains(&service.id),
             created_by: self.created_by.get(&service.id).copied(),
             listing: service.serving().ok().and_then(|serving| serving.listing),
         });
@@ -185,7 +185,7 @@ impl Snapshot {
     pub(super) fn without_service(&self, id: ServiceId) -> Result<Self> {
         let mut next = self.clone();
         next.deleting.remove(&id);
-        next.dormant.remove(&id);
+        next.unloaded.remove(&id);
         next.created_by.remove(&id);
         let Some(name) = next.names.remove(&id) else { return Ok(next) };
         if let Some(service) = next.services.remove(&name) {

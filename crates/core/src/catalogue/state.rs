@@ -42,8 +42,8 @@ pub(super) struct ServiceEntry {
     /// Body of the PUT, as it came.
     pub(super) request: String,
     /// A restart does not load it, in favour of another service.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) dormant: bool,
+    #[serde(rename = "dormant", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unloaded: bool,
     /// The move that created it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) created_by: Option<MoveId>,

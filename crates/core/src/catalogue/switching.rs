@@ -198,7 +198,7 @@ impl Snapshot {
     /// A service that is not in memory cannot answer.
     fn check_loaded(&self, id: ServiceId) -> Result<()> {
         match self.names.get(&id) {
-            Some(name) if self.dormant.contains(&id) => Err(Error::NotLoaded(name.to_string())),
+            Some(name) if self.unloaded.contains(&id) => Err(Error::NotLoaded(name.to_string())),
             _ => Ok(()),
         }
     }

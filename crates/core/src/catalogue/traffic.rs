@@ -22,7 +22,7 @@ pub(super) struct Traffic {
     shadowed: Rotation,
     running: ArcSwapOption<Shadow>,
     /// Temporary override of the recorded shadow, while a move compares.
-    lent: ArcSwapOption<Service>,
+    overriding: ArcSwapOption<Service>,
     /// Temporary override of the recorded canary, while a move tries it.
     lent_canary: ArcSwapOption<Share>,
     /// The target as a shadow, asked about requests that this canary refuses.
@@ -41,8 +41,8 @@ impl Traffic {
 
     /// Makes this service the shadow from now on, or ends the shadow. One that runs already goes on.
     pub(super) fn run(&self, wanted: Option<(&Arc<Service>, Percent)>) {
-        let lent = self.lent.load_full();
-        let wanted = lent.as_ref().map(|service| (service, Percent::ALL)).or(wanted);
+        let overriding = self.overriding.load_full();
+        let wanted = overriding.as_ref().map(|service| (service, Percent::ALL)).or(wanted);
         let Some((service, percent)) = wanted else { return self.replace(None) };
         if let Some(running) = self.running.load_full().filter(|running| running.service() == service.id) {
             running.set_percent(percent);
@@ -57,13 +57,13 @@ impl Traffic {
     }
 
     /// Sets or clears the temporary shadow, which is not recorded; [`Self::run`] has to follow.
-    pub(super) fn lend(&self, service: Option<Arc<Service>>) {
-        self.lent.store(service);
+    pub(super) fn override_shadow(&self, service: Option<Arc<Service>>) {
+        self.overriding.store(service);
     }
 
     /// Sets or clears the temporary canary, which is not recorded. The target is asked about the requests that it
     /// refuses.
-    pub(super) fn lend_canary(&self, share: Option<Share>, target: Option<&Arc<Service>>) {
+    pub(super) fn override_canary(&self, share: Option<Share>, target: Option<&Arc<Service>>) {
         let target = target.filter(|_| share.is_some());
         self.lent_canary.store(share.map(Arc::new));
         let asked = self.second_opinion.load_full();

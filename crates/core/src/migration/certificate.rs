@@ -13,7 +13,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use hex::FromHex as _;
 use serde_json::{Value, json};
 
-use super::Surroundings;
+use super::MoveContext;
 use super::record::Effects;
 use super::state::{Move, now_ms};
 use crate::error::{Error, Result};
@@ -37,27 +37,27 @@ pub struct Verified {
 }
 
 /// Writes the certificate of a move that is about to be done.
-pub(super) fn write(this: &Move, surroundings: &Surroundings) -> Result<()> {
-    let path = path(surroundings, this);
+pub(super) fn write(this: &Move, context: &MoveContext) -> Result<()> {
+    let path = path(context, this);
     let record = this.record();
     let there = read_text(&path, LIMIT).ok().flatten();
-    if there.is_some_and(|text| check(&text, this.id, &record.effects, surroundings).is_ok()) {
+    if there.is_some_and(|text| check(&text, this.id, &record.effects, context).is_ok()) {
         // Written before a crash.
         return this.note(|record| record.report.certificate = Some(place(record.id)));
     }
-    let peer = surroundings.peers.peer(&record.request.source);
+    let peer = context.peers.peer(&record.request.source);
     let certificate = json!({
         "move": this.id.to_string(),
         "nonce": record.effects.nonce,
         "at_ms": now_ms(),
         "from": peer.map(|peer| peer.address()).unwrap_or_else(|_| record.request.source.clone()),
-        "to": surroundings.host,
+        "to": context.host,
         "who": record.request.who,
         "request": record.request,
         "plan": record.plan,
         "report": record.report,
     });
-    let signed = sign(certificate, &key(&surroundings.directory)?);
+    let signed = sign(certificate, &key(&context.directory)?);
     write_atomically(&path, format!("{signed:#}\n").as_bytes())?;
     this.note(|record| record.report.certificate = Some(place(record.id)))
 }
@@ -77,11 +77,11 @@ pub(super) fn check_key(directory: &Path) -> Result<()> {
 }
 
 /// Whether a certificate is good, signed by this server, and of this move.
-fn check(text: &str, id: MoveId, effects: &Effects, surroundings: &Surroundings) -> Result<()> {
+fn check(text: &str, id: MoveId, effects: &Effects, context: &MoveContext) -> Result<()> {
     let not_served = |reason: &str| Error::Internal(format!("the certificate of {id} is not served: {reason}"));
     let verified = verify(text).map_err(|error| not_served(&error.to_string()))?;
     let Verified { certificate, public_key } = verified;
-    let key = recorded_key(&surroundings.directory)?.ok_or_else(|| not_served("the key of this server is gone"))?;
+    let key = recorded_key(&context.directory)?.ok_or_else(|| not_served("the key of this server is gone"))?;
     let own = hex::encode(key.verifying_key().as_bytes());
     let of = |member: &str| certificate.get(member).and_then(Value::as_str);
     let is_of = of("move") == Some(id.to_string().as_str()) && of("nonce") == effects.nonce.as_deref();
@@ -97,13 +97,13 @@ fn check(text: &str, id: MoveId, effects: &Effects, surroundings: &Surroundings)
 ///
 /// # Errors
 /// [`Error::MoveNotFound`] while there is none; [`Error::Internal`] for one that is not good, or not of this move.
-pub(super) fn read(this: &Move, surroundings: &Surroundings) -> Result<String> {
-    let text = read_text(&path(surroundings, this), LIMIT)?;
+pub(super) fn read(this: &Move, context: &MoveContext) -> Result<String> {
+    let text = read_text(&path(context, this), LIMIT)?;
     let record = this.record();
     let was_done = record.report.phases.iter().any(|time| time.phase == MovePhase::Done);
     let text = text.filter(|_| was_done);
     let text = text.ok_or_else(|| Error::MoveNotFound(format!("{} has no certificate", this.id)))?;
-    check(&text, this.id, &record.effects, surroundings)?;
+    check(&text, this.id, &record.effects, context)?;
     Ok(text)
 }
 
@@ -111,25 +111,25 @@ pub(super) fn read(this: &Move, surroundings: &Surroundings) -> Result<String> {
 ///
 /// # Errors
 /// [`Error::Io`].
-pub(super) fn forget(this: &Move, surroundings: &Surroundings) -> Result<()> {
+pub(super) fn forget(this: &Move, context: &MoveContext) -> Result<()> {
     this.change_report(|report| report.certificate = None);
-    remove_file(&path(surroundings, this))
+    remove_file(&path(context, this))
 }
 
 /// The certificate of a move of which nothing else is kept.
 ///
 /// # Errors
 /// [`Error::MoveNotFound`]; [`Error::Internal`] for one that is not good.
-pub(super) fn read_forgotten(id: MoveId, surroundings: &Surroundings) -> Result<String> {
-    let path = surroundings.directory.join("moves").join(id.to_string()).join(FILE);
+pub(super) fn read_forgotten(id: MoveId, context: &MoveContext) -> Result<String> {
+    let path = context.directory.join("moves").join(id.to_string()).join(FILE);
     let text = read_text(&path, LIMIT)?.ok_or_else(|| Error::MoveNotFound(id.to_string()))?;
     let nonce = verify(&text)?.certificate.get("nonce").and_then(Value::as_str).map(str::to_owned);
-    check(&text, id, &Effects { nonce, ..Effects::default() }, surroundings)?;
+    check(&text, id, &Effects { nonce, ..Effects::default() }, context)?;
     Ok(text)
 }
 
-fn path(surroundings: &Surroundings, this: &Move) -> PathBuf {
-    surroundings.directory.join("moves").join(this.id.to_string()).join(FILE)
+fn path(context: &MoveContext, this: &Move) -> PathBuf {
+    context.directory.join("moves").join(this.id.to_string()).join(FILE)
 }
 
 fn sign(certificate: Value, key: &SigningKey) -> Value {

@@ -13,9 +13,9 @@ use dede_bundle::{Digest, Directory, FileName, failpoint};
 
 use super::destination::Destination;
 use super::fetch::{Local, fetch};
-use super::mover::Mover;
 use super::ownership::{FileIdentity, is_own, mark, mark_of, missing_parents, partial, remove_directory, rename_new};
 use super::plan::Planned;
+use super::procedure::Procedure;
 use super::stored;
 use crate::error::{Error, Result};
 use crate::files::sync_directory;
@@ -24,11 +24,11 @@ use crate::repository::DirectoryIdentity;
 /// How often a file is fetched whose content in the store turns out damaged.
 const ATTEMPTS: usize = 3;
 
-impl Mover<'_> {
+impl Procedure<'_> {
     /// Brings the files into a directory beside its final place, and renames it when all are there.
     pub(super) fn copy(&self, planned: &Planned) -> Result<Lease> {
         self.this.enter(MovePhase::Copying)?;
-        let store = &self.surroundings.store;
+        let store = &self.context.store;
         let lease = store.lease();
         let directory = PathBuf::from(&planned.plan.repository);
         let present = match Destination::look(&directory, &planned.bundle) {
@@ -40,7 +40,7 @@ impl Mover<'_> {
             Destination::Part(present) => Some(present),
             Destination::Unusable(reason) => return Err(Error::MoveConflict(reason)),
         };
-        let snapshot = self.surroundings.catalogue.snapshot();
+        let snapshot = self.context.catalogue.snapshot();
         let local = super::plan::local(planned.plan.replaces.as_ref(), &snapshot);
         let mut brought: Vec<Digest> =
             planned.bundle.files().iter().map(|file| file.digest).chain(local.digests()).collect();
@@ -57,10 +57,10 @@ impl Mover<'_> {
             there += file.size;
             failpoint("file");
         }
-        self.surroundings.rate.learn(sent, began.elapsed());
+        self.context.rate.learn(sent, began.elapsed());
         self.this.note(|record| record.report.sent_bytes += sent)?;
         self.this.show("places the files", None);
-        let placing = Placing { mover: self, planned, local: &local, lease: &lease };
+        let placing = Placing { procedure: self, planned, local: &local, lease: &lease };
         match present {
             None => placing.make(&directory)?,
             Some(present) => placing.complete(&directory, &present)?,
@@ -77,14 +77,14 @@ impl Mover<'_> {
             self.this.show(format!("fetches {}", file.name), Some(progress));
             self.check_abort()
         };
-        let (service, store) = (&planned.plan.request.service, &*self.surroundings.store);
+        let (service, store) = (&planned.plan.request.service, &*self.context.store);
         fetch(file, service, &planned.peer, local, (store, lease), &mut watch)
     }
 }
 
 /// Files on their way from the store to their directory.
 struct Placing<'a> {
-    mover: &'a Mover<'a>,
+    procedure: &'a Procedure<'a>,
     planned: &'a Planned,
     local: &'a Local,
     lease: &'a Lease,
@@ -93,7 +93,7 @@ struct Placing<'a> {
 impl Placing<'_> {
     /// Makes the directory. Its identity is recorded before it gets its name.
     fn make(&self, directory: &Path) -> Result<()> {
-        let this = self.mover.this;
+        let this = self.procedure.this;
         let name = this.look(|record| mark_of(record.id, &record.effects));
         let partial = partial(directory, &name);
         remove_directory(&partial)?;
@@ -119,7 +119,7 @@ impl Placing<'_> {
 
     /// Adds to a directory what it lacks.
     fn complete(&self, directory: &Path, present: &BTreeSet<FileName>) -> Result<()> {
-        let this = self.mover.this;
+        let this = self.procedure.this;
         let partial = partial(directory, &this.look(|record| mark_of(record.id, &record.effects)));
         remove_directory(&partial)?;
         let made = Directory::create(&partial).map_err(Error::io(format!("create {}", partial.display())))?;
@@ -149,13 +149,13 @@ impl Placing<'_> {
 
     /// Places one file. Content of the store that turns out damaged is fetched again, as long as the source has it.
     fn place(&self, file: &BundleFile, made: &Directory) -> Result<()> {
-        let store = &self.mover.surroundings.store;
+        let store = &self.procedure.context.store;
         for _ in 1..ATTEMPTS {
             match store.place(&file.digest, made, &file.name, file.role, self.lease) {
                 Err(StoreError::Corrupt(_) | StoreError::UnknownBlob(_)) => {
                     tracing::warn!(file = %file.name, "its content in the store is damaged and is fetched again");
-                    let sent = self.mover.bring(file, self.planned, self.local, self.lease, 0)?;
-                    self.mover.this.change_report(|report| report.sent_bytes += sent);
+                    let sent = self.procedure.bring(file, self.planned, self.local, self.lease, 0)?;
+                    self.procedure.this.change_report(|report| report.sent_bytes += sent);
                 }
                 other => return other.map(drop).map_err(stored),
             }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use dede_api::moves::{MovePhase, MovePlan, PlannedTime};
 use dede_bundle::modelpack::{Bundle, Role};
 
-use super::Surroundings;
-use super::exchanging::WARMING_CALLS;
+use super::MoveContext;
 use super::golden::GENERATED;
+use super::in_place::WARMING_CALLS;
 use super::proving::CANARY_STEP;
 use super::record::MoveRecord;
 use crate::backend::WeightFile;
@@ -58,14 +58,14 @@ impl TransferRate {
 }
 
 /// Fills in memory, time, and the pause where the former network leaves first.
-pub(super) fn estimate(plan: &mut MovePlan, bundle: &Bundle, snapshot: &Snapshot, surroundings: &Surroundings) {
+pub(super) fn estimate(plan: &mut MovePlan, bundle: &Bundle, snapshot: &Snapshot, context: &MoveContext) {
     let files = bundle.files().iter().filter(|file| file.role == Role::Weight);
     let files: Vec<_> = files.map(|file| WeightFile { name: file.name.as_str(), size: file.size }).collect();
     let weights = files.iter().map(|file| file.size).sum::<u64>();
     let former = plan.replaces.as_ref().and_then(|former| snapshot.resolve(&former.service).ok());
     let former = former.and_then(|former| Former::of(&former.service, weights));
     let mllib = bundle.service().get("mllib").and_then(|mllib| mllib.as_str()).unwrap_or_default();
-    let needed = |files: &[WeightFile<'_>]| surroundings.catalogue.memory_needed(mllib, files);
+    let needed = |files: &[WeightFile<'_>]| context.catalogue.memory_needed(mllib, files);
     let leaving = former.as_ref().filter(|_| plan.request.replace_first);
     let leaves = leaving.map_or(0, |former| needed(&former.weights()));
     plan.memory_needed_bytes = needed(&files).saturating_sub(leaves);
@@ -77,7 +77,7 @@ pub(super) fn estimate(plan: &mut MovePlan, bundle: &Bundle, snapshot: &Snapshot
     if plan.request.replace_first && former.is_some() {
         plan.pause_ms = Some((FIXED_MS + loading_ms + requests(WARMING_CALLS) + golden_ms).round() as u64);
     }
-    let copying_ms = plan.send_bytes as f64 * 1000.0 / surroundings.rate.bytes_per_s() as f64;
+    let copying_ms = plan.send_bytes as f64 * 1000.0 / context.rate.bytes_per_s() as f64;
     let ready_ms = 3.0 * FIXED_MS + copying_ms + loading_ms + requests(SHORTEST_WARMING) + golden_ms;
     plan.time = PlannedTime { ready_ms: ready_ms.round() as u64, compared_ms: compared_ms(plan) };
 }
@@ -121,7 +121,7 @@ impl Former {
 /// What a request takes here now; nothing where it cannot be tried.
 fn request_ms(service: &Service) -> f64 {
     let call = service.generated_calls(1).ok().and_then(|calls| calls.into_iter().next());
-    let took = call.and_then(|call| service.rehearse(&call).ok()).map(|answer| answer.took.total);
+    let took = call.and_then(|call| service.dry_run(&call).ok()).map(|answer| answer.took.total);
     milliseconds(took.unwrap_or_default())
 }
 

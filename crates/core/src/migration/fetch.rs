@@ -9,7 +9,7 @@ use dede_bundle::modelpack::BundleFile;
 use dede_bundle::store::{BlobStore, Lease, StoreError};
 use dede_bundle::{Digest, failpoint};
 
-use super::{Peer, stored};
+use super::{ModelSource, stored};
 use crate::error::{Error, Result};
 use crate::service::{ServedFile, Service};
 
@@ -72,7 +72,7 @@ impl Local {
 pub(super) fn bytes_to_send(
     file: &BundleFile,
     service: &str,
-    peer: &dyn Peer,
+    peer: &dyn ModelSource,
     local: &Local,
     store: &BlobStore,
 ) -> Result<u64> {
@@ -89,7 +89,7 @@ pub(super) fn bytes_to_send(
 pub(super) fn fetch(
     file: &BundleFile,
     service: &str,
-    peer: &Arc<dyn Peer>,
+    peer: &Arc<dyn ModelSource>,
     local: &Local,
     (store, lease): (&BlobStore, &Lease),
     watch: &mut dyn FnMut(u64) -> Result<()>,
@@ -135,7 +135,7 @@ pub(super) fn fetch(
 fn fetch_whole(
     file: &BundleFile,
     service: &str,
-    peer: &Arc<dyn Peer>,
+    peer: &Arc<dyn ModelSource>,
     (store, lease): (&BlobStore, &Lease),
 ) -> Result<()> {
     let mut attempts = 1..=ATTEMPTS;
@@ -155,7 +155,7 @@ fn fetch_whole(
 }
 
 /// How a large file is put together; `None` for one that travels whole.
-fn chunk_plan(file: &BundleFile, service: &str, peer: &dyn Peer, local: &Local) -> Result<Option<Plan>> {
+fn chunk_plan(file: &BundleFile, service: &str, peer: &dyn ModelSource, local: &Local) -> Result<Option<Plan>> {
     if file.size < WHOLE {
         return Ok(None);
     }

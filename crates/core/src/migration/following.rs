@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use dede_api::moves::{CutRequest, Kept, MovePhase, MoveReport};
+use dede_api::moves::{CutRequest, FormerService, MovePhase, MoveReport};
 use serde_json::Value;
 
 use super::certificate;
-use super::mover::{Mover, alias, policy, seconds};
 use super::ownership::{mark_of, unmark};
+use super::procedure::{Procedure, alias, policy, seconds};
 use super::shadowing::{Outcome, Shadowing};
 use super::state::{now_ms, turned_out_worse};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// Requests that are listed of those that were still running at the end of the drain.
 const CUT_LISTED: usize = 100;
 
-impl Mover<'_> {
+impl Procedure<'_> {
     /// The former service answers copies; a new one that turns out worse is rolled back.
     pub(super) fn watch(&self) -> Result<()> {
         let record = self.this.record();
@@ -30,7 +30,7 @@ impl Mover<'_> {
         }
         let policy = policy(&record.request)?;
         let full_before = self.served.full_before();
-        let watching = Shadowing::begin(self.this, self.surroundings, &alias, (&former, &new), policy, full_before)?;
+        let watching = Shadowing::begin(self.this, self.context, &alias, (&former, &new), policy, full_before)?;
         watching.copy_to(&former)?;
         let deadline = Instant::now() + seconds(record.request.watch_for_s);
         self.this.show("compares the former service's answers with the new one's", None);
@@ -69,17 +69,17 @@ impl Mover<'_> {
         let record = self.this.record();
         if let (Some(seconds), Some(_), None) = (record.request.keep_for_s, self.replaced(), &record.report.kept) {
             let until_ms = now_ms().saturating_add(seconds.saturating_mul(1000));
-            self.this.note(|record| record.report.kept = Some(Kept { until_ms, outcome: None }))?;
+            self.this.note(|record| record.report.kept = Some(FormerService { until_ms, outcome: None }))?;
         }
-        self.served.count(self.this, &self.surroundings.catalogue);
+        self.served.count(self.this, &self.context.catalogue);
         if record.request.alias.is_some() {
             self.this.note(|record| record.report.unproved = unproved(&record.report))?;
             // Undoing it removes no files from here on.
             self.unmark();
         }
-        certificate::write(self.this, self.surroundings)?;
+        certificate::write(self.this, self.context)?;
         self.check()?;
-        let catalogue = &self.surroundings.catalogue;
+        let catalogue = &self.context.catalogue;
         self.this.end_well(catalogue, || {
             self.unmark();
             catalogue.release_claims(self.this.id);

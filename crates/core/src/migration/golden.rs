@@ -9,7 +9,7 @@ use dede_api::Object;
 use dede_api::moves::{GoldenCase, MoveRequest};
 use serde_json::{Value, json};
 
-use super::Peer;
+use super::ModelSource;
 use super::recorded::Recorded;
 use crate::backend::Task;
 use crate::comparison::{Exactness, Golden, GoldenCheck, Tolerance, compare};
@@ -64,7 +64,11 @@ pub(super) fn check_count(given: &[GoldenCase]) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Peer`]; [`Error::BadInput`] when inputs cannot be made.
-pub(super) fn cases(request: &MoveRequest, service: &Service, peer: &dyn Peer) -> Result<(Origin, Vec<GoldenCase>)> {
+pub(super) fn cases(
+    request: &MoveRequest,
+    service: &Service,
+    peer: &dyn ModelSource,
+) -> Result<(Origin, Vec<GoldenCase>)> {
     if !request.golden.is_empty() {
         return Ok((Origin::Given, request.golden.clone()));
     }
@@ -100,7 +104,7 @@ pub fn captured_cases(service: &Service) -> Result<Vec<GoldenCase>> {
     let mut cases = Vec::new();
     for captured in service.captured() {
         // What it cannot answer any more proves nothing.
-        let Ok(answered) = service.rehearse(&captured.call) else { continue };
+        let Ok(answered) = service.dry_run(&captured.call) else { continue };
         let request = request_of(&captured.call, &serving);
         let uris = (1..=answered.outputs.len()).map(|number| number.to_string()).collect();
         let output =
@@ -148,7 +152,7 @@ fn differences(
 ) -> Result<Vec<crate::comparison::Difference>> {
     let call = call_of(&case.request)?;
     let options = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
-    let answered = service.rehearse(&call)?.outputs;
+    let answered = service.dry_run(&call)?.outputs;
     let recorded = Recorded { predictions: &case.predictions, labels: &serving.labels, options: &options };
     let (expected, found) = recorded.beside(task, answered)?;
     compare(&expected, &found, &Tolerance::numerical()).map_err(|error| Error::Internal(error.to_string()))

@@ -9,9 +9,9 @@ use dede_api::moves::MovePhase;
 use dede_api::requests::CreateRequest;
 use serde_json::Value;
 
-use super::mover::{Mover, policy};
 use super::ownership::FileIdentity;
 use super::plan::Planned;
+use super::procedure::{Procedure, policy};
 use crate::catalogue::Creation;
 use crate::error::{Error, Fault, Result};
 use crate::name::ServiceName;
@@ -22,13 +22,13 @@ use crate::warming::warm;
 /// Generated requests that warm a network.
 const WARMING_CALLS: usize = 32;
 
-impl Mover<'_> {
+impl Procedure<'_> {
     /// Creates the service, which loads and warms its network; its version must be the one that was announced.
     pub(super) fn load(&self, planned: &Planned) -> Result<Arc<Service>> {
         self.this.enter(MovePhase::Loading)?;
         self.this.show("loads the network", None);
         self.check()?;
-        let catalogue = &self.surroundings.catalogue;
+        let catalogue = &self.context.catalogue;
         if let Some(found) = self.own()? {
             // Created before a restart.
             catalogue.claim_service(self.this.id, &found)?;
@@ -43,7 +43,7 @@ impl Mover<'_> {
         let was_there = self.this.look(|record| record.effects.owned.is_none());
         let how = Creation {
             by: Some(self.this.id),
-            dormant: planned.plan.request.replace_first,
+            unloaded: planned.plan.request.replace_first,
             keeps_config: was_there && repository.join(CONFIG).exists(),
         };
         let created = catalogue.create_as(name.as_str(), request, how)?;
@@ -69,10 +69,10 @@ impl Mover<'_> {
         let mut refused = Refused::default();
         let warmed = warm(&calls, |call| {
             self.check()?;
-            let answered = service.rehearse(call);
+            let answered = service.dry_run(call);
             if let (Err(error), Some(former)) = (&answered, &former)
                 && refused.is_new(call)
-                && former.rehearse(call).is_ok()
+                && former.dry_run(call).is_ok()
             {
                 refused.add(error);
             }

@@ -1,7 +1,7 @@
 //! Moves: a running service comes from another server, is proved, and takes over under a stable name.
 //!
-//! A move is a job on the target. It pulls from a [`Peer`], so the switch and its record are local and one fsync
-//! decides. `mover` is the procedure; its phases are in `copying`, `loading`, `verifying`, `proving`, `switching` and
+//! A move is a job on the target. It pulls from a [`ModelSource`], so the switch and its record are local and one fsync
+//! decides. `procedure` is the procedure; its phases are in `copying`, `loading`, `verifying`, `proving`, `switching` and
 //! `following`. `record` is what survives a crash; `moves` owns the list of moves and the commands of operators;
 //! `standing` and `ownership` tell whether the alias and the directory of a move are still its own. None of it knows
 //! HTTP.
@@ -16,28 +16,28 @@ mod contents;
 mod copying;
 mod destination;
 mod estimate;
-mod exchanging;
 mod fetch;
 mod following;
+mod former_services;
 mod golden;
-mod golden_file;
-mod keeping;
+mod golden_store;
+mod in_place;
 mod loading;
-mod mover;
 mod moves;
 mod ownership;
 mod package;
 mod patient;
-mod peer;
 mod pipe;
 mod plan;
+mod procedure;
 mod proving;
 mod record;
 mod recorded;
 mod relay;
-mod relayed;
+mod relay_source;
 mod served;
 mod shadowing;
+mod source;
 mod sources;
 mod standing;
 mod state;
@@ -56,15 +56,15 @@ pub use estimate::TransferRate;
 pub use golden::captured_cases;
 pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};
-pub use peer::{HostDescription, Peer, Peers};
 pub use relay::{Content, Relays};
+pub use source::{HostDescription, ModelSource, Peers};
 pub use state::Move;
 
 use crate::catalogue::Catalogue;
 use crate::error::Error;
 
 /// The dependencies of all moves.
-pub struct Surroundings {
+pub struct MoveContext {
     /// The services of this server.
     pub catalogue: Arc<Catalogue>,
     /// The content that this server has.

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use dede_api::moves::{MoveInfo, MovePhase, MovePlan, MoveRequest};
 use dede_bundle::Digest;
 
-use super::mover::LONGEST_S;
+use super::procedure::LONGEST_S;
 use super::record::MoveRecord;
 use super::relay::Relays;
 use super::sources::Sources;
 use super::standing::{former_service, own_service};
 use super::state::Move;
 use super::upload::Uploads;
-use super::{Surroundings, certificate, golden, golden_file, keeping, mover, plan, undo};
+use super::{MoveContext, certificate, former_services, golden, golden_store, plan, procedure, undo};
 use crate::catalogue::Catalogue;
 use crate::error::{Error, Fault, Result};
 use crate::move_id::MoveId;
@@ -35,12 +35,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// All moves to this server.
 pub struct Moves {
-    pub(super) surroundings: Arc<Surroundings>,
+    pub(super) context: Arc<MoveContext>,
     known: Mutex<BTreeMap<MoveId, Arc<Move>>>,
     next: AtomicU64,
     /// Finished moves that are remembered.
     keep: usize,
-    pub(super) bell: Arc<keeping::Bell>,
+    pub(super) notifier: Arc<former_services::Notifier>,
     uploads: Arc<Uploads>,
     relays: Arc<Relays>,
 }
@@ -51,34 +51,34 @@ impl Moves {
     ///
     /// # Errors
     /// [`Error::Io`] when the directory of moves cannot be made or read.
-    pub fn start(mut surroundings: Surroundings, keep: usize) -> Result<Arc<Self>> {
-        let uploads = Arc::new(Uploads::new(Arc::clone(&surroundings.store)));
+    pub fn start(mut context: MoveContext, keep: usize) -> Result<Arc<Self>> {
+        let uploads = Arc::new(Uploads::new(Arc::clone(&context.store)));
         let relays = Arc::new(Relays::new());
-        let (peers, shared) = (surroundings.peers, Arc::clone(&relays));
-        surroundings.peers = Arc::new(Sources { uploads: Arc::clone(&uploads), relays: shared, peers });
-        let directory = surroundings.directory.join("moves");
+        let (peers, shared) = (context.peers, Arc::clone(&relays));
+        context.peers = Arc::new(Sources { uploads: Arc::clone(&uploads), relays: shared, peers });
+        let directory = context.directory.join("moves");
         std::fs::create_dir_all(&directory).map_err(Error::io(format!("create {}", directory.display())))?;
-        crate::files::sync_directory(&surroundings.directory)?;
+        crate::files::sync_directory(&context.directory)?;
         let (records, next) = MoveRecord::load_all(&directory)?;
         // A move whose directory is gone still stands in what it did.
-        let next = next.max(surroundings.catalogue.snapshot().highest_move().saturating_add(1));
+        let next = next.max(context.catalogue.snapshot().highest_move().saturating_add(1));
         for record in &records {
-            surroundings.rate.learn_from(record);
-            claim_again(record, &surroundings.catalogue);
+            context.rate.learn_from(record);
+            claim_again(record, &context.catalogue);
         }
-        let surroundings = Arc::new(surroundings);
+        let context = Arc::new(context);
         let known: BTreeMap<_, _> =
             records.into_iter().map(|record| (record.id, Move::recorded(record, directory.clone()))).collect();
-        let (known, bell) = (Mutex::new(known), Arc::default());
+        let (known, notifier) = (Mutex::new(known), Arc::default());
         let next = AtomicU64::new(next);
-        let moves = Arc::new(Self { surroundings, known, next, keep, bell, uploads, relays });
+        let moves = Arc::new(Self { context, known, next, keep, notifier, uploads, relays });
         let forgotten = forget_oldest(&mut moves.known(), keep);
         forget(&forgotten);
-        let goes_on = |known: &Arc<Move>| known.goes_on_by_itself(&moves.surroundings.catalogue);
+        let goes_on = |known: &Arc<Move>| known.goes_on_by_itself(&moves.context.catalogue);
         for unfinished in moves.all().into_iter().filter(goes_on) {
             moves.run(&unfinished)?;
         }
-        keeping::start(&moves)?;
+        former_services::start(&moves)?;
         Ok(moves)
     }
 
@@ -87,8 +87,8 @@ impl Moves {
     /// # Errors
     /// [`Error::Peer`], [`Error::Forbidden`], [`Error::ServiceNotFound`].
     pub fn plan(&self, request: &MoveRequest) -> Result<MovePlan> {
-        let peer = self.surroundings.peers.peer(&request.source)?;
-        plan::plan(request, peer, &self.surroundings).map(|planned| planned.plan)
+        let peer = self.context.peers.peer(&request.source)?;
+        plan::plan(request, peer, &self.context).map(|planned| planned.plan)
     }
 
     /// Begins a move.
@@ -97,20 +97,20 @@ impl Moves {
     /// [`Error::MoveConflict`] while another move to the same alias or name goes on; [`Error::Forbidden`] for a source that is
     /// no peer; [`Error::Malformed`] for names that are none.
     pub fn begin(&self, mut request: MoveRequest) -> Result<MoveInfo> {
-        self.surroundings.peers.peer(&request.source)?;
+        self.context.peers.peer(&request.source)?;
         self.relays.check(&request.source)?;
         for name in [Some(&request.service), request.alias.as_ref(), request.name.as_ref()].into_iter().flatten() {
             ServiceName::parse(name)?;
         }
-        mover::policy(&request)?;
+        procedure::policy(&request)?;
         check_numbers(&request)?;
         golden::check_count(&request.golden)?;
-        golden_file::check_size(&request.golden)?;
+        golden_store::check_size(&request.golden)?;
         check_replace_first(&request)?;
         if let Some(directory) = &request.repository {
-            plan::check_place(Path::new(directory), &self.surroundings.catalogue.snapshot())?;
+            plan::check_place(Path::new(directory), &self.context.catalogue.snapshot())?;
         }
-        certificate::check_key(&self.surroundings.directory)?;
+        certificate::check_key(&self.context.directory)?;
         let nonce = nonce()?;
         if request.keep_for_s.is_some() && request.alias.is_none() {
             let text = "only together with as: otherwise nothing is replaced";
@@ -133,12 +133,12 @@ impl Moves {
             let id = MoveId(self.next.fetch_add(1, Ordering::Relaxed));
             let mut record = MoveRecord::new(id, request, nonce);
             record.golden_given = !golden.is_empty();
-            let begun = Move::begun(record, self.surroundings.directory.join("moves"), place);
+            let begun = Move::begun(record, self.context.directory.join("moves"), place);
             known.insert(id, Arc::clone(&begun));
             (begun, forget_oldest(&mut known, self.keep))
         };
         forget(&forgotten);
-        let keep = || golden_file::keep_given(&begun, &self.surroundings, golden);
+        let keep = || golden_store::keep_given(&begun, &self.context, golden);
         if let Err(error) = begun.save().and_then(|()| keep()).and_then(|()| self.run_claimed(&begun)) {
             // The client is told that the move did not begin, so it must not block the next one.
             self.known().remove(&begun.id);
@@ -194,7 +194,7 @@ impl Moves {
     /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it has switched, is over, or was interrupted and waits for a resume.
     pub fn promote(&self, id: &str) -> Result<MoveInfo> {
         let found = self.find(id)?;
-        certificate::check_key(&self.surroundings.directory)?;
+        certificate::check_key(&self.context.directory)?;
         found.promote()?;
         self.run(&found)?;
         Ok(found.info())
@@ -208,9 +208,9 @@ impl Moves {
     pub fn abort(&self, id: &str, reason: &str) -> Result<MoveInfo> {
         let found = self.find(id)?;
         if !found.phase().is_over() {
-            undo::check_possible(&found.record(), &self.surroundings.catalogue)?;
+            undo::check_possible(&found.record(), &self.context.catalogue)?;
         }
-        let catalogue = &self.surroundings.catalogue;
+        let catalogue = &self.context.catalogue;
         // Set before the move is told to undo, because the move's own thread clears it at the end.
         catalogue.claim_undoing(found.id, true);
         let told = found.ask_to_undo(reason).and_then(|()| self.run(&found));
@@ -227,8 +227,8 @@ impl Moves {
         if found.phase().is_over() {
             return Err(found.refusal());
         }
-        certificate::check_key(&self.surroundings.directory)?;
-        if !found.goes_on_by_itself(&self.surroundings.catalogue) {
+        certificate::check_key(&self.context.directory)?;
+        if !found.goes_on_by_itself(&self.context.catalogue) {
             self.relays.check(&found.info().request.source)?;
         }
         self.run(&found)?;
@@ -249,7 +249,7 @@ impl Moves {
         if !found.wait_until(Some(Instant::now() + PATIENCE), || found.claim()) {
             return Err(Error::MoveConflict(format!("move {id} is being worked on; try again")));
         }
-        let outcome = undo::roll_back_done(&found, &self.surroundings);
+        let outcome = undo::roll_back_done(&found, &self.context);
         found.release();
         outcome.map(|()| found.info())
     }
@@ -260,8 +260,8 @@ impl Moves {
     /// [`Error::MoveNotFound`], also while the move has none.
     pub fn certificate(&self, id: &str) -> Result<String> {
         match self.find(id) {
-            Ok(found) => certificate::read(&found, &self.surroundings),
-            Err(_) => certificate::read_forgotten(id.parse()?, &self.surroundings),
+            Ok(found) => certificate::read(&found, &self.context),
+            Err(_) => certificate::read_forgotten(id.parse()?, &self.context),
         }
     }
 
@@ -270,7 +270,7 @@ impl Moves {
     /// # Errors
     /// [`Error::MoveNotFound`], also where none was kept.
     pub fn golden(&self, id: &str) -> Result<String> {
-        golden_file::read(&*self.find(id)?, &self.surroundings)
+        golden_store::read(&*self.find(id)?, &self.context)
     }
 
     /// Runs a move on a thread of its own, unless one does already.
@@ -280,12 +280,12 @@ impl Moves {
 
     /// As [`Moves::run`], with the right to run it; it is given back where no thread can be started.
     fn run_claimed(&self, claimed: &Arc<Move>) -> Result<()> {
-        let (running, surroundings) = (Arc::clone(claimed), Arc::clone(&self.surroundings));
+        let (running, context) = (Arc::clone(claimed), Arc::clone(&self.context));
         let name = format!("move-{}", running.id);
-        let bell = Arc::clone(&self.bell);
+        let notifier = Arc::clone(&self.notifier);
         let work = move || {
-            mover::run(&running, &surroundings);
-            bell.ring();
+            procedure::run(&running, &context);
+            notifier.notify();
         };
         let started = std::thread::Builder::new().name(name).spawn(work).map_err(Error::io("start a thread"));
         started.map(drop).inspect_err(|_| claimed.release_unfinished())
@@ -294,7 +294,7 @@ impl Moves {
 
 impl Drop for Moves {
     fn drop(&mut self) {
-        self.bell.ring();
+        self.notifier.notify();
     }
 }
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::pipe::{Received, pipe, receive};
 use super::state::Move;
-use super::{HostDescription, Peer};
+use super::{HostDescription, ModelSource};
 use crate::error::{Error, Result};
 use crate::priority;
 
@@ -28,30 +28,33 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The source of a move, asked again where it is away.
-pub(super) fn patient(peer: Arc<dyn Peer>, this: &Arc<Move>) -> Arc<dyn Peer> {
+pub(super) fn patient(peer: Arc<dyn ModelSource>, this: &Arc<Move>) -> Arc<dyn ModelSource> {
     Arc::new(Patient { peer, this: Arc::clone(this), patience: PATIENCE, until: None })
 }
 
 /// The source of a move, asked once: one that is away is an error at once, and one that does not answer holds the move only until it is
 /// undone.
-pub(super) fn abandonable(peer: Arc<dyn Peer>, this: &Arc<Move>) -> Arc<dyn Peer> {
+pub(super) fn abandonable(peer: Arc<dyn ModelSource>, this: &Arc<Move>) -> Arc<dyn ModelSource> {
     Arc::new(Patient { peer, this: Arc::clone(this), patience: Duration::ZERO, until: None })
 }
 
 /// As [`abandonable`], for a move that clients wait for: answers that do not come before `until` are not waited for.
-pub(super) fn abandonable_at(peer: Arc<dyn Peer>, this: &Arc<Move>, until: Instant) -> Arc<dyn Peer> {
+pub(super) fn abandonable_at(peer: Arc<dyn ModelSource>, this: &Arc<Move>, until: Instant) -> Arc<dyn ModelSource> {
     Arc::new(Patient { peer, this: Arc::clone(this), patience: Duration::ZERO, until: Some(until) })
 }
 
 struct Patient {
-    peer: Arc<dyn Peer>,
+    peer: Arc<dyn ModelSource>,
     this: Arc<Move>,
     patience: Duration,
     until: Option<Instant>,
 }
 
 impl Patient {
-    fn ask<T: Send + 'static>(&self, attempt: impl Fn(&dyn Peer) -> Result<T> + Clone + Send + 'static) -> Result<T> {
+    fn ask<T: Send + 'static>(
+        &self,
+        attempt: impl Fn(&dyn ModelSource) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<T> {
         self.ask_and_go_on(move |peer, answer| {
             // Sending fails where the move was undone meanwhile; then the answer is of no use.
             let _ = answer.send(attempt(peer));
@@ -61,7 +64,7 @@ impl Patient {
     /// As [`Patient::ask`]; the thread of the attempt may do more after its answer.
     fn ask_and_go_on<T: Send + 'static>(
         &self,
-        attempt: impl Fn(&dyn Peer, &SyncSender<Result<T>>) + Clone + Send + 'static,
+        attempt: impl Fn(&dyn ModelSource, &SyncSender<Result<T>>) + Clone + Send + 'static,
     ) -> Result<T> {
         let deadline = Instant::now() + self.patience;
         loop {
@@ -79,7 +82,7 @@ impl Patient {
     /// since undoing ends the move, a move abandons one at most.
     fn once<T: Send + 'static>(
         &self,
-        attempt: impl FnOnce(&dyn Peer, &SyncSender<Result<T>>) + Send + 'static,
+        attempt: impl FnOnce(&dyn ModelSource, &SyncSender<Result<T>>) + Send + 'static,
     ) -> Result<T> {
         if let Some(reason) = self.this.undoing() {
             return Err(Error::Cancelled(reason));
@@ -108,7 +111,7 @@ impl Patient {
     }
 }
 
-impl Peer for Patient {
+impl ModelSource for Patient {
     fn address(&self) -> String {
         self.peer.address()
     }

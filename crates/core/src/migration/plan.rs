@@ -12,7 +12,7 @@ use super::destination::Destination;
 use super::estimate::estimate;
 use super::fetch::{Local, bytes_to_send};
 use super::package::absolute_paths;
-use super::{Peer, Surroundings, certificate};
+use super::{ModelSource, MoveContext, certificate};
 use crate::catalogue::{Snapshot, check_idle};
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
@@ -23,24 +23,24 @@ use crate::service::Service;
 pub(super) struct Planned {
     pub(super) plan: MovePlan,
     pub(super) bundle: Bundle,
-    pub(super) peer: Arc<dyn Peer>,
+    pub(super) peer: Arc<dyn ModelSource>,
     /// The service that answers under the alias now.
     pub(super) former: Option<Arc<Service>>,
 }
 
 /// Computes the plan of a request.
-pub(super) fn plan(request: &MoveRequest, peer: Arc<dyn Peer>, surroundings: &Surroundings) -> Result<Planned> {
+pub(super) fn plan(request: &MoveRequest, peer: Arc<dyn ModelSource>, context: &MoveContext) -> Result<Planned> {
     let (manifest, config) = peer.bundle(&request.service, request.with_training_state)?;
     let refused =
         |error: String| Error::Peer(format!("{} sent no valid bundle of {}: {error}", peer.address(), request.service));
     let bundle = Bundle::parse(&manifest, &config).map_err(|error| refused(error.to_string()))?;
-    let snapshot = surroundings.catalogue.snapshot();
+    let snapshot = context.catalogue.snapshot();
     let former = former(request, &snapshot)?;
     let replaces = former.as_ref().map(|(_, replaced)| replaced.clone());
     let name = name(request, &bundle, &snapshot)?;
-    let directory = directory(request, &name, &bundle, surroundings);
+    let directory = directory(request, &name, &bundle, context);
     let local = local(replaces.as_ref(), &snapshot);
-    let files = planned_files(&bundle, request, peer.as_ref(), &local, surroundings)?;
+    let files = planned_files(&bundle, request, peer.as_ref(), &local, context)?;
     let send_bytes = files.iter().map(|file| file.send_bytes).sum();
     let host = peer.describe()?;
     let mut plan = MovePlan {
@@ -59,13 +59,13 @@ pub(super) fn plan(request: &MoveRequest, peer: Arc<dyn Peer>, surroundings: &Su
         memory_needed_bytes: 0,
         pause_ms: None,
         time: PlannedTime::default(),
-        differences: host.as_ref().map(|host| host.differences(&surroundings.host)).unwrap_or_default(),
+        differences: host.as_ref().map(|host| host.differences(&context.host)).unwrap_or_default(),
         notes: Vec::new(),
         obstacles: Vec::new(),
     };
-    estimate(&mut plan, &bundle, &snapshot, surroundings);
+    estimate(&mut plan, &bundle, &snapshot, context);
     remark(&mut plan, &bundle, request, &snapshot);
-    plan.obstacles.extend(obstacles(request, &directory, &bundle, surroundings, &snapshot));
+    plan.obstacles.extend(obstacles(request, &directory, &bundle, context, &snapshot));
     if host.is_none() && request.golden.is_empty() {
         plan.notes.push(
             "the source cannot be asked, and no golden cases are given: only live requests will tell how it answers"
@@ -96,14 +96,14 @@ fn obstacles(
     request: &MoveRequest,
     directory: &Path,
     bundle: &Bundle,
-    surroundings: &Surroundings,
+    context: &MoveContext,
     snapshot: &Snapshot,
 ) -> Vec<String> {
     let mut found = Vec::new();
     let mut check = |outcome: Result<()>| found.extend(outcome.err().map(|error| error.to_string()));
-    check(surroundings.catalogue.check_repository(directory));
+    check(context.catalogue.check_repository(directory));
     check(check_place(directory, snapshot));
-    check(certificate::check_key(&surroundings.directory));
+    check(certificate::check_key(&context.directory));
     if let Destination::Unusable(reason) = Destination::look(directory, bundle) {
         check(Err(Error::MoveConflict(reason)));
     }
@@ -140,12 +140,10 @@ fn name(request: &MoveRequest, bundle: &Bundle, snapshot: &Snapshot) -> Result<S
     Ok(wanted.with_suffix(&bundle.version().short()))
 }
 
-fn directory(request: &MoveRequest, name: &ServiceName, bundle: &Bundle, surroundings: &Surroundings) -> PathBuf {
+fn directory(request: &MoveRequest, name: &ServiceName, bundle: &Bundle, context: &MoveContext) -> PathBuf {
     match &request.repository {
         Some(directory) => PathBuf::from(directory),
-        None => {
-            surroundings.directory.join(crate::environment::BROUGHT).join(name.as_str()).join(bundle.version().hex())
-        }
+        None => context.directory.join(crate::environment::BROUGHT).join(name.as_str()).join(bundle.version().hex()),
     }
 }
 
@@ -158,15 +156,15 @@ pub(super) fn local(replaces: Option<&Replaced>, snapshot: &Snapshot) -> Local {
 fn planned_files(
     bundle: &Bundle,
     request: &MoveRequest,
-    peer: &dyn Peer,
+    peer: &dyn ModelSource,
     local: &Local,
-    surroundings: &Surroundings,
+    context: &MoveContext,
 ) -> Result<Vec<PlannedFile>> {
     let mut files = bundle
         .files()
         .iter()
         .map(|file| {
-            let send_bytes = bytes_to_send(file, &request.service, peer, local, &surroundings.store)?;
+            let send_bytes = bytes_to_send(file, &request.service, peer, local, &context.store)?;
             Ok(PlannedFile { name: file.name.to_string(), size: file.size, send_bytes })
         })
         .collect::<Result<Vec<_>>>()?;

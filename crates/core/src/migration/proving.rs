@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use dede_api::moves::{MovePhase, MoveProgress, MoveRequest};
 use dede_bundle::failpoint;
 
-use super::mover::{Mover, alias, policy, seconds};
+use super::procedure::{Procedure, alias, policy, seconds};
 use super::record::Before;
 use super::shadowing::{Outcome, Shadowing};
 use super::state::turned_out_worse;
@@ -23,7 +23,7 @@ const SHOWN_EVERY: Duration = Duration::from_millis(500);
 /// Time of each share of a canary.
 pub(super) const CANARY_STEP: Duration = Duration::from_secs(5);
 
-impl<'a> Mover<'a> {
+impl<'a> Procedure<'a> {
     /// Live requests go to old and new; clients get the old one's answers. The comparison goes on as long as what is returned lives, so
     /// that its verdict can be looked at in the switch.
     pub(super) fn shadow(&self, service: &Arc<Service>) -> Result<Option<Shadowing<'a>>> {
@@ -37,7 +37,7 @@ impl<'a> Mover<'a> {
         }
         let shadowing = Shadowing::begin(
             self.this,
-            self.surroundings,
+            self.context,
             &alias,
             (&former, service),
             policy(&request)?,
@@ -107,7 +107,7 @@ impl<'a> Mover<'a> {
     /// What was under the name is noted; a plain service becomes the target of an alias of its name, so that it can be shadowed and
     /// switched. Clients see no difference, and an abort gives the name back.
     pub(super) fn take_hold(&self, alias: &ServiceName, former: &Arc<Service>) -> Result<()> {
-        let catalogue = &self.surroundings.catalogue;
+        let catalogue = &self.context.catalogue;
         let before = match catalogue.snapshot().alias(alias) {
             Some(_) => Before::Alias { service: former.id },
             None => Before::Service(former.id),

@@ -1,7 +1,7 @@
 //! Relays: a source that this server cannot reach, asked by a command that reaches both.
 //!
 //! It owns the list of relays and their names. Each has a [`queue`] of questions. A relay lives in memory; a command
-//! that continues it makes it anew under its name. Questions and the meaning of answers are in `relayed.rs`.
+//! that continues it makes it anew under its name. Questions and the meaning of answers are in `relay_source.rs`.
 
 mod queue;
 

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Surroundings;
+use super::MoveContext;
 use super::state::Move;
 use crate::catalogue::{Alias, Share};
 use crate::comparison::{Answered, Comparison, NoiseFloor, Observation, Policy, Summary, Verdict};
@@ -34,7 +34,7 @@ pub(super) enum Outcome {
 /// A comparison that goes on.
 pub(super) struct Shadowing<'a> {
     this: &'a Move,
-    surroundings: &'a Surroundings,
+    context: &'a MoveContext,
     alias: ServiceName,
     /// Counts of copies before it began.
     before: ShadowCounts,
@@ -73,7 +73,7 @@ impl<'a> Shadowing<'a> {
     /// [`Error::AliasNotFound`].
     pub(super) fn begin(
         this: &'a Move,
-        surroundings: &'a Surroundings,
+        context: &'a MoveContext,
         alias: &ServiceName,
         (former, new): (&Arc<Service>, &Arc<Service>),
         policy: Policy,
@@ -84,7 +84,7 @@ impl<'a> Shadowing<'a> {
             comparison: Comparison::new(policy.tolerance, &old_labels, &new_labels),
             floor: NoiseFloor::new(policy.tolerance, &old_labels),
         };
-        let present = surroundings.catalogue.snapshot().alias(alias).cloned();
+        let present = context.catalogue.snapshot().alias(alias).cloned();
         let live = Arc::new(Live {
             alias: present.ok_or_else(|| Error::AliasNotFound(alias.to_string()))?,
             former: Arc::clone(former),
@@ -94,9 +94,9 @@ impl<'a> Shadowing<'a> {
             found: Mutex::new(found),
         });
         let observer: Arc<dyn ShadowObserver> = Arc::<Live>::clone(&live);
-        surroundings.catalogue.observe_shadow(alias.as_str(), Some(observer))?;
+        context.catalogue.observe_shadow(alias.as_str(), Some(observer))?;
         this.set_live(Some(Arc::clone(&live)));
-        let mut shadowing = Self { this, surroundings, alias: alias.clone(), before: ShadowCounts::default(), live };
+        let mut shadowing = Self { this, context, alias: alias.clone(), before: ShadowCounts::default(), live };
         shadowing.before = shadowing.counts();
         Ok(shadowing)
     }
@@ -112,7 +112,7 @@ impl<'a> Shadowing<'a> {
     /// # Errors
     /// [`Error::AliasNotFound`].
     pub(super) fn copy_to(&self, service: &Arc<Service>) -> Result<()> {
-        self.surroundings.catalogue.lend_shadow(self.alias.as_str(), Some(Arc::clone(service)))
+        self.context.catalogue.override_shadow(self.alias.as_str(), Some(Arc::clone(service)))
     }
 
     /// The new service answers a share of the requests; those it refuses are put to the former one.
@@ -122,7 +122,7 @@ impl<'a> Shadowing<'a> {
     pub(super) fn set_canary(&self, percent: u8) -> Result<()> {
         let percent = Percent::new(percent).map_err(Error::Malformed)?;
         let share = Share { service: self.live.new.id, percent };
-        self.surroundings.catalogue.lend_canary(self.alias.as_str(), Some(share))
+        self.context.catalogue.override_canary(self.alias.as_str(), Some(share))
     }
 
     /// What is known now.
@@ -164,7 +164,7 @@ impl<'a> Shadowing<'a> {
     }
 
     fn counts(&self) -> ShadowCounts {
-        let snapshot = self.surroundings.catalogue.snapshot();
+        let snapshot = self.context.catalogue.snapshot();
         snapshot.alias(&self.alias).map(|alias| alias.shadow_counts()).unwrap_or_default()
     }
 }
@@ -172,15 +172,15 @@ impl<'a> Shadowing<'a> {
 impl Drop for Shadowing<'_> {
     fn drop(&mut self) {
         self.this.set_live(None);
-        let catalogue = &self.surroundings.catalogue;
+        let catalogue = &self.context.catalogue;
         if catalogue.snapshot().alias(&self.alias).is_none() {
             return;
         }
         let alias = self.alias.as_str();
         let cleared = catalogue
             .observe_shadow(alias, None)
-            .and_then(|()| catalogue.lend_shadow(alias, None))
-            .and_then(|()| catalogue.lend_canary(alias, None));
+            .and_then(|()| catalogue.override_shadow(alias, None))
+            .and_then(|()| catalogue.override_canary(alias, None));
         if let Err(error) = cleared {
             tracing::warn!(alias = %self.alias, %error, "shadow or canary of a move not taken away");
         }

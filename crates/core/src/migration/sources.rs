@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::relay::{self, Relays};
-use super::relayed::Relayed;
+use super::relay_source::Relayed;
 use super::upload::{self, Uploads};
-use super::{Peer, Peers};
+use super::{ModelSource, Peers};
 use crate::error::Result;
 
 /// All of them.
@@ -16,7 +16,7 @@ pub(super) struct Sources {
 }
 
 impl Peers for Sources {
-    fn peer(&self, name: &str) -> Result<Arc<dyn Peer>> {
+    fn peer(&self, name: &str) -> Result<Arc<dyn ModelSource>> {
         if name.starts_with(upload::PREFIX) {
             return Ok(self.uploads.find(name)?);
         }

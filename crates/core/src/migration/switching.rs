@@ -6,7 +6,7 @@ use std::time::Instant;
 use dede_api::moves::MovePhase;
 use dede_bundle::failpoint;
 
-use super::mover::{Mover, alias};
+use super::procedure::{Procedure, alias};
 use super::record::Before;
 use super::shadowing::{Live, Outcome};
 use super::state::turned_out_worse;
@@ -14,7 +14,7 @@ use crate::catalogue::{Expected, SwitchRequest};
 use crate::error::{Error, Result};
 use crate::service::{Service, ServiceId};
 
-impl Mover<'_> {
+impl Procedure<'_> {
     /// The commit: the alias points to the new service, if the alias is unchanged, both services are the versions that
     /// were compared, and the comparison allows it; all of that is checked in the same step. A service that was
     /// unloaded for it is not loaded by a restart any more.
@@ -52,7 +52,7 @@ impl Mover<'_> {
         let switch =
             SwitchRequest { expect, version, by, replaces_in_memory: given_up, ..SwitchRequest::to(service.id) };
         let started = Instant::now();
-        let info = self.surroundings.catalogue.switch_if(alias.as_str(), switch, allowed)?;
+        let info = self.context.catalogue.switch_if(alias.as_str(), switch, allowed)?;
         let took = started.elapsed();
         self.this.release_held();
         failpoint("switched");

@@ -10,7 +10,7 @@ use super::ownership::{is_own, mark_of, partial, remove_added, remove_directory,
 use super::record::{Before, MoveRecord};
 use super::standing::{Standing, former_service, has_switched, own_service, standing};
 use super::state::{Held, Move};
-use super::{Surroundings, certificate, golden_file};
+use super::{MoveContext, certificate, golden_store};
 use crate::catalogue::{Catalogue, Expected};
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
@@ -24,8 +24,8 @@ const NAMED: usize = 3;
 ///
 /// # Errors
 /// Whatever keeps it from being undone now; the move stays as it is, to be aborted again.
-pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
-    let (record, catalogue) = (this.record(), &surroundings.catalogue);
+pub(super) fn undo(this: &Move, context: &MoveContext) -> Result<()> {
+    let (record, catalogue) = (this.record(), &context.catalogue);
     // Clients wait for this, and a full disk must not keep it from them.
     if standing(&record, &catalogue.snapshot()) != Standing::Switched {
         put_former_back(this, &record, catalogue);
@@ -36,7 +36,7 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
         if let Some(directory) = &record.effects.directory {
             remove_directory(&partial(directory, &mark_of(record.id, &record.effects)))?;
         }
-        forget_content(&record, surroundings);
+        forget_content(&record, context);
         this.note(|_| ())?;
     }
     failpoint("undoing");
@@ -52,7 +52,7 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
     if standing == Standing::Switched || has_switched(&record, &catalogue.snapshot()) {
         // The new service stays, so that its faults can be examined.
         keep_files(&record);
-        certificate::forget(this, surroundings)?;
+        certificate::forget(this, context)?;
         return end(this, catalogue, MovePhase::RolledBack);
     }
     if standing == Standing::Untouched {
@@ -69,8 +69,8 @@ pub(super) fn undo(this: &Move, surroundings: &Surroundings) -> Result<()> {
         tell(this, &reason)?;
     }
     failpoint("files-removed");
-    forget_content(&record, surroundings);
-    golden_file::forget(this, surroundings)?;
+    forget_content(&record, context);
+    golden_store::forget(this, context)?;
     end(this, catalogue, MovePhase::Aborted)
 }
 
@@ -95,7 +95,7 @@ pub(super) fn check_possible(record: &MoveRecord, catalogue: &Catalogue) -> Resu
         return Ok(());
     }
     let former = former_service(record, &snapshot).ok_or_else(|| gone(record))?;
-    if snapshot.is_dormant(former.id) {
+    if snapshot.is_unloaded(former.id) {
         return Ok(());
     }
     snapshot.check_version(former.id, former_version(record).as_deref())
@@ -106,8 +106,8 @@ pub(super) fn check_possible(record: &MoveRecord, catalogue: &Catalogue) -> Resu
 /// # Errors
 /// [`Error::AliasConflict`] when the alias leads elsewhere, or was made again; when the former service is gone, cannot answer, or is another
 /// version by now.
-pub(super) fn roll_back_done(this: &Move, surroundings: &Surroundings) -> Result<()> {
-    let (record, snapshot) = (this.record(), surroundings.catalogue.snapshot());
+pub(super) fn roll_back_done(this: &Move, context: &MoveContext) -> Result<()> {
+    let (record, snapshot) = (this.record(), context.catalogue.snapshot());
     let Some(alias) = &record.request.alias else {
         return Err(Error::MoveConflict(format!("move {} switched no alias: there is nothing to go back to", this.id)));
     };
@@ -130,7 +130,7 @@ pub(super) fn roll_back_done(this: &Move, surroundings: &Surroundings) -> Result
         let text = format!("{alias} was made again since, it is not the alias of this move: nothing was changed");
         return Err(Error::AliasConflict(text));
     }
-    point_back(&record, &surroundings.catalogue)?;
+    point_back(&record, &context.catalogue)?;
     rolled_back(this)
 }
 
@@ -191,7 +191,7 @@ fn let_go(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
 fn put_former_back(this: &Move, record: &MoveRecord, catalogue: &Catalogue) {
     let Some(Held { service: former, .. }) = this.held() else { return };
     let snapshot = catalogue.snapshot();
-    if !former.is_loaded() && !snapshot.is_dormant(former.id) {
+    if !former.is_loaded() && !snapshot.is_unloaded(former.id) {
         if let Some(own) = own_service(record, &snapshot).filter(|own| snapshot.check_unaliased(own.id).is_ok()) {
             own.unload();
         }
@@ -223,8 +223,8 @@ fn remove_service(record: &MoveRecord, catalogue: &Catalogue) -> Result<Option<S
 }
 
 /// What this move brought into the store; it may stay there until the next collection.
-fn forget_content(record: &MoveRecord, surroundings: &Surroundings) {
-    if let Err(error) = surroundings.store.discard(record.effects.blobs.iter().copied()) {
+fn forget_content(record: &MoveRecord, context: &MoveContext) {
+    if let Err(error) = context.store.discard(record.effects.blobs.iter().copied()) {
         tracing::warn!(%error, "content of the aborted move stays in the store until the next collection");
     }
 }

@@ -15,7 +15,7 @@ use dede_bundle::modelpack::Bundle;
 use dede_bundle::store::{BlobStore, Lease};
 use serde_json::Value;
 
-use super::{HostDescription, Peer, stored};
+use super::{HostDescription, ModelSource, stored};
 use crate::error::{Error, Result};
 
 /// Prefix of a move's source that is an upload.
@@ -101,7 +101,7 @@ fn not_asked<T>(what: &str) -> Result<T> {
     Err(Error::Peer(format!("an upload cannot be asked for {what}")))
 }
 
-impl Peer for Upload {
+impl ModelSource for Upload {
     fn address(&self) -> String {
         format!("an upload, {}", self.bundle.manifest_digest())
     }

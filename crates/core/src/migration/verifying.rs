@@ -5,20 +5,20 @@ use std::sync::Arc;
 use dede_api::moves::{MovePhase, MoveRequest};
 use serde_json::json;
 
-use super::mover::Mover;
-use super::{Peer, golden, golden_file};
+use super::procedure::Procedure;
+use super::{ModelSource, golden, golden_store};
 use crate::comparison::Exactness;
 use crate::error::{Error, Result};
 use crate::service::Service;
 
-impl Mover<'_> {
+impl Procedure<'_> {
     /// The new service must answer as it does on the source, before it sees traffic. `goes_on` is called before each
     /// answer.
     pub(super) fn verify(
         &self,
         service: &Arc<Service>,
         request: &MoveRequest,
-        peer: &dyn Peer,
+        peer: &dyn ModelSource,
         goes_on: impl Fn() -> Result<()>,
     ) -> Result<()> {
         self.this.enter(MovePhase::Verifying)?;
@@ -30,11 +30,11 @@ impl Mover<'_> {
             return self.this.note(|record| record.report.golden = Some(nothing));
         }
         let (origin, cases) = golden::cases(request, service, peer)?;
-        let alike = host.is_some_and(|host| host.computes_alike(&self.surroundings.host));
+        let alike = host.is_some_and(|host| host.computes_alike(&self.context.host));
         let exactness = if alike { Exactness::BitEqual } else { Exactness::WithinTolerance };
         let found = golden::check(service, &cases, exactness, goes_on)?;
         let passed = found.passed();
-        let kept = golden_file::keep(self.this, self.surroundings, origin, &cases)?;
+        let kept = golden_store::keep(self.this, self.context, origin, &cases)?;
         self.this.note(|record| {
             let (origin, cases) = (origin.as_str(), cases.len());
             record.report.golden = Some(json!({"origin": origin, "cases": cases, "digest": kept, "result": found}));

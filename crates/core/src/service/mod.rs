@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use definition::Definition;
 pub use info::{InfoOptions, wire_status};
-pub use predict::{PredictCall, Predicted, Rehearsed, Took};
+pub use predict::{DryRun, PredictCall, Predicted, Timings};
 pub use serving::{ServedFile, Serving};
 pub use train::TrainCall;
 

@@ -49,23 +49,23 @@ pub struct Predicted {
     /// Number of items answered.
     pub items: usize,
     /// Time for reading and for all.
-    pub took: Took,
+    pub took: Timings,
 }
 
 /// A model's answer to a call that no client waits for (a dry run).
 #[derive(Debug)]
-pub struct Rehearsed {
+pub struct DryRun {
     /// Before rendering.
     pub outputs: Outputs,
     /// Version of the service that answered: `sha256:…`.
     pub version: String,
     /// Time for reading and for all.
-    pub took: Took,
+    pub took: Timings,
 }
 
 /// Timings of a predict.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Took {
+pub struct Timings {
     /// Reading and transforming.
     pub transform: Duration,
     /// All of it.
@@ -129,7 +129,7 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::predict`].
-    pub fn rehearse(&self, call: &PredictCall) -> Result<Rehearsed> {
+    pub fn dry_run(&self, call: &PredictCall) -> Result<DryRun> {
         let started = Instant::now();
         let serving = self.ready()?;
         let model = self.model(&serving)?;
@@ -140,14 +140,14 @@ impl Service {
         check_ids(call, &batch)?;
         let transform = started.elapsed();
         let outputs = compute(&**model, &batch, &options, &MemoryShare::unbounded())?;
-        let took = Took { transform, total: started.elapsed() };
+        let took = Timings { transform, total: started.elapsed() };
         if !output.measures.is_empty() || output.template.is_some() {
             let body = answer(&outputs, batch, &call.ids, &serving, &output)?;
             if let Some(template) = &output.template {
                 through_template(template, &whole(self.name().as_str(), body, took.total), &MemoryShare::unbounded())?;
             }
         }
-        Ok(Rehearsed { outputs, version: serving.version(), took })
+        Ok(DryRun { outputs, version: serving.version(), took })
     }
 
     /// The network and reader that answer now.
@@ -180,7 +180,7 @@ impl Service {
         let outputs = compute(&**model, &batch, &options, memory)?;
         memory.grow(rendered_bytes(&outputs, &output))?;
         let mut body = answer(&outputs, batch, &call.ids, serving, &output)?;
-        let took = Took { transform, total: started.elapsed() };
+        let took = Timings { transform, total: started.elapsed() };
         body.time = body.measure.as_ref().map(|_| took.total.as_secs_f64() * 1000.0);
         if let Some(capture) = capture {
             self.ring.finish(capture, kept, &call.data);

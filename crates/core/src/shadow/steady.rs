@@ -9,9 +9,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::SystemTime;
 
 use super::queue::Copied;
-use super::worker::rehearse;
+use super::worker::dry_run;
 use crate::error::{Error, Result};
-use crate::service::{PredictCall, Rehearsed, Service};
+use crate::service::{DryRun, PredictCall, Service};
 
 /// Longer strings are no names of files.
 const LONGEST_NAME: usize = 4096;
@@ -22,7 +22,7 @@ type Identity = (u64, u64, u64, Option<SystemTime>);
 /// Whether the input has changed, where one service refused a request and the other did not. Both are asked again,
 /// while no file changes: only what they say then is held against one of them. A service that fails by its own fault
 /// says nothing about the input.
-pub(super) fn input_changed(copied: &Copied, shadow: &Service, answer: &Result<Rehearsed>) -> bool {
+pub(super) fn input_changed(copied: &Copied, shadow: &Service, answer: &Result<DryRun>) -> bool {
     let Copied { call, primary, .. } = copied;
     let (was_answered, is_answered) = (primary.outputs.is_ok(), answer.is_ok());
     let by_fault = primary.outputs.as_ref().is_err_and(|refusal| refusal.is_fault)
@@ -31,8 +31,8 @@ pub(super) fn input_changed(copied: &Copied, shadow: &Service, answer: &Result<R
         return false;
     }
     let before = files(call);
-    rehearse(&primary.service, call).is_ok() != was_answered
-        || rehearse(shadow, call).is_ok() != is_answered
+    dry_run(&primary.service, call).is_ok() != was_answered
+        || dry_run(shadow, call).is_ok() != is_answered
         || files(call) != before
 }
 

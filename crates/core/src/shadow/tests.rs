@@ -125,7 +125,7 @@ fn refused_requests_are_asked_and_go_first() {
         if canary {
             catalogue.switch("stable", SwitchRequest::to(id(&catalogue, "old"))).unwrap();
             let share = Share { service: id(&catalogue, "new"), percent: Percent::ALL };
-            catalogue.lend_canary("stable", Some(share)).unwrap();
+            catalogue.override_canary("stable", Some(share)).unwrap();
         } else {
             catalogue.switch("stable", shadowed(&catalogue, "old", "new")).unwrap();
         }
@@ -136,7 +136,7 @@ fn refused_requests_are_asked_and_go_first() {
         until("asked", || counts(&catalogue).compared == 1);
         let asked = id(&catalogue, if canary { "old" } else { "new" });
         assert_eq!(*listener.0.lock().unwrap(), [(asked, error.to_string(), true)], "{behaviour}");
-        catalogue.lend_canary("stable", None).unwrap();
+        catalogue.override_canary("stable", None).unwrap();
     }
 }
 

@@ -15,7 +15,7 @@ use super::steady::input_changed;
 use super::{Ledger, Observation, Shadowed};
 use crate::error::{Error, Result};
 use crate::priority;
-use crate::service::{PredictCall, Rehearsed, Service};
+use crate::service::{DryRun, PredictCall, Service};
 
 /// How often it polls for copies, and whether the machine has time: waking it would take the thread that answers a
 /// client longer than all the rest of an offer.
@@ -83,7 +83,7 @@ impl Worker {
     fn compare(&self, copied: &Copied, pace: &Pace) {
         let crowded = pace.is_crowded();
         let started = Instant::now();
-        let answer = rehearse(&self.service, &copied.call);
+        let answer = dry_run(&self.service, &copied.call);
         let took = started.elapsed();
         let undisturbed = !crowded && !pace.is_crowded();
         if input_changed(copied, &self.service, &answer) {
@@ -92,7 +92,7 @@ impl Worker {
         }
         let counter = if answer.is_ok() { &self.ledger.compared } else { &self.ledger.failed };
         let (version, outputs) = match answer {
-            Ok(Rehearsed { outputs, version, .. }) => (version, Ok(outputs)),
+            Ok(DryRun { outputs, version, .. }) => (version, Ok(outputs)),
             Err(error) => (String::new(), Err(error)),
         };
         let shadowed = Shadowed { service: self.service.id, version, outputs, took, undisturbed };
@@ -108,7 +108,7 @@ impl Worker {
     }
 }
 
-pub(super) fn rehearse(service: &Service, call: &PredictCall) -> Result<Rehearsed> {
-    catch_unwind(AssertUnwindSafe(|| service.rehearse(call)))
+pub(super) fn dry_run(service: &Service, call: &PredictCall) -> Result<DryRun> {
+    catch_unwind(AssertUnwindSafe(|| service.dry_run(call)))
         .unwrap_or_else(|_| Err(Error::Internal("the shadow ended in an internal error (panic); see the log".into())))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use dede_core::reach::Network;
+use dede_core::egress::AddressRange;
 
 use super::peers::ConfigOption;
 use crate::http;
@@ -115,7 +115,7 @@ pub(crate) struct AccessOptions {
 
     /// Private addresses that URLs in requests may lead to, like 10.0.0.0/8 [default: all when listening on loopback, else none].
     #[arg(long, value_name = "CIDR")]
-    pub(crate) allow_fetch: Vec<Network>,
+    pub(crate) allow_fetch: Vec<AddressRange>,
 
     /// Directory whose files requests may name without the token, where one is set or the server listens beyond loopback; may be given
     /// more than once [default: none].

@@ -24,7 +24,7 @@ use super::{Server, authority, metrics, origin};
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, HEAD, DELETE, PATCH, OPTIONS");
 /// Headers a web page may send.
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "DNT, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Range, Authorization",
+    "DNT, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Range, Authorization, X-Request-Timeout-Ms",
 );
 
 /// The name in the access log line: the service that answered.

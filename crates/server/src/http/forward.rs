@@ -34,14 +34,14 @@ const MOST_HOPS: u32 = 4;
 
 /// The forwarding path of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Trail {
+pub(crate) struct ForwardingPath {
     hops: u32,
     via: Vec<String>,
     /// A client without the rights of this server's owner sent it.
     is_guest: bool,
 }
 
-impl Trail {
+impl ForwardingPath {
     /// Reads it from the headers of a request; a request from a client has none.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let Some(hops) = headers.get(HOP) else { return Self::default() };
@@ -81,7 +81,7 @@ impl Trail {
 pub(crate) async fn predict(
     server: &Arc<Server>,
     to: RemoteTarget,
-    trail: Trail,
+    forwarding: ForwardingPath,
     (mut received, deadline): (Received, Option<tokio::time::Instant>),
     permit: Forwarded,
 ) -> Outcome {
@@ -96,7 +96,7 @@ pub(crate) async fn predict(
         Ok((body, share))
     };
     let sent = Sent { method: Method::POST, path: "/predict".to_owned(), deadline, permit };
-    send(server, to, trail, sent, body).await
+    send(server, to, forwarding, sent, body).await
 }
 
 /// What is sent to a peer besides the body.
@@ -108,23 +108,28 @@ struct Sent {
 }
 
 /// Asks for the description of a service there.
-pub(crate) async fn describe(server: &Arc<Server>, to: RemoteTarget, trail: Trail, query: Option<&str>) -> Outcome {
+pub(crate) async fn describe(
+    server: &Arc<Server>,
+    to: RemoteTarget,
+    forwarding: ForwardingPath,
+    query: Option<&str>,
+) -> Outcome {
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     let path = format!("/services/{}{query}", path_part(to.service.as_str()));
     let share = server.settings.request_memory.share();
     let permit = server.dispatcher().await?.forward()?;
     let sent = Sent { method: Method::GET, path, deadline: None, permit };
-    send(server, to, trail, sent, |_| Ok((Vec::new(), share))).await
+    send(server, to, forwarding, sent, |_| Ok((Vec::new(), share))).await
 }
 
 async fn send(
     server: &Arc<Server>,
     to: RemoteTarget,
-    trail: Trail,
+    forwarding: ForwardingPath,
     sent: Sent,
     body: impl FnOnce(&RemoteTarget) -> Outcome<(Vec<u8>, MemoryShare)> + Send + 'static,
 ) -> Outcome {
-    let trail = trail.onward(server.mark(&to.asked), &to.asked)?;
+    let forwarding = forwarding.onward(server.mark(&to.asked), &to.asked)?;
     let Sent { method, path, deadline, permit } = sent;
     let shared = Arc::clone(server);
     let work = move || {
@@ -132,7 +137,7 @@ async fn send(
         let (peer, settings) = (&to.peer, &shared.settings);
         let unreachable = |reason: String| Failure::new(ErrorKind::PeerUnreachable, reason);
         settings.peers.check(peer).map_err(unreachable)?;
-        let mut headers = trail.headers();
+        let mut headers = forwarding.headers();
         if let Some(deadline) = deadline {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             headers.push((TIMEOUT, left.as_millis().max(1).to_string()));
@@ -178,18 +183,18 @@ fn renamed(body: &[u8], asked: &ServiceName) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn trail(hop: &str, via: &str) -> Trail {
+    fn forwarding(hop: &str, via: &str) -> ForwardingPath {
         let mut headers = HeaderMap::new();
         headers.insert(HOP, hop.parse().expect("a header"));
         headers.insert(VIA, via.parse().expect("a header"));
-        Trail::of(&headers)
+        ForwardingPath::of(&headers)
     }
 
     #[test]
     fn a_way_goes_on_until_it_closes_or_is_too_long() {
         let asked = ServiceName::parse("a").expect("a name");
-        assert_eq!(Trail::of(&HeaderMap::new()), Trail::default());
-        let onward = Trail::default().onward("m".into(), &asked).expect("goes on");
+        assert_eq!(ForwardingPath::of(&HeaderMap::new()), ForwardingPath::default());
+        let onward = ForwardingPath::default().onward("m".into(), &asked).expect("goes on");
         assert_eq!(onward.headers(), [(HOP, "1".to_owned()), (VIA, "m".to_owned())]);
         for (hop, via, mark, ends) in [
             ("1", "m", "n", false),
@@ -200,7 +205,7 @@ mod tests {
             ("x", "", "m", true),
             ("-1", "", "m", true),
         ] {
-            let outcome = trail(hop, via).onward(mark.into(), &asked);
+            let outcome = forwarding(hop, via).onward(mark.into(), &asked);
             assert_eq!(outcome.is_err(), ends, "{hop} {via}");
             if let Err(failure) = outcome {
                 assert_eq!(failure.status().code, 508);

@@ -5,9 +5,9 @@
 
 mod access;
 mod aliases;
-mod arriving;
 pub(crate) mod authority;
 mod body;
+mod body_reader;
 pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod distribution;

@@ -18,7 +18,7 @@ use dede_core::migration::{Move, Moves};
 use serde::Serialize;
 
 use super::error::{Failure, Outcome};
-use super::stream::{self, Pieces};
+use super::stream::{self, BodySender};
 use super::{Server, reply};
 
 /// A comment goes to a watcher at least this often, so that both ends notice when the other is gone.
@@ -114,7 +114,7 @@ async fn events_outcome(server: &Arc<Server>, uri: &Uri) -> Outcome {
 }
 
 /// Sends the states of a move, the newest at a bounded rate, until the move is over or the watcher is gone.
-fn follow(watched: &Move, events: &Pieces) {
+fn follow(watched: &Move, events: &BodySender) {
     let (mut seen, mut sent) = (0, None);
     loop {
         let change = next_state(watched, seen, sent.as_ref());

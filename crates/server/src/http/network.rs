@@ -35,7 +35,7 @@ pub(crate) fn forward(network: &Object, text: String, limits: &InputLimits, shar
         .timeout_resolve(Some(Duration::from_millis(limits.connect_timeout_ms)))
         .timeout_connect(Some(Duration::from_millis(limits.connect_timeout_ms)))
         .timeout_global(Some(Duration::from_millis(limits.fetch_timeout_ms)));
-    let agent = outbound::agent(config, limits.reach.clone());
+    let agent = outbound::agent(config, limits.egress.clone());
     let sending = agent.clone();
     share.caller().when_gone(move || sending.shutdown());
     let unreachable = |error: ureq::Error| {

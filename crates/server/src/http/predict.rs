@@ -23,7 +23,7 @@ use dede_core::service::PredictCall;
 use super::access::LogName;
 use super::body::Received;
 use super::error::{Failure, Outcome};
-use super::forward::Trail;
+use super::forward::ForwardingPath;
 use super::{Server, authority, forward, metrics, network, reply};
 
 /// Names the service and the model that answered: `<service>@<digest>`.
@@ -58,7 +58,7 @@ struct PredictDoor {
     /// Members that no table has.
     unknown: Vec<String>,
     /// How the request came here.
-    trail: Trail,
+    forwarding: ForwardingPath,
     deadline: Option<tokio::time::Instant>,
     is_guest: bool,
     has_network: bool,
@@ -67,7 +67,7 @@ struct PredictDoor {
 impl PredictDoor {
     async fn open(server: &Arc<Server>, request: Request, received_at: Instant) -> Outcome<(Self, Call)> {
         let is_guest = authority::is_guest(server, request.headers());
-        let trail = Trail::of(request.headers()).by_guest(is_guest);
+        let forwarding = ForwardingPath::of(request.headers()).by_guest(is_guest);
         let deadline = deadline(request.headers(), received_at)?;
         let received = server.receive(request).await?;
         let read = |received: &mut Received| Ok(PredictRequest::read(received.object()?)?);
@@ -76,7 +76,7 @@ impl PredictDoor {
         let has_network = parameters.output.contains_key("network");
         let request = PredictCall { is_guest, parameters: super::sections(parameters), data, ids };
         let server = Arc::clone(server);
-        let door = Self { server, received: Some(received), unknown, trail, deadline, is_guest, has_network };
+        let door = Self { server, received: Some(received), unknown, forwarding, deadline, is_guest, has_network };
         Ok((door, Call { name, request, received: received_at, deadline }))
     }
 }
@@ -148,8 +148,8 @@ impl Door for PredictDoor {
         let Some(received) = self.received.take() else {
             return Err(Error::Internal("a request is forwarded once".into()).into());
         };
-        let trail = std::mem::take(&mut self.trail);
-        forward::predict(&self.server, to, trail, (received, self.deadline), permit).await
+        let forwarding = std::mem::take(&mut self.forwarding);
+        forward::predict(&self.server, to, forwarding, (received, self.deadline), permit).await
     }
 
     fn queued(&self, waited: Duration) {

@@ -23,7 +23,7 @@ use dede_core::quote::quote;
 use serde::de::DeserializeOwned;
 
 use super::error::{Failure, Outcome};
-use super::{Server, arriving, body, query_of, reply};
+use super::{Server, body, body_reader, query_of, reply};
 
 /// POST relays.
 pub(crate) async fn open(State(server): State<Arc<Server>>, request: Request) -> Response {
@@ -67,10 +67,10 @@ async fn answer_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let (source, number) = (source_in(request.uri()), number_in(request.uri())?);
     let moves = server.moves().await?;
     let (parts, content) = request.into_parts();
-    let (sender, arriving) = arriving::channel();
+    let (sender, arriving) = body_reader::channel();
     // The thread that asked reads it.
     let taken = moves.relays().answer(&source, number, Box::new(arriving));
-    let rest = if taken.is_ok() { arriving::pass_on(content, sender).await } else { Some(content) };
+    let rest = if taken.is_ok() { body_reader::pass_on(content, sender).await } else { Some(content) };
     if let Some(rest) = rest {
         body::discard(&parts.headers, rest).await;
     }

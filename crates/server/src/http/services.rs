@@ -19,7 +19,7 @@ use serde_json::json;
 use super::body::Received;
 use super::error::Outcome;
 
-use super::forward::Trail;
+use super::forward::ForwardingPath;
 use super::{Server, authority, forward, name_in, query_of, reply, unsupported};
 
 /// PUT and POST: creates a service.
@@ -57,7 +57,7 @@ async fn get_outcome(server: &Arc<Server>, uri: &Uri, headers: &HeaderMap) -> Ou
         Routed::Here(resolved) => resolved.service,
         Routed::There { asked, peer, service } => {
             let to = RemoteTarget { asked, peer, service };
-            return forward::describe(server, to, Trail::of(headers), uri.query()).await;
+            return forward::describe(server, to, ForwardingPath::of(headers), uri.query()).await;
         }
     };
     let options = InfoOptions { status: query.flag("status", true)?, labels: query.flag("labels", false)? };

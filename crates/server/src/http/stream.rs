@@ -21,12 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PIECE: usize = 256 << 10;
 
 /// Where a blocking thread puts the pieces of a body.
-pub(super) struct Pieces {
+pub(super) struct BodySender {
     sender: mpsc::Sender<io::Result<Bytes>>,
     patience: Duration,
 }
 
-impl Pieces {
+impl BodySender {
     /// Waits until there is room. False when the client is gone, or stalls.
     pub(super) fn send(&self, piece: impl Into<Bytes>) -> bool {
         let sent = async { tokio::time::timeout(self.patience, self.sender.send(Ok(piece.into()))).await };
@@ -42,10 +42,10 @@ impl Pieces {
 }
 
 /// A body made by `work` on a blocking thread.
-pub(super) fn body(work: impl FnOnce(&Pieces) + Send + 'static) -> Body {
+pub(super) fn body(work: impl FnOnce(&BodySender) + Send + 'static) -> Body {
     let (sender, receiver) = mpsc::channel(PIECES);
-    tokio::task::spawn_blocking(move || work(&Pieces { sender, patience: PATIENCE }));
-    Body::new(Arriving(receiver))
+    tokio::task::spawn_blocking(move || work(&BodySender { sender, patience: PATIENCE }));
+    Body::new(BodyReceiver(receiver))
 }
 
 /// A part of a file; what is `kept` is dropped when it has gone out.
@@ -69,9 +69,9 @@ pub(super) fn file(mut file: File, range: Range<u64>, kept: impl Send + 'static)
     })
 }
 
-struct Arriving(mpsc::Receiver<io::Result<Bytes>>);
+struct BodyReceiver(mpsc::Receiver<io::Result<Bytes>>);
 
-impl HttpBody for Arriving {
+impl HttpBody for BodyReceiver {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -87,7 +87,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_stalls_gives_the_thread_back() {
         let (sender, _receiver) = mpsc::channel(1);
-        let pieces = Pieces { sender, patience: Duration::from_millis(1) };
+        let pieces = BodySender { sender, patience: Duration::from_millis(1) };
         let sent = tokio::task::spawn_blocking(move || (0..3).map(|_| pieces.send("piece")).collect::<Vec<_>>());
         assert_eq!(sent.await.expect("no panic"), [true, false, false]);
     }

@@ -17,7 +17,7 @@ use dede_bundle::Digest;
 use serde_json::json;
 
 use super::error::{Failure, Outcome};
-use super::{Server, arriving, body, reply};
+use super::{Server, body, body_reader, reply};
 
 /// POST uploads.
 pub(crate) async fn offer(State(server): State<Arc<Server>>, request: Request) -> Response {
@@ -50,13 +50,13 @@ async fn put_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     // Each takes a thread, and there must be some left for everything else.
     let waiter = server.waiter()?;
     let (parts, content) = request.into_parts();
-    let (sender, arriving) = arriving::channel();
+    let (sender, arriving) = body_reader::channel();
     let work = move || {
         moves.put(&source, &digest, arriving)?;
         drop(waiter);
         Ok(reply::json(&Answer::bare(Status::ok())))
     };
-    let (rest, outcome) = tokio::join!(arriving::pass_on(content, sender), server.blocking(work));
+    let (rest, outcome) = tokio::join!(body_reader::pass_on(content, sender), server.blocking(work));
     if let Some(rest) = rest {
         // Refused before all of it came.
         body::discard(&parts.headers, rest).await;

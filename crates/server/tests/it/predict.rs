@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Barrier;
+use std::time::{Duration, Instant};
 
 use dede_testing::{fixtures, http};
 use serde_json::{Value, json};
@@ -180,6 +181,50 @@ fn a_full_queue_is_a_503_that_says_when_to_come_back() {
         assert!(response.json().unwrap()["status"]["dd_msg"].is_string());
     }
     assert_eq!(predict(&server, &json!({})).0, 200);
+}
+
+/// Sends a predict whose body comes once the server waits for it, a little later; the answer.
+fn predict_later(server: &Server, timeout_ms: &str) -> String {
+    let body = json!({"service": "iris", "data": [ROW]}).to_string();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let head = format!(
+        "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\
+         X-Request-Timeout-Ms: {timeout_ms}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut first = [0; 1 << 10];
+    let read = stream.read(&mut first).unwrap();
+    let mut answer = String::from_utf8_lossy(&first[..read]).into_owned();
+    if answer.starts_with("HTTP/1.1 100") {
+        let until = Instant::now() + Duration::from_millis(20);
+        while Instant::now() < until {
+            std::thread::yield_now();
+        }
+        stream.write_all(body.as_bytes()).unwrap();
+        answer.clear();
+    }
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_request_is_answered_within_the_time_that_it_allows_or_computes_nothing() {
+    let server = with_iris(&[]);
+    let late = predict_later(&server, "1");
+    assert!(
+        late.starts_with("HTTP/1.1 504 ") && late.contains(r#""code":504,"msg":"Gateway Timeout","dd_msg""#),
+        "{late}"
+    );
+    let count = || server.get("/services/iris").1["body"]["service_stats"]["predict_count"].clone();
+    assert_eq!(count(), 0);
+    assert!(predict_later(&server, "60000").starts_with("HTTP/1.1 200 "));
+    assert!(predict_later(&server, "99999999999999999").starts_with("HTTP/1.1 200 "));
+    assert_eq!(count(), 2);
+    for wrong in ["0", "-1", "1.5", "soon", ""] {
+        let refused = predict_later(&server, wrong);
+        assert!(refused.starts_with("HTTP/1.1 400 ") && refused.contains("x-request-timeout-ms"), "{wrong}: {refused}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dede_core::connector::{Connector, InputLimits, Kept, Reader, ReaderContext};
+use dede_core::connector::{Connector, InputLimits, Reader, ReaderContext, RetainedItems};
 use dede_core::data::{Batch, Image, SampleShape, Samples, Targets};
 use dede_core::error::Error;
 use dede_core::labels::Labels;
@@ -187,18 +187,18 @@ fn keeps_what_it_reads(case: &ConnectorCase<'_>) {
         let (batch, kept) =
             reader.read_keeping(data, ENOUGH, &MemoryShare::unbounded()).expect("read as without keeping");
         let again = match kept {
-            Kept::AsSent => data.to_vec(),
-            Kept::Rewritten(items) => {
+            RetainedItems::AsSent => data.to_vec(),
+            RetainedItems::Rewritten(items) => {
                 let named = items.iter().any(|item| data.contains(item));
                 assert!(!named, "items that are rewritten hold what was sent");
                 items
             }
-            Kept::Nothing => panic!("the case's items are not kept"),
+            RetainedItems::Nothing => panic!("the case's items are not kept"),
         };
         assert!(again.iter().all(|item| !std::path::Path::new(item).exists()), "a path is kept");
         let read = reader.read(&again).expect("what was kept is read");
         assert_eq!(read.samples, batch.samples, "what was kept is what was read");
-        if let (_, Kept::Rewritten(_)) =
+        if let (_, RetainedItems::Rewritten(_)) =
             reader.read_keeping(data, 1, &MemoryShare::unbounded()).expect("read as without keeping")
         {
             panic!("more is kept than asked for");

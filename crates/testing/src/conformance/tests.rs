@@ -7,7 +7,7 @@ use dede_core::backend::{
     Backend, DecidingFile, EngineOptions, Model, ModelDescription, OpenRequest, Opened, OutputDescription,
     PredictOptions, ServiceType, Task, TrainRequest, TrainingPlan,
 };
-use dede_core::connector::{Connector, Fetched, Fitted, Kept, Reader, ReaderContext};
+use dede_core::connector::{Connector, Fetched, Fitted, Reader, ReaderContext, RetainedItems};
 use dede_core::data::{Batch, DataKind, SampleShape, Samples};
 use dede_core::error::{Error, Result};
 use dede_core::outputs::Outputs;
@@ -30,7 +30,7 @@ enum Broken {
     BadItem,
     AmbiguousKey,
     Shape,
-    Kept,
+    RetainedItems,
     Example,
     Seed,
     Batching,
@@ -91,7 +91,7 @@ impl Reader for PairReader {
         Ok(Fetched::default())
     }
 
-    fn read_fetched(&self, data: &[String], _: &Fetched, _: usize, _: &MemoryShare) -> Result<(Batch, Kept)> {
+    fn read_fetched(&self, data: &[String], _: &Fetched, _: usize, _: &MemoryShare) -> Result<(Batch, RetainedItems)> {
         if data.is_empty() && self.broken != Broken::EmptyData {
             return Err(Error::bad_input("missing data"));
         }
@@ -107,8 +107,8 @@ impl Reader for PairReader {
             values.reverse();
         }
         let table = Tensor::new(vec![data.len(), 2], values).expect("two values per item");
-        let other = Kept::Rewritten(vec!["0,0".to_owned(); data.len()]);
-        let kept = if self.broken == Broken::Kept { other } else { Kept::AsSent };
+        let other = RetainedItems::Rewritten(vec!["0,0".to_owned(); data.len()]);
+        let kept = if self.broken == Broken::RetainedItems { other } else { RetainedItems::AsSent };
         Ok((Batch { samples: Samples::Table(table), uris: data.to_vec(), targets: None }, kept))
     }
 
@@ -148,7 +148,7 @@ fn the_connector_suite_finds_every_broken_rule() {
         Broken::BadItem,
         Broken::AmbiguousKey,
         Broken::Shape,
-        Broken::Kept,
+        Broken::RetainedItems,
         Broken::Example,
         Broken::Seed,
     ];

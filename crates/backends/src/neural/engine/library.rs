@@ -24,14 +24,14 @@ const SYSTEM_DIRECTORIES: [&str; 7] = [
 
 /// The parts of the environment that decide.
 #[derive(Debug, Clone, Default)]
-struct Surroundings {
+struct SearchPaths {
     variable: Option<OsString>,
     data_home: Option<OsString>,
     home: Option<OsString>,
     library_path: Option<OsString>,
 }
 
-impl Surroundings {
+impl SearchPaths {
     fn of_this_process() -> Self {
         let get = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         Self {
@@ -65,12 +65,12 @@ impl Surroundings {
 /// `$XDG_DATA_HOME/dede/engines/onnxruntime-<version>`: where `dede engine install` puts the library. `None` without a home
 /// directory.
 pub fn engine_directory() -> Option<PathBuf> {
-    Surroundings::of_this_process().engine_directory()
+    SearchPaths::of_this_process().engine_directory()
 }
 
 /// Paths of libraries to try, in this order. Existing files only, unless the variable names one.
 pub(super) fn candidates() -> Vec<PathBuf> {
-    Surroundings::of_this_process().candidates()
+    SearchPaths::of_this_process().candidates()
 }
 
 /// File name of the library as ONNX Runtime's own packages call it.
@@ -111,20 +111,20 @@ mod tests {
 
     #[test]
     fn the_variable_alone_counts_when_it_is_set() {
-        let surroundings = Surroundings { variable: Some("/nowhere/lib.so".into()), ..Surroundings::default() };
-        assert_eq!(surroundings.candidates(), [PathBuf::from("/nowhere/lib.so")]);
+        let paths = SearchPaths { variable: Some("/nowhere/lib.so".into()), ..SearchPaths::default() };
+        assert_eq!(paths.candidates(), [PathBuf::from("/nowhere/lib.so")]);
     }
 
     #[test]
     fn the_engine_directory_comes_before_the_library_path_and_high_versions_first() {
         let home = tempfile::tempdir().expect("a directory");
         let other = tempfile::tempdir().expect("a directory");
-        let surroundings = Surroundings {
+        let paths = SearchPaths {
             data_home: Some(home.path().into()),
             library_path: Some(other.path().into()),
-            ..Surroundings::default()
+            ..SearchPaths::default()
         };
-        let engines = surroundings.engine_directory().expect("a directory");
+        let engines = paths.engine_directory().expect("a directory");
         std::fs::create_dir_all(&engines).expect("created");
         for path in [
             engines.join("libonnxruntime.so.1.9.0"),
@@ -134,13 +134,13 @@ mod tests {
         ] {
             std::fs::write(path, "").expect("written");
         }
-        let candidates = surroundings.candidates();
+        let candidates = paths.candidates();
         let names: Vec<_> = candidates.iter().take(3).filter_map(|path| path.file_name()?.to_str()).collect();
         assert_eq!(names, ["libonnxruntime.so.1.31.1", "libonnxruntime.so.1.9.0", "libonnxruntime.so"]);
     }
 
     #[test]
     fn without_any_home_there_is_no_engine_directory() {
-        assert_eq!(Surroundings::default().engine_directory(), None);
+        assert_eq!(SearchPaths::default().engine_directory(), None);
     }
 }

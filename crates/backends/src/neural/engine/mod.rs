@@ -53,10 +53,10 @@ pub trait Session: Send + Sync {
     ///
     /// # Errors
     /// [`EngineError`] when shapes or types do not fit the network.
-    fn run(&self, inputs: Vec<Array>, width: Width) -> Result<Vec<Array>, EngineError>;
+    fn run(&self, inputs: Vec<Array>, parallelism: Parallelism) -> Result<Vec<Array>, EngineError>;
 
     /// Measuring is over, and clients are next: memory that only larger runs or loading needed goes back. `inputs` are those of a usual
-    /// run, for engines that find out by one; without `all_threads` nothing will ask for [`Width::All`].
+    /// run, for engines that find out by one; without `all_threads` nothing will ask for [`Parallelism::All`].
     ///
     /// # Errors
     /// As [`Session::run`].
@@ -68,7 +68,7 @@ pub trait Session: Send + Sync {
 
 /// How many threads one run may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Width {
+pub enum Parallelism {
     /// One: other runs go on beside it.
     One,
     /// All that [`LoadOptions`] allow: nothing else is running.
@@ -78,7 +78,7 @@ pub enum Width {
 /// How a network is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Threads of a run alone; 1 where [`Width::All`] is never asked for.
+    /// Threads of a run alone; 1 where [`Parallelism::All`] is never asked for.
     pub threads: usize,
     /// Runs of one thread each that may go on at once.
     pub lanes: usize,

@@ -21,7 +21,7 @@ use ort::session::Session as OrtSession;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::library;
-use super::{Array, Availability, Engine, EngineError, LoadOptions, Network, Port, Session, Width, guarded};
+use super::{Array, Availability, Engine, EngineError, LoadOptions, Network, Parallelism, Port, Session, guarded};
 #[cfg(target_os = "linux")]
 use crate::neural::content::Released;
 use crate::neural::onnx_view::OnnxView;
@@ -166,8 +166,8 @@ impl Session for RuntimeSession {
         &self.outputs
     }
 
-    fn run(&self, inputs: Vec<Array>, width: Width) -> Result<Vec<Array>, EngineError> {
-        if let (Width::All, Some(all)) = (width, &self.sessions.all) {
+    fn run(&self, inputs: Vec<Array>, parallelism: Parallelism) -> Result<Vec<Array>, EngineError> {
+        if let (Parallelism::All, Some(all)) = (parallelism, &self.sessions.all) {
             let all = all.lock().unwrap_or_else(PoisonError::into_inner);
             return guarded("ONNX Runtime", || all.run(inputs));
         }

@@ -24,7 +24,9 @@ use dede_graph::onnx::{ExternalFile, Rewrite};
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 
 use self::failures::Operators;
-use super::{Array, Availability, Engine, EngineError, LoadOptions, Network, Port, Session, Values, Width, guarded};
+use super::{
+    Array, Availability, Engine, EngineError, LoadOptions, Network, Parallelism, Port, Session, Values, guarded,
+};
 use crate::neural::onnx_view::{Dimension, ElementType, OnnxView, ValueView};
 
 /// Name and version as built in.
@@ -169,17 +171,17 @@ impl Session for RtenSession {
         &self.outputs
     }
 
-    fn run(&self, inputs: Vec<Array>, width: Width) -> Result<Vec<Array>, EngineError> {
+    fn run(&self, inputs: Vec<Array>, parallelism: Parallelism) -> Result<Vec<Array>, EngineError> {
         if priority::gives_way() {
             let pool = self.giving_way.get_or_init(|| Arc::new(ThreadPool::with_num_threads(1)));
             return guarded("rten", || self.run_in(inputs, Arc::clone(pool)));
         }
-        let pool = match width {
-            Width::All => Arc::clone(&self.all),
-            Width::One => self.pools(Vec::pop).unwrap_or_else(|| pool(1)),
+        let pool = match parallelism {
+            Parallelism::All => Arc::clone(&self.all),
+            Parallelism::One => self.pools(Vec::pop).unwrap_or_else(|| pool(1)),
         };
         let answer = guarded("rten", || self.run_in(inputs, Arc::clone(&pool)));
-        if width == Width::One {
+        if parallelism == Parallelism::One {
             self.pools(|pools| pools.push(pool));
         }
         answer

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use dede_core::priority;
 
-use crate::neural::engine::{Array, EngineError, Session, Width};
+use crate::neural::engine::{Array, EngineError, Parallelism, Session};
 
 /// What is worth doing with a network.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::neural) struct Habit {
+pub(in crate::neural) struct ExecutionProfile {
     /// Most rows that requests waiting together are joined into.
     pub(in crate::neural) rows_together: usize,
     /// Whether a lone request is faster on all threads.
@@ -44,18 +44,18 @@ pub(in crate::neural) fn measure(
     threads: usize,
     sizes: &[usize],
     batch: &dyn Fn(usize) -> Result<Array, EngineError>,
-) -> Result<Habit, EngineError> {
+) -> Result<ExecutionProfile, EngineError> {
     let started = Instant::now();
     let single = batch(1)?;
-    let row_time = best_of(session, &single, Width::One, ROUNDS)?;
-    let mut habit = Habit { rows_together: 1, alone_on_all_threads: false, row_time };
+    let row_time = best_of(session, &single, Parallelism::One, ROUNDS)?;
+    let mut profile = ExecutionProfile { rows_together: 1, alone_on_all_threads: false, row_time };
     if threads > 1 {
-        let all = best_of(session, &single, Width::All, ROUNDS)?;
+        let all = best_of(session, &single, Parallelism::All, ROUNDS)?;
         let limit = if row_time >= LONG_RUN { 1.0 + ALL_THREADS_COST } else { 1.0 - ALL_THREADS_SAVE };
-        habit.alone_on_all_threads = all.as_secs_f64() < row_time.as_secs_f64() * limit;
+        profile.alone_on_all_threads = all.as_secs_f64() < row_time.as_secs_f64() * limit;
     }
     for &size in sizes {
-        let before = habit.rows_together;
+        let before = profile.rows_together;
         let runs = u32::try_from((2 * ROUNDS + 1) * size).unwrap_or(u32::MAX);
         // Rows in larger batches take less time than alone, which the last size tells.
         if started.elapsed() + row_time.saturating_mul(runs) / u32::try_from(before).unwrap_or(1) > BUDGET {
@@ -65,17 +65,17 @@ pub(in crate::neural) fn measure(
         if !saves(session, &batch(before)?, size.div_ceil(before), &batch(size)?).unwrap_or(false) {
             break;
         }
-        habit.rows_together = size;
+        profile.rows_together = size;
     }
-    Ok(habit)
+    Ok(profile)
 }
 
 /// Whether the large batch beats the small one, run as often as gives as many rows, in every round.
 fn saves(session: &dyn Session, small: &Array, repeats: usize, large: &Array) -> Result<bool, EngineError> {
-    session.run(vec![large.clone()], Width::One)?;
+    session.run(vec![large.clone()], Parallelism::One)?;
     for _ in 0..ROUNDS {
-        let apart = time_of(session, small, Width::One, repeats)?;
-        let together = time_of(session, large, Width::One, 1)?;
+        let apart = time_of(session, small, Parallelism::One, repeats)?;
+        let together = time_of(session, large, Parallelism::One, 1)?;
         if together.as_secs_f64() >= apart.as_secs_f64() * (1.0 - BATCH_SAVES) {
             return Ok(false);
         }
@@ -84,20 +84,30 @@ fn saves(session: &dyn Session, small: &Array, repeats: usize, large: &Array) ->
 }
 
 /// The shortest of some runs, after one that warms.
-fn best_of(session: &dyn Session, input: &Array, width: Width, runs: usize) -> Result<Duration, EngineError> {
-    let warming = time_of(session, input, width, 1)?;
+fn best_of(
+    session: &dyn Session,
+    input: &Array,
+    parallelism: Parallelism,
+    runs: usize,
+) -> Result<Duration, EngineError> {
+    let warming = time_of(session, input, parallelism, 1)?;
     let mut best = Duration::MAX;
     for _ in 0..if warming < LONG_ENOUGH { runs } else { 1 } {
-        best = best.min(time_of(session, input, width, 1)?);
+        best = best.min(time_of(session, input, parallelism, 1)?);
     }
     Ok(best)
 }
 
-fn time_of(session: &dyn Session, input: &Array, width: Width, runs: usize) -> Result<Duration, EngineError> {
+fn time_of(
+    session: &dyn Session,
+    input: &Array,
+    parallelism: Parallelism,
+    runs: usize,
+) -> Result<Duration, EngineError> {
     let inputs: Vec<_> = (0..runs).map(|_| vec![input.clone()]).collect();
     let started = Instant::now();
     for input in inputs {
-        session.run(input, width)?;
+        session.run(input, parallelism)?;
     }
     Ok(started.elapsed())
 }
@@ -110,14 +120,14 @@ fn time_of(session: &dyn Session, input: &Array, width: Width, runs: usize) -> R
 pub(in crate::neural) fn warm(
     session: &dyn Session,
     lanes: usize,
-    habit: Habit,
+    profile: ExecutionProfile,
     input: &Array,
 ) -> Result<(), EngineError> {
-    if habit.row_time >= LONG_ENOUGH {
+    if profile.row_time >= LONG_ENOUGH {
         return Ok(());
     }
-    if habit.alone_on_all_threads {
-        session.run(vec![input.clone()], Width::All)?;
+    if profile.alone_on_all_threads {
+        session.run(vec![input.clone()], Parallelism::All)?;
     }
     let together = Barrier::new(lanes);
     let gives_way = priority::gives_way();
@@ -127,7 +137,7 @@ pub(in crate::neural) fn warm(
                 priority::give_way();
             }
             together.wait();
-            session.run(vec![input.clone()], Width::One).map(drop)
+            session.run(vec![input.clone()], Parallelism::One).map(drop)
         };
         let others: Vec<_> = (1..lanes).map(|_| scope.spawn(run)).collect();
         let mut result = run();

@@ -23,7 +23,7 @@ impl Session for Doubling {
         &[]
     }
 
-    fn run(&self, inputs: Vec<Array>, _width: Width) -> Result<Vec<Array>, EngineError> {
+    fn run(&self, inputs: Vec<Array>, _parallelism: Parallelism) -> Result<Vec<Array>, EngineError> {
         let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
         let (held, changed) = &*self.held;
@@ -60,8 +60,8 @@ fn bench(lanes: usize, rows_together: usize) -> Bench {
         at_once: AtomicUsize::new(0),
         most: Arc::clone(&most),
     };
-    let habit = Habit { rows_together, alone_on_all_threads: false, row_time: Duration::from_millis(1) };
-    Bench { runner: Runner::new(Box::new(session), lanes, habit), held, runs, most }
+    let profile = ExecutionProfile { rows_together, alone_on_all_threads: false, row_time: Duration::from_millis(1) };
+    Bench { runner: Runner::new(Box::new(session), lanes, profile), held, runs, most }
 }
 
 impl Bench {

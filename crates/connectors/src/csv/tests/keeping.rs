@@ -1,6 +1,6 @@
 //! What is kept of tables, and lines that are made up.
 
-use dede_core::connector::Kept;
+use dede_core::connector::RetainedItems;
 use dede_core::parameters::Section;
 use dede_core::request_memory::MemoryShare;
 use serde_json::json;
@@ -15,9 +15,9 @@ fn a_file_is_kept_as_its_text_and_read_as_the_same() {
     let reader = stored(iris_state()).open();
     let (batch, kept) =
         reader.read_keeping(&[fixture("iris_test.csv")], ENOUGH, &MemoryShare::unbounded()).expect("read");
-    let Kept::Rewritten(items) = kept else { panic!("{kept:?}") };
+    let RetainedItems::Rewritten(items) = kept else { panic!("{kept:?}") };
     assert_eq!(reader.read(&items).expect("the same table"), batch);
-    assert_eq!(reader.read_keeping(&items, ENOUGH, &MemoryShare::unbounded()).expect("read").1, Kept::AsSent);
+    assert_eq!(reader.read_keeping(&items, ENOUGH, &MemoryShare::unbounded()).expect("read").1, RetainedItems::AsSent);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn what_items_cannot_say_is_not_kept() {
     ] {
         let (_, kept) =
             setup.open().read_keeping(&data, most_bytes, &MemoryShare::unbounded()).expect("read all the same");
-        assert_eq!(kept, Kept::Nothing, "{data:?}");
+        assert_eq!(kept, RetainedItems::Nothing, "{data:?}");
     }
 }
 

@@ -19,7 +19,7 @@ use super::report::say;
 use super::transfer::Transfer;
 use crate::config::Configuration;
 use crate::peer::client::AgentOptions;
-use crate::peer::registry::{Access, Artifact, Credentials, Endpoint, Place, Registry, Retry, copy, read_small};
+use crate::peer::registry::{Artifact, Credentials, Endpoint, Place, Registry, Retry, Scope, copy, read_small};
 use crate::peer::{Peer, PeerUrl};
 use crate::token::Token;
 
@@ -99,9 +99,9 @@ pub(crate) fn push(options: &PushOptions) -> Result<(), String> {
     let peer = remote::peer(options.on.as_deref(), &options.registry.config)?;
     let transfer = Transfer::new();
     let retry = options.registry.retry(&transfer);
-    let source = Registry::connect(endpoint(&peer, name)?, Access::Pull, &retry)?;
+    let source = Registry::connect(endpoint(&peer, name)?, Scope::Pull, &retry)?;
     let latest: Reference = "latest".parse().map_err(|error| format!("{error}"))?;
-    let target = options.registry.connect(&place, Access::PullAndPush, &retry)?;
+    let target = options.registry.connect(&place, Scope::PullAndPush, &retry)?;
     let from = Artifact { registry: &source, reference: &latest };
     let to = Artifact { registry: &target, reference: &place.reference };
     let copied = copy(&from, &to, &|done, total| transfer.moved(done, total))?;
@@ -122,7 +122,7 @@ pub(crate) fn pull(options: &PullOptions) -> Result<(), String> {
     let directory = options.directory.clone().unwrap_or_else(|| PathBuf::from(last_part(&place)));
     check_unused(&directory)?;
     let transfer = Transfer::new();
-    let source = options.registry.connect(&place, Access::Pull, &options.registry.retry(&transfer))?;
+    let source = options.registry.connect(&place, Scope::Pull, &options.registry.retry(&transfer))?;
     let found = source.manifest(&place.reference)?;
     let (_, manifest) = found.ok_or_else(|| format!("there is no {}", options.reference))?;
     let refused = |error| format!("{} is no service: {error}", options.reference);
@@ -191,7 +191,7 @@ impl RegistryOptions {
     }
 
     /// The registry at a place: a peer of the configuration with what that one needs, or any other.
-    fn connect(&self, place: &Place, access: Access, retry: &Retry) -> Result<Registry, String> {
+    fn connect(&self, place: &Place, scope: Scope, retry: &Retry) -> Result<Registry, String> {
         let configuration = Configuration::load(self.config.config.as_deref())?;
         let given = match (&self.user, &self.password_file) {
             (Some(user), Some(file)) => Some(Credentials { user: user.clone(), password: Token::read(file)? }),
@@ -210,7 +210,7 @@ impl RegistryOptions {
                 },
             },
         };
-        Registry::connect(endpoint, access, retry)
+        Registry::connect(endpoint, scope, retry)
     }
 }
 

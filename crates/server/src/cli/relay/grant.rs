@@ -14,7 +14,7 @@ use dede_api::relays::{RelayFailure, RelayFailureKind, RelayQuestion, RelayedBun
 use dede_bundle::Digest;
 use dede_bundle::modelpack::Bundle;
 use dede_core::error::{Error, Result};
-use dede_core::migration::Peer as Source;
+use dede_core::migration::ModelSource as Source;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -56,14 +56,14 @@ pub(crate) struct Retry {
 
 /// The rights that a registry is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
+pub(crate) enum Scope {
     /// To read.
     Pull,
     /// To read and write.
     PullAndPush,
 }
 
-impl Access {
+impl Scope {
     /// As the scope of a token names it.
     fn actions(self) -> &'static str {
         match self {
@@ -101,7 +101,7 @@ impl Registry {
     /// A sentence: it does not answer, is none, or wants what it is not given.
     pub(crate) fn connect(
         Endpoint { registry, repository, credentials, agent }: Endpoint<'_>,
-        access: Access,
+        scope: Scope,
         retry: &Retry,
     ) -> Result<Self, String> {
         let base = Url::parse(&registry.join("/")).map_err(|error| error.to_string())?;
@@ -111,7 +111,7 @@ impl Registry {
         let challenge = this.patiently("GET /v2/", || {
             let answer = this.send(Method::GET, &this.url("")?, &[], ()).map_err(Failure::at_first_contact)?;
             if answer.status().as_u16() == 401 {
-                return this.challenge(&answer, credentials, access.actions()).map(Some);
+                return this.challenge(&answer, credentials, scope.actions()).map(Some);
             }
             this.accepted(answer).map(|_| None)
         })?;

@@ -101,7 +101,7 @@ impl Scripted {
             credentials: None,
             agent: AgentOptions { ca_file: None, only_loopback: true },
         };
-        Registry::connect(endpoint, Access::Pull, &Retry { attempts, report: Arc::new(|_| {}) })
+        Registry::connect(endpoint, Scope::Pull, &Retry { attempts, report: Arc::new(|_| {}) })
     }
 }
 

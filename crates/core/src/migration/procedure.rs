@@ -19,7 +19,7 @@ use super::shadowing::Shadowing;
 use super::standing::{Standing, changed, former_service, has_switched, own_service, standing};
 use super::state::Move;
 use super::switching::{unchanged, verified};
-use super::{Peer, Surroundings, golden_file, undo};
+use super::{ModelSource, MoveContext, golden_store, undo};
 use crate::comparison::Policy;
 use crate::error::{Error, Fault, Result};
 use crate::name::ServiceName;
@@ -36,23 +36,23 @@ pub(super) fn seconds(seconds: u64) -> Duration {
 }
 
 /// Runs a move to its end, or until it waits for an operator after a restart. The thread of the move does nothing else.
-pub(super) fn run(this: &Arc<Move>, surroundings: &Surroundings) {
+pub(super) fn run(this: &Arc<Move>, context: &MoveContext) {
     priority::give_way();
-    let served = Served::begin(&this.record(), &surroundings.catalogue);
-    if let Err(error) = guarded(|| Mover { this, surroundings, served: &served }.go()) {
+    let served = Served::begin(&this.record(), &context.catalogue);
+    if let Err(error) = guarded(|| Procedure { this, context, served: &served }.go()) {
         tracing::warn!(id = %this.id, %error, "move failed");
-        served.count(this, &surroundings.catalogue);
-        let undone = this.ask_to_undo(&error.to_string()).and_then(|()| guarded(|| undo::undo(this, surroundings)));
+        served.count(this, &context.catalogue);
+        let undone = this.ask_to_undo(&error.to_string()).and_then(|()| guarded(|| undo::undo(this, context)));
         if let Err(error) = undone {
             tracing::error!(id = %this.id, %error, "the move cannot be undone now; abort it again");
             // From here on an operator may change the alias again.
-            surroundings.catalogue.claim_undoing(this.id, false);
+            context.catalogue.claim_undoing(this.id, false);
             this.show(format!("cannot be undone now: {error}; remove the cause, then abort again"), None);
             this.show_waiting(Some("abort"));
         }
     }
     if this.phase().is_over() {
-        surroundings.catalogue.release_claims(this.id);
+        context.catalogue.release_claims(this.id);
     }
     this.release();
 }
@@ -75,13 +75,13 @@ pub(super) fn policy(request: &MoveRequest) -> Result<Policy> {
 }
 
 /// A move and its dependencies.
-pub(super) struct Mover<'a> {
+pub(super) struct Procedure<'a> {
     pub(super) this: &'a Arc<Move>,
-    pub(super) surroundings: &'a Surroundings,
+    pub(super) context: &'a MoveContext,
     pub(super) served: &'a Served,
 }
 
-impl<'a> Mover<'a> {
+impl<'a> Procedure<'a> {
     /// Continues from the phase that the record names.
     fn go(&self) -> Result<()> {
         let record = self.this.record();
@@ -89,9 +89,9 @@ impl<'a> Mover<'a> {
             return Ok(());
         }
         if record.undoing.is_some() {
-            return undo::undo(self.this, self.surroundings);
+            return undo::undo(self.this, self.context);
         }
-        if !has_switched(&record, &self.surroundings.catalogue.snapshot()) {
+        if !has_switched(&record, &self.context.catalogue.snapshot()) {
             let planned = self.plan()?;
             self.claim(&planned)?;
             let lease = self.copy(&planned).map_err(|error| self.explained(error, &planned))?;
@@ -119,13 +119,13 @@ impl<'a> Mover<'a> {
         let record = self.this.record();
         let mut request = record.request.clone();
         if record.golden_given {
-            request.golden = golden_file::given(self.this, self.surroundings)?;
+            request.golden = golden_store::given(self.this, self.context)?;
         }
-        let peer = self.surroundings.peers.peer(&request.source)?;
+        let peer = self.context.peers.peer(&request.source)?;
         let patient = patient(Arc::clone(&peer), self.this);
         // A source that was never reached is not retried.
         let asked = if record.plan.is_some() { Arc::clone(&patient) } else { abandonable(peer, self.this) };
-        let mut planned = plan(&request, asked, self.surroundings)?;
+        let mut planned = plan(&request, asked, self.context)?;
         planned.peer = patient;
         if let Some(agreed) = &record.plan {
             // Resumed after a restart: names, places and versions are those of the record.
@@ -158,7 +158,7 @@ impl<'a> Mover<'a> {
 
     /// Keeps what the move relies on as it is: the former service, and the place of its files.
     fn claim(&self, planned: &Planned) -> Result<()> {
-        let catalogue = &self.surroundings.catalogue;
+        let catalogue = &self.context.catalogue;
         let snapshot = catalogue.snapshot();
         let own = self.this.look(|record| own_service(record, &snapshot).map(|own| own.id));
         self.this.set_place(Place::of(Path::new(&planned.plan.repository)));
@@ -171,15 +171,15 @@ impl<'a> Mover<'a> {
     /// The error of a question to the source; where the service has changed on the source meanwhile, an error that says
     /// so.
     pub(super) fn explained(&self, error: Error, planned: &Planned) -> Error {
-        let asked = self.surroundings.peers.peer(&planned.plan.request.source);
+        let asked = self.context.peers.peer(&planned.plan.request.source);
         match asked.map(|peer| abandonable(peer, self.this)) {
             Ok(peer) => self.explained_by(error, planned, peer.as_ref()),
             Err(_) => error,
         }
     }
 
-    /// As [`Mover::explained`], by what that peer says.
-    pub(super) fn explained_by(&self, error: Error, planned: &Planned, peer: &dyn Peer) -> Error {
+    /// As [`Procedure::explained`], by what that peer says.
+    pub(super) fn explained_by(&self, error: Error, planned: &Planned, peer: &dyn ModelSource) -> Error {
         if !matches!(error, Error::Peer(_) | Error::MoveConflict(_)) || self.this.undoing().is_some() {
             return error;
         }
@@ -194,13 +194,13 @@ impl<'a> Mover<'a> {
 
     /// The service that was replaced, by its identity: it may have another name now.
     pub(super) fn replaced(&self) -> Option<Arc<Service>> {
-        let snapshot = self.surroundings.catalogue.snapshot();
+        let snapshot = self.context.catalogue.snapshot();
         self.this.look(|record| former_service(record, &snapshot).cloned())
     }
 
     /// The service that this move created, whatever it is called now.
     pub(super) fn own(&self) -> Result<Option<Arc<Service>>> {
-        let snapshot = self.surroundings.catalogue.snapshot();
+        let snapshot = self.context.catalogue.snapshot();
         Ok(self.this.look(|record| own_service(record, &snapshot).cloned()))
     }
 
@@ -213,7 +213,7 @@ impl<'a> Mover<'a> {
     /// Fails where the move is to be undone, and where a person changed what it works on: nothing more is done then.
     pub(super) fn check(&self) -> Result<()> {
         self.check_abort()?;
-        let snapshot = self.surroundings.catalogue.snapshot();
+        let snapshot = self.context.catalogue.snapshot();
         let ended = |reason: String| Err(Error::MoveConflict(format!("{reason}; nothing more is done")));
         // An alias that was deleted and made again may have the same generation and the same target.
         let compared = self.this.live();
@@ -238,7 +238,7 @@ impl<'a> Mover<'a> {
         })
     }
 
-    /// Whether [`Mover::check`] would end the move.
+    /// Whether [`Procedure::check`] would end the move.
     pub(super) fn must_end(&self) -> bool {
         self.check().is_err()
     }

@@ -19,11 +19,11 @@ pub trait Peers: Send + Sync {
     ///
     /// # Errors
     /// [`crate::error::Error::Forbidden`] when it is none of this server's peers.
-    fn peer(&self, name: &str) -> Result<Arc<dyn Peer>>;
+    fn peer(&self, name: &str) -> Result<Arc<dyn ModelSource>>;
 }
 
 /// One other server.
-pub trait Peer: Send + Sync {
+pub trait ModelSource: Send + Sync {
     /// Its name and address, for people.
     fn address(&self) -> String;
 

@@ -11,7 +11,7 @@ use dede_api::moves::GoldenCase;
 use dede_bundle::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::Surroundings;
+use super::MoveContext;
 use super::golden::Origin;
 use super::state::Move;
 use crate::error::{Error, Fault, Result};
@@ -25,7 +25,7 @@ const LIMIT: u64 = 16 << 20;
 const BESIDES: u64 = 1 << 10;
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredCases {
     origin: String,
     cases: Vec<GoldenCase>,
 }
@@ -47,32 +47,27 @@ pub(super) fn check_size(cases: &[GoldenCase]) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Internal`] where they are not there any more, or damaged.
-pub(super) fn given(this: &Move, surroundings: &Surroundings) -> Result<Vec<GoldenCase>> {
+pub(super) fn given(this: &Move, context: &MoveContext) -> Result<Vec<GoldenCase>> {
     let lost = |reason: &str| Error::Internal(format!("the golden cases of the request are lost: {reason}"));
-    let text = read_text(&path(this, surroundings), LIMIT)?.ok_or_else(|| lost("no file"))?;
-    let kept: Kept = serde_json::from_str(&text).map_err(|error| lost(&error.to_string()))?;
+    let text = read_text(&path(this, context), LIMIT)?.ok_or_else(|| lost("no file"))?;
+    let kept: StoredCases = serde_json::from_str(&text).map_err(|error| lost(&error.to_string()))?;
     Ok(kept.cases)
 }
 
 /// Keeps the cases that a request brings until they are compared.
-pub(super) fn keep_given(this: &Move, surroundings: &Surroundings, cases: Vec<GoldenCase>) -> Result<()> {
-    if cases.is_empty() { Ok(()) } else { keep(this, surroundings, Origin::Given, &cases).map(drop) }
+pub(super) fn keep_given(this: &Move, context: &MoveContext, cases: Vec<GoldenCase>) -> Result<()> {
+    if cases.is_empty() { Ok(()) } else { keep(this, context, Origin::Given, &cases).map(drop) }
 }
 
 /// Keeps the cases; gives the digest of the file, `None` for a set that is too large.
-pub(super) fn keep(
-    this: &Move,
-    surroundings: &Surroundings,
-    origin: Origin,
-    cases: &[GoldenCase],
-) -> Result<Option<Digest>> {
-    let kept = Kept { origin: origin.as_str().to_owned(), cases: cases.to_vec() };
+pub(super) fn keep(this: &Move, context: &MoveContext, origin: Origin, cases: &[GoldenCase]) -> Result<Option<Digest>> {
+    let kept = StoredCases { origin: origin.as_str().to_owned(), cases: cases.to_vec() };
     let text = serde_json::to_string(&kept).map_err(|error| Error::Internal(error.to_string()))?;
     if text.len() as u64 > LIMIT {
         tracing::info!(id = %this.id, bytes = text.len(), "the golden set is too large to be kept");
         return Ok(None);
     }
-    write_atomically(&path(this, surroundings), text.as_bytes())?;
+    write_atomically(&path(this, context), text.as_bytes())?;
     Ok(Some(Digest::of(text.as_bytes())))
 }
 
@@ -80,16 +75,16 @@ pub(super) fn keep(
 ///
 /// # Errors
 /// [`Error::MoveNotFound`] where there is none.
-pub(super) fn read(this: &Move, surroundings: &Surroundings) -> Result<String> {
-    let text = read_text(&path(this, surroundings), LIMIT)?;
+pub(super) fn read(this: &Move, context: &MoveContext) -> Result<String> {
+    let text = read_text(&path(this, context), LIMIT)?;
     text.ok_or_else(|| Error::MoveNotFound(format!("{} has no golden set", this.id)))
 }
 
 /// Removes the set of a move that came to nothing: it may be requests of clients.
-pub(super) fn forget(this: &Move, surroundings: &Surroundings) -> Result<()> {
-    remove_file(&path(this, surroundings))
+pub(super) fn forget(this: &Move, context: &MoveContext) -> Result<()> {
+    remove_file(&path(this, context))
 }
 
-fn path(this: &Move, surroundings: &Surroundings) -> PathBuf {
-    surroundings.directory.join("moves").join(this.id.to_string()).join(FILE)
+fn path(this: &Move, context: &MoveContext) -> PathBuf {
+    context.directory.join("moves").join(this.id.to_string()).join(FILE)
 }

@@ -11,11 +11,11 @@ use dede_api::moves::{MovePhase, MoveRequest};
 use dede_bundle::failpoint;
 use serde_json::json;
 
-use super::Peer;
+use super::ModelSource;
 use super::loading::Refused;
-use super::mover::{Mover, alias, policy, seconds};
 use super::patient::{abandonable, abandonable_at};
 use super::plan::Planned;
+use super::procedure::{Procedure, alias, policy, seconds};
 use super::shadowing::Outcome;
 use super::state::{Held, turned_out_worse};
 use crate::catalogue::check_idle;
@@ -31,7 +31,7 @@ const LEAST_VERIFYING: Duration = Duration::from_secs(5);
 /// The part of the time that requests may wait which warming may take.
 const WARMING_PART: u32 = 10;
 
-impl Mover<'_> {
+impl Procedure<'_> {
     /// The service that is unloaded to make room for the new one, where that was asked for.
     pub(super) fn given_up(&self, planned: &Planned) -> Result<Option<Arc<Service>>> {
         if planned.plan.request.replace_first { self.former() } else { Ok(None) }
@@ -49,10 +49,10 @@ impl Mover<'_> {
         // The promotion may have taken long. From here on a source that is away is not waited for, while clients wait.
         self.check()?;
         check_idle(former)?;
-        self.surroundings.catalogue.snapshot().check_alone(&alias, former.id)?;
+        self.context.catalogue.snapshot().check_alone(&alias, former.id)?;
         let usual = Refusals::of(former).share();
         self.this.note(|record| record.effects.usually_refused = Some(usual))?;
-        let source = self.surroundings.peers.peer(&request.source)?;
+        let source = self.context.peers.peer(&request.source)?;
         abandonable(Arc::clone(&source), self.this).describe()?;
         let calls = former.captured();
         self.take_hold(&alias, former)?;
@@ -77,8 +77,8 @@ impl Mover<'_> {
         self.switch(&service, Some(former.id), None)
     }
 
-    /// As [`Mover::verify`], while clients wait.
-    fn verify_in_time(&self, service: &Arc<Service>, planned: &Planned, source: Arc<dyn Peer>) -> Result<()> {
+    /// As [`Procedure::verify`], while clients wait.
+    fn verify_in_time(&self, service: &Arc<Service>, planned: &Planned, source: Arc<dyn ModelSource>) -> Result<()> {
         let request = &planned.plan.request;
         let most = seconds(request.hold_for_s).max(LEAST_VERIFYING);
         let until = Instant::now() + most;
@@ -105,7 +105,7 @@ impl Mover<'_> {
                 break;
             }
             requests += 1;
-            if let Err(error) = service.rehearse(call) {
+            if let Err(error) = service.dry_run(call) {
                 failed += 1;
                 if were_answered {
                     refused.add(&error);

@@ -19,30 +19,30 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Notifies the thread that there is another service to unload later.
 #[derive(Default)]
-pub(super) struct Bell {
-    rung: Mutex<bool>,
+pub(super) struct Notifier {
+    is_notified: Mutex<bool>,
     changed: Condvar,
 }
 
-impl Bell {
-    pub(super) fn ring(&self) {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+impl Notifier {
+    pub(super) fn notify(&self) {
+        *self.is_notified.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
     }
 
     fn wait(&self, patience: Duration) {
-        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(rung, patience, |rung| !*rung);
+        let is_notified = self.is_notified.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(is_notified, patience, |is_notified| !*is_notified);
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
 
 /// Starts the thread; it ends with the moves.
 pub(super) fn start(moves: &Arc<Moves>) -> Result<()> {
-    let (bell, moves) = (Arc::clone(&moves.bell), Arc::downgrade(moves));
+    let (notifier, moves) = (Arc::clone(&moves.notifier), Arc::downgrade(moves));
     let work = move || {
         while let Some(patience) = look(&moves) {
-            bell.wait(patience);
+            notifier.wait(patience);
         }
     };
     std::thread::Builder::new().name("former-services".into()).spawn(work).map_err(Error::io("start a thread"))?;
@@ -58,7 +58,7 @@ fn look(moves: &Weak<Moves>) -> Option<Duration> {
         let left = Duration::from_millis(until_ms.saturating_sub(now_ms()));
         if !left.is_zero() {
             next = next.min(left);
-        } else if let Err(error) = let_go(&over, &moves.surroundings.catalogue) {
+        } else if let Err(error) = let_go(&over, &moves.context.catalogue) {
             tracing::warn!(id = %over.id, %error, "a former service stays in memory for now");
         }
     }

@@ -1,4 +1,4 @@
-//! A source that is asked through a relay: each question of the [`Peer`] trait as one that can travel, each answer read
+//! A source that is asked through a relay: each question of the [`ModelSource`] trait as one that can travel, each answer read
 //! within bounds.
 //!
 //! What comes back is as untrusted as from a source that is asked directly, and is checked by the same callers.
@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::relay::{Relays, origin};
-use super::{HostDescription, Peer};
+use super::{HostDescription, ModelSource};
 use crate::error::{Error, Result};
 
 /// Largest answer in JSON, bytes.
@@ -59,7 +59,7 @@ impl Relayed {
     }
 }
 
-impl Peer for Relayed {
+impl ModelSource for Relayed {
     fn address(&self) -> String {
         self.address.clone()
     }

@@ -9,12 +9,12 @@ use std::str::FromStr;
 
 /// A range of addresses, `10.0.0.0/8` or `fd00::/8`; one address alone is a range of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
+pub struct AddressRange {
     start: IpAddr,
     length: u8,
 }
 
-/// Why a text is no [`Network`].
+/// Why a text is no [`AddressRange`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotANetwork(String);
 
@@ -26,7 +26,7 @@ impl fmt::Display for NotANetwork {
 
 impl std::error::Error for NotANetwork {}
 
-impl FromStr for Network {
+impl FromStr for AddressRange {
     type Err = NotANetwork;
 
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
@@ -39,7 +39,7 @@ impl FromStr for Network {
     }
 }
 
-impl Network {
+impl AddressRange {
     const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8) -> Self {
         Self { start: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), length }
     }
@@ -72,45 +72,45 @@ enum Scope {
 }
 
 /// Clouds answer with credentials here.
-const METADATA: &[Network] = &[
-    Network::v4(169, 254, 0, 0, 16),
-    Network::v4(100, 100, 100, 200, 32),
-    Network::v4(168, 63, 129, 16, 32),
-    Network::v4(192, 0, 0, 192, 32),
-    Network::v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
-    Network::v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
-    Network::v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128),
+const METADATA: &[AddressRange] = &[
+    AddressRange::v4(169, 254, 0, 0, 16),
+    AddressRange::v4(100, 100, 100, 200, 32),
+    AddressRange::v4(168, 63, 129, 16, 32),
+    AddressRange::v4(192, 0, 0, 192, 32),
+    AddressRange::v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
+    AddressRange::v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128),
+    AddressRange::v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128),
 ];
 /// IPv4 that is not global (the IANA special-purpose registry), multicast and reserved.
-const PRIVATE_V4: &[Network] = &[
-    Network::v4(0, 0, 0, 0, 8),
-    Network::v4(10, 0, 0, 0, 8),
-    Network::v4(100, 64, 0, 0, 10),
-    Network::v4(127, 0, 0, 0, 8),
-    Network::v4(172, 16, 0, 0, 12),
-    Network::v4(192, 0, 0, 0, 24),
-    Network::v4(192, 0, 2, 0, 24),
-    Network::v4(192, 88, 99, 0, 24),
-    Network::v4(192, 168, 0, 0, 16),
-    Network::v4(198, 18, 0, 0, 15),
-    Network::v4(198, 51, 100, 0, 24),
-    Network::v4(203, 0, 113, 0, 24),
-    Network::v4(224, 0, 0, 0, 3),
+const PRIVATE_V4: &[AddressRange] = &[
+    AddressRange::v4(0, 0, 0, 0, 8),
+    AddressRange::v4(10, 0, 0, 0, 8),
+    AddressRange::v4(100, 64, 0, 0, 10),
+    AddressRange::v4(127, 0, 0, 0, 8),
+    AddressRange::v4(172, 16, 0, 0, 12),
+    AddressRange::v4(192, 0, 0, 0, 24),
+    AddressRange::v4(192, 0, 2, 0, 24),
+    AddressRange::v4(192, 88, 99, 0, 24),
+    AddressRange::v4(192, 168, 0, 0, 16),
+    AddressRange::v4(198, 18, 0, 0, 15),
+    AddressRange::v4(198, 51, 100, 0, 24),
+    AddressRange::v4(203, 0, 113, 0, 24),
+    AddressRange::v4(224, 0, 0, 0, 3),
 ];
 /// The only global IPv6 there is, and the parts of it that are not.
-const GLOBAL_V6: Network = Network::v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
-const PRIVATE_V6: &[Network] = &[
-    Network::v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
-    Network::v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),
-    Network::v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
-    Network::v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),
+const GLOBAL_V6: AddressRange = AddressRange::v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
+const PRIVATE_V6: &[AddressRange] = &[
+    AddressRange::v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
+    AddressRange::v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),
+    AddressRange::v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
+    AddressRange::v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),
 ];
 /// IPv6 that stands for the IPv4 address in its last 32 bits: mapped, and NAT64.
-const TRANSLATED: &[Network] =
-    &[Network::v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96), Network::v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96)];
+const TRANSLATED: &[AddressRange] =
+    &[AddressRange::v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96), AddressRange::v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96)];
 
 fn scope(address: IpAddr) -> Scope {
-    let within = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
+    let within = |networks: &[AddressRange]| networks.iter().any(|network| network.contains(address));
     if within(METADATA) {
         return Scope::Forbidden;
     }
@@ -143,23 +143,23 @@ fn tunnelled(address: Ipv6Addr) -> Option<Ipv4Addr> {
 
 /// What a client may make this server connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reach {
+pub struct EgressPolicy {
     private: bool,
-    networks: Vec<Network>,
+    networks: Vec<AddressRange>,
     /// Where this server itself listens.
     own: Option<SocketAddr>,
 }
 
-impl Default for Reach {
+impl Default for EgressPolicy {
     /// As of a server that listens on loopback.
     fn default() -> Self {
         Self::new(true, Vec::new())
     }
 }
 
-impl Reach {
+impl EgressPolicy {
     /// Permits public addresses; with `private` those of this machine and its networks; and those of `networks`.
-    pub fn new(private: bool, networks: Vec<Network>) -> Self {
+    pub fn new(private: bool, networks: Vec<AddressRange>) -> Self {
         Self { private, networks, own: None }
     }
 
@@ -230,9 +230,9 @@ mod tests {
         let networks =
             ["10.2.0.0/16", "fd12::/16", "169.254.0.0/16", "127.0.0.1"].map(|text| text.parse().expect(text));
         let (some, none, all) = (
-            Reach::new(false, networks.to_vec()),
-            Reach::new(false, Vec::new()),
-            Reach::new(true, vec!["0.0.0.0/0".parse().expect("a network")]),
+            EgressPolicy::new(false, networks.to_vec()),
+            EgressPolicy::new(false, Vec::new()),
+            EgressPolicy::new(true, vec!["0.0.0.0/0".parse().expect("a network")]),
         );
         for (text, expected) in [
             ("8.8.8.8", [true, true, true]),
@@ -246,14 +246,14 @@ mod tests {
             ("169.254.169.254", [false, false, false]),
             ("fe80::1", [false, false, false]),
         ] {
-            assert_eq!([&some, &none, &all].map(|reach| reach.permits(address(text))), expected, "{text}");
+            assert_eq!([&some, &none, &all].map(|policy| policy.permits(address(text))), expected, "{text}");
         }
     }
 
     #[test]
     fn its_own_place_is_known_under_all_its_addresses() {
-        let loopback = Reach::default().besides("127.0.0.1:8080".parse().expect("an address"));
-        let everywhere = Reach::default().besides("0.0.0.0:8080".parse().expect("an address"));
+        let loopback = EgressPolicy::default().besides("127.0.0.1:8080".parse().expect("an address"));
+        let everywhere = EgressPolicy::default().besides("0.0.0.0:8080".parse().expect("an address"));
         for (address, expected) in [
             ("127.0.0.1:8080", [true, true]),
             ("127.0.0.1:8081", [false, false]),
@@ -266,17 +266,17 @@ mod tests {
         ] {
             let here = |ip: IpAddr| ip.is_loopback() || ip == self::address("10.0.0.1");
             let asked = address.parse().expect(address);
-            assert_eq!([&loopback, &everywhere].map(|reach| reach.is_own(asked, here)), expected, "{address}");
+            assert_eq!([&loopback, &everywhere].map(|policy| policy.is_own(asked, here)), expected, "{address}");
         }
-        assert!(!Reach::default().is_own("127.0.0.1:8080".parse().expect("an address"), |_| true));
+        assert!(!EgressPolicy::default().is_own("127.0.0.1:8080".parse().expect("an address"), |_| true));
     }
 
     #[test]
     fn texts_that_are_no_network_are_refused() {
         for text in ["", "10.0.0.0/33", "fd00::/129", "10.0.0.0/", "10.0.0/8", "example.org", "10.0.0.0/-1"] {
-            assert!(text.parse::<Network>().is_err(), "{text}");
+            assert!(text.parse::<AddressRange>().is_err(), "{text}");
         }
-        assert!("0.0.0.0/0".parse::<Network>().expect("everything").contains(address("1.2.3.4")));
-        assert!("::/0".parse::<Network>().expect("everything").contains(address("::1")));
+        assert!("0.0.0.0/0".parse::<AddressRange>().expect("everything").contains(address("1.2.3.4")));
+        assert!("::/0".parse::<AddressRange>().expect("everything").contains(address("::1")));
     }
 }

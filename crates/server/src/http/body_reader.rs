@@ -17,16 +17,16 @@ const PIECES: usize = 8;
 pub(super) type Sender = mpsc::Sender<io::Result<Option<Bytes>>>;
 
 /// A body, read on a thread that may block.
-pub(super) struct Arriving {
+pub(super) struct BodyReader {
     receiver: mpsc::Receiver<io::Result<Option<Bytes>>>,
     present: Bytes,
     ended: bool,
 }
 
 /// Both ends of a queue of pieces.
-pub(super) fn channel() -> (Sender, Arriving) {
+pub(super) fn channel() -> (Sender, BodyReader) {
     let (sender, receiver) = mpsc::channel(PIECES);
-    (sender, Arriving { receiver, present: Bytes::new(), ended: false })
+    (sender, BodyReader { receiver, present: Bytes::new(), ended: false })
 }
 
 /// Passes pieces on until the body ends; gives the body back when its reader is gone.
@@ -44,7 +44,7 @@ pub(super) async fn pass_on(mut content: Body, sender: Sender) -> Option<Body> {
     }
 }
 
-impl Read for Arriving {
+impl Read for BodyReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.present.is_empty() && !self.ended {
             match self.receiver.blocking_recv() {
