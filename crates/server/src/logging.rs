@@ -1,4 +1,4 @@
-//! Log lines: `[date] [logger] [level] text`, on standard error, with control characters escaped.
+//! Log lines: `[date] [logger] [level] text`, or JSON, on standard error, with control characters escaped.
 //!
 //! Texts hold what clients sent; escaping every line here keeps clients from forging lines or steering a terminal.
 
@@ -13,15 +13,24 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+/// What a log line is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// `[date] [logger] [level] text`.
+    #[default]
+    Text,
+    /// One object of JSON, with the request, move or training that it belongs to.
+    Json,
+}
+
 /// Starts logging; `DEDE_LOG` chooses what (`info` by default, `warn`, `debug`, `dede_core=debug`).
-pub(crate) fn start() {
+pub(crate) fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_env("DEDE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .event_format(Line)
-        .init();
+    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logging.with_ansi(std::io::stderr().is_terminal()).event_format(Line).init(),
+        LogFormat::Json => logging.json().flatten_event(true).with_current_span(false).init(),
+    }
 }
 
 struct Line;

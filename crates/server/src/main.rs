@@ -22,11 +22,12 @@ mod trial;
 use std::process::ExitCode;
 
 use cli::Command;
+use logging::LogFormat;
 
 fn main() -> ExitCode {
     match cli::parse().command {
         Command::Serve(options) => {
-            logging::start();
+            logging::start(options.log_format);
             leaving::leave(serve::run(&options))
         }
         Command::Demo => exit_code("demo", demo::run()),
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         Command::Services(options) => exit_code("services", cli::listing::services(&options)),
         Command::Aliases(options) => exit_code("aliases", cli::listing::aliases(&options)),
         Command::Peers(options) => {
-            logging::start();
+            logging::start(LogFormat::Text);
             exit_code("peers", cli::peers::run(&options))
         }
         Command::TryService => exit_code("try-service", trial::run()),

@@ -259,7 +259,8 @@ fn offer_refused(resolved: &Resolved, call: PredictCall, refusal: Refusal) {
 /// Runs `work` where blocking is allowed.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let panicked = |_| Error::Internal("internal error (panic); see the log".into());
-    tokio::task::spawn_blocking(work).await.map_err(panicked)
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(panicked)
 }
 
 /// Whether an item may name a URL, whose scheme may be written in any case.

@@ -38,6 +38,7 @@ pub(super) fn seconds(seconds: u64) -> Duration {
 /// Runs a move to its end, or until it waits for an operator after a restart. The thread of the move does nothing else.
 pub(super) fn run(this: &Arc<Move>, context: &MoveContext) {
     priority::give_way();
+    let _in_span = tracing::info_span!("move", id = %this.id).entered();
     let served = Served::begin(&this.record(), &context.catalogue);
     if let Err(error) = guarded(|| Procedure { this, context, served: &served }.go()) {
         tracing::warn!(id = %this.id, %error, "move failed");
@@ -92,25 +93,36 @@ impl<'a> Procedure<'a> {
             return undo::undo(self.this, self.context);
         }
         if !has_switched(&record, &self.context.catalogue.snapshot()) {
-            let planned = self.plan()?;
+            let planned = self.in_phase("planned", || self.plan())?;
             self.claim(&planned)?;
-            let lease = self.copy(&planned).map_err(|error| self.explained(error, &planned))?;
+            let lease =
+                self.in_phase("copying", || self.copy(&planned)).map_err(|error| self.explained(error, &planned))?;
             match self.given_up(&planned)? {
-                Some(former) => self.exchange(&planned, &former)?,
+                Some(former) => self.in_phase("exchanging", || self.exchange(&planned, &former))?,
                 None => {
-                    let service = self.load(&planned)?;
-                    self.warm(&service)?;
-                    let verified = self.verify(&service, &planned.plan.request, planned.peer.as_ref(), || self.check());
+                    let service = self.in_phase("loading", || self.load(&planned))?;
+                    self.in_phase("warming", || self.warm(&service))?;
+                    let (request, source) = (&planned.plan.request, planned.peer.as_ref());
+                    let verified =
+                        self.in_phase("verifying", || self.verify(&service, request, source, || self.check()));
                     verified.map_err(|error| self.explained(error, &planned))?;
                     drop(lease);
-                    let shadowing = self.shadow(&service)?;
-                    self.switch(&service, None, shadowing.as_ref().map(Shadowing::live))?;
+                    let shadowing = self.in_phase("shadowing", || self.shadow(&service))?;
+                    let live = shadowing.as_ref().map(Shadowing::live);
+                    self.in_phase("switching", || self.switch(&service, None, live))?;
                 }
             }
         }
-        self.watch()?;
-        self.drain()?;
+        self.in_phase("watching", || self.watch())?;
+        self.in_phase("draining", || self.drain())?;
         self.finish()
+    }
+
+    /// Runs a phase; what is logged meanwhile says so.
+    fn in_phase<T>(&self, phase: &'static str, work: impl FnOnce() -> T) -> T {
+        let _in_span = tracing::info_span!("phase", phase).entered();
+        tracing::info!(id = %self.this.id, phase, "a phase of the move begins");
+        work()
     }
 
     fn plan(&self) -> Result<Planned> {

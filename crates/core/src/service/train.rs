@@ -110,7 +110,13 @@ impl Service {
             measures: output.measures,
             body: call.body,
         };
-        self.jobs.submit(progress, Box::new(move |job| training.run(job)))
+        let service = self.name();
+        let run = move |job: &Job| {
+            let _in_span = tracing::info_span!("training", service = %service, job = job.id).entered();
+            tracing::info!(service = %service, job = job.id, "a training begins");
+            training.run(job)
+        };
+        self.jobs.submit(progress, Box::new(run))
     }
 
     /// What status answers say about this service.

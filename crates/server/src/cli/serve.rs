@@ -10,6 +10,7 @@ use dede_core::egress::AddressRange;
 use super::peers::ConfigOption;
 use crate::http;
 use crate::http::connections::ConnectionLimits;
+use crate::logging::LogFormat;
 use crate::trial::Trials;
 
 /// Memory for the bodies of requests where nothing is said, bytes, as far as the machine has four times as much.
@@ -41,6 +42,10 @@ pub(crate) struct ServeOptions {
     /// Refuse unknown keys of requests, instead of logging them.
     #[arg(long, help_heading = "Server")]
     pub(crate) strict: bool,
+
+    /// What a log line is.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, help_heading = "Server")]
+    pub(crate) log_format: LogFormat,
 
     /// Threads that compute [default: all cores].
     #[arg(long, value_name = "N", help_heading = "Server")]

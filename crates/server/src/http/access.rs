@@ -15,8 +15,10 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use dede_api::errors::ErrorKind;
+use tracing::Instrument as _;
 
 use super::error::Failure;
+use super::identity::{Identity, REQUEST_ID};
 use super::reply::{self, Encoding};
 use super::{Server, authority, metrics, origin};
 
@@ -32,8 +34,10 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
 pub(crate) struct LogName(pub(crate) Arc<str>);
 
 /// Wraps every route, the unknown ones too.
-pub(crate) async fn observe(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let identity = Identity::take(request.headers_mut());
+    let span = tracing::info_span!("request", id = identity.text(), trace_id = identity.trace_id);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let encoding = Encoding::accepted(request.headers());
     let in_flight = metrics::in_flight();
@@ -45,12 +49,13 @@ pub(crate) async fn observe(State(server): State<Arc<Server>>, request: Request,
     {
         authority::refused(failure, request).await
     } else {
-        caught(next.run(request)).await
+        caught(next.run(request).instrument(span.clone())).await
     };
     if let Some(encoding) = encoding {
         response = reply::compressed(response, encoding).await;
     }
     add_origin(&server, &mut response);
+    response.headers_mut().insert(REQUEST_ID, identity.id.clone());
     if server.phase().is_draining() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -59,9 +64,12 @@ pub(crate) async fn observe(State(server): State<Arc<Server>>, request: Request,
     metrics::http_request(&method, uri.path(), response.status(), elapsed);
     let service = response.extensions().get::<LogName>().map_or("<n/a>", |name| &name.0);
     let (code, ms) = (response.status().as_u16(), elapsed.as_millis());
+    // The id that a client chose is what it looks for; others are in the span.
+    let request_id = identity.is_given.then(|| tracing::field::display(identity.text()));
+    let _in_span = span.enter();
     match code {
-        200..300 => tracing::info!(target: "api", "HTTP/1.1 \"{method} {uri}\" {service} {code} {ms}ms"),
-        _ => tracing::error!(target: "api", "HTTP/1.1 \"{method} {uri}\" {service} {code} {ms}ms"),
+        200..300 => tracing::info!(target: "api", request_id, "HTTP/1.1 \"{method} {uri}\" {service} {code} {ms}ms"),
+        _ => tracing::error!(target: "api", request_id, "HTTP/1.1 \"{method} {uri}\" {service} {code} {ms}ms"),
     }
     response
 }

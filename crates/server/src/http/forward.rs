@@ -22,7 +22,7 @@ use super::body::Received;
 use super::error::{Failure, Outcome};
 use super::memory::parsed_size;
 use super::predict::{SERVED_BY, TIMEOUT};
-use super::{Server, reply};
+use super::{Server, identity, reply};
 use crate::peer::{PeerAnswer, PeerRequest, path_part};
 
 /// How often a request was forwarded.
@@ -37,6 +37,8 @@ const MOST_HOPS: u32 = 4;
 pub(crate) struct ForwardingPath {
     hops: u32,
     via: Vec<String>,
+    /// Id and trace of the request.
+    identity: Vec<(HeaderName, String)>,
     /// A client without the rights of this server's owner sent it.
     is_guest: bool,
 }
@@ -44,12 +46,13 @@ pub(crate) struct ForwardingPath {
 impl ForwardingPath {
     /// Reads it from the headers of a request; a request from a client has none.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let Some(hops) = headers.get(HOP) else { return Self::default() };
+        let identity = identity::passed_on(headers);
+        let Some(hops) = headers.get(HOP) else { return Self { identity, ..Self::default() } };
         // Treat an unparseable hop header as the maximum.
         let hops = hops.to_str().ok().and_then(|hops| hops.trim().parse().ok()).unwrap_or(MOST_HOPS);
         let via = headers.get(VIA).and_then(|via| via.to_str().ok()).unwrap_or_default();
         let via = via.split(',').map(str::trim).filter(|mark| !mark.is_empty()).map(str::to_owned).collect();
-        Self { hops, via, is_guest: false }
+        Self { hops, via, identity, is_guest: false }
     }
 
     /// The same path, for a client with or without the rights of this server's owner.
@@ -73,7 +76,11 @@ impl ForwardingPath {
 
     fn headers(&self) -> Vec<(HeaderName, String)> {
         let guest = self.is_guest.then(|| (GUEST, "1".to_owned()));
-        [(HOP, self.hops.to_string()), (VIA, self.via.join(", "))].into_iter().chain(guest).collect()
+        [(HOP, self.hops.to_string()), (VIA, self.via.join(", "))]
+            .into_iter()
+            .chain(guest)
+            .chain(self.identity.iter().cloned())
+            .collect()
     }
 }
 

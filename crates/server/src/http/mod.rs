@@ -14,6 +14,7 @@ pub(crate) mod distribution;
 mod error;
 mod forward;
 mod health;
+mod identity;
 mod info;
 mod memory;
 mod metrics;
@@ -252,7 +253,8 @@ impl Server {
         T: Send + 'static,
         F: FnOnce() -> Outcome<T> + Send + 'static,
     {
-        match tokio::task::spawn_blocking(work).await {
+        let span = tracing::Span::current();
+        match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(access::panicked()),
         }

@@ -22,6 +22,7 @@ mod fuzz;
 mod hand_move;
 mod hostile;
 mod http;
+mod identity;
 mod keeping;
 mod keys;
 #[cfg(target_os = "linux")]
