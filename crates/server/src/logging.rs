@@ -29,8 +29,35 @@ pub(crate) fn start(format: LogFormat) {
     let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => logging.with_ansi(std::io::stderr().is_terminal()).event_format(Line).init(),
-        LogFormat::Json => logging.json().flatten_event(true).with_current_span(false).init(),
+        LogFormat::Json => {
+            logging.json().flatten_event(true).with_current_span(false).map_event_format(EscapedJson).init();
+        }
     }
+}
+
+/// Lines of JSON in which nothing steers a terminal.
+struct EscapedJson<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for EscapedJson<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        write_json(&mut writer, line.trim_end_matches('\n'))?;
+        writer.write_char('\n')
+    }
+}
+
+/// Writes JSON with hidden characters, which stand in strings alone, as `\u….`.
+fn write_json(out: &mut impl fmt::Write, json: &str) -> fmt::Result {
+    json.chars().try_for_each(|character| match is_hidden(character) {
+        true => write!(out, "\\u{:04x}", u32::from(character)),
+        false => out.write_char(character),
+    })
 }
 
 struct Line;
@@ -80,16 +107,18 @@ impl Visit for Text {
 
 /// Writes text with control characters, and the invisible ones that reorder text, as `\u{..}`.
 pub(crate) fn write_escaped(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
-    let hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.chars().any(hidden) {
+    if !text.chars().any(is_hidden) {
         return out.write_str(text);
     }
     for character in text.chars() {
-        if hidden(character) { write!(out, "{}", character.escape_default())? } else { out.write_char(character)? }
+        if is_hidden(character) { write!(out, "{}", character.escape_default())? } else { out.write_char(character)? }
     }
     Ok(())
+}
+
+/// Control characters, and those that reorder text.
+fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -101,5 +130,10 @@ mod tests {
         let mut line = String::new();
         write_escaped(&mut line, "a\r\nb\u{1b}[31mc\u{202e}d\u{7}é").expect("a string takes all");
         assert_eq!(line, r"a\r\nb\u{1b}[31mc\u{202e}d\u{7}é");
+        let mut json = String::new();
+        write_json(&mut json, "{\"a\":\"b\u{9b}31m\u{202e}é\"}").expect("a string takes all");
+        assert_eq!(json, r#"{"a":"b\u009b31m\u202eé"}"#);
+        let read: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+        assert_eq!(read["a"], "b\u{9b}31m\u{202e}é");
     }
 }

@@ -42,7 +42,12 @@ pub(super) fn answers(alone: Vec<Alone>) -> Vec<Vec<Array>> {
 impl Tried<'_> {
     /// Items that the network takes, alone: not all take any number. `item_time` is how long one takes.
     pub(super) fn alone(&self, item_time: Duration) -> Vec<Alone> {
-        let most = if item_time >= SHORT { TOGETHER[1] } else { TOGETHER[2] };
+        let is_long = item_time >= LONG && self.fixed.is_none();
+        let most = match item_time {
+            _ if is_long => TOGETHER[0],
+            time if time >= SHORT => TOGETHER[1],
+            _ => TOGETHER[2],
+        };
         let mut found: Vec<Alone> = Vec::new();
         for number in 0..TOGETHER[2] {
             let is_large = found.first().is_some_and(|first| first.item.values().len() > LARGE);
@@ -50,7 +55,9 @@ impl Tried<'_> {
                 break;
             }
             let Ok(item) = (self.item)(number) else { continue };
-            let Ok(probe) = Probe::of(&item, &|item| self.answers_alone(item)) else { continue };
+            let run = |item: Array| self.answers_alone(item);
+            let probe = if is_long { run(item.clone()).map(Probe::once) } else { Probe::of(&item, &run) };
+            let Ok(probe) = probe else { continue };
             found.push(Alone { item, probe });
         }
         found

@@ -7,6 +7,7 @@ mod door;
 #[cfg(test)]
 mod tests;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,12 @@ pub use door::{Addressee, Call, Door, Inferred, Record, RemoteTarget, Target};
 pub struct Dispatcher {
     catalogue: Arc<Catalogue>,
     limiter: Limiter,
+}
+
+/// Who answers a call.
+enum Answerer {
+    Here(Admitted),
+    There(RemoteTarget),
 }
 
 /// A call that a service of this server answers, with its permits.
@@ -79,13 +86,13 @@ impl Dispatcher {
     pub async fn infer<D: Door>(&self, mut door: D, call: Call) -> Result<D::Reply, D::Failure> {
         let (received, mut to) = (call.received, Addressee::default());
         let admitted = match self.admit(&call, &mut to).await {
-            Ok(Some(admitted)) => admitted,
-            Ok(None) => {
-                let Target::There(target) = to.target.clone() else {
-                    return Err(Error::Internal("a call that is neither here nor there".into()).into());
-                };
+            Ok(Answerer::Here(admitted)) => admitted,
+            Ok(Answerer::There(target)) => {
+                let is_late = call.deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
                 drop(call);
-                let outcome = match self.limiter.forward() {
+                let late = || Error::DeadlineExceeded("the time that the request allows is over".into());
+                let permit = if is_late { Err(late()) } else { self.limiter.forward() };
+                let outcome = match permit {
                     Ok(permit) => door.forward(target, permit).await,
                     Err(error) => Err(error.into()),
                 };
@@ -108,16 +115,17 @@ impl Dispatcher {
         }
     }
 
-    /// Routes a call and has it admitted; `None`: a peer answers it. While a network is exchanged it waits for the end of that and is
-    /// routed again: another service may answer then.
-    async fn admit(&self, call: &Call, to: &mut Addressee) -> Result<Option<Admitted>> {
+    /// Routes a call and has it admitted, where a service of this server answers it. While a network is exchanged it waits for the end of
+    /// that and is routed again: another service may answer then.
+    async fn admit(&self, call: &Call, to: &mut Addressee) -> Result<Answerer> {
         loop {
             let resolved = match self.catalogue.route(&call.name)? {
                 Routed::Here(resolved) => resolved,
                 Routed::There { asked, peer, service } => {
                     to.asked = Some(asked.clone());
-                    to.target = Target::There(RemoteTarget { asked, peer, service });
-                    return Ok(None);
+                    let target = RemoteTarget { asked, peer, service };
+                    to.target = Target::There(target.clone());
+                    return Ok(Answerer::There(target));
                 }
             };
             to.asked = Some(resolved.asked.clone());
@@ -125,7 +133,7 @@ impl Dispatcher {
             let hold = match resolved.service.queue.admit() {
                 // Routed right before an exchange and admitted right after it: another service answers by now.
                 Ok(_) if !resolved.service.is_loaded() && self.leads_elsewhere(&call.name, &resolved) => continue,
-                Ok(permit) => return Ok(Some(Admitted { resolved, permit, outbound: None })),
+                Ok(permit) => return Ok(Answerer::Here(Admitted { resolved, permit, outbound: None })),
                 Err(Refused::Full(error)) => return Err(error),
                 Err(Refused::Held(hold)) => hold,
             };
@@ -224,7 +232,9 @@ fn answered<D: Door>(
         memory,
         slot,
     };
-    let reply = match door.render(inferred) {
+    // A bug in a protocol is a failure that is counted like others.
+    let rendered = catch_unwind(AssertUnwindSafe(|| door.render(inferred)));
+    let reply = match rendered.unwrap_or_else(|_| Err(panicked().into())) {
         Ok(reply) => reply,
         Err(failure) => {
             if let Some(reason) = door.reason(&request, &failure) {
@@ -258,9 +268,12 @@ fn offer_refused(resolved: &Resolved, call: PredictCall, refusal: Refusal) {
 
 /// Runs `work` where blocking is allowed.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let panicked = |_| Error::Internal("internal error (panic); see the log".into());
     let span = tracing::Span::current();
-    tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(panicked)
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(|_| panicked())
+}
+
+fn panicked() -> Error {
+    Error::Internal("the server made a mistake, see its log".into())
 }
 
 /// Whether an item may name a URL, whose scheme may be written in any case.

@@ -191,9 +191,9 @@ impl State {
         Err(Error::Overloaded("too many requests are waiting on this server".into()))
     }
 
-    /// The queue at a place, which is there for as long as a handle of it is.
+    /// The queue at a place, which is there for as long as a handle or a slot of it is.
     fn queue(&mut self, place: usize) -> &mut QueueState {
-        self.queues[place].as_mut().expect("a queue outlives its handles")
+        self.queues[place].as_mut().expect("a queue outlives its handles and slots")
     }
 
     /// Takes a slot for a queue, where there is one for it.
@@ -207,8 +207,22 @@ impl State {
     }
 
     fn free_slot(&mut self, place: usize) {
-        self.queue(place).computing -= 1;
         self.computing -= 1;
+        let queue = self.queue(place);
+        queue.computing -= 1;
+        if queue.is_closed && queue.computing == 0 {
+            self.queues[place] = None;
+        }
+    }
+
+    /// The service of a queue is gone. Its place stays until the slots are back that were on their way to its requests.
+    fn close(&mut self, place: usize) {
+        self.turns.retain(|turn| *turn != place);
+        let queue = self.queue(place);
+        queue.is_closed = true;
+        if queue.computing == 0 {
+            self.queues[place] = None;
+        }
     }
 
     /// The next request that gets a slot, with the place of its queue.

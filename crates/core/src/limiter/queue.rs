@@ -34,6 +34,8 @@ pub(super) struct State {
     /// Requests that wait for a slot, the first one first.
     pub(super) waiting: VecDeque<oneshot::Sender<Grant>>,
     hold: Option<Arc<Hold>>,
+    /// No request comes any more.
+    pub(super) is_closed: bool,
     /// Requests refused because a bound was reached.
     refused: u64,
     began: Places,
@@ -205,9 +207,7 @@ impl ServiceQueue {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let mut state = self.shared.locked();
-        state.queues[self.place] = None;
-        state.turns.retain(|place| *place != self.place);
+        self.shared.locked().close(self.place);
     }
 }
 

@@ -182,6 +182,51 @@ async fn a_deadline_ends_the_wait_and_nothing_else() {
 }
 
 #[test]
+fn a_slot_on_its_way_keeps_the_place_of_its_queue() {
+    let limiter = limiter(10, 1, 1);
+    let first = limiter.queue(2);
+    assert!(limiter.0.locked().take_slot(0, &limiter.0.bounds));
+    let on_its_way = queue::Grant::new(Arc::clone(&limiter.0), 0);
+    drop(first);
+    let second = limiter.queue(2);
+    drop(on_its_way);
+    assert_eq!(limiter.0.locked().computing, 0);
+    let third = limiter.queue(2);
+    let (one, other) = (permit(&second), permit(&third));
+    let slot = slot_of(&one);
+    assert!(slot.is_some() && slot_of(&one).is_none());
+    assert!(slot_of(&other).is_some(), "each has a slot of its own");
+}
+
+#[test]
+fn shared_slots_are_given_to_services_in_turn() {
+    let limiter = limiter(100, 3, 1);
+    let queues = [limiter.queue(50), limiter.queue(50)];
+    let permits = queues.each_ref().map(|queue| (0..10).map(|_| permit(queue)).collect::<Vec<_>>());
+    // Both use up their own slot, and the first the shared one.
+    let mut slots = vec![slot_of(&permits[0][0]), slot_of(&permits[1][0]), slot_of(&permits[0][1])];
+    assert!(slots.iter().all(Option::is_some));
+    let mut waiting = permits
+        .each_ref()
+        .map(|permits| permits[2..].iter().map(|permit| Box::pin(permit.slot(None))).collect::<VecDeque<_>>());
+    for waiting in waiting.iter_mut().flatten() {
+        assert!(now(waiting.as_mut()).is_none());
+    }
+    let mut served = Vec::new();
+    for _ in 0..6 {
+        drop(slots.pop());
+        for (service, waiting) in waiting.iter_mut().enumerate() {
+            if let Some(slot) = waiting.front_mut().and_then(|first| now(first.as_mut())) {
+                waiting.pop_front();
+                slots.push(Some(slot.expect("there is no deadline")));
+                served.push(service);
+            }
+        }
+    }
+    assert_eq!(served, [0, 1, 0, 1, 0, 1]);
+}
+
+#[test]
 fn queues_that_are_gone_leave_nothing() {
     let limiter = limiter(10, 1, 1);
     let first = limiter.queue(2);

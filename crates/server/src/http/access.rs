@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    CONNECTION, VARY,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CONNECTION, VARY,
 };
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -26,8 +26,11 @@ use super::{Server, authority, metrics, origin};
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, HEAD, DELETE, PATCH, OPTIONS");
 /// Headers a web page may send.
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "DNT, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Range, Authorization, X-Request-Timeout-Ms",
+    "DNT, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Range, Authorization, X-Request-Id, X-Request-Timeout-Ms, Traceparent, Tracestate",
 );
+
+/// Headers of answers that a web page may read.
+const EXPOSED: HeaderValue = HeaderValue::from_static("X-Request-Id, X-Dede-Served-By");
 
 /// The name in the access log line: the service that answered.
 #[derive(Debug, Clone)]
@@ -37,7 +40,7 @@ pub(crate) struct LogName(pub(crate) Arc<str>);
 pub(crate) async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let identity = Identity::take(request.headers_mut());
-    let span = tracing::info_span!("request", id = identity.text(), trace_id = identity.trace_id);
+    let span = tracing::error_span!("request", id = identity.text(), trace_id = identity.trace_id);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let encoding = Encoding::accepted(request.headers());
     let in_flight = metrics::in_flight();
@@ -80,6 +83,7 @@ fn add_origin(server: &Server, response: &mut Response) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("1728000"));
     headers.append(VARY, HeaderValue::from_static("origin"));
 }

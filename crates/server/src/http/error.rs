@@ -140,6 +140,7 @@ mod tests {
             (Error::JobNotFound, "404 1003 Job Not Found"),
             (Error::NotTrainedYet("a".into()), "409 1008 Train / Predict Conflict"),
             (Error::Overloaded("why".into()), "503 - why"),
+            (Error::DeadlineExceeded("why".into()), "504 - why"),
             (
                 Error::NotLoaded("a".into()),
                 "503 - service a is not loaded: another took its place in memory; rolling back its alias loads it again, or delete it and create it anew",

@@ -146,8 +146,11 @@ async fn send(
         settings.peers.check(peer).map_err(unreachable)?;
         let mut headers = forwarding.headers();
         if let Some(deadline) = deadline {
-            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            headers.push((TIMEOUT, left.as_millis().max(1).to_string()));
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now()).as_millis();
+            if left == 0 {
+                return Err(Error::DeadlineExceeded("the time that the request allows is over".into()).into());
+            }
+            headers.push((TIMEOUT, left.to_string()));
         }
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let request = PeerRequest { method, path: &path, headers: &headers, body: &body };

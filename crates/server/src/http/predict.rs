@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use dede_api::errors::ErrorKind;
 use dede_api::requests::PredictRequest;
@@ -34,20 +34,19 @@ pub(super) const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeou
 /// Answers a predict.
 pub(crate) async fn predict(State(server): State<Arc<Server>>, request: Request) -> Response {
     let received = Instant::now();
-    let (door, call) = match PredictDoor::open(&server, request, received).await {
-        Ok(opened) => opened,
+    let opened = async {
+        let opened = PredictDoor::open(&server, request, received).await?;
+        Ok::<_, Failure>((opened, server.dispatcher().await?))
+    };
+    match opened.await {
+        Ok(((door, call), dispatcher)) => reply::of(dispatcher.infer(door, call).await),
         Err(failure) => {
             let response = failure.into_response();
             let code = response.status().as_u16();
             metrics::predict(&metrics::PredictRecord::unaddressed(code, received.elapsed()));
-            return response;
+            response
         }
-    };
-    let dispatcher = match server.dispatcher().await {
-        Ok(dispatcher) => dispatcher,
-        Err(failure) => return failure.into_response(),
-    };
-    reply::of(dispatcher.infer(door, call).await)
+    }
 }
 
 /// One predict on its way.
@@ -68,8 +67,10 @@ impl PredictDoor {
     async fn open(server: &Arc<Server>, request: Request, received_at: Instant) -> Outcome<(Self, Call)> {
         let is_guest = authority::is_guest(server, request.headers());
         let forwarding = ForwardingPath::of(request.headers()).by_guest(is_guest);
-        let deadline = deadline(request.headers(), received_at)?;
+        let timeout = request.headers().get(TIMEOUT).cloned();
         let received = server.receive(request).await?;
+        // Once the body is here: a client that is told of a mistake earlier may still be sending it.
+        let deadline = timeout.map(|timeout| deadline(&timeout, received_at)).transpose()?.flatten();
         let read = |received: &mut Received| Ok(PredictRequest::read(received.object()?)?);
         let (received, request) = server.read(received, read).await?;
         let PredictRequest { service: name, parameters, data, ids, unknown } = request;
@@ -81,9 +82,8 @@ impl PredictDoor {
     }
 }
 
-/// The time at which a request has to begin, where its headers say so.
-fn deadline(headers: &HeaderMap, received: Instant) -> Outcome<Option<tokio::time::Instant>> {
-    let Some(timeout) = headers.get(TIMEOUT) else { return Ok(None) };
+/// The time at which a request has to begin.
+fn deadline(timeout: &HeaderValue, received: Instant) -> Outcome<Option<tokio::time::Instant>> {
     let timeout_ms = timeout.to_str().ok().and_then(|timeout| timeout.trim().parse().ok()).filter(|ms| *ms > 0);
     let Some(timeout_ms) = timeout_ms else {
         let found = quote(&String::from_utf8_lossy(timeout.as_bytes()));

@@ -18,7 +18,6 @@ use serde_json::json;
 
 use super::body::Received;
 use super::error::Outcome;
-
 use super::forward::ForwardingPath;
 use super::{Server, authority, forward, name_in, query_of, reply, unsupported};
 

@@ -15,7 +15,7 @@ const ROUNDING: f32 = 0.01;
 const SEVERAL: usize = 4;
 /// How near to 1 numbers are together that were divided by their sum.
 const EXACT: f32 = 1e-5;
-/// How far a number may be off that is one of 255 whole numbers, as a probability mostly is.
+/// How far a number may be off that is one of 127 steps or more, as a probability mostly is. Of many classes any sum is possible.
 const STEP: f32 = 1.0 / 127.0;
 /// How far the probabilities of a sample may be from 1 together where they are known about, their logarithms above all.
 const COARSE: f32 = 0.25;

@@ -205,7 +205,7 @@ impl<'v, 'a> Reader<'v, 'a> {
             tie = stronger(tie, found.tie.take());
             let made = found.outputs.iter().skip(skipped);
             let mut both: Vec<Crossing> = carried.iter().zip(made).map(|(given, made)| joined(given, made)).collect();
-            if both.len() < carried.len() {
+            if found.outputs.len() < skipped + carried.len() {
                 return Inside::unknown(super::FOREIGN);
             }
             if tie.is_some() || round + 1 >= MOST_ROUNDS {

@@ -69,6 +69,21 @@ fn many_values_carried_through_a_loop_keep_what_they_are() {
 }
 
 #[test]
+fn loops_that_make_nothing_or_are_too_deep_are_read() {
+    let mut empty = around("Loop first one -> y", "Tanh x -> t", &["i", "c"]);
+    empty.nodes[0].attributes[0].graphs[0].outputs.clear();
+    assert!(matches!(read(&empty, "y"), Reading::Unclear(_)));
+    let mut deep = around("Loop first one -> y", "Identity c -> go; Tanh x -> o", &["i", "c"]);
+    for _ in 0..40 {
+        let body = GraphView { initializers: vec![], inputs: vec![], ..deep.clone() };
+        deep = around("Loop first one -> y", "Identity c -> go; Loop i c -> o", &["i", "c"]);
+        let inner = AttributeView { name: "body", graphs: vec![body], ..AttributeView::default() };
+        deep.nodes[0].attributes[0].graphs[0].nodes[1].attributes.push(inner);
+    }
+    assert!(matches!(read(&deep, "y"), Reading::Unclear(_)));
+}
+
+#[test]
 fn hundreds_of_functions_called_thousands_of_times_are_read() {
     let mut graph = shaped(&[-1, 4], "MatMul v1000 w -> y");
     let named = |place: usize| -> &'static str { format!("v{place}").leak() };
