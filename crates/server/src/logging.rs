@@ -6,12 +6,16 @@ use std::fmt::{self, Write as _};
 use std::io::IsTerminal;
 
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+/// Target of all spans.
+const SPANS: &str = "spans";
 
 /// What a log line is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -26,6 +30,12 @@ pub(crate) enum LogFormat {
 /// Starts logging; `DEDE_LOG` chooses what (`info` by default, `warn`, `debug`, `dede_core=debug`).
 pub(crate) fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_env("DEDE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // Lines of text do not show spans, which cost some time in each request.
+    let spans = if format == LogFormat::Json { LevelFilter::ERROR } else { LevelFilter::OFF };
+    let filter = match format!("{SPANS}={spans}").parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
     let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => logging.with_ansi(std::io::stderr().is_terminal()).event_format(Line).init(),

@@ -38,7 +38,7 @@ pub(super) fn seconds(seconds: u64) -> Duration {
 /// Runs a move to its end, or until it waits for an operator after a restart. The thread of the move does nothing else.
 pub(super) fn run(this: &Arc<Move>, context: &MoveContext) {
     priority::give_way();
-    let _in_span = tracing::error_span!("move", id = %this.id).entered();
+    let _in_span = tracing::error_span!(target: "spans", "move", id = %this.id).entered();
     let served = Served::begin(&this.record(), &context.catalogue);
     if let Err(error) = guarded(|| Procedure { this, context, served: &served }.go()) {
         tracing::warn!(id = %this.id, %error, "move failed");
@@ -120,7 +120,7 @@ impl<'a> Procedure<'a> {
 
     /// Runs a phase; what is logged meanwhile says so.
     fn in_phase<T>(&self, phase: &'static str, work: impl FnOnce() -> T) -> T {
-        let _in_span = tracing::error_span!("phase", phase).entered();
+        let _in_span = tracing::error_span!(target: "spans", "phase", phase).entered();
         tracing::info!(id = %self.this.id, phase, "a phase of the move begins");
         work()
     }

@@ -112,7 +112,8 @@ impl Service {
         };
         let service = self.name();
         let run = move |job: &Job| {
-            let _in_span = tracing::error_span!("training", service = %service, job = job.id).entered();
+            let _in_span =
+                tracing::error_span!(target: "spans", "training", service = %service, job = job.id).entered();
             tracing::info!(service = %service, job = job.id, "a training begins");
             training.run(job)
         };

@@ -40,7 +40,7 @@ pub(crate) struct LogName(pub(crate) Arc<str>);
 pub(crate) async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let identity = Identity::take(request.headers_mut());
-    let span = tracing::error_span!("request", id = identity.text(), trace_id = identity.trace_id);
+    let span = tracing::error_span!(target: "spans", "request", id = identity.text(), trace_id = identity.trace_id);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let encoding = Encoding::accepted(request.headers());
     let in_flight = metrics::in_flight();
