@@ -63,6 +63,8 @@ def counted(binary, engine, network, repository, folder):
     server = bench.Server(binary, engine, folder)
     bench.prepared(server, network, repository, folder)
     server.stop()
+    # What a training wrote is tried at the first restart.
+    bench.Server(binary, engine, folder, state=server.state).stop()
     server = CountedServer(binary, engine, folder, server.state)
     server.count_from_here()
     return server

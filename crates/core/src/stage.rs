@@ -28,9 +28,15 @@ use crate::repository::Roots;
 use crate::request_memory::MemoryShare;
 use crate::service::{PredictCall, Service, ServiceId};
 use crate::tensor::Tensor;
+use crate::trial::Trial;
 
 /// A server without HTTP. The state is in `directory`, below `state`.
 pub(crate) fn catalogue(directory: &Path) -> Arc<Catalogue> {
+    catalogue_that_tries(directory, None)
+}
+
+/// The same, with a trial of the files of networks.
+pub(crate) fn catalogue_that_tries(directory: &Path, trial: Option<Arc<dyn Trial>>) -> Arc<Catalogue> {
     let environment = Environment {
         connectors: &[&Numbers],
         backends: &[&Adder],
@@ -43,7 +49,7 @@ pub(crate) fn catalogue(directory: &Path) -> Arc<Catalogue> {
         capture_bytes: 0,
         repository_roots: Roots::default(),
         state_directory: directory.join("state"),
-        trial: None,
+        trial,
     };
     Catalogue::start(environment).unwrap()
 }

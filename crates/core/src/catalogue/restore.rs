@@ -1,5 +1,6 @@
 //! Bringing services and aliases back after a restart, in parallel, each with its own error if it has one.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,6 +23,7 @@ pub(super) fn restore(environment: &Arc<Environment>) -> Result<Snapshot> {
     forget_orphans(environment, &record.services);
     let unloaded = record.services.iter().filter(|entry| entry.unloaded).map(|entry| entry.id).collect();
     let created_by = record.services.iter().filter_map(|entry| Some((entry.id, entry.created_by?))).collect();
+    let listings: HashMap<_, _> = record.services.iter().map(|entry| (entry.id, entry.listing)).collect();
     let mut unbuildable = Vec::new();
     let mut services = Vec::new();
     for outcome in load_all(record.services, environment) {
@@ -40,6 +42,11 @@ pub(super) fn restore(environment: &Arc<Environment>) -> Result<Snapshot> {
     }
     for alias in record.aliases {
         snapshot = snapshot.with(Alias::try_from(alias)?);
+    }
+    let restored = snapshot.record();
+    // What a training wrote was tried now, and need not be at the next restart.
+    if restored.services.iter().any(|entry| listings.get(&entry.id) != Some(&entry.listing)) {
+        state::save(&environment.state_directory, &restored)?;
     }
     Ok(snapshot)
 }

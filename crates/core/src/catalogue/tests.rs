@@ -1,11 +1,13 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dede_api::requests::{PutAlias, ShareRequest};
 use serde_json::json;
 
 use super::*;
 use crate::percent::Percent;
-use crate::stage::{catalogue, create, id};
+use crate::stage::{catalogue, catalogue_that_tries, create, id};
+use crate::trial::Trial;
 
 fn share(catalogue: &Catalogue, name: &str, percent: u8) -> Option<Share> {
     Some(Share { service: id(catalogue, name), percent: Percent::new(percent).unwrap() })
@@ -163,6 +165,33 @@ fn routes_come_back_after_a_restart() {
     let catalogue = catalogue(directory.path());
     assert_eq!(["stable", "elsewhere"].map(|name| catalogue.alias(name).unwrap()), before);
     assert!(catalogue.delete("c", Clear::Memory).is_err());
+}
+
+/// Finds every network good, and counts them.
+#[derive(Default)]
+struct Counted(AtomicUsize);
+
+impl Trial for Counted {
+    fn attempt(&self, _: &CreateRequest, _: Patience) -> Result<()> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn files_that_changed_are_tried_at_the_next_restart_and_not_at_each() {
+    let directory = tempfile::tempdir().unwrap();
+    let tried = Arc::new(Counted::default());
+    let restart = || drop(catalogue_that_tries(directory.path(), Some(Arc::clone(&tried) as Arc<dyn Trial>)));
+    create(&catalogue(directory.path()), directory.path(), "a", &json!({}));
+    let tried_so_far = || tried.0.load(Ordering::Relaxed);
+    for (written, expected) in [(None, 0), (Some("trained"), 1), (None, 1), (Some("trained again"), 2), (None, 2)] {
+        if let Some(content) = written {
+            std::fs::write(directory.path().join("model-a/weights"), content).unwrap();
+        }
+        restart();
+        assert_eq!(tried_so_far(), expected, "{written:?}");
+    }
 }
 
 #[test]

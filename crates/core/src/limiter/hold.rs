@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_wakes_whoever_waits() {
+    fn the_end_wakes_every_request_that_waits() {
         let hold = Hold::new(2, Instant::now() + Duration::from_secs(60));
         let waiting = hold.wait().unwrap();
         let mut over = pin!(waiting.over());
