@@ -138,7 +138,7 @@ pub(crate) fn ask(catalogue: &Arc<Catalogue>, name: &str, number: f32) -> Result
 
 /// A call with one number.
 pub(crate) fn to(name: &str, number: f32) -> Call {
-    Call { name: name.to_owned(), request: call(number), received: Instant::now(), deadline: None }
+    Call { name: name.to_owned(), request: Box::new(call(number)), received: Instant::now(), deadline: None }
 }
 
 /// What models wait at.

@@ -212,7 +212,7 @@ impl Snapshot {
             Err(_) if expected == NO_VERSION => return Ok(()),
             Err(reason) => return Err(Error::AliasConflict(format!("{name} cannot answer: {reason}"))),
         };
-        if found == expected {
+        if *found == *expected {
             return Ok(());
         }
         Err(Error::AliasConflict(format!("expected version {expected} of {name}, found {found}")))

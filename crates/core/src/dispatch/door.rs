@@ -20,8 +20,8 @@ use crate::service::{PredictCall, Service};
 pub struct Call {
     /// The service or alias that it is addressed to, as the client wrote it.
     pub name: String,
-    /// What is asked.
-    pub request: PredictCall,
+    /// What is asked. In a place of its own, as a call is handed on from step to step.
+    pub request: Box<PredictCall>,
     /// When it came.
     pub received: Instant,
     /// Until when it has to have a slot, where the client says so.
@@ -36,7 +36,7 @@ pub struct Inferred<'a> {
     /// The service that answered.
     pub service: Arc<ServiceName>,
     /// Its version: `sha256:…`.
-    pub version: &'a str,
+    pub version: &'a Arc<str>,
     /// What the model said.
     pub outputs: &'a Outputs,
     /// The same, rendered as far as protocols share it.
@@ -87,8 +87,8 @@ pub enum Target {
 pub struct Record<'a> {
     /// Whom it was addressed to.
     pub to: &'a Addressee,
-    /// Version of the service that answered; empty where none did, or a peer.
-    pub version: &'a str,
+    /// Version of the service of this server that answered.
+    pub version: Option<&'a Arc<str>>,
     /// Items answered.
     pub items: usize,
     /// Since it came.

@@ -93,10 +93,11 @@ impl Dispatcher {
                 let late = || Error::DeadlineExceeded("the time that the request allows is over".into());
                 let permit = if is_late { Err(late()) } else { self.limiter.forward() };
                 let outcome = match permit {
-                    Ok(permit) => door.forward(target, permit).await,
+                    // In a place of its own: few calls are forwarded, and every call would be as large.
+                    Ok(permit) => Box::pin(door.forward(target, permit)).await,
                     Err(error) => Err(error.into()),
                 };
-                door.record(&Record { to: &to, version: "", items: 0, elapsed: received.elapsed() }, outcome.as_ref());
+                door.record(&Record { to: &to, version: None, items: 0, elapsed: received.elapsed() }, outcome.as_ref());
                 return outcome;
             }
             Err(error) => return Err(refused(&door, &to, received, error.into())),
@@ -199,7 +200,7 @@ impl<D: Door> Work<D> {
                 // Where memory ran short, the refusal says nothing about the service.
                 if !matches!(error, Error::Overloaded(_) | Error::TooLarge(_)) {
                     let refusal = Refusal { reason: error.to_string(), is_fault: error.is_fault() };
-                    offer_refused(&resolved, request, refusal);
+                    offer_refused(&resolved, *request, refusal);
                 }
                 Err(refused(&door, to, received, error.into()))
             }
@@ -213,7 +214,7 @@ impl<D: Door> Work<D> {
 fn answered<D: Door>(
     door: &D,
     resolved: &Resolved,
-    (request, predicted): (PredictCall, Predicted),
+    (request, predicted): (Box<PredictCall>, Predicted),
     (memory, slot): (MemoryShare, Slot),
     (to, received): (&Addressee, std::time::Instant),
 ) -> Result<D::Reply, D::Failure> {
@@ -238,23 +239,23 @@ fn answered<D: Door>(
         Ok(reply) => reply,
         Err(failure) => {
             if let Some(reason) = door.reason(&request, &failure) {
-                offer_refused(resolved, request, Refusal { reason, is_fault: false });
+                offer_refused(resolved, *request, Refusal { reason, is_fault: false });
             }
             return Err(refused(door, to, received, failure));
         }
     };
-    door.record(&Record { to, version: &version, items, elapsed: received.elapsed() }, Ok(&reply));
+    door.record(&Record { to, version: Some(&version), items, elapsed: received.elapsed() }, Ok(&reply));
     if let Some(shadow) = resolved.shadow() {
         let primary =
             Primary { service: Arc::clone(service), version, outputs: Ok(Arc::new(outputs)), took: took.total };
-        shadow.offer(request, primary);
+        shadow.offer(*request, primary);
     }
     Ok(reply)
 }
 
 /// Records a call that has no answer.
 fn refused<D: Door>(door: &D, to: &Addressee, received: std::time::Instant, failure: D::Failure) -> D::Failure {
-    door.record(&Record { to, version: "", items: 0, elapsed: received.elapsed() }, Err(&failure));
+    door.record(&Record { to, version: None, items: 0, elapsed: received.elapsed() }, Err(&failure));
     failure
 }
 
@@ -267,9 +268,10 @@ fn offer_refused(resolved: &Resolved, call: PredictCall, refusal: Refusal) {
 }
 
 /// Runs `work` where blocking is allowed.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = Result<T>> {
     let span = tracing::Span::current();
-    tokio::task::spawn_blocking(move || span.in_scope(work)).await.map_err(|_| panicked())
+    let running = tokio::task::spawn_blocking(move || span.in_scope(work));
+    async move { running.await.map_err(|_| panicked()) }
 }
 
 fn panicked() -> Error {

@@ -25,7 +25,7 @@ impl Procedure<'_> {
         let new = self.own()?.ok_or_else(|| Error::MoveConflict("the new service is gone".into()))?;
         let Some(former) = self.replaced() else { return Ok(()) };
         let noted = record.former.as_ref().map(|former| former.version.as_str());
-        if !former.is_loaded() || noted.is_some_and(|version| former.version() != version) {
+        if !former.is_loaded() || noted.is_some_and(|version| *former.version() != *version) {
             return self.watch_alone(&new, &record.request);
         }
         let policy = policy(&record.request)?;

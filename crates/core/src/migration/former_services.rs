@@ -91,7 +91,7 @@ fn outcome(over: &Move, catalogue: &Catalogue) -> Result<String> {
         return Ok("it stays: the move was rolled back".into());
     }
     let snapshot = catalogue.snapshot();
-    let found = snapshot.services().find(|service| service.id == id && service.version() == former.version);
+    let found = snapshot.services().find(|service| service.id == id && *service.version() == *former.version);
     let Some(service) = found else { return Ok("it was gone already, or is another version now".into()) };
     let (name, key) = (service.name(), over.id.number());
     // A training that began in time shows that the service is still wanted.

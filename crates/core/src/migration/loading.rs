@@ -120,7 +120,7 @@ impl Refused {
 
 fn check_version(service: Arc<Service>, planned: &Planned) -> Result<Arc<Service>> {
     let (found, expected) = (service.version(), planned.bundle.version().to_string());
-    if found == expected {
+    if *found == *expected {
         return Ok(service);
     }
     Err(Error::MoveConflict(format!("what was loaded is {found}, the source announced {expected}")))

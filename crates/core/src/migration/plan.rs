@@ -85,7 +85,7 @@ fn former(request: &MoveRequest, snapshot: &Snapshot) -> Result<Option<(Arc<Serv
         let replaced = Replaced {
             takeover: !resolved.is_alias(),
             service: resolved.name.to_string(),
-            version: resolved.service.version(),
+            version: resolved.service.version().to_string(),
         };
         (resolved.service, replaced)
     }))

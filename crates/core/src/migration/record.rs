@@ -64,7 +64,7 @@ pub(super) struct Former {
 
 impl Former {
     pub(super) fn of(service: &Service) -> Self {
-        Self { service: service.id, version: service.version() }
+        Self { service: service.id, version: service.version().to_string() }
     }
 }
 

@@ -71,7 +71,7 @@ impl Procedure<'_> {
 /// has none.
 pub(super) fn unchanged(service: &Service, version: &str) -> Result<()> {
     let found = service.version();
-    if found == version || !service.is_loaded() {
+    if *found == *version || !service.is_loaded() {
         return Ok(());
     }
     let name = service.name();
@@ -83,7 +83,7 @@ pub(super) fn unchanged(service: &Service, version: &str) -> Result<()> {
 /// Checks that the new service is still the version that was verified. One that answers clients has to be in memory.
 pub(super) fn verified(service: &Service, version: &str, answers: bool) -> Result<()> {
     match service.serving() {
-        Ok(serving) if serving.version() == version => Ok(()),
+        Ok(serving) if *serving.version() == *version => Ok(()),
         Ok(serving) => Err(Error::MoveConflict(format!(
             "{} is another version by now: {}, and {version} is what the move brought",
             service.name(),

@@ -199,7 +199,7 @@ fn put_former_back(this: &Move, record: &MoveRecord, catalogue: &Catalogue) {
         let found = loaded.map(|()| former.version());
         let noted = former_version(record);
         let wrong = match found {
-            Ok(found) if noted.as_ref().is_none_or(|noted| *noted == found) => None,
+            Ok(found) if noted.as_ref().is_none_or(|noted| **noted == *found) => None,
             Ok(found) => Some(format!("{} came back as another version, {found}", former.name())),
             Err(error) => Some(format!("{} cannot be loaded again: {error}", former.name())),
         };

@@ -176,8 +176,8 @@ impl Service {
     }
 
     /// `sha256:…`, or `none` without a network.
-    pub fn version(&self) -> String {
-        self.serving().map_or_else(|_| NO_VERSION.to_owned(), |serving| serving.version())
+    pub fn version(&self) -> Arc<str> {
+        self.serving().map_or_else(|_| NO_VERSION.into(), |serving| serving.version())
     }
 
     /// Checks the keys of a predict or a training; `created` is what the service has where it says nothing, `known` what its network

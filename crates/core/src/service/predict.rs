@@ -45,7 +45,7 @@ pub struct Predicted {
     /// Template and network of the answer are the caller's to apply.
     pub output: OutputOptions,
     /// Version of the service that answered: `sha256:…`.
-    pub version: String,
+    pub version: Arc<str>,
     /// Number of items answered.
     pub items: usize,
     /// Time for reading and for all.
@@ -58,7 +58,7 @@ pub struct DryRun {
     /// Before rendering.
     pub outputs: Outputs,
     /// Version of the service that answered: `sha256:…`.
-    pub version: String,
+    pub version: Arc<str>,
     /// Time for reading and for all.
     pub took: Timings,
 }

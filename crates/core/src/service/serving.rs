@@ -41,6 +41,8 @@ pub struct Serving {
     pub model: Option<Arc<dyn Model>>,
     /// Identity of everything that decides an answer; `None` without a network.
     pub digest: Option<Digest>,
+    /// The digest as text, which every answer carries.
+    version: Arc<str>,
     /// What the repository looked like before it was loaded, where that can be told.
     pub listing: Option<Digest>,
     /// The files that decide an answer, with their content; empty without a network.
@@ -138,6 +140,7 @@ impl Serving {
         };
         let (digest, files) = identity(&opened, label_file)?;
         Ok(Self {
+            version: digest.map_or_else(|| super::NO_VERSION.into(), |digest| digest.to_string().into()),
             digest,
             listing,
             files,
@@ -176,8 +179,8 @@ impl Serving {
     }
 
     /// `sha256:…`, or `none` without a network.
-    pub fn version(&self) -> String {
-        self.digest.map_or_else(|| super::NO_VERSION.to_owned(), |digest| digest.to_string())
+    pub fn version(&self) -> Arc<str> {
+        Arc::clone(&self.version)
     }
 }
 

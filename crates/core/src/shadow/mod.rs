@@ -43,7 +43,7 @@ pub struct Primary {
     /// The service that gave it; asked again where the shadow finds that the input has changed.
     pub service: Arc<Service>,
     /// Version of that service.
-    pub version: String,
+    pub version: Arc<str>,
     /// What its model said, or why the client was refused.
     pub outputs: std::result::Result<Arc<Outputs>, Refusal>,
     /// Reading and computing.
@@ -65,7 +65,7 @@ pub struct Shadowed {
     /// The service that gave it.
     pub service: ServiceId,
     /// Version of that service; empty when it failed.
-    pub version: String,
+    pub version: Arc<str>,
     /// What its model said, or why not.
     pub outputs: Result<Outputs>,
     /// Reading and computing, at the lowest priority.

@@ -215,7 +215,7 @@ fn what_waits_is_bounded_in_bytes() {
         call.parameters.input.insert("unknown".into(), nested);
         let outputs = Arc::new(Outputs::Features(Vec::new()));
         let service = Arc::clone(&service);
-        let primary = Primary { service, version: String::new(), outputs: Ok(outputs), took: PATIENCE };
+        let primary = Primary { service, version: "".into(), outputs: Ok(outputs), took: PATIENCE };
         Copied { id: 0, call, primary }
     };
     assert!(queue.push(copied(2000)).is_err());

@@ -93,7 +93,7 @@ impl Worker {
         let counter = if answer.is_ok() { &self.ledger.compared } else { &self.ledger.failed };
         let (version, outputs) = match answer {
             Ok(DryRun { outputs, version, .. }) => (version, Ok(outputs)),
-            Err(error) => (String::new(), Err(error)),
+            Err(error) => ("".into(), Err(error)),
         };
         let shadowed = Shadowed { service: self.service.id, version, outputs, took, undisturbed };
         if let Some(observer) = &*self.ledger.observer.load() {

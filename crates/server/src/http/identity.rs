@@ -4,6 +4,7 @@
 //! It must not know what requests ask for.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::io::Write as _;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,16 +41,12 @@ impl Identity {
         headers.insert(REQUEST_ID, id.clone());
         let parent = headers.remove(TRACEPARENT);
         let trace = parent.as_ref().and_then(|parent| Trace::parse(parent.to_str().ok()?));
-        match &trace {
-            Some(trace) => {
-                headers.insert(TRACEPARENT, trace.continued());
-            }
-            // Without a trace its state has no meaning.
-            None => {
-                headers.remove(TRACESTATE);
-            }
+        if let Some(trace) = &trace {
+            headers.insert(TRACEPARENT, trace.continued());
         }
-        if headers.get(TRACESTATE).is_some_and(|state| state.len() > LONGEST_STATE) {
+        // Without a trace its state has no meaning.
+        let is_passed_on = |state: &HeaderValue| trace.is_some() && state.len() <= LONGEST_STATE;
+        if headers.get(TRACESTATE).is_some_and(|state| !is_passed_on(state)) {
             headers.remove(TRACESTATE);
         }
         Self { id, is_given, trace_id: trace.map(|trace| trace.id).unwrap_or_default() }
@@ -81,8 +78,9 @@ fn random() -> u64 {
 }
 
 fn hexadecimal(number: u64) -> HeaderValue {
-    let digits = format!("{number:016x}");
-    HeaderValue::try_from(digits).unwrap_or(HeaderValue::from_static("0"))
+    let mut digits = [0; 16];
+    let is_written = write!(&mut digits[..], "{number:016x}").is_ok();
+    HeaderValue::from_bytes(&digits).ok().filter(|_| is_written).unwrap_or(HeaderValue::from_static("0"))
 }
 
 /// A `traceparent`.

@@ -65,13 +65,16 @@ pub(crate) fn http_request(method: &Method, path: &str, code: StatusCode, elapse
     histogram!("dede_http_request_duration_seconds", "route" => route).record(elapsed);
 }
 
+/// Digest of a model as a label, without a copy of the text.
+pub(crate) type Version = metrics::SharedString;
+
 /// The labels and figures of an answered predict.
 #[derive(Debug)]
 pub(crate) struct PredictRecord<'a> {
     /// The service; empty when there was none.
     pub(crate) service: &'a str,
     /// Digest of its model; empty when it did not answer.
-    pub(crate) version: &'a str,
+    pub(crate) version: Version,
     /// The alias it was addressed by; empty without.
     pub(crate) alias: &'a str,
     /// HTTP status.
@@ -85,16 +88,16 @@ pub(crate) struct PredictRecord<'a> {
 impl PredictRecord<'_> {
     /// Of a request that could not be read.
     pub(crate) fn unaddressed(code: u16, elapsed: Duration) -> Self {
-        Self { service: "", version: "", alias: "", code, items: 0, elapsed }
+        Self { service: "", version: "".into(), alias: "", code, items: 0, elapsed }
     }
 }
 
 /// Counts an answered predict.
-pub(crate) fn predict(record: &PredictRecord<'_>) {
+pub(crate) fn predict(record: PredictRecord<'_>) {
     counter!(
         "dede_predict_requests_total",
         "service" => record.service.to_owned(),
-        "version" => record.version.to_owned(),
+        "version" => record.version,
         "alias" => record.alias.to_owned(),
         "code" => record.code.to_string()
     )

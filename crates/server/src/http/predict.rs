@@ -43,7 +43,7 @@ pub(crate) async fn predict(State(server): State<Arc<Server>>, request: Request)
         Err(failure) => {
             let response = failure.into_response();
             let code = response.status().as_u16();
-            metrics::predict(&metrics::PredictRecord::unaddressed(code, received.elapsed()));
+            metrics::predict(metrics::PredictRecord::unaddressed(code, received.elapsed()));
             response
         }
     }
@@ -75,7 +75,7 @@ impl PredictDoor {
         let (received, request) = server.read(received, read).await?;
         let PredictRequest { service: name, parameters, data, ids, unknown } = request;
         let has_network = parameters.output.contains_key("network");
-        let request = PredictCall { is_guest, parameters: super::sections(parameters), data, ids };
+        let request = Box::new(PredictCall { is_guest, parameters: super::sections(parameters), data, ids });
         let server = Arc::clone(server);
         let door = Self { server, received: Some(received), unknown, forwarding, deadline, is_guest, has_network };
         Ok((door, Call { name, request, received: received_at, deadline }))
@@ -159,18 +159,21 @@ impl Door for PredictDoor {
     fn record(&self, record: &Record<'_>, outcome: Result<&Response, &Failure>) {
         let code = outcome.map_or_else(|failure| failure.status().code, |response| response.status().as_u16());
         let asked = record.to.asked.as_ref().map_or("", ServiceName::as_str);
-        let count = |service: &str, version: &str| {
+        let count = |service: &str, version: metrics::Version| {
             let alias = if asked == service { "" } else { asked };
             let (items, elapsed) = (record.items, record.elapsed);
-            metrics::predict(&metrics::PredictRecord { service, version, alias, code, items, elapsed });
+            metrics::predict(metrics::PredictRecord { service, version, alias, code, items, elapsed });
         };
         match &record.to.target {
-            Target::Unknown => count("", ""),
-            Target::Here(service) => count(service.name().as_str(), record.version),
+            Target::Unknown => count("", "".into()),
+            Target::Here(service) => {
+                count(service.name().as_str(), record.version.map_or_else(|| "".into(), |version| Arc::clone(version).into()));
+            }
             Target::There(RemoteTarget { peer, service, .. }) => {
                 let served_by = outcome.ok().and_then(|response| response.headers().get(SERVED_BY)?.to_str().ok());
                 let version = served_by.and_then(|served_by| served_by.rsplit_once('@'));
-                count(&format!("{peer}/{service}"), version.map_or("", |(_, version)| version));
+                let version = version.map_or("", |(_, version)| version);
+                count(&format!("{peer}/{service}"), version.to_owned().into());
             }
         }
     }
