@@ -11,7 +11,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::Object;
-use crate::requests::Malformed;
+use crate::malformed::Malformed;
 
 pub use strict::parse as parse_strictly;
 

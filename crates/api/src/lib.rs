@@ -8,6 +8,7 @@ pub mod answer;
 pub mod defaults;
 pub mod errors;
 pub mod json;
+pub mod malformed;
 pub mod moves;
 pub mod one_or_many;
 pub mod predictions;

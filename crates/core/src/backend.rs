@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::task::{ServiceType, Task};
+
 use crate::cancel::CancelToken;
 use crate::connector::Fitted;
 use crate::data::{DataKind, SampleShape, Samples};
@@ -20,46 +22,6 @@ use crate::parameters::keys::{Key, KeyTable};
 use crate::progress::Progress;
 use crate::repository::{MODEL_KEYS, Repository};
 use crate::request_memory::MemoryShare;
-
-/// `type` of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ServiceType {
-    /// Classes or values are predicted.
-    #[default]
-    Supervised,
-    /// Features are extracted.
-    Unsupervised,
-}
-
-/// What a model's outputs mean. Closed: rendering and measures match on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "task", rename_all = "lowercase")]
-pub enum Task {
-    /// One probability per class.
-    Classification {
-        /// Number of classes.
-        classes: usize,
-    },
-    /// One value per target.
-    Regression {
-        /// Number of targets.
-        targets: usize,
-    },
-    /// The values of one layer.
-    Features,
-}
-
-impl Task {
-    /// `mltype` on the wire.
-    pub fn mltype(self) -> &'static str {
-        match self {
-            Self::Classification { .. } => "classification",
-            Self::Regression { .. } => "regression",
-            Self::Features => "unsupervised",
-        }
-    }
-}
 
 /// One per `mllib` name.
 pub trait Backend: Send + Sync {

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::call::PredictCall;
 use crate::connector::RetainedItems;
 use crate::parameters::{Parameters, Section};
-use crate::service::PredictCall;
 
 /// Calls kept at most.
 const MOST_CALLS: u64 = 256;

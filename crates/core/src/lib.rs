@@ -5,6 +5,7 @@
 //! format and no native library.
 
 pub mod backend;
+pub mod call;
 pub mod caller;
 pub mod cancel;
 pub mod capture;
@@ -38,6 +39,7 @@ pub mod request_memory;
 pub mod service;
 pub mod shadow;
 pub mod statistics;
+pub mod task;
 pub mod tensor;
 pub mod trial;
 pub mod warming;

@@ -25,7 +25,11 @@ use cli::Command;
 use logging::LogFormat;
 
 fn main() -> ExitCode {
-    match cli::parse().command {
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(reason) => return exit_code("config", Err(reason)),
+    };
+    match cli.command {
         Command::Serve(options) => {
             logging::start(options.log_format);
             leaving::leave(serve::run(&options))
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
             logging::start(LogFormat::Text);
             exit_code("peers", cli::peers::run(&options))
         }
+        Command::Config { command } => exit_code("config", cli::config::run(&command)),
         Command::TryService => exit_code("try-service", trial::run()),
         Command::Engine { command } => exit_code("engine", cli::engine::run(&command)),
     }

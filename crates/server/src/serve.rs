@@ -4,7 +4,7 @@ mod access;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +79,7 @@ pub(crate) fn run(options: &ServeOptions) -> u8 {
 }
 
 async fn serve(options: &ServeOptions) -> Result<(), String> {
+    options.access.check()?;
     let mut signals = Signals::listen()?;
     let configuration = Arc::new(Configuration::load(options.config.config.as_deref())?);
     let tokens = access::tokens(&options.access)?;
@@ -266,7 +267,7 @@ fn environment(options: &ServeOptions, limits: Arc<InputLimits>, address: Socket
     if let Some(name) = &options.engine {
         engine::select(Some(name)).map_err(|error| error.to_string())?;
     }
-    let state_directory = options.state_directory(address.port())?;
+    let state_directory = unambiguous(options.state_directory(address.port())?)?;
     let data = Roots::new(&options.access.data_root).map_err(|error| format!("--data-root: {error}"))?;
     let guests = || Arc::new(InputLimits { files: FileAccess::Beneath(data), ..InputLimits::clone(&limits) });
     let guest_limits = Some(guests());
@@ -284,6 +285,16 @@ fn environment(options: &ServeOptions, limits: Arc<InputLimits>, address: Socket
         state_directory,
         trial: Some(Arc::new(options.limits.trials(options.engine.clone()))),
     })
+}
+
+/// A directory by a path that means the same wherever it is read: what moves bring is recorded by it. It is made where it is not there.
+fn unambiguous(directory: PathBuf) -> Result<PathBuf, String> {
+    let goes_up = directory.components().any(|part| part == Component::ParentDir);
+    if directory.is_absolute() && !goes_up {
+        return Ok(directory);
+    }
+    let made = std::fs::create_dir_all(&directory).and_then(|()| directory.canonicalize());
+    made.map_err(|error| format!("--state-dir {}: {error}", directory.display()))
 }
 
 /// The directories that repositories are confined to, if any were named; what moves bring is always beneath the state directory.

@@ -17,7 +17,8 @@ use dede_core::environment::Environment;
 use dede_core::error::{Error, Fault, Result};
 use dede_core::limiter::{Bounds, Limiter};
 use dede_core::repository::Roots;
-use dede_core::trial::{self, Patience, Trial};
+use dede_core::service::attempt::attempt;
+use dede_core::trial::{Patience, Trial};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde::{Deserialize, Serialize};
 
@@ -183,8 +184,8 @@ pub(crate) fn run() -> std::result::Result<(), String> {
     trials.confine().map_err(|error| format!("cannot set its bounds: {error}"))?;
     let object = dede_api::json::parse_object(&body).map_err(|error| error.to_string())?;
     let request = object.and_then(|object| CreateRequest::read(object, &body)).map_err(|error| error.to_string())?;
-    let attempt = move || Verdict::of(trial::attempt(request, &environment(trials.engine)));
-    let attempting = std::thread::Builder::new().name("trial".into()).stack_size(STACK).spawn(attempt);
+    let attempting = move || Verdict::of(attempt(request, &environment(trials.engine)));
+    let attempting = std::thread::Builder::new().name("trial".into()).stack_size(STACK).spawn(attempting);
     let attempted = attempting.map_err(|error| format!("cannot start a thread: {error}"))?.join();
     let verdict = attempted.map_err(|_| "the trial ended in an internal error (panic)".to_owned())?;
     let said = serde_json::to_vec(&verdict).map_err(|error| error.to_string())?;

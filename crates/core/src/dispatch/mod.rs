@@ -97,7 +97,10 @@ impl Dispatcher {
                     Ok(permit) => Box::pin(door.forward(target, permit)).await,
                     Err(error) => Err(error.into()),
                 };
-                door.record(&Record { to: &to, version: None, items: 0, elapsed: received.elapsed() }, outcome.as_ref());
+                door.record(
+                    &Record { to: &to, version: None, items: 0, elapsed: received.elapsed() },
+                    outcome.as_ref(),
+                );
                 return outcome;
             }
             Err(error) => return Err(refused(&door, &to, received, error.into())),

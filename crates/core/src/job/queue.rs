@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::answer::JobResult;
 use super::status::{Job, JobView};
@@ -202,13 +201,13 @@ impl JobQueue {
         self.locked().live.get(&id).cloned()
     }
 
-    /// Any job that is still known, waiting up to `timeout` for its end.
+    /// Any job that is still known.
     ///
     /// # Errors
     /// [`Error::JobNotFound`].
-    pub fn view(&self, id: JobId, timeout: Duration) -> Result<JobView> {
+    pub fn view(&self, id: JobId) -> Result<JobView> {
         if let Some(job) = self.live(id) {
-            return Ok(job.wait(timeout));
+            return Ok(job.view());
         }
         self.locked().past.get(&id).map(StoredJob::view).ok_or(Error::JobNotFound)
     }
@@ -297,8 +296,6 @@ mod tests {
     use super::super::JobState;
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
-
     fn result() -> JobResult {
         let measure = serde_json::json!({"acc": 1.0}).as_object().cloned().unwrap();
         JobResult { measure, ..JobResult::default() }
@@ -324,13 +321,11 @@ mod tests {
             .unwrap();
         let second = queue.submit(Progress::default(), Box::new(|_| Ok(result()))).unwrap();
         assert_eq!((first.id, second.id), (1, 2));
-        assert_eq!(queue.view(2, Duration::ZERO).unwrap().status.state, JobState::Running);
+        assert_eq!(queue.view(2).unwrap().status.state, JobState::Running);
         release.send(()).unwrap();
         assert_eq!(second.join().status.result, Some(Arc::new(result())));
-        for _ in 0..2 {
-            assert_eq!(queue.view(1, LONG).unwrap().status.state, JobState::Finished);
-        }
-        assert!(matches!(queue.view(3, Duration::ZERO), Err(Error::JobNotFound)));
+        assert_eq!(queue.view(1).unwrap().status.state, JobState::Finished);
+        assert!(matches!(queue.view(3), Err(Error::JobNotFound)));
     }
 
     #[test]
@@ -409,10 +404,10 @@ mod tests {
             std::fs::write(&path, left).unwrap();
         }
         let queue = queue(&directory);
-        let first = queue.view(1, Duration::ZERO).unwrap();
+        let first = queue.view(1).unwrap();
         assert_eq!(first.status.state, JobState::Finished);
         assert_eq!(first.status.result, Some(Arc::new(result())));
-        let second = queue.view(2, Duration::ZERO).unwrap();
+        let second = queue.view(2).unwrap();
         assert_eq!(second.status.state, JobState::Error);
         assert!(second.status.error.unwrap().to_string().contains("interrupted"));
         assert_eq!(queue.submit(Progress::default(), Box::new(|_| Ok(JobResult::default()))).unwrap().id, 3);

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use tokio::sync::watch;
 
 use super::answer::JobResult;
 use super::{JobId, JobState};
@@ -22,9 +24,10 @@ pub struct Job {
     created: Instant,
     status: Mutex<JobStatus>,
     /// Over, and recorded as such.
-    settled: AtomicBool,
+    settled: watch::Sender<bool>,
     /// Stopped because the service or the server stops, not by a client that wants the network trained so far.
     abandoned: AtomicBool,
+    /// Wakes the threads of this server that wait for its end.
     changed: Condvar,
 }
 
@@ -64,7 +67,7 @@ impl Job {
             cancel: CancelToken::default(),
             created,
             status: Mutex::new(status),
-            settled: AtomicBool::new(false),
+            settled: watch::Sender::new(false),
             abandoned: AtomicBool::new(false),
             changed: Condvar::new(),
         }
@@ -88,16 +91,14 @@ impl Job {
         JobView { id: self.id, status, seconds, figures: self.progress.figures() }
     }
 
-    /// Waits until the job is over and recorded, or `timeout` has passed, whichever is first.
-    pub fn wait(&self, timeout: Duration) -> JobView {
-        let status = self.locked();
-        let waited = self.changed.wait_timeout_while(status, timeout, |_| !self.is_settled());
-        drop(waited);
-        self.view()
+    /// Waits until the job is over and recorded. A client that waits holds no thread.
+    pub async fn settled(&self) {
+        // The sender is here as long as `self` is.
+        let _ = self.settled.subscribe().wait_for(|is_settled| *is_settled).await;
     }
 
-    /// Waits until the job is over.
-    pub fn join(&self) -> JobView {
+    /// Blocks until the job is over and recorded.
+    pub(super) fn join(&self) -> JobView {
         let waited = self.changed.wait_while(self.locked(), |_| !self.is_settled());
         drop(waited);
         self.view()
@@ -130,7 +131,7 @@ impl Job {
     /// Wakes the threads that wait for the end, once it is recorded.
     pub(super) fn announce(&self) {
         let _status = self.locked();
-        self.settled.store(true, Ordering::Release);
+        self.settled.send_replace(true);
         self.changed.notify_all();
     }
 
@@ -146,6 +147,6 @@ impl Job {
     }
 
     pub(super) fn is_settled(&self) -> bool {
-        self.settled.load(Ordering::Acquire)
+        *self.settled.borrow()
     }
 }

@@ -16,12 +16,12 @@ pub use best::{deciding, is_better};
 use serde_json::Value;
 
 use self::name::Measure;
-use crate::backend::Task;
 use crate::data::Targets;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::outputs::Outputs;
 use crate::quote::quote;
+use crate::task::Task;
 use crate::tensor::Tensor;
 
 /// What to measure: `parameters.output.measure`, parsed.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dede_api::moves::{ExchangeReport, MoveInfo, MovePhase, MoveProgress, MoveReport, MoveRequest, PhaseTime};
 use dede_bundle::failpoint;
+use tokio::sync::watch;
 
 use super::record::MoveRecord;
 use super::shadowing::{Live, Outcome};
@@ -28,7 +29,10 @@ pub struct Move {
     directory: PathBuf,
     running: AtomicBool,
     state: Mutex<State>,
+    /// Wakes the threads of this server that wait for a change.
     changed: Condvar,
+    /// Grows with every change, so that watchers know what they have seen.
+    version: watch::Sender<u64>,
     /// The requests that wait for this move.
     held: Mutex<Option<Held>>,
     /// What is known of the new service while live requests are compared.
@@ -51,8 +55,6 @@ struct State {
     place: Option<Place>,
     /// Its end is being recorded: commands wait for the outcome.
     is_ending: bool,
-    /// Grows with every change, so that watchers know what they have seen.
-    version: u64,
 }
 
 /// When this is dropped, it is known whether the move has ended; a panic drops it too.
@@ -104,21 +106,14 @@ impl Move {
     }
 
     fn new(record: MoveRecord, directory: PathBuf, running: bool, place: Option<Place>) -> Arc<Self> {
-        let state = State {
-            record,
-            activity: String::new(),
-            progress: None,
-            waits_for: None,
-            place,
-            is_ending: false,
-            version: 1,
-        };
+        let state = State { record, activity: String::new(), progress: None, waits_for: None, place, is_ending: false };
         Arc::new(Self {
             id: state.record.id,
             directory,
             running: AtomicBool::new(running),
             state: Mutex::new(state),
             changed: Condvar::new(),
+            version: watch::Sender::new(1),
             held: Mutex::default(),
             live: Mutex::default(),
         })
@@ -183,12 +178,14 @@ impl Move {
         self.info_at(&self.lock())
     }
 
-    /// The state after `seen`, once there is one; `None` when nothing changed in time.
-    pub fn wait_for_change(&self, seen: u64, patience: Duration) -> Option<(u64, MoveInfo)> {
-        let unchanged = |state: &mut State| state.version <= seen;
-        let waited = self.changed.wait_timeout_while(self.lock(), patience, unchanged);
-        let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        (!timeout.timed_out()).then(|| (state.version, self.info_at(&state)))
+    /// The state after `seen`, once there is one; `None` when nothing changed in time. A watcher holds no thread.
+    pub async fn change_after(&self, seen: u64, patience: Duration) -> Option<(u64, MoveInfo)> {
+        let mut version = self.version.subscribe();
+        let changed = tokio::time::timeout(patience, version.wait_for(|version| *version > seen)).await;
+        // The version that is seen is not kept from growing meanwhile.
+        drop(changed.ok()?.ok()?);
+        let state = self.lock();
+        Some((*self.version.borrow(), self.info_at(&state)))
     }
 
     /// Waits until it is over.
@@ -477,7 +474,7 @@ impl Move {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
-        state.version += 1;
+        self.version.send_modify(|version| *version += 1);
         drop(state);
         self.changed.notify_all();
     }

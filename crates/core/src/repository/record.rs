@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{ServiceType, Task};
 use crate::data::SampleShape;
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::parameters::{Parameters, Section};
+use crate::task::{ServiceType, Task};
 
 /// The format written by this version.
 const FORMAT: u32 = 1;

@@ -155,10 +155,10 @@ impl Repository {
 mod tests {
     use super::super::record::NewRecord;
     use super::*;
-    use crate::backend::{ServiceType, Task};
     use crate::data::SampleShape;
     use crate::labels::Labels;
     use crate::repository::StoredParameters;
+    use crate::task::{ServiceType, Task};
 
     fn record(columns: usize) -> ServiceRecord {
         ServiceRecord::new(NewRecord {

@@ -4,6 +4,7 @@
 //! two operations.
 //! A service must not know other services, aliases or HTTP.
 
+pub mod attempt;
 pub(crate) mod definition;
 mod generated;
 mod info;
@@ -17,9 +18,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::{Deserialize, Serialize};
 
+pub use crate::call::PredictCall;
 pub use definition::Definition;
 pub use info::{InfoOptions, wire_status};
-pub use predict::{DryRun, PredictCall, Predicted, Timings};
+pub use predict::{DryRun, Predicted, Timings};
 pub use serving::{ServedFile, Serving};
 pub use train::TrainCall;
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Service;
 use super::serving::{Serving, predict_options};
 use crate::backend::{Model, PredictOptions, Task};
+use crate::call::PredictCall;
 use crate::capture::Capture;
 use crate::connector::{Fetched, Reader, ReaderContext};
 use crate::data::{Batch, Targets};
@@ -19,21 +20,8 @@ use crate::measure::{MeasureSpec, evaluate};
 use crate::output::{OutputOptions, render, rendered_bytes, through_template, whole};
 use crate::outputs::Outputs;
 use crate::parameters::keys::Call;
-use crate::parameters::{Parameters, Section, over};
+use crate::parameters::{Section, over};
 use crate::request_memory::MemoryShare;
-
-/// A predict request, without the name it was addressed to.
-#[derive(Debug, Clone, Default)]
-pub struct PredictCall {
-    /// A client without the rights of the server's owner sent it.
-    pub is_guest: bool,
-    /// The sections of the call.
-    pub parameters: Parameters,
-    /// Paths, URLs, or the items themselves.
-    pub data: Vec<String>,
-    /// Names that replace the `uri` of each item; empty when none were sent.
-    pub ids: Vec<String>,
-}
 
 /// An answer, and the version that gave it.
 #[derive(Debug)]

@@ -38,9 +38,8 @@ fn serve_flags(arguments: &[&str]) -> Vec<String> {
             flags.push(format!("--{}", name.replace('_', "-")));
             flags.extend(value_or_next());
         } else if SWITCHES.contains(&name.as_str()) {
-            if !matches!(value, Some("false" | "0" | "no")) {
-                flags.push(format!("--{}", name.replace('_', "-")));
-            }
+            let is_on = !matches!(value, Some("false" | "0" | "no"));
+            flags.push(format!("--{}={is_on}", name.replace('_', "-")));
         } else if IGNORED.contains(&name.as_str()) {
             let _ = value_or_next();
         } else if name == "jsonapi" {
@@ -49,7 +48,9 @@ fn serve_flags(arguments: &[&str]) -> Vec<String> {
             if !matches!(mode.as_deref(), Some("0" | "3" | "4")) {
                 flags.push(format!("--jsonapi={}", mode.unwrap_or_default()));
             }
-        } else if !name.strip_prefix("no").is_some_and(|switch| SWITCHES.contains(&switch)) {
+        } else if let Some(switch) = name.strip_prefix("no").filter(|switch| SWITCHES.contains(switch)) {
+            flags.push(format!("--{}=false", switch.replace('_', "-")));
+        } else {
             flags.push((*argument).to_owned());
         }
     }

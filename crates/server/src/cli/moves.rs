@@ -10,9 +10,10 @@ use ureq::http::Method;
 use super::directory;
 use super::follow::Show;
 use super::moving::{
-    ActOptions, ApplyOptions, MoveOptions, MovesOptions, OnOptions, PlanOptions, RollbackOptions, VerifyOptions,
+    ActOptions, ApplyOptions, MoveOptions, MovesOptions, OnOptions, PlanOptions, ResumeOptions, RollbackOptions,
+    VerifyOptions,
 };
-use super::relay::{self, ResumeOptions};
+use super::relay;
 use super::remote::{Remote, source_url};
 use super::report::{self, say, say_json};
 use crate::peer::path_part;

@@ -9,7 +9,6 @@ use dede_api::moves::{GoldenCase, MoveRequest};
 
 use super::peers::ConfigOption;
 use super::proof::ProofOptions;
-use super::relay::RelayOptions;
 use super::time::seconds;
 
 /// Which move to make.
@@ -162,6 +161,28 @@ pub(crate) struct ActOptions {
 
     #[command(flatten)]
     pub(crate) on: OnOptions,
+}
+
+/// Options to continue a move that was begun with `--relay`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub(crate) struct RelayOptions {
+    /// This command asks the source on behalf of the target, for a move or a plan that was begun with --relay.
+    #[arg(long, requires = "from")]
+    pub(crate) relay: bool,
+
+    /// With --relay, the server the service comes from: a peer in the configuration, or a URL.
+    #[arg(long, value_name = "PEER", requires = "relay")]
+    pub(crate) from: Option<String>,
+}
+
+/// `dede resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(crate) struct ResumeOptions {
+    #[command(flatten)]
+    pub(crate) act: ActOptions,
+
+    #[command(flatten)]
+    pub(crate) relay: RelayOptions,
 }
 
 /// `dede rollback`.

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use dede_core::egress::AddressRange;
 
 use super::peers::ConfigOption;
@@ -40,7 +40,7 @@ pub(crate) struct ServeOptions {
     pub(crate) allow_origin: Option<String>,
 
     /// Refuse unknown keys of requests, instead of logging them.
-    #[arg(long, help_heading = "Server")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, hide_possible_values = true, action = ArgAction::Set, value_name = "BOOL", help_heading = "Server")]
     pub(crate) strict: bool,
 
     /// What a log line is.
@@ -68,7 +68,7 @@ pub(crate) struct ServeOptions {
     pub(crate) service_start_list: Option<PathBuf>,
 
     /// Go on when a call of the list fails.
-    #[arg(long, help_heading = "Start")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, hide_possible_values = true, action = ArgAction::Set, value_name = "BOOL", help_heading = "Start")]
     pub(crate) service_start_list_no_exit_on_failure: bool,
 
     /// Seconds between "not ready" and the end of listening, for load balancers to notice.
@@ -94,11 +94,11 @@ pub(crate) struct AccessOptions {
     pub(crate) token_file: Option<PathBuf>,
 
     /// Refuse to start without a token.
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, hide_possible_values = true, action = ArgAction::Set, value_name = "BOOL")]
     pub(crate) require_token: bool,
 
     /// Answer predicts with a token only: the server's own, or that of --predict-token-file.
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, hide_possible_values = true, action = ArgAction::Set, value_name = "BOOL")]
     pub(crate) predict_wants_token: bool,
 
     /// File with a second token, which may only predict; predicts then want one. Read again on SIGHUP.
@@ -202,6 +202,23 @@ pub(crate) struct LimitOptions {
     pub(crate) max_items: usize,
 }
 
+impl AccessOptions {
+    /// Checks what options say together, be they flags or of the configuration file.
+    ///
+    /// # Errors
+    /// A sentence naming the flag.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.token_file.is_none() && self.require_token {
+            return Err("--require-token: expected --token-file or DEDE_TOKEN_FILE".to_owned());
+        }
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => Err("--tls-cert: expected --tls-key beside it".to_owned()),
+            (None, Some(_)) => Err("--tls-key: expected --tls-cert beside it".to_owned()),
+            (Some(_), Some(_)) | (None, None) => Ok(()),
+        }
+    }
+}
+
 impl LimitOptions {
     /// Bounds on the first look at a network.
     pub(crate) fn trials(&self, engine: Option<String>) -> Trials {
@@ -249,6 +266,21 @@ impl ServeOptions {
             .ok_or_else(|| {
                 "neither XDG_STATE_HOME nor HOME is set: say where to keep state with --state-dir".to_owned()
             })
+    }
+
+    /// What is used for a setting that is not set and depends on the machine, in TOML.
+    pub(crate) fn computed(&self, key: &str) -> Option<String> {
+        match key {
+            "threads" => Some(self.threads().to_string()),
+            // With port 0 the directory is that of the port that the system gives.
+            "state_dir" if self.port != 0 => {
+                self.state_directory(self.port).ok().map(|directory| format!("{directory:?}"))
+            }
+            "request_memory" => Some((self.limits.request_memory() >> 20).to_string()),
+            "max_network_memory" => Some((self.limits.trials(None).memory_bytes >> 20).to_string()),
+            "connections_per_address" => Some(self.limits.connections().per_address.to_string()),
+            _ => None,
+        }
     }
 
     /// Number of computing threads.

@@ -14,13 +14,12 @@ use axum::http::header::{
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use dede_api::errors::ErrorKind;
 use tracing::Instrument as _;
 
 use super::error::Failure;
 use super::identity::{Identity, REQUEST_ID};
 use super::reply::{self, Encoding};
-use super::{Server, authority, metrics, origin};
+use super::{Server, admission, authority, metrics, origin};
 
 /// Methods a web page may use.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, HEAD, DELETE, PATCH, OPTIONS");
@@ -50,7 +49,7 @@ pub(crate) async fn observe(State(server): State<Arc<Server>>, mut request: Requ
     } else if let Err(failure) =
         origin::check(&request, allowed).and_then(|()| authority::check_host(&server, &request))
     {
-        authority::refused(failure, request).await
+        admission::refused(failure, request).await
     } else {
         caught(next.run(request).instrument(span.clone())).await
     };
@@ -93,14 +92,9 @@ async fn caught(future: impl Future<Output = Response>) -> Response {
     let mut future = pin!(future);
     std::future::poll_fn(|context| {
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-        polled.unwrap_or_else(|_| Poll::Ready(panicked().into_response()))
+        polled.unwrap_or_else(|_| Poll::Ready(Failure::panicked().into_response()))
     })
     .await
-}
-
-/// The answer to a request whose handling panicked. The panic itself was logged where it happened.
-pub(crate) fn panicked() -> Failure {
-    Failure::new(ErrorKind::Internal, "the server made a mistake, see its log")
 }
 
 #[cfg(test)]

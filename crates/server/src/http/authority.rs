@@ -4,17 +4,14 @@
 //! machine only. With a token, every route requires it but health and, unless configured otherwise, predicts.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::Request;
+use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::{HeaderMap, HeaderName, Method, Uri};
 use dede_api::errors::ErrorKind;
 
+use super::Server;
 use super::error::Failure;
-use super::{Server, body, distribution};
 use crate::tokens::Bearer;
 
 /// Who may call a route.
@@ -33,18 +30,6 @@ pub(crate) enum Access {
 /// The other end of a connection; every request has it among its extensions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
-
-/// Lets a request through to its route, or answers it.
-pub(super) async fn admit(
-    State((server, access)): State<(Arc<Server>, Access)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match check(&server, access, &request) {
-        Ok(()) => next.run(request).await,
-        Err(failure) => refused(failure, request).await,
-    }
-}
 
 /// Set by a server that forwards the request of a guest: it is a guest's here too, whatever token that server presents.
 pub(super) const GUEST: HeaderName = HeaderName::from_static("x-dede-guest");
@@ -119,23 +104,6 @@ fn check_local(request: &Request) -> Result<(), Failure> {
         return forbidden("without a token this server answers this as localhost or under an IP address only");
     }
     Ok(())
-}
-
-/// The answer to a request that its rule refuses, once its body has been read.
-pub(super) async fn refused(failure: Failure, request: Request) -> Response {
-    let wants_token = failure.is_unauthorized();
-    let is_distribution = distribution::speaks(request.uri().path());
-    let (parts, body) = request.into_parts();
-    body::discard(&parts.headers, body).await;
-    let mut response = if is_distribution { distribution::refused(failure) } else { failure.into_response() };
-    if wants_token {
-        response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"dede\""));
-        // To OCI clients Bearer means a server that gives tokens away, and they would look for it.
-        if !is_distribution {
-            response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"dede\""));
-        }
-    }
-    response
 }
 
 /// Host and port that the client believes to talk to.

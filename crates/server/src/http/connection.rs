@@ -108,10 +108,11 @@ impl Serving {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(target: "api", "TCP_NODELAY: {error}");
         }
+        // Each in a place of its own: a connection without TLS is a third of one with it, and there may be thousands.
         match self.certificates.clone() {
-            None => self.serve_http(stream, client, watcher).await,
-            Some(certificates) => match certificates.accept(stream).await {
-                Ok(stream) => self.serve_http(stream, client, watcher).await,
+            None => Box::pin(self.serve_http(stream, client, watcher)).await,
+            Some(certificates) => match Box::pin(certificates.accept(stream)).await {
+                Ok(stream) => Box::pin(self.serve_http(stream, client, watcher)).await,
                 Err(error) => tracing::debug!(target: "api", "no TLS with {client}: {error}"),
             },
         }

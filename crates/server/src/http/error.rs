@@ -29,6 +29,11 @@ impl Failure {
         Self { kind, detail: detail.into() }
     }
 
+    /// That of a request whose handling panicked. The panic itself was logged where it happened.
+    pub(crate) fn panicked() -> Self {
+        Self::new(ErrorKind::Internal, "the server made a mistake, see its log")
+    }
+
     /// The `status` member.
     pub(crate) fn status(&self) -> Status {
         let end = self.detail.char_indices().nth(LONGEST).map(|(end, _)| end);

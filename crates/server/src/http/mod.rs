@@ -4,6 +4,7 @@
 //! rest to the dispatcher, or to a blocking thread. This module must not know what a network or a data format is.
 
 mod access;
+mod admission;
 mod aliases;
 pub(crate) mod authority;
 mod body;
@@ -71,7 +72,7 @@ use crate::peer::Peers;
 /// Longest time a request waits for a server that is starting.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Requests that may wait for trainings at once: a fraction of the threads that may block.
+/// Requests that may hold a thread while they wait for a client: a fraction of the threads that may block.
 const WAITERS: usize = 128;
 /// Most unknown members remembered, so that clients cannot fill the memory with them.
 const WARNED_LIMIT: usize = 1000;
@@ -175,12 +176,12 @@ impl Server {
         format!("{:016x}", self.marks.hash_one(alias))
     }
 
-    /// A permit to wait for a training. Each takes a thread, and there must be some left for everything else.
+    /// A permit to hold a thread that waits for a client. There must be threads left for everything else.
     ///
     /// # Errors
     /// [`Error::Overloaded`].
     fn waiter(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let full = |_| Error::Overloaded(format!("{WAITERS} requests are waiting for trainings already"));
+        let full = |_| Error::Overloaded(format!("{WAITERS} requests of moves hold a thread already"));
         Arc::clone(&self.waiters).try_acquire_owned().map_err(full)
     }
 
@@ -256,7 +257,7 @@ impl Server {
         let span = tracing::Span::current();
         match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(access::panicked()),
+            Err(_) => Err(Failure::panicked()),
         }
     }
 

@@ -102,42 +102,37 @@ pub(crate) async fn events(State(server): State<Arc<Server>>, uri: Uri) -> Respo
 
 async fn events_outcome(server: &Arc<Server>, uri: &Uri) -> Outcome {
     let watched = server.moves().await?.find(&id_in(uri))?;
-    // Each watcher takes a thread, and there must be some left for everything else.
-    let waiter = server.waiter()?;
-    let mut response = Response::new(stream::body(move |events| {
-        follow(&watched, events);
-        drop(waiter);
-    }));
+    let mut response = Response::new(stream::events(|events| follow(watched, events)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
 /// Sends the states of a move, the newest at a bounded rate, until the move is over or the watcher is gone.
-fn follow(watched: &Move, events: &BodySender) {
+async fn follow(watched: Arc<Move>, events: BodySender) {
     let (mut seen, mut sent) = (0, None);
     loop {
-        let change = next_state(watched, seen, sent.as_ref());
-        let (text, over) = match &change {
+        // No state is kept while the client reads another.
+        let (text, over) = match next_state(&watched, seen, sent.as_ref()).await {
             None => (": still going on\n\n".to_owned(), false),
             Some((version, info)) => {
-                seen = *version;
-                sent = Some(Sent::now(info));
-                let Ok(json) = serde_json::to_string(info) else { return };
+                seen = version;
+                sent = Some(Sent::now(&info));
+                let Ok(json) = serde_json::to_string(&info) else { return };
                 (format!("id: {version}\nevent: move\ndata: {json}\n\n"), info.phase.is_over())
             }
         };
-        if !events.send(text) || over {
+        if !events.send_soon(text).await || over {
             return;
         }
     }
 }
 
 /// The state after `seen`, once it may be sent; `None` when nothing changed for a while.
-fn next_state(watched: &Move, seen: u64, sent: Option<&Sent>) -> Option<(u64, MoveInfo)> {
-    let mut newest = watched.wait_for_change(seen, KEEP_ALIVE)?;
+async fn next_state(watched: &Move, seen: u64, sent: Option<&Sent>) -> Option<(u64, MoveInfo)> {
+    let mut newest = watched.change_after(seen, KEEP_ALIVE).await?;
     while let Some(left) = sent.and_then(|sent| sent.holds_back(&newest.1, Instant::now())) {
-        match watched.wait_for_change(newest.0, left) {
+        match watched.change_after(newest.0, left).await {
             Some(newer) => newest = newer,
             None => break,
         }

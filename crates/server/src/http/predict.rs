@@ -167,7 +167,10 @@ impl Door for PredictDoor {
         match &record.to.target {
             Target::Unknown => count("", "".into()),
             Target::Here(service) => {
-                count(service.name().as_str(), record.version.map_or_else(|| "".into(), |version| Arc::clone(version).into()));
+                count(
+                    service.name().as_str(),
+                    record.version.map_or_else(|| "".into(), |version| Arc::clone(version).into()),
+                );
             }
             Target::There(RemoteTarget { peer, service, .. }) => {
                 let served_by = outcome.ok().and_then(|response| response.headers().get(SERVED_BY)?.to_str().ok());

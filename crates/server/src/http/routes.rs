@@ -14,8 +14,8 @@ use dede_api::answer::{Answer, Status};
 
 use super::authority::{self, Access};
 use super::{
-    Server, access, aliases, distribution, health, info, moves, predict, query_of, relays, reply, services, source,
-    train, unsupported, uploads,
+    Server, access, admission, aliases, distribution, health, info, moves, predict, query_of, relays, reply, services,
+    source, train, unsupported, uploads,
 };
 
 /// Beginnings of the paths that take nothing from the query.
@@ -111,7 +111,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
             // The busiest route takes no step that is not needed.
             Access::Predicts if !server.settings.tokens.predict_wants_token() => answers,
             Access::Predicts | Access::Clients | Access::Operators => {
-                answers.layer(from_fn_with_state((Arc::clone(server), access), authority::admit))
+                answers.layer(from_fn_with_state((Arc::clone(server), access), admission::admit))
             }
         };
         router = router.route(path, answers);
@@ -135,7 +135,7 @@ async fn without_query(State(server): State<Arc<Server>>, request: Request, next
 /// without it cannot learn which routes there are.
 async fn no_mapping(State(server): State<Arc<Server>>, request: Request) -> Response {
     if let Err(failure) = authority::check(&server, Access::Clients, &request) {
-        return authority::refused(failure, request).await;
+        return admission::refused(failure, request).await;
     }
     if distribution::speaks(request.uri().path()) {
         return distribution::no_mapping(request.uri().path());

@@ -1,4 +1,4 @@
-//! Bodies whose pieces are made on a blocking thread: events of a move, files.
+//! Bodies that are made piece by piece: files on a blocking thread, events of a move by a task.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -15,22 +15,29 @@ use tokio::sync::mpsc;
 
 /// Pieces that wait for a slow client.
 const PIECES: usize = 8;
-/// Longest wait for a client that takes no piece: the thread is needed elsewhere.
+/// Events that wait for a slow client: what is newest says all.
+const EVENTS: usize = 1;
+/// Longest wait for a client that takes no piece: what makes it is needed elsewhere.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Piece of a file that is read at once, bytes.
 const PIECE: usize = 256 << 10;
 
-/// Where a blocking thread puts the pieces of a body.
+/// Where the pieces of a body are put.
 pub(super) struct BodySender {
     sender: mpsc::Sender<io::Result<Bytes>>,
     patience: Duration,
 }
 
 impl BodySender {
-    /// Waits until there is room. False when the client is gone, or stalls.
+    /// As [`BodySender::send_soon`], on a blocking thread.
     pub(super) fn send(&self, piece: impl Into<Bytes>) -> bool {
-        let sent = async { tokio::time::timeout(self.patience, self.sender.send(Ok(piece.into()))).await };
-        matches!(Handle::current().block_on(sent), Ok(Ok(())))
+        Handle::current().block_on(self.send_soon(piece))
+    }
+
+    /// Waits until there is room. False when the client is gone, or stalls.
+    pub(super) async fn send_soon(&self, piece: impl Into<Bytes>) -> bool {
+        let sent = tokio::time::timeout(self.patience, self.sender.send(Ok(piece.into()))).await;
+        matches!(sent, Ok(Ok(())))
     }
 
     /// Breaks the body off, so that the client sees that it is not whole.
@@ -45,6 +52,20 @@ impl BodySender {
 pub(super) fn body(work: impl FnOnce(&BodySender) + Send + 'static) -> Body {
     let (sender, receiver) = mpsc::channel(PIECES);
     tokio::task::spawn_blocking(move || work(&BodySender { sender, patience: PATIENCE }));
+    Body::new(BodyReceiver(receiver))
+}
+
+/// A body made by a task, which holds no thread while it waits. It ends when the client goes away.
+pub(super) fn events<W: Future<Output = ()> + Send + 'static>(work: impl FnOnce(BodySender) -> W) -> Body {
+    let (sender, receiver) = mpsc::channel(EVENTS);
+    let gone = sender.clone();
+    let making = work(BodySender { sender, patience: PATIENCE });
+    tokio::spawn(async move {
+        tokio::select! {
+            () = making => {}
+            () = gone.closed() => {}
+        }
+    });
     Body::new(BodyReceiver(receiver))
 }
 

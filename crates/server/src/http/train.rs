@@ -11,7 +11,7 @@ use dede_api::query::Query;
 use dede_api::requests::{Malformed, TrainRequest};
 use dede_api::training::{JobStatus, TrainBody, TrainHead};
 use dede_core::error::Error;
-use dede_core::job::{Job, JobId, JobView, blocking_body, status_body};
+use dede_core::job::{JobId, JobView, blocking_body, status_body};
 use dede_core::output::OutputOptions;
 use dede_core::parameters::{Section, over};
 use dede_core::service::{Service, TrainCall, wire_status};
@@ -36,26 +36,26 @@ async fn start_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let is_guest = authority::is_guest(server, request.headers());
     let (mut received, object) = server.receive_object(request).await?;
     let shared = Arc::clone(server);
-    server
+    let (service, job, histories, is_asynchronous) = server
         .manage(move |catalogue| {
             let request = TrainRequest::read(object, received.text()?)?;
             let service = catalogue.service(&request.service)?;
             shared.check_unknown(&request.service, request.unknown)?;
             let parameters = super::sections(request.parameters);
             let histories = Histories::of(&over(&parameters.output, &service.definition.parameters.output))?;
-            let _waiter = if request.asynchronous { None } else { Some(shared.waiter()?) };
             let job = service.train(TrainCall { is_guest, parameters, data: request.data, body: request.body })?;
-            if request.asynchronous {
-                let head = TrainHead::state(job.id, JobStatus::Running, None);
-                return Ok(reply::json(&Answer::<_, ()> { status: Status::created(), head: Some(head), body: None }));
-            }
-            finished(&service, &job, histories)
+            Ok((service, job, histories, request.asynchronous))
         })
-        .await
+        .await?;
+    if is_asynchronous {
+        let head = TrainHead::state(job.id, JobStatus::Running, None);
+        return Ok(reply::json(&Answer::<_, ()> { status: Status::created(), head: Some(head), body: None }));
+    }
+    job.settled().await;
+    server.blocking(move || finished(&service, job.view(), histories)).await
 }
 
-fn finished(service: &Service, job: &Job, histories: Histories) -> Outcome {
-    let view = job.join();
+fn finished(service: &Service, view: JobView, histories: Histories) -> Outcome {
     if let Some(error) = view.status.error {
         return Err(error.into());
     }
@@ -91,15 +91,16 @@ async fn get_outcome(server: &Server, query: &Query) -> Outcome {
     server.check_unknown(&name, query.others(&["service", "job", "timeout", MEASURE_HIST, MAX_HIST_POINTS]))?;
     let timeout = Duration::from_secs(query.number("timeout")?.unwrap_or(0)).min(LONGEST_WAIT);
     let points = query.number(MAX_HIST_POINTS)?.and_then(|points| usize::try_from(points).ok());
-    let waiter = if timeout.is_zero() { None } else { Some(server.waiter()?) };
-    server
-        .manage(move |catalogue| {
-            let _waiter = waiter;
-            let service = catalogue.service(&name)?;
-            let view = service.jobs.view(job?, timeout)?;
-            Ok(reply::json(&status(&service, &view, points.unwrap_or(HISTORY_POINTS))))
-        })
-        .await
+    let (service, id) = server.manage(move |catalogue| Ok((catalogue.service(&name)?, job?))).await?;
+    if let Some(live) = service.jobs.live(id).filter(|_| !timeout.is_zero()) {
+        // What it is after that time is answered all the same.
+        let _ = tokio::time::timeout(timeout, live.settled()).await;
+    }
+    let shown = move || {
+        let view = service.jobs.view(id)?;
+        Ok(reply::json(&status(&service, &view, points.unwrap_or(HISTORY_POINTS))))
+    };
+    server.blocking(shown).await
 }
 
 fn status(service: &Service, view: &JobView, points: usize) -> Answer<TrainHead, TrainBody> {
@@ -123,22 +124,20 @@ async fn delete_outcome(server: &Server, query: &Query) -> Outcome {
     let (name, job) = named(query)?;
     server.check_unknown(&name, query.others(&["service", "job", "wait"]))?;
     let wait = query.flag("wait", true)?;
-    let waiter = if wait { Some(server.waiter()?) } else { None };
-    server
+    let (id, live) = server
         .manage(move |catalogue| {
-            let _waiter = waiter;
-            let service = catalogue.service(&name)?;
-            let id = job?;
-            let before = service.jobs.view(id, Duration::ZERO)?;
-            if before.status.state.is_over() {
-                return Ok(reply::json(&head_only(TrainHead::job(id))));
-            }
-            let live = service.jobs.terminate(id)?;
-            let view = if wait { live.join() } else { live.view() };
-            let head = TrainHead::state(id, wire_status(view.status.state), Some(view.seconds.floor()));
-            Ok(reply::json(&head_only(head)))
+            let (service, id) = (catalogue.service(&name)?, job?);
+            let is_over = service.jobs.view(id)?.status.state.is_over();
+            Ok((id, if is_over { None } else { Some(service.jobs.terminate(id)?) }))
         })
-        .await
+        .await?;
+    let Some(live) = live else { return Ok(reply::json(&head_only(TrainHead::job(id)))) };
+    if wait {
+        live.settled().await;
+    }
+    let view = live.view();
+    let head = TrainHead::state(id, wire_status(view.status.state), Some(view.seconds.floor()));
+    Ok(reply::json(&head_only(head)))
 }
 
 fn head_only(head: TrainHead) -> Answer<TrainHead> {

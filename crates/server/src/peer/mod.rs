@@ -6,29 +6,11 @@ pub(crate) mod client;
 mod pool;
 pub(crate) mod registry;
 pub(crate) mod source;
-mod url;
-
-use std::path::PathBuf;
 
 pub(crate) use dede_core::name::PeerName;
 
 pub(crate) use self::pool::{PeerAnswer, PeerRequest, Peers};
-pub(crate) use self::url::PeerUrl;
-
-/// A server of the configuration file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Peer {
-    /// What it is called here.
-    pub(crate) name: PeerName,
-    /// Where it is.
-    pub(crate) url: PeerUrl,
-    /// File with the token it wants; read when it is talked to.
-    pub(crate) token_file: Option<PathBuf>,
-    /// Certificates that vouch for it, instead of the well-known ones.
-    pub(crate) ca_file: Option<PathBuf>,
-    /// The token may go to it over plain http.
-    pub(crate) plain_http: bool,
-}
+pub(crate) use crate::config::{Peer, PeerUrl};
 
 /// A name as one part of a path: everything but letters, digits and `-._~` in percent.
 pub(crate) fn path_part(name: &str) -> String {

@@ -14,11 +14,8 @@ use crate::tokens::Tokens;
 /// The tokens that clients must present, if there are any.
 ///
 /// # Errors
-/// A sentence: a file holds none, or there must be one and is not.
+/// A sentence: a file holds none.
 pub(super) fn tokens(options: &AccessOptions) -> Result<Arc<Tokens>, String> {
-    if options.token_file.is_none() && options.require_token {
-        return Err("--require-token: expected --token-file or DEDE_TOKEN_FILE".to_owned());
-    }
     let predict = options.predict_token_file.as_deref();
     Tokens::load(options.token_file.as_deref(), predict, options.predict_wants_token).map(Arc::new)
 }

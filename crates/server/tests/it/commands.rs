@@ -49,6 +49,39 @@ fn a_second_server_on_the_same_state_refuses_to_start() {
 }
 
 #[test]
+fn a_server_is_started_by_what_its_configuration_file_says_and_flags_win() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let folder = directory.path().join("config/dede");
+    std::fs::create_dir_all(&folder).expect("a directory");
+    let file = folder.join("dede.toml");
+    let text = "[server]\nport = 1\ntoken_file = \"a.token\"\nlog_format = \"json\"\n[limits]\nmax_body = 1\n";
+    std::fs::write(&file, text).expect("written");
+    std::fs::write(folder.join("a.token"), "secret-of-the-file-0123456789abcdef\n").expect("written");
+    let named = ["--config", file.to_str().expect("UTF-8")];
+    let check = dede(&[&["config", "check"][..], &named].concat());
+    assert_eq!(String::from_utf8_lossy(&check.stdout), format!("{}: 4 settings, 0 peers\n", file.display()));
+    let shown = dede(&[&["config", "show", "--port", "0"][..], &named].concat());
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    for (setting, origin) in [("port = 0", "--port"), ("max_body = 1", "dede.toml, line 6"), ("queue = 256", "default")]
+    {
+        assert!(shown.lines().any(|line| line.starts_with(setting) && line.ends_with(origin)), "{setting}: {shown}");
+    }
+
+    // The port is that of a flag, everything else that of the file.
+    let server = Server::start_in(directory, &[]);
+    assert_eq!(server.send("GET", "/services", "").status, 401, "the file names a token");
+    let long = format!("{{\"service\":\"a\",\"data\":[\"{}\"]}}", "x".repeat(1 << 20));
+    assert_eq!(server.send("POST", "/predict", &long).status, 413);
+    assert!(server.log().lines().any(|line| line.starts_with('{')), "{}", server.log());
+
+    std::fs::write(&file, "[server]\nprot = 1\n").expect("written");
+    let refused = dede(&[&["serve"][..], &named].concat());
+    let reason = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(reason.contains("dede.toml, line 2, server.prot: no such key; did you mean server.port?"), "{reason}");
+}
+
+#[test]
 fn a_start_list_that_fails_ends_the_server_unless_told_otherwise() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let list = directory.path().join("list.txt");

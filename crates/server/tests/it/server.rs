@@ -34,7 +34,20 @@ impl Server {
 
     /// As [`Server::start`], with the state that is in `directory`.
     pub(crate) fn start_in(directory: TempDir, arguments: &[&str]) -> Self {
-        let (mut child, log) = spawn(directory.path(), arguments);
+        let spawned = spawn(directory.path(), arguments);
+        Self::started(directory, spawned)
+    }
+
+    /// As [`Server::start_with_peers`], with a path for its state that begins where the server is started and goes up.
+    pub(crate) fn start_on_relative_state(peers: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        write_peers(directory.path(), peers);
+        let (mut command, log) = serve(directory.path(), Path::new("below/../state"));
+        let child = command.current_dir(directory.path()).spawn().expect("the binary runs");
+        Self::started(directory, (child, log))
+    }
+
+    fn started(directory: TempDir, (mut child, log): (Child, PathBuf)) -> Self {
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
         let address = line.trim().rsplit(' ').next().and_then(|address| address.parse().ok());
@@ -127,12 +140,17 @@ fn log_file(directory: &Path) -> PathBuf {
 
 /// Starts the process; its log goes to a file in `directory`, its state is there too.
 pub(crate) fn spawn(directory: &Path, arguments: &[&str]) -> (Child, PathBuf) {
+    let (mut command, log) = serve(directory, &directory.join("state"));
+    (command.args(arguments).spawn().expect("the binary runs"), log)
+}
+
+fn serve(directory: &Path, state: &Path) -> (Command, PathBuf) {
     let log = log_file(directory);
     let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
-    let child = Command::new(binary())
+    let mut command = Command::new(binary());
+    command
         .args(["serve", "--port", "0", "--state-dir"])
-        .arg(directory.join("state"))
-        .args(arguments)
+        .arg(state)
         .env_remove("DEDE_TOKEN_FILE")
         .env("XDG_CONFIG_HOME", directory.join("config"))
         .env_remove("http_proxy")
@@ -140,10 +158,8 @@ pub(crate) fn spawn(directory: &Path, arguments: &[&str]) -> (Child, PathBuf) {
         .env_remove("all_proxy")
         .env_remove("ALL_PROXY")
         .stdout(Stdio::piped())
-        .stderr(file)
-        .spawn()
-        .expect("the binary runs");
-    (child, log)
+        .stderr(file);
+    (command, log)
 }
 
 /// Waits until `done` says so.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use dede_api::moves::MoveRequest;
 use dede_api::relays::{NumberedQuestion, RelayOffer, RelayOpened};
 use dede_core::migration::ModelSource as Source;
@@ -18,7 +17,7 @@ use ureq::SendBody;
 use ureq::http::Method;
 
 use self::grant::Grant;
-use super::moving::ActOptions;
+use super::moving::RelayOptions;
 use super::peers::ConfigOption;
 use super::remote::{self, Remote};
 use super::report::remark;
@@ -32,28 +31,6 @@ const QUESTIONS: usize = 16;
 const PAUSE: Duration = Duration::from_millis(300);
 /// How long an answer is offered to a target that is away.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Options to continue a move that was begun with `--relay`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub(crate) struct RelayOptions {
-    /// This command asks the source on behalf of the target, for a move or a plan that was begun with --relay.
-    #[arg(long, requires = "from")]
-    pub(crate) relay: bool,
-
-    /// With --relay, the server the service comes from: a peer in the configuration, or a URL.
-    #[arg(long, value_name = "PEER", requires = "relay")]
-    pub(crate) from: Option<String>,
-}
-
-/// `dede resume`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(crate) struct ResumeOptions {
-    #[command(flatten)]
-    pub(crate) act: ActOptions,
-
-    #[command(flatten)]
-    pub(crate) relay: RelayOptions,
-}
 
 impl RelayOptions {
     /// Continues to relay for a request that was made before; without `--relay` there is nothing to do.

@@ -41,7 +41,7 @@ use self::refusal::{Answer, Code, Refusal};
 use super::authority::ClientAddress;
 use super::body::{self, Bodies};
 use super::error::Failure;
-use super::{Server, access, query_of, reply};
+use super::{Server, query_of, reply};
 
 /// Blobs that may be on their way at once: each takes a thread, and there must be some left for everything else.
 const TRANSFERS: usize = 128;
@@ -242,7 +242,7 @@ impl Call {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Answer<T> + Send + 'static) -> Answer<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(access::panicked().into()),
+        Err(_) => Err(Failure::panicked().into()),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod disconnects;
 mod kills;
+mod watchers;
 
 /// The second with `DEDE_ENDURANCE` set, else the first.
 fn size(usually: u64, promised: u64) -> u64 {

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::stage::{Stage, text};
-use crate::models::put_service;
-use crate::server::eventually;
+use crate::models::{Models, put_service};
+use crate::server::{Server, eventually};
 
 #[test]
 fn a_plan_is_carried_out_unless_the_world_changed() {
@@ -108,4 +108,18 @@ fn an_abort_while_it_watches_goes_back() {
     assert_eq!(stage.outcome(&id)["phase"], "rolled_back");
     stage.is_served_by(0);
     stage.finish();
+}
+
+#[test]
+fn a_service_moves_to_a_server_whose_state_has_a_relative_path() {
+    let (source, models) = (Server::start(&[]), Models::get());
+    models.versions[0].write(&source.path().join("a"));
+    put_service(&source, "a", &source.path().join("a"));
+    let target = Server::start_on_relative_state(&[("dev", &source.url())]);
+    assert_eq!(target.post("/moves", &json!({"service": "a", "source": "dev"})).0, 202);
+    eventually("it is over", || {
+        ["done", "aborted"].contains(&target.get("/moves/m1").1["body"]["phase"].as_str().unwrap_or(""))
+    });
+    let moved = target.get("/moves/m1").1;
+    assert_eq!(moved["body"]["phase"], "done", "{moved}");
 }

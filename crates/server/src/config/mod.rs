@@ -1,24 +1,52 @@
-//! The configuration file: which servers this one knows by name.
+//! The configuration file: how a server is started, and which servers it knows by name.
 //!
 //! Servers and commands read the same file. An unknown member is an error, so that a misspelt one is not silently
-//! ignored. Relative paths in it start where the file is.
+//! ignored. Relative paths in it start where the file is. It must not know which flags there are.
 //!
 //! ```toml
+//! [server]
+//! port = 8443
+//!
+//! [limits]
+//! max_body = 64
+//!
 //! [peers.dev]
 //! url = "https://dev.example:8443"
 //! token_file = "dev.token"
 //! ca_file = "dev-ca.pem"
 //! ```
 
+pub(crate) mod settings;
+pub(crate) mod shown;
+mod url;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use crate::peer::{Peer, PeerName, PeerUrl};
+use dede_core::name::PeerName;
+
+pub(crate) use self::url::PeerUrl;
 
 /// Largest file, bytes.
 const LIMIT: u64 = 1 << 20;
+
+/// A server of the configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// What it is called here.
+    pub(crate) name: PeerName,
+    /// Where it is.
+    pub(crate) url: PeerUrl,
+    /// File with the token it wants; read when it is talked to.
+    pub(crate) token_file: Option<PathBuf>,
+    /// Certificates that vouch for it, instead of the well-known ones.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The token may go to it over plain http.
+    pub(crate) plain_http: bool,
+}
 
 /// What the file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,9 +54,22 @@ pub(crate) struct Configuration {
     peers: BTreeMap<PeerName, Peer>,
 }
 
+/// The file as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ConfigFile {
+    /// Where it is; `None` where there is none.
+    pub(crate) path: Option<PathBuf>,
+    text: String,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    /// Read by [`settings`], which knows the flags.
+    #[serde(default, rename = "server")]
+    _server: IgnoredAny,
+    #[serde(default, rename = "limits")]
+    _limits: IgnoredAny,
     #[serde(default)]
     peers: BTreeMap<PeerName, WrittenPeer>,
 }
@@ -43,12 +84,12 @@ struct WrittenPeer {
     plain_http: bool,
 }
 
-impl Configuration {
+impl ConfigFile {
     /// Reads `file`, or the file of this user where none is named; that one need not be there.
     ///
     /// # Errors
-    /// A sentence with file, line and key.
-    pub(crate) fn load(file: Option<&Path>) -> Result<Self, String> {
+    /// A sentence naming the file.
+    pub(crate) fn read(file: Option<&Path>) -> Result<Self, String> {
         let default = default_file();
         let Some(path) = file.or(default.as_deref()) else { return Ok(Self::default()) };
         let missing_is_fine = file.is_none();
@@ -62,8 +103,51 @@ impl Configuration {
             Err(error) => return Err(unreadable(error)),
         }
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        let written: Written = toml::from_str(&text).map_err(|error| located(path, &text, &error))?;
-        let directory = path.parent().unwrap_or(Path::new(""));
+        Ok(Self { path: Some(path.to_owned()), text })
+    }
+
+    /// Where relative paths in it start.
+    fn directory(&self) -> &Path {
+        self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
+    }
+
+    /// The file and a place in it, for people.
+    fn at(&self, byte: usize) -> String {
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        format!("{}, line {}", path.display(), self.line(byte))
+    }
+
+    /// The line of a byte, from 1 on.
+    fn line(&self, byte: usize) -> usize {
+        self.text.get(..byte.min(self.text.len())).unwrap_or_default().matches('\n').count() + 1
+    }
+
+    /// File, line, key and reason, but no value: it may be a secret.
+    fn located(&self, error: &toml::de::Error) -> String {
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        let Some(span) = error.span() else { return format!("{}: {}", path.display(), error.message()) };
+        let line = self.text.lines().nth(self.line(span.start) - 1).unwrap_or_default();
+        let key = line.split('=').next().unwrap_or_default().trim();
+        format!("{}, {key}: {}", self.at(span.start), error.message())
+    }
+}
+
+impl Configuration {
+    /// Reads `file`, or the file of this user where none is named; that one need not be there.
+    ///
+    /// # Errors
+    /// A sentence with file, line and key.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, String> {
+        Self::of(&ConfigFile::read(file)?)
+    }
+
+    /// What a file says.
+    ///
+    /// # Errors
+    /// A sentence with file, line and key.
+    pub(crate) fn of(file: &ConfigFile) -> Result<Self, String> {
+        let written: Written = toml::from_str(&file.text).map_err(|error| file.located(&error))?;
+        let directory = file.directory();
         let peers = written.peers.into_iter().map(|(name, peer)| (name.clone(), peer.beside(directory, name)));
         Ok(Self { peers: peers.collect() })
     }
@@ -117,16 +201,6 @@ fn default_file() -> Option<PathBuf> {
     Some(base.join("dede/dede.toml"))
 }
 
-/// File, line, key and reason, but no value: it may be a secret.
-fn located(path: &Path, text: &str, error: &toml::de::Error) -> String {
-    let Some(span) = error.span() else { return format!("{}: {}", path.display(), error.message()) };
-    let start = span.start.min(text.len());
-    let before = text.get(..start).unwrap_or_default();
-    let line = before.matches('\n').count();
-    let key = text.lines().nth(line).unwrap_or_default().split('=').next().unwrap_or_default().trim();
-    format!("{}, line {}, {key}: {}", path.display(), line + 1, error.message())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,7 +244,7 @@ mod tests {
             ("[peers.dev]\nurl = \"http://u:s3cret@dev\"\n", "line 2, url: expected a URL without a user"),
             ("[peers.dev]\nplain_http = true\n", "line 1, [peers.dev]: missing field `url`"),
             ("[peers.\"a/b\"]\nurl = \"http://dev\"\n", "a peer's name"),
-            ("[peer.dev]\nurl = \"http://dev\"\n", "unknown field `peer`"),
+            ("[peer.dev]\nurl = \"http://dev\"\n", "unknown field `peer`, expected one of `server`, `limits`, `peers`"),
             ("[peers.dev]\nurl = \"http://dev\"\nurl = \"http://s3cret\"\n", "line 3, url: duplicate key"),
             ("[peers.dev\n", "line 1"),
         ] {

@@ -1,0 +1,45 @@
+//! What a service is for, and what the outputs of its model mean.
+//!
+//! It must not know backends: a repository and a measure name the task of a network, too.
+
+use serde::{Deserialize, Serialize};
+
+/// `type` of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceType {
+    /// Classes or values are predicted.
+    #[default]
+    Supervised,
+    /// Features are extracted.
+    Unsupervised,
+}
+
+/// What a model's outputs mean. Closed: rendering and measures match on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "lowercase")]
+pub enum Task {
+    /// One probability per class.
+    Classification {
+        /// Number of classes.
+        classes: usize,
+    },
+    /// One value per target.
+    Regression {
+        /// Number of targets.
+        targets: usize,
+    },
+    /// The values of one layer.
+    Features,
+}
+
+impl Task {
+    /// `mltype` on the wire.
+    pub fn mltype(self) -> &'static str {
+        match self {
+            Self::Classification { .. } => "classification",
+            Self::Regression { .. } => "regression",
+            Self::Features => "unsupervised",
+        }
+    }
+}

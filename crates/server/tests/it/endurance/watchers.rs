@@ -1,0 +1,66 @@
+//! Clients that watch a move hold no thread, little memory, and no other client's place.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
+
+use crate::models::{Models, model, put_service};
+use crate::server::{Server, eventually};
+
+const WATCHERS: usize = 2000;
+/// Memory that they may take together, MiB.
+const MOST_MB: u64 = 50;
+/// Files that this process, and the server that it starts, have open at once.
+const FILES: u64 = 8192;
+
+/// A watcher that has been told the present state.
+fn watch(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(b"GET /moves/m1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    read_until(&mut stream, "\"waits_for\":\"promote\"");
+    stream
+}
+
+fn read_until(stream: &mut TcpStream, wanted: &str) {
+    let (mut seen, mut piece) = (String::new(), [0; 4096]);
+    while !seen.contains(wanted) {
+        let read = stream.read(&mut piece).unwrap();
+        assert!(read > 0, "closed before {wanted}: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
+}
+
+#[test]
+fn two_thousand_watchers_hold_no_thread_and_no_trainings_place() {
+    let limit = getrlimit(Resource::Nofile);
+    let current = Some(limit.maximum.map_or(FILES, |most| most.min(FILES)));
+    setrlimit(Resource::Nofile, Rlimit { current, ..limit }).expect("what the hard limit allows");
+    let (source, models) = (Server::start(&[]), Models::get());
+    let arguments = ["--connections-per-address", "4096"];
+    let server = Server::start_with_peers(&[("dev", &source.url())], &arguments);
+    for (server, name, version) in [(&source, "service2", 1), (&server, "service1", 0)] {
+        models.versions[version].write(&server.path().join(name));
+        put_service(server, name, &server.path().join(name));
+    }
+    let request = json!({"service": "service2", "source": "dev", "as": "service1", "shadow_for_s": 0});
+    assert_eq!(server.post("/moves", &request).0, 202);
+    eventually("it waits", || server.get("/moves/m1").1["body"]["waits_for"] == "promote");
+    drop(watch(&server));
+
+    let (threads, memory) = (server.threads(), server.resident_mb());
+    let mut watchers: Vec<TcpStream> = (0..WATCHERS).map(|_| watch(&server)).collect();
+    let (grown, more) = (server.resident_mb().saturating_sub(memory), server.threads().saturating_sub(threads));
+    assert!(grown < MOST_MB, "{WATCHERS} watchers take {grown} MiB");
+    assert!(more < 8, "{WATCHERS} watchers take {more} threads");
+
+    // A training that is waited for has its place.
+    model(&server, "fresh", &json!({"template": "lregression", "nclasses": 3}), &models.inputs);
+    assert_eq!(server.post("/moves/m1/abort", &json!({})).0, 200);
+    for watcher in &mut watchers {
+        read_until(watcher, "\"aborted\"");
+    }
+}

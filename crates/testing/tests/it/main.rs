@@ -1,0 +1,3 @@
+//! What holds for the source of all crates.
+
+mod imports;

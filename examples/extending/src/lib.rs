@@ -1,0 +1,66 @@
+//! A connector, a backend and a protocol of one's own, each in one file and one line of a list.
+//!
+//! [`readings`] reads rows of numbers as sensors send them, [`centroids`] answers the class whose centre is nearest, [`lines`] lets clients
+//! ask over a Unix socket. What stands here is what a server of one's own needs to put them beside the built-in ones.
+
+pub mod centroids;
+pub mod lines;
+pub mod readings;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dede_api::requests::CreateRequest;
+use dede_backends::neural::{caffe::Caffe, onnx::Onnx};
+use dede_connectors::{csv::CsvConnector, image::ImageConnector};
+use dede_core::backend::{Backend, EngineOptions};
+use dede_core::catalogue::Catalogue;
+use dede_core::connector::{Connector, InputLimits};
+use dede_core::environment::Environment;
+use dede_core::error::{Error, Result};
+use dede_core::limiter::{Bounds, Limiter};
+use dede_core::repository::Roots;
+use serde_json::Value;
+
+/// The built-in connectors, and one more.
+static CONNECTORS: &[&dyn Connector] = &[&CsvConnector, &ImageConnector, &readings::Readings];
+
+/// The built-in backends, and one more.
+static BACKENDS: &[&dyn Backend] = &[&Caffe, &Onnx, &centroids::Centroids];
+
+/// Requests of all services that may wait or run at once, and of one.
+const REQUESTS: usize = 64;
+
+/// Services whose state is kept in `directory`.
+///
+/// # Errors
+/// [`Error::Io`] where the directory cannot be used.
+pub fn catalogue(directory: &Path) -> Result<Arc<Catalogue>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Catalogue::start(Environment {
+        connectors: CONNECTORS,
+        backends: BACKENDS,
+        engine: EngineOptions { threads, concurrency: threads, engine: None },
+        limits: Arc::new(InputLimits::default()),
+        guest_limits: None,
+        limiter: Limiter::new(Bounds::of_machine(REQUESTS, threads)),
+        queue_limit: REQUESTS,
+        capture_bytes: 0,
+        strict: true,
+        repository_roots: Roots::default(),
+        state_directory: directory.to_owned(),
+        trial: None,
+    })
+}
+
+/// Creates a service as `PUT /services/{name}` with this body does.
+///
+/// # Errors
+/// Those of the body, and of [`Catalogue::create`].
+pub fn create(catalogue: &Catalogue, name: &str, body: &Value) -> Result<()> {
+    let text = body.to_string();
+    let malformed = |error: &dyn std::fmt::Display| Error::bad_parameter(error.to_string());
+    let object = dede_api::json::parse_object(&text).map_err(|error| malformed(&error))?;
+    let request = object.and_then(|object| CreateRequest::read(object, &text)).map_err(|error| malformed(&error))?;
+    catalogue.create(name, request)
+}
