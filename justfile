@@ -43,6 +43,7 @@ bench-exchange *arguments:
 # Random mutants of images, networks, parameters and raw requests: seconds of each, and the seed.
 fuzz seconds="600" seed="1":
     DEDE_FUZZ_S={{seconds}} DEDE_FUZZ_SEED={{seed}} cargo test -p dede --test it fuzz:: -- --nocapture
+    DEDE_FUZZ_TARGET_S={{seconds}} DEDE_FUZZ_SEED={{seed}} cargo test -p dede-fuzz -- --nocapture
 
 # The server's tests with a binary of before a repair, which have to fail: its path, and beginnings of names of tests.
 before binary *tests:

@@ -6,20 +6,26 @@
 //! that came back are skipped. A call is checked as the same call over HTTP is.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dede_api::json;
 use dede_api::requests::{CreateRequest, PredictRequest};
 use dede_core::catalogue::Catalogue;
+use dede_core::dispatch::{Call, Dispatcher, Door, Inferred, Record, RemoteTarget};
+use dede_core::error::Error;
+use dede_core::limiter::Forwarded;
 use dede_core::name::ServiceName;
 use dede_core::quote::quote;
 use dede_core::request_memory::MemoryShare;
 use dede_core::service::PredictCall;
+use tokio::runtime::Handle;
 
 use crate::http::{sections, unsupported};
 
 /// One line.
 #[derive(Debug, PartialEq, Eq)]
-enum Call<'a> {
+enum Line<'a> {
     Create { name: &'a str, body: &'a str },
     Predict { body: &'a str },
     Unknown { word: &'a str },
@@ -30,10 +36,10 @@ enum Call<'a> {
 ///
 /// # Errors
 /// A sentence: the file cannot be read; or a call failed and `go_on` is false.
-pub(crate) fn run(file: &Path, catalogue: &Catalogue, go_on: bool) -> Result<(), String> {
+pub(crate) fn run(file: &Path, catalogue: &Arc<Catalogue>, go_on: bool) -> Result<(), String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     for (index, line) in text.lines().enumerate() {
-        let outcome = parse(line).and_then(|call| make(&call, catalogue));
+        let outcome = parse(line).and_then(|line| make(&line, catalogue));
         let Err(reason) = outcome else { continue };
         let place = format!("{}, line {}: {reason}", file.display(), index + 1);
         if !go_on {
@@ -44,25 +50,25 @@ pub(crate) fn run(file: &Path, catalogue: &Catalogue, go_on: bool) -> Result<(),
     Ok(())
 }
 
-fn parse(line: &str) -> Result<Call<'_>, String> {
+fn parse(line: &str) -> Result<Line<'_>, String> {
     let line = line.trim();
     let (word, rest) = line.split_once(';').unwrap_or((line, ""));
     match word.trim_end() {
-        "" if rest.is_empty() => Ok(Call::Nothing),
-        comment if comment.starts_with('#') => Ok(Call::Nothing),
+        "" if rest.is_empty() => Ok(Line::Nothing),
+        comment if comment.starts_with('#') => Ok(Line::Nothing),
         "service_create" => match rest.split_once(';') {
-            Some((name, body)) => Ok(Call::Create { name, body }),
+            Some((name, body)) => Ok(Line::Create { name, body }),
             None => Err("expected service_create;<name>;<JSON body>".to_owned()),
         },
-        "service_predict" => Ok(Call::Predict { body: rest }),
-        word => Ok(Call::Unknown { word }),
+        "service_predict" => Ok(Line::Predict { body: rest }),
+        word => Ok(Line::Unknown { word }),
     }
 }
 
-fn make(call: &Call<'_>, catalogue: &Catalogue) -> Result<(), String> {
-    match call {
-        Call::Nothing => Ok(()),
-        Call::Unknown { word } => {
+fn make(line: &Line<'_>, catalogue: &Arc<Catalogue>) -> Result<(), String> {
+    match line {
+        Line::Nothing => Ok(()),
+        Line::Unknown { word } => {
             let reason = format!("unknown call {:?}: service_create or service_predict expected", quote(word));
             if catalogue.is_strict() {
                 return Err(reason);
@@ -70,12 +76,12 @@ fn make(call: &Call<'_>, catalogue: &Catalogue) -> Result<(), String> {
             tracing::warn!(target: "api", "start list: {reason}; the line is skipped");
             Ok(())
         }
-        Call::Create { name, body } => create(name, body, catalogue),
-        Call::Predict { body } => predict(body, catalogue),
+        Line::Create { name, body } => create(name, body, catalogue),
+        Line::Predict { body } => predict(body, catalogue),
     }
 }
 
-fn create(name: &str, body: &str, catalogue: &Catalogue) -> Result<(), String> {
+fn create(name: &str, body: &str, catalogue: &Arc<Catalogue>) -> Result<(), String> {
     let parsed = ServiceName::parse(name).map_err(|error| error.to_string())?;
     if catalogue.snapshot().is_taken(&parsed) {
         tracing::info!(target: "api", "{parsed} is there already");
@@ -87,20 +93,62 @@ fn create(name: &str, body: &str, catalogue: &Catalogue) -> Result<(), String> {
     catalogue.create(name, request).map_err(|error| error.to_string())
 }
 
-fn predict(body: &str, catalogue: &Catalogue) -> Result<(), String> {
+fn predict(body: &str, catalogue: &Arc<Catalogue>) -> Result<(), String> {
     let object = json::parse_object(body).map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let request = PredictRequest::read(object).map_err(|error| error.to_string())?;
-    let service = catalogue.resolve(&request.service).map_err(|error| error.to_string())?.service;
-    for path in &request.unknown {
-        let shown = quote(path);
-        if catalogue.is_strict() {
-            return Err(format!("unknown member ({shown})"));
+    let door = ListDoor { unknown: request.unknown, is_strict: catalogue.is_strict() };
+    let parameters = sections(request.parameters);
+    let asked = Box::new(PredictCall { is_guest: false, parameters, data: request.data, ids: request.ids });
+    let call = Call { name: request.service, request: asked, received: Instant::now(), deadline: None };
+    let dispatcher = Dispatcher::new(Arc::clone(catalogue));
+    Handle::current().block_on(dispatcher.infer(door, call)).map_err(|error| error.to_string())
+}
+
+/// The start list as a protocol: the answer to a call is that there is one.
+struct ListDoor {
+    /// Members that no table has.
+    unknown: Vec<String>,
+    is_strict: bool,
+}
+
+impl Door for ListDoor {
+    type Reply = ();
+    type Failure = Error;
+
+    fn check(&mut self, asked: &ServiceName) -> Result<(), Error> {
+        for path in &self.unknown {
+            let shown = quote(path);
+            if self.is_strict {
+                return Err(Error::bad_parameter_at(shown, "unknown member"));
+            }
+            tracing::warn!(target: "api", "{asked}: unknown member {shown:?} ignored");
         }
-        tracing::warn!(target: "api", "{}: unknown member {shown:?} ignored", request.service);
+        Ok(())
     }
-    let call =
-        PredictCall { is_guest: false, parameters: sections(request.parameters), data: request.data, ids: request.ids };
-    service.predict(&call, &MemoryShare::unbounded()).map(drop).map_err(|error| error.to_string())
+
+    /// The owner of the server wrote the list.
+    fn take_memory(&mut self) -> MemoryShare {
+        MemoryShare::unbounded()
+    }
+
+    fn render(&self, _inferred: Inferred<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn reason(&self, _call: &PredictCall, failure: &Error) -> Option<String> {
+        Some(failure.to_string())
+    }
+
+    async fn forward(&mut self, to: RemoteTarget, _permit: Forwarded) -> Result<(), Error> {
+        Err(Error::bad_parameter(format!(
+            "{} is answered by {}, and is not called at the start of this server",
+            to.asked, to.peer
+        )))
+    }
+
+    fn queued(&self, _waited: Duration) {}
+
+    fn record(&self, _record: &Record<'_>, _outcome: Result<&(), &Error>) {}
 }
 
 #[cfg(test)]
@@ -110,15 +158,15 @@ mod tests {
     #[test]
     fn lines_are_told_apart() {
         for (line, expected) in [
-            ("service_create;a;{\"x\":\";\"}", Ok(Call::Create { name: "a", body: "{\"x\":\";\"}" })),
-            ("service_predict;{}", Ok(Call::Predict { body: "{}" })),
-            ("", Ok(Call::Nothing)),
-            ("# a comment; with more", Ok(Call::Nothing)),
-            ("#service_create;a;{}", Ok(Call::Nothing)),
-            ("service_predict ;{}", Ok(Call::Predict { body: "{}" })),
-            ("service_train;{}", Ok(Call::Unknown { word: "service_train" })),
-            ("SERVICE_CREATE;a;{}", Ok(Call::Unknown { word: "SERVICE_CREATE" })),
-            (";x", Ok(Call::Unknown { word: "" })),
+            ("service_create;a;{\"x\":\";\"}", Ok(Line::Create { name: "a", body: "{\"x\":\";\"}" })),
+            ("service_predict;{}", Ok(Line::Predict { body: "{}" })),
+            ("", Ok(Line::Nothing)),
+            ("# a comment; with more", Ok(Line::Nothing)),
+            ("#service_create;a;{}", Ok(Line::Nothing)),
+            ("service_predict ;{}", Ok(Line::Predict { body: "{}" })),
+            ("service_train;{}", Ok(Line::Unknown { word: "service_train" })),
+            ("SERVICE_CREATE;a;{}", Ok(Line::Unknown { word: "SERVICE_CREATE" })),
+            (";x", Ok(Line::Unknown { word: "" })),
             ("service_create;a", Err("expected service_create;<name>;<JSON body>".to_owned())),
         ] {
             assert_eq!(parse(line), expected, "{line}");

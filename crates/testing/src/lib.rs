@@ -9,6 +9,7 @@ pub mod conformance;
 pub mod fixtures;
 pub mod http;
 pub mod load;
+pub mod mutants;
 pub mod networks;
 pub mod protobuf;
 pub mod services;

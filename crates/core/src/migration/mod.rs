@@ -56,6 +56,7 @@ pub use estimate::TransferRate;
 pub use golden::captured_cases;
 pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};
+pub use record::check_record;
 pub use relay::{Content, Relays};
 pub use source::{HostDescription, ModelSource, Peers};
 pub use state::Move;

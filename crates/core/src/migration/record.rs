@@ -220,11 +220,27 @@ impl MoveRecord {
 fn load(path: &Path, id: MoveId) -> Result<Option<MoveRecord>> {
     let Some(text) = read_text(path, LIMIT)? else { return Ok(None) };
     let damaged = |reason: String| Error::Internal(format!("{} is damaged: {reason}", path.display()));
-    let record: MoveRecord = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-    if record.format != FORMAT || record.id != id {
-        return Err(damaged(format!("format {FORMAT} of {id} expected, found {} of {}", record.format, record.id)));
+    let record = parse(&text).map_err(damaged)?;
+    if record.id != id {
+        return Err(damaged(format!("the record of {id} expected, found that of {}", record.id)));
     }
     Ok(Some(record))
+}
+
+fn parse(text: &str) -> std::result::Result<MoveRecord, String> {
+    let record: MoveRecord = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if record.format != FORMAT {
+        return Err(format!("format {FORMAT} expected, found {}", record.format));
+    }
+    Ok(record)
+}
+
+/// Checks that a text is the record of a move, as this version writes and reads it.
+///
+/// # Errors
+/// A sentence: what is wrong, and where.
+pub fn check_record(text: &str) -> std::result::Result<(), String> {
+    parse(text).map(drop)
 }
 
 #[cfg(test)]
