@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_nobody_knows_are_listed() {
+    fn unknown_members_are_listed() {
         let body = r#"{"service":"a","dta":["x"],"parameters":{"input":{"x":1},"ouput":{}}}"#;
         assert_eq!(PredictRequest::read(object(body)).expect("well-formed").unknown, ["dta", "parameters.ouput"]);
     }

@@ -1,4 +1,4 @@
-//! What is asked of a service, whoever asks.
+//! What is asked of a service, by a client or by the server itself.
 //!
 //! It must not know services.
 

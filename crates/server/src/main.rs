@@ -27,7 +27,10 @@ use logging::LogFormat;
 fn main() -> ExitCode {
     let cli = match cli::parse() {
         Ok(cli) => cli,
-        Err(reason) => return exit_code("config", Err(reason)),
+        Err(reason) => {
+            eprintln!("{}", cli::visible::lines(&format!("dede: {reason}")));
+            return ExitCode::FAILURE;
+        }
     };
     match cli.command {
         Command::Serve(options) => {

@@ -79,9 +79,9 @@ pub(crate) fn run(options: &ServeOptions) -> u8 {
 }
 
 async fn serve(options: &ServeOptions) -> Result<(), String> {
-    options.access.check()?;
+    options.check()?;
     let mut signals = Signals::listen()?;
-    let configuration = Arc::new(Configuration::load(options.config.config.as_deref())?);
+    let configuration = Arc::new(Configuration::of(&options.file)?);
     let tokens = access::tokens(&options.access)?;
     let certificates = access::certificates(&options.access)?;
     access::reload_on_hangup(&tokens, certificates.as_ref())?;
@@ -294,7 +294,7 @@ fn unambiguous(directory: PathBuf) -> Result<PathBuf, String> {
         return Ok(directory);
     }
     let made = std::fs::create_dir_all(&directory).and_then(|()| directory.canonicalize());
-    made.map_err(|error| format!("--state-dir {}: {error}", directory.display()))
+    made.map_err(|error| format!("the state directory {}: {error}", directory.display()))
 }
 
 /// The directories that repositories are confined to, if any were named; what moves bring is always beneath the state directory.

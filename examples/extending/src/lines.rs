@@ -40,9 +40,12 @@ async fn converse(client: UnixStream, dispatcher: &Dispatcher, memory: &RequestM
         if line.is_empty() {
             return Ok(());
         }
-        let answer = match line.strip_suffix('\n') {
-            Some(line) => answer(line, dispatcher, memory).await.unwrap_or_else(|error| format!("error: {error}")),
-            None => format!("error: expected a line of at most {LONGEST} bytes"),
+        let is_whole = line.ends_with('\n') || (line.len() as u64) < LONGEST;
+        let answer = match is_whole {
+            true => answer(line.trim_end_matches('\n'), dispatcher, memory)
+                .await
+                .unwrap_or_else(|error| format!("error: {error}")),
+            false => format!("error: expected a line of at most {LONGEST} bytes"),
         };
         writer.write_all(format!("{answer}\n").as_bytes()).await?;
         if !line.ends_with('\n') {
@@ -56,7 +59,8 @@ async fn answer(line: &str, dispatcher: &Dispatcher, memory: &RequestMemory) -> 
         line.split_once(' ').ok_or_else(|| Error::bad_input("expected the name of a service and an item"))?;
     let share = memory.share();
     share.grow(line.len() as u64)?;
-    let request = Box::new(PredictCall { data: vec![item.to_owned()], ..PredictCall::default() });
+    // A guest: items of a client name no files of the server.
+    let request = Box::new(PredictCall { is_guest: true, data: vec![item.to_owned()], ..PredictCall::default() });
     let call = Call { name: name.to_owned(), request, received: Instant::now(), deadline: None };
     dispatcher.infer(LineDoor { memory: share }, call).await
 }

@@ -45,8 +45,13 @@ pub(super) fn restore(environment: &Arc<Environment>) -> Result<Snapshot> {
     }
     let restored = snapshot.record();
     // What a training wrote was tried now, and need not be at the next restart.
-    if restored.services.iter().any(|entry| listings.get(&entry.id) != Some(&entry.listing)) {
-        state::save(&environment.state_directory, &restored)?;
+    let is_new = restored.services.iter().any(|entry| listings.get(&entry.id) != Some(&entry.listing));
+    // One that is left out keeps its record.
+    if is_new
+        && restored.services.len() == listings.len()
+        && let Err(error) = state::save(&environment.state_directory, &restored)
+    {
+        tracing::warn!(%error, "networks that changed are tried again at the next start");
     }
     Ok(snapshot)
 }

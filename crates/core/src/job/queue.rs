@@ -377,7 +377,7 @@ mod tests {
         assert!(!second.is_abandoned());
         release.send(()).unwrap();
         assert_eq!(first.join().status.state, JobState::Finished);
-        assert!(!queue.is_busy(), "whoever sees the end of the last job sees a service that is idle");
+        assert!(!queue.is_busy(), "with the end of the last job the service is idle");
     }
 
     #[test]

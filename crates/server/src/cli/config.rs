@@ -29,7 +29,7 @@ pub(crate) struct CheckOptions {
 #[derive(Debug, Args)]
 pub(crate) struct ShowOptions {
     #[command(flatten)]
-    serve: ServeOptions,
+    pub(super) serve: ServeOptions,
 
     /// Filled in from how the arguments were understood.
     #[arg(skip)]
@@ -52,7 +52,7 @@ fn check(options: &ConfigOption) -> Result<(), String> {
     let configuration = Configuration::of(&file)?;
     let path = file.path.as_ref().map(|path| path.display().to_string());
     let (settings, serve) = super::configured(file)?;
-    serve.access.check()?;
+    serve.check()?;
     let line = match path {
         Some(path) => format!("{path}: {} settings, {} peers", settings.len(), configuration.peers().count()),
         None => "there is no configuration file".to_owned(),
@@ -61,8 +61,8 @@ fn check(options: &ConfigOption) -> Result<(), String> {
 }
 
 fn show(options: &ShowOptions) -> Result<(), String> {
-    let configuration = Configuration::load(options.serve.config.config.as_deref())?;
-    options.serve.access.check()?;
+    let configuration = Configuration::of(&options.serve.file)?;
+    options.serve.check()?;
     let text = shown::file(&options.settings, &|key| options.serve.computed(key), &configuration);
     say(text.trim_end())
 }

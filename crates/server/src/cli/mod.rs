@@ -119,15 +119,17 @@ fn understood(arguments: Vec<OsString>) -> Result<Cli, Failure> {
     // The file is known once the arguments are, and they are read again with what it says.
     let named = path.iter().try_fold(&matches, |matches, name| matches.subcommand_matches(name));
     let file = named.and_then(|matches| matches.get_one::<PathBuf>("config")).map(PathBuf::as_path);
-    let settings = ConfigFile::read(file).and_then(|file| Settings::read(file, &serve_command()));
-    let settings = settings.map_err(Failure::File)?;
+    let file = ConfigFile::read(file).map_err(Failure::File)?;
+    let settings = Settings::read(file.clone(), &serve_command()).map_err(Failure::File)?;
     let command = at_path(Cli::command(), path, &|command| settings.apply(command));
     matches = command.try_get_matches_from(arguments).map_err(Failure::Arguments)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(Failure::Arguments)?;
-    if let Command::Config { command: config::ConfigCommand::Show(options) } = &mut cli.command
-        && let Some(matches) = path.iter().try_fold(&matches, |matches, name| matches.subcommand_matches(name))
-    {
-        options.settings = shown::of(&serve_command(), matches, &settings);
+    if let Command::Serve(options) = &mut cli.command {
+        options.file = file;
+    } else if let Command::Config { command: config::ConfigCommand::Show(options) } = &mut cli.command {
+        let matches = path.iter().try_fold(&matches, |matches, name| matches.subcommand_matches(name));
+        options.settings = matches.map(|matches| shown::of(&serve_command(), matches, &settings)).unwrap_or_default();
+        options.serve.file = file;
     }
     Ok(cli)
 }
@@ -188,6 +190,8 @@ mod tests {
         assert_eq!(list, serve("dede serve --service-start-list list.txt --service-start-list-no-exit-on-failure"));
         let list = serve("dede -service_start_list list.txt --noservice_start_list_no_exit_on_failure");
         assert!(!list.service_start_list_no_exit_on_failure);
+        let last = serve("dede -service_start_list_no_exit_on_failure --noservice_start_list_no_exit_on_failure");
+        assert!(!last.service_start_list_no_exit_on_failure, "the last one counts");
     }
 
     /// The options, settings and errors of a file with this content, and of these flags.
@@ -212,7 +216,7 @@ mod tests {
         let Command::Serve(mut options) = cli.expect("good").command else { panic!("it is serve") };
         let expected = "dede serve --host 0.0.0.0 --port 1 --require-token --allow-host c --log-format json --queue 16";
         assert_eq!(options.access.token_file.take(), Some(directory.path().join("dev.token")));
-        options.config.config = None;
+        (options.config.config, options.file) = (None, ConfigFile::default());
         assert_eq!(*options, serve(expected));
     }
 
@@ -236,11 +240,49 @@ mod tests {
             ("[server]\nlog_format = \"xml\"", "line 2, server.log_format: expected one of text, json"),
             ("[limits]\nqueue = 0", "line 2, limits.queue: number would be zero"),
             ("limits = 3", "line 1, limits: expected a section, [limits]"),
+            ("[server]\ndata_root = [\"\"]", "line 2, server.data_root: expected a text, found an empty one"),
+            ("[server]\nstate_dir = \"\"", "line 2, server.state_dir: expected a text, found an empty one"),
+            ("[server]\nhost = \"\"", "line 2, server.host: expected a text, found an empty one"),
+            ("[server]\ntoken = \"s3cret\"", "line 2, server.token: no such key; did you mean server.token_file?"),
+            ("[server]\ntoken: \"s3cret\"", "line 2, token: "),
+            ("[server]\ntoken s3cret", "line 2, token: "),
+            ("[limits]\nmax_body = 17592186044416", "line 2, limits.max_body: 17592186044416 is not in"),
             ("[server\n", "line 1"),
         ] {
             let reason = with_file(text, "dede serve").1.expect_err(text);
             assert!(reason.contains(expected) && reason.contains("dede.toml"), "{reason} has no {expected}");
+            assert!(!reason.contains("s3cret"), "{reason}");
         }
+    }
+
+    #[test]
+    fn what_options_say_together_is_checked_wherever_they_are_said() {
+        let both = "[server]\ntls_cert = \"a.pem\"\ntls_key = \"b.pem\"";
+        for (text, line, expected) in [
+            (both, "dede serve --tls-cert new.pem", ""),
+            ("[server]\ntls_cert = \"a.pem\"", "dede serve", "--tls-cert: expected --tls-key"),
+            ("", "dede serve --tls-key a.pem", "--tls-key: expected --tls-cert"),
+            ("[server]\nrequire_token = true", "dede serve", "--require-token: expected --token-file"),
+            ("[server]\npredict_wants_token = true", "dede serve", "--predict-wants-token: expected --token-file"),
+            ("[server]\nengine = \"nosuch\"", "dede serve", "--engine: unknown engine nosuch"),
+            ("[server]\nallow_origin = \"a\\nb\"", "dede serve", "--allow-origin cannot be sent"),
+            ("[server]\nthreads = 4097", "dede serve", "--threads: expected at most 4096, found 4097"),
+        ] {
+            let Command::Serve(options) = with_file(text, line).1.expect("understood").command else {
+                panic!("{line}")
+            };
+            let found = options.check().err().unwrap_or_default();
+            assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_peers_of_a_server_are_those_of_the_file_that_was_read() {
+        let (directory, cli) = with_file("[peers.dev]\nurl = \"http://dev:8080\"\n", "dede serve");
+        drop(directory);
+        let Command::Serve(options) = cli.expect("good").command else { panic!("it is serve") };
+        let peers = crate::config::Configuration::of(&options.file).expect("read already");
+        assert!(peers.peer("dev").is_ok());
     }
 
     #[test]
@@ -254,18 +296,16 @@ mod tests {
             let text = shown::file(&options.settings, &|_| None, &peers);
             (directory, options, text)
         };
-        let text = "[server]\nport = 1\nstate_dir = \"a \\\"b\\\"\"\n[limits]\nqueue = 3\n[peers.dev]\nurl = \"http://dev:8080\"\n";
+        let text = "[server]\nport = 1\nstate_dir = \"a \\\"b\\\"\"\nallow_origin = \"a\\u007f\\u0001\"\n[limits]\nqueue = 3\n\
+                    [peers.dev]\nurl = \"http://dev:8080\"\n[peers.\"dev.b\"]\nurl = \"http://b\"\ntoken_file = \"t\"\n";
         let (_directory, first, written) = shown(text, "--allow-host a --allow-host b --strict --queue 4");
         let (_other, again, rewritten) = shown(&written, "");
         let values = |options: &config::ShowOptions| -> Vec<_> {
             options.settings.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect()
         };
         assert_eq!(values(&first), values(&again));
-        assert!(
-            written.contains("[peers.dev]\nurl = \"http://dev:8080/\"")
-                || written.contains("url = \"http://dev:8080\"")
-        );
-        assert!(rewritten.contains("[peers.dev]"), "{rewritten}");
+        let peers = |text: &str| text.split("[peers.").skip(1).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!((peers(&written), peers(&written).len()), (peers(&rewritten), 2));
         let origin = |key: &str| first.settings.iter().find(|setting| setting.key == key).map(|found| &*found.origin);
         assert_eq!(
             (origin("queue"), origin("strict"), origin("host")),

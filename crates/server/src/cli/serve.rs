@@ -4,10 +4,13 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use clap::{ArgAction, Args};
+use dede_backends::neural::engine;
 use dede_core::egress::AddressRange;
 
 use super::peers::ConfigOption;
+use crate::config::{ConfigFile, shown};
 use crate::http;
 use crate::http::connections::ConnectionLimits;
 use crate::logging::LogFormat;
@@ -15,6 +18,14 @@ use crate::trial::Trials;
 
 /// Memory for the bodies of requests where nothing is said, bytes, as far as the machine has four times as much.
 const MOST_REQUEST_MEMORY: u64 = 1 << 30;
+
+/// Largest sizes, MiB, and times, seconds, and images, millions of pixels: beyond what machines have, and within what is computed with.
+const MEBIBYTES: u64 = 1 << 33;
+const SECONDS: u64 = 365 * 24 * 60 * 60;
+const MEGAPIXELS: u64 = 1_000_000;
+/// Most threads that compute, and most connections and requests.
+const THREADS: usize = 4096;
+const PLACES: usize = 1 << 24;
 
 /// Of a hundred bytes that the disk has for the blob store, those that it takes where nothing is said.
 const REGISTRY_PERCENT: u64 = 80;
@@ -52,7 +63,7 @@ pub(crate) struct ServeOptions {
     pub(crate) threads: Option<NonZeroUsize>,
 
     /// Memory for recent inputs of each service, MiB, to warm and check its successor with; 0 keeps none.
-    #[arg(long, value_name = "MIB", default_value_t = 16, help_heading = "Server")]
+    #[arg(long, value_name = "MIB", default_value_t = 16, help_heading = "Server", value_parser = clap::value_parser!(u64).range(..=MEBIBYTES))]
     pub(crate) capture: u64,
 
     /// Moves that are over and stay on the list; of older ones only the certificates are kept.
@@ -68,15 +79,20 @@ pub(crate) struct ServeOptions {
     pub(crate) service_start_list: Option<PathBuf>,
 
     /// Go on when a call of the list fails.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, hide_possible_values = true, action = ArgAction::Set, value_name = "BOOL", help_heading = "Start")]
+    #[arg(long,
+        overrides_with = "service_start_list_no_exit_on_failure", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, hide_possible_values = true, action = ArgAction::Set, value_name = "BOOL", help_heading = "Start")]
     pub(crate) service_start_list_no_exit_on_failure: bool,
 
     /// Seconds between "not ready" and the end of listening, for load balancers to notice.
-    #[arg(long, value_name = "S", default_value_t = 0, help_heading = "Start")]
+    #[arg(long, value_name = "S", default_value_t = 0, help_heading = "Start", value_parser = clap::value_parser!(u64).range(..=SECONDS))]
     pub(crate) drain_delay: u64,
 
     #[command(flatten)]
     pub(crate) config: ConfigOption,
+
+    /// What is in it, as it was read once: settings and peers are those of one state of the file.
+    #[arg(skip)]
+    pub(crate) file: ConfigFile,
 
     #[command(flatten)]
     pub(crate) access: AccessOptions,
@@ -111,11 +127,11 @@ pub(crate) struct AccessOptions {
     pub(crate) allow_host: Vec<String>,
 
     /// Certificate chain (PEM): speak https. Read again on SIGHUP.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) tls_cert: Option<PathBuf>,
 
     /// Private key (PEM) of the certificate.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
 
     /// Private addresses that URLs in requests may lead to, like 10.0.0.0/8 [default: all when listening on loopback, else none].
@@ -137,19 +153,19 @@ pub(crate) struct AccessOptions {
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitOptions {
     /// Largest request body after decompression, MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 128)]
+    #[arg(long, value_name = "MIB", default_value_t = 128, value_parser = clap::value_parser!(u64).range(..=MEBIBYTES))]
     pub(crate) max_body: u64,
 
     /// Memory that the bodies of all requests may take together, inflated and parsed, MiB [default: a quarter of the memory, 1024 at most].
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(..=MEBIBYTES))]
     pub(crate) request_memory: Option<u64>,
 
     /// Memory that a network may take when it is tried before a service is created with it, MiB [default: half of the memory].
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(..=MEBIBYTES))]
     pub(crate) max_network_memory: Option<u64>,
 
     /// Seconds within which that network must be loaded and must answer once.
-    #[arg(long, value_name = "S", default_value_t = 120)]
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(..=SECONDS))]
     pub(crate) network_timeout: u64,
 
     /// Open connections; more wait to be accepted, and idle ones are closed.
@@ -162,7 +178,7 @@ pub(crate) struct LimitOptions {
 
     /// Room for what clients push to /v2, together with everything else in the blob store, MiB [default: 80 % of what the disk has for it
     /// at the start].
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(..=MEBIBYTES))]
     pub(crate) registry_quota: Option<u64>,
 
     /// Requests of one service that may wait or run at once; more are answered 503.
@@ -174,15 +190,15 @@ pub(crate) struct LimitOptions {
     pub(crate) max_requests: NonZeroUsize,
 
     /// Largest body fetched from a URL, MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(..=MEBIBYTES))]
     pub(crate) max_fetch: u64,
 
     /// Seconds to connect to a URL's host.
-    #[arg(long, value_name = "S", default_value_t = 10)]
+    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=SECONDS))]
     pub(crate) connect_timeout: u64,
 
     /// Seconds to fetch all URLs of one request.
-    #[arg(long, value_name = "S", default_value_t = 30)]
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=SECONDS))]
     pub(crate) fetch_timeout: u64,
 
     /// Redirects followed when fetching.
@@ -190,11 +206,11 @@ pub(crate) struct LimitOptions {
     pub(crate) max_redirects: u32,
 
     /// Largest image, millions of pixels.
-    #[arg(long, value_name = "MP", default_value_t = 100)]
+    #[arg(long, value_name = "MP", default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=MEGAPIXELS))]
     pub(crate) max_image: u64,
 
     /// Largest csv file, MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(..=MEBIBYTES))]
     pub(crate) max_table: u64,
 
     /// Most items (files, rows) that one predict may expand to.
@@ -203,13 +219,12 @@ pub(crate) struct LimitOptions {
 }
 
 impl AccessOptions {
-    /// Checks what options say together, be they flags or of the configuration file.
-    ///
-    /// # Errors
-    /// A sentence naming the flag.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         if self.token_file.is_none() && self.require_token {
             return Err("--require-token: expected --token-file or DEDE_TOKEN_FILE".to_owned());
+        }
+        if self.token_file.is_none() && self.predict_token_file.is_none() && self.predict_wants_token {
+            return Err("--predict-wants-token: expected --token-file or --predict-token-file".to_owned());
         }
         match (&self.tls_cert, &self.tls_key) {
             (Some(_), None) => Err("--tls-cert: expected --tls-key beside it".to_owned()),
@@ -251,6 +266,34 @@ impl LimitOptions {
 }
 
 impl ServeOptions {
+    /// Checks what options say together, be they flags or of the configuration file. Which files there are shows at the start.
+    ///
+    /// # Errors
+    /// A sentence naming the flag.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.access.check()?;
+        if let Some(name) = &self.engine {
+            engine::select(Some(name)).map_err(|error| format!("--engine: {error}"))?;
+        }
+        if self.allow_origin.as_deref().is_some_and(|origin| HeaderValue::from_str(origin).is_err()) {
+            return Err("--allow-origin cannot be sent in a header".to_owned());
+        }
+        let (limits, threads) = (&self.limits, self.threads.map_or(1, NonZeroUsize::get));
+        let per_address = limits.connections_per_address.map_or(1, NonZeroUsize::get);
+        for (flag, value, most) in [
+            ("--threads", threads, THREADS),
+            ("--max-connections", limits.max_connections.get(), PLACES),
+            ("--connections-per-address", per_address, PLACES),
+            ("--queue", limits.queue.get(), PLACES),
+            ("--max-requests", limits.max_requests.get(), PLACES),
+        ] {
+            if value > most {
+                return Err(format!("{flag}: expected at most {most}, found {value}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Where state is kept when the server listens on `port`.
     ///
     /// # Errors
@@ -273,9 +316,7 @@ impl ServeOptions {
         match key {
             "threads" => Some(self.threads().to_string()),
             // With port 0 the directory is that of the port that the system gives.
-            "state_dir" if self.port != 0 => {
-                self.state_directory(self.port).ok().map(|directory| format!("{directory:?}"))
-            }
+            "state_dir" if self.port != 0 => self.state_directory(self.port).ok().as_deref().and_then(shown::path),
             "request_memory" => Some((self.limits.request_memory() >> 20).to_string()),
             "max_network_memory" => Some((self.limits.trials(None).memory_bytes >> 20).to_string()),
             "connections_per_address" => Some(self.limits.connections().per_address.to_string()),

@@ -21,6 +21,8 @@ pub(crate) mod shown;
 mod url;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -94,15 +96,16 @@ impl ConfigFile {
         let Some(path) = file.or(default.as_deref()) else { return Ok(Self::default()) };
         let missing_is_fine = file.is_none();
         let unreadable = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-        match std::fs::metadata(path) {
-            Ok(metadata) if metadata.len() > LIMIT => {
-                return Err(format!("{}: expected at most {LIMIT} bytes, found {}", path.display(), metadata.len()));
+        let mut text = String::new();
+        let read = File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_string(&mut text));
+        match read {
+            Ok(read) if read as u64 > LIMIT => {
+                return Err(format!("{}: expected at most {LIMIT} bytes, found more", path.display()));
             }
             Ok(_) => {}
             Err(error) if missing_is_fine && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(unreadable(error)),
         }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
         Ok(Self { path: Some(path.to_owned()), text })
     }
 
@@ -127,7 +130,8 @@ impl ConfigFile {
         let path = self.path.as_deref().unwrap_or(Path::new(""));
         let Some(span) = error.span() else { return format!("{}: {}", path.display(), error.message()) };
         let line = self.text.lines().nth(self.line(span.start) - 1).unwrap_or_default();
-        let key = line.split('=').next().unwrap_or_default().trim();
+        let is_of_a_key = |character: char| character.is_ascii_alphanumeric() || "_-.[]".contains(character);
+        let key = line.trim_start().split(|character| !is_of_a_key(character)).next().unwrap_or_default();
         format!("{}, {key}: {}", self.at(span.start), error.message())
     }
 }

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::builder::{OsStr, ValueParser};
+use clap::builder::{OsStr, Resettable, ValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
@@ -108,6 +108,9 @@ impl Kind {
 
     /// A value of the file as it would stand on the command line.
     fn read(self, file: &ConfigFile, value: &DeValue<'_>) -> Result<OsString, String> {
+        if value.as_str().is_some_and(str::is_empty) {
+            return Err("expected a text, found an empty one: leave the key out".into());
+        }
         let read = match self {
             Self::Text => value.as_str().map(OsString::from),
             Self::Path => value.as_str().map(|path| file.directory().join(path).into_os_string()),
@@ -174,7 +177,9 @@ impl Settings {
 
     /// Checks each value as that of its flag.
     fn check(&self, command: &Command) -> Result<(), String> {
-        let command = self.apply(command.clone()).no_binary_name(true);
+        // What the environment says is no mistake of the file.
+        let command = self.apply(command.clone()).mut_args(|argument| argument.env(Resettable::Reset));
+        let command = command.no_binary_name(true);
         let Err(error) = command.try_get_matches_from(Vec::<String>::new()) else { return Ok(()) };
         let text = |kind| match error.get(kind) {
             Some(ContextValue::String(text)) => Some(text.clone()),
@@ -189,8 +194,8 @@ impl Settings {
             }
             _ => std::error::Error::source(&error).map_or_else(|| error.kind().to_string(), ToString::to_string),
         };
-        let section = self.written.get(&id).map_or("", |written| written.section.name());
-        Err(format!("{}, {section}.{id}: {reason}", self.place(&id).unwrap_or_default()))
+        let Some((place, written)) = self.place(&id).zip(self.written.get(&id)) else { return Err(error.to_string()) };
+        Err(format!("{place}, {}.{id}: {reason}", written.section.name()))
     }
 }
 
@@ -207,6 +212,8 @@ fn argument<'a>(command: &'a Command, section: Section, key: &str) -> Result<&'a
             let alike = |argument: &Arg| strsim::normalized_damerau_levenshtein(argument.get_id().as_str(), key);
             let nearest = known().max_by(|one, other| alike(one.0).total_cmp(&alike(other.0)));
             let nearest = nearest.filter(|(argument, _)| alike(argument) >= ALIKE);
+            let longer = known().find(|(argument, _)| argument.get_id().as_str().starts_with(key));
+            let nearest = nearest.or(longer);
             let hint = nearest.map(|(argument, of)| format!("; did you mean {}.{}?", of.name(), argument.get_id()));
             Err(format!("no such key{}", hint.unwrap_or_default()))
         }

@@ -1,5 +1,6 @@
 //! The settings that a server would run with, and where each came from: as a configuration file that says the same.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -9,6 +10,8 @@ use clap::{ArgMatches, Command};
 use super::Configuration;
 use super::settings::{Kind, Section, Settings, is_list};
 
+/// Stands for a path that is not UTF-8: no file can say it, so this is no TOML.
+const NO_TEXT: &str = "<not UTF-8>";
 /// Column of the comments, where lines are short enough.
 const COMMENTS: usize = 40;
 
@@ -30,10 +33,11 @@ pub(crate) fn of(command: &Command, matches: &ArgMatches, settings: &Settings) -
     let setting = |argument: &clap::Arg| {
         let (section, key) = (Section::of(command, argument)?, argument.get_id().as_str());
         let raw = matches.get_raw(key).into_iter().flatten();
-        let values: Vec<String> = raw.map(|value| literal(Kind::of(argument), &value.to_string_lossy())).collect();
-        let value = match is_list(argument) {
-            true => Some(format!("[{}]", values.join(", "))),
-            false => values.into_iter().next(),
+        let values: Option<Vec<String>> = raw.map(|value| literal(Kind::of(argument), value)).collect();
+        let value = match values {
+            None => Some(NO_TEXT.to_owned()),
+            Some(values) if is_list(argument) => Some(format!("[{}]", values.join(", "))),
+            Some(values) => values.into_iter().next(),
         };
         let origin = match matches.value_source(key) {
             Some(ValueSource::CommandLine) => format!("--{}", key.replace('_', "-")),
@@ -47,16 +51,24 @@ pub(crate) fn of(command: &Command, matches: &ArgMatches, settings: &Settings) -
     all
 }
 
-/// A value in TOML; its texts are escaped as those of JSON.
-fn literal(kind: Kind, value: &str) -> String {
+/// A value in TOML; `None` for a path that is no text, which no TOML file can hold.
+fn literal(kind: Kind, value: &OsStr) -> Option<String> {
     match kind {
-        Kind::Number | Kind::Truth => value.to_owned(),
-        Kind::Text | Kind::Path => quoted(value),
+        Kind::Number | Kind::Truth => Some(value.to_str()?.to_owned()),
+        Kind::Text => Some(quoted(value.to_str()?)),
+        Kind::Path => path(Path::new(value)),
     }
 }
 
+/// A path as a value: absolute, as those of a file start where it is; `None` where it is no text.
+pub(crate) fn path(path: &Path) -> Option<String> {
+    let absolute = std::path::absolute(path).ok()?;
+    absolute.to_str().map(quoted)
+}
+
+/// A text as a value: what JSON escapes, TOML does, and one character more.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 /// All of it as a configuration file. `computed` says what is used where a setting says nothing.
@@ -79,10 +91,11 @@ pub(crate) fn file(
         text.push('\n');
     }
     for peer in configuration.peers() {
-        let path = |path: &Path| quoted(&path.to_string_lossy());
-        let _ = writeln!(text, "[peers.{}]\nurl = {}", peer.name, quoted(&peer.url.to_string()));
+        let (name, url) = (quoted(&peer.name.to_string()), quoted(&peer.url.to_string()));
+        let _ = writeln!(text, "[peers.{name}]\nurl = {url}");
         for (key, file) in [("token_file", &peer.token_file), ("ca_file", &peer.ca_file)] {
-            let _ = file.as_deref().map(|file| writeln!(text, "{key} = {}", path(file)));
+            let shown = file.as_deref().map(|file| path(file).unwrap_or_else(|| NO_TEXT.to_owned()));
+            let _ = shown.map(|shown| writeln!(text, "{key} = {shown}"));
         }
         let _ = writeln!(text, "plain_http = {}\n", peer.plain_http);
     }

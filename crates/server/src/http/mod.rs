@@ -181,7 +181,7 @@ impl Server {
     /// # Errors
     /// [`Error::Overloaded`].
     fn waiter(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let full = |_| Error::Overloaded(format!("{WAITERS} requests of moves hold a thread already"));
+        let full = |_| Error::Overloaded(format!("{WAITERS} requests hold a thread already"));
         Arc::clone(&self.waiters).try_acquire_owned().map_err(full)
     }
 
@@ -214,6 +214,12 @@ impl Server {
     /// Where the server is in its life.
     pub(crate) fn phase(&self) -> Phase {
         *self.phase.borrow()
+    }
+
+    /// Waits until the server begins to drain.
+    async fn draining(&self) {
+        // The sender is here as long as `self` is.
+        let _ = self.phase.subscribe().wait_for(|phase| phase.is_draining()).await;
     }
 
     /// Metrics must be collected now and then, or the samples of histograms pile up.

@@ -102,7 +102,14 @@ pub(crate) async fn events(State(server): State<Arc<Server>>, uri: Uri) -> Respo
 
 async fn events_outcome(server: &Arc<Server>, uri: &Uri) -> Outcome {
     let watched = server.moves().await?.find(&id_in(uri))?;
-    let mut response = Response::new(stream::events(|events| follow(watched, events)));
+    let draining = Arc::clone(server);
+    let mut response = Response::new(stream::events(|events| async move {
+        // A watcher keeps no server from stopping.
+        tokio::select! {
+            () = follow(watched, events) => {}
+            () = draining.draining() => {}
+        }
+    }));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)

@@ -34,11 +34,8 @@ fn read_until(stream: &mut TcpStream, wanted: &str) {
     }
 }
 
-#[test]
-fn two_thousand_watchers_hold_no_thread_and_no_trainings_place() {
-    let limit = getrlimit(Resource::Nofile);
-    let current = Some(limit.maximum.map_or(FILES, |most| most.min(FILES)));
-    setrlimit(Resource::Nofile, Rlimit { current, ..limit }).expect("what the hard limit allows");
+/// A source, and a server on which a move from there waits to be promoted.
+fn waiting_move() -> (Server, Server) {
     let (source, models) = (Server::start(&[]), Models::get());
     let arguments = ["--connections-per-address", "4096"];
     let server = Server::start_with_peers(&[("dev", &source.url())], &arguments);
@@ -49,6 +46,25 @@ fn two_thousand_watchers_hold_no_thread_and_no_trainings_place() {
     let request = json!({"service": "service2", "source": "dev", "as": "service1", "shadow_for_s": 0});
     assert_eq!(server.post("/moves", &request).0, 202);
     eventually("it waits", || server.get("/moves/m1").1["body"]["waits_for"] == "promote");
+    (source, server)
+}
+
+#[test]
+fn a_watcher_keeps_no_server_from_stopping() {
+    let (_source, server) = waiting_move();
+    let mut watcher = watch(&server);
+    server.signal("TERM");
+    assert!(server.wait().0.success());
+    // The answer is ended in order.
+    read_until(&mut watcher, "0\r\n\r\n");
+}
+
+#[test]
+fn two_thousand_watchers_hold_no_thread_and_no_trainings_place() {
+    let limit = getrlimit(Resource::Nofile);
+    let current = Some(limit.maximum.map_or(FILES, |most| most.min(FILES)));
+    setrlimit(Resource::Nofile, Rlimit { current, ..limit }).expect("what the hard limit allows");
+    let (_source, server) = waiting_move();
     drop(watch(&server));
 
     let (threads, memory) = (server.threads(), server.resident_mb());
@@ -58,7 +74,8 @@ fn two_thousand_watchers_hold_no_thread_and_no_trainings_place() {
     assert!(more < 8, "{WATCHERS} watchers take {more} threads");
 
     // A training that is waited for has its place.
-    model(&server, "fresh", &json!({"template": "lregression", "nclasses": 3}), &models.inputs);
+    let inputs = &Models::get().inputs;
+    model(&server, "fresh", &json!({"template": "lregression", "nclasses": 3}), inputs);
     assert_eq!(server.post("/moves/m1/abort", &json!({})).0, 200);
     for watcher in &mut watchers {
         read_until(watcher, "\"aborted\"");
