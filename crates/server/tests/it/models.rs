@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use dede_testing::fixtures;
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, eventually};
 
 /// Classes with their probabilities, as answered.
 pub(crate) type Classes = Vec<(String, f64)>;
@@ -176,6 +176,20 @@ pub(crate) fn put_service(server: &Server, name: &str, repository: &Path) {
     });
     let (status, answer) = server.put(&format!("/services/{name}"), &body);
     assert_eq!(status, 201, "{answer}");
+}
+
+/// A source, and a server with these arguments on which a move from there waits to be promoted.
+pub(crate) fn waiting_move(arguments: &[&str]) -> (Server, Server) {
+    let (source, models) = (Server::start(&[]), Models::get());
+    let server = Server::start_with_peers(&[("dev", &source.url())], arguments);
+    for (server, name, version) in [(&source, "service2", 1), (&server, "service1", 0)] {
+        models.versions[version].write(&server.path().join(name));
+        put_service(server, name, &server.path().join(name));
+    }
+    let request = json!({"service": "service2", "source": "dev", "as": "service1", "shadow_for_s": 0});
+    assert_eq!(server.post("/moves", &request).0, 202);
+    eventually("it waits", || server.get("/moves/m1").1["body"]["waits_for"] == "promote");
+    (source, server)
 }
 
 /// What the header says after the `@`.

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::net::TcpSocket;
 
 use super::honest::Honest;
-use crate::models::{Models, put_service};
+use crate::models::waiting_move;
 use crate::server::{Server, eventually};
 
 const ALL: usize = 64;
@@ -66,15 +66,7 @@ fn idle_connections_of_many_addresses_go_where_places_run_short() {
 /// A connection on which something goes on is not idle.
 #[test]
 fn what_goes_on_is_not_interrupted() {
-    let (source, models) = (Server::start(&[]), Models::get());
-    let server = Server::start_with_peers(&[("dev", &source.url())], &["--max-connections", "16"]);
-    for (server, name, version) in [(&source, "service2", 1), (&server, "service1", 0)] {
-        models.versions[version].write(&server.path().join(name));
-        put_service(server, name, &server.path().join(name));
-    }
-    let request = json!({"service": "service2", "source": "dev", "as": "service1", "shadow_for_s": 0});
-    assert_eq!(server.post("/moves", &request).0, 202);
-    eventually("it waits", || server.get("/moves/m1").1["body"]["waits_for"] == "promote");
+    let (_source, server) = waiting_move(&["--max-connections", "16"]);
     let mut events = connect(&server, 2).unwrap();
     assert_eq!(ask(&mut events, "/moves/m1/events"), Some(200));
     let others: Vec<TcpStream> = (0..100).filter_map(|number| connect(&server, 10 + number).ok()).collect();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
-use crate::models::{Models, model, put_service};
-use crate::server::{Server, eventually};
+use crate::models::{Models, model, waiting_move};
+use crate::server::Server;
 
 const WATCHERS: usize = 2000;
 /// Memory that they may take together, MiB.
@@ -34,24 +34,9 @@ fn read_until(stream: &mut TcpStream, wanted: &str) {
     }
 }
 
-/// A source, and a server on which a move from there waits to be promoted.
-fn waiting_move() -> (Server, Server) {
-    let (source, models) = (Server::start(&[]), Models::get());
-    let arguments = ["--connections-per-address", "4096"];
-    let server = Server::start_with_peers(&[("dev", &source.url())], &arguments);
-    for (server, name, version) in [(&source, "service2", 1), (&server, "service1", 0)] {
-        models.versions[version].write(&server.path().join(name));
-        put_service(server, name, &server.path().join(name));
-    }
-    let request = json!({"service": "service2", "source": "dev", "as": "service1", "shadow_for_s": 0});
-    assert_eq!(server.post("/moves", &request).0, 202);
-    eventually("it waits", || server.get("/moves/m1").1["body"]["waits_for"] == "promote");
-    (source, server)
-}
-
 #[test]
 fn a_watcher_keeps_no_server_from_stopping() {
-    let (_source, server) = waiting_move();
+    let (_source, server) = waiting_move(&["--connections-per-address", "4096"]);
     let mut watcher = watch(&server);
     server.signal("TERM");
     assert!(server.wait().0.success());
@@ -64,7 +49,7 @@ fn two_thousand_watchers_hold_no_thread_and_no_trainings_place() {
     let limit = getrlimit(Resource::Nofile);
     let current = Some(limit.maximum.map_or(FILES, |most| most.min(FILES)));
     setrlimit(Resource::Nofile, Rlimit { current, ..limit }).expect("what the hard limit allows");
-    let (_source, server) = waiting_move();
+    let (_source, server) = waiting_move(&["--connections-per-address", "4096"]);
     drop(watch(&server));
 
     let (threads, memory) = (server.threads(), server.resident_mb());
