@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use dede_connectors::csv::CsvConnector;
-use dede_core::parameters::Section;
+use dede_model::parameters::Section;
 
 /// Reads the bytes as an item of a predict, and as a file to train on.
 pub fn run(bytes: &[u8]) {

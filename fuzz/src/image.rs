@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dede_connectors::image::ImageConnector;
-use dede_core::parameters::Section;
+use dede_model::parameters::Section;
 
 /// Decodes the bytes and makes them small.
 pub fn run(bytes: &[u8]) {

@@ -14,9 +14,9 @@ pub mod request;
 
 use std::sync::Arc;
 
-use dede_core::connector::{Connector, InputLimits, Reader, ReaderContext};
-use dede_core::labels::Labels;
-use dede_core::parameters::Section;
+use dede_model::connector::{Connector, InputLimits, Reader, ReaderContext};
+use dede_model::labels::Labels;
+use dede_model::parameters::Section;
 
 /// What reads any bytes, and returns.
 pub type Run = fn(&[u8]);

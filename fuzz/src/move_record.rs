@@ -1,6 +1,6 @@
 //! Records of moves, as a disk gives them back.
 
-use dede_core::migration::check_record;
+use dede_migration::check_record;
 
 /// Reads the bytes as a record.
 pub fn run(bytes: &[u8]) {

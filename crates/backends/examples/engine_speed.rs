@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use dede_backends::neural::caffe::Caffe;
 use dede_backends::neural::onnx::Onnx;
-use dede_core::backend::{Backend, EngineOptions, Model, OpenRequest, PredictOptions, ServiceType};
-use dede_core::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
-use dede_core::parameters::Section;
-use dede_core::repository::Repository;
-use dede_core::request_memory::MemoryShare;
-use dede_core::tensor::Tensor;
+use dede_model::backend::{Backend, EngineOptions, Model, OpenRequest, PredictOptions, ServiceType};
+use dede_model::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
+use dede_model::parameters::Section;
+use dede_model::repository::Repository;
+use dede_model::request_memory::MemoryShare;
+use dede_model::tensor::Tensor;
 
 /// What to measure.
 struct Arguments {
@@ -135,7 +135,7 @@ fn run(
                 model.predict(samples, &PredictOptions::default(), &MemoryShare::unbounded())?;
                 items.fetch_add(samples.len() as u64, Ordering::Relaxed);
             }
-            Ok::<_, dede_core::error::Error>(())
+            Ok::<_, dede_model::error::Error>(())
         };
         let running: Vec<_> = (0..callers).map(|_| scope.spawn(call)).collect();
         std::thread::sleep(time);

@@ -1,4 +1,4 @@
-//! Model libraries: backends behind the seam of `dede_core::backend`.
+//! Model libraries: backends behind the seam of `dede_model::backend`.
 //!
 //! [`neural`] runs and trains neural networks. Nothing here knows requests, services or HTTP.
 

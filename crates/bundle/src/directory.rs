@@ -6,10 +6,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use dede_storage::draft::Draft;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2, unlinkat};
 use rustix::io::Errno;
 
-use crate::draft::Draft;
 use crate::file_name::FileName;
 
 /// Deepest nesting a listing follows.

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use dede_connectors::csv::CsvConnector;
-use dede_core::connector::Connector;
-use dede_core::parameters::Section;
-use dede_core::request_memory::MemoryShare;
-use dede_core::service::PredictCall;
+use dede_engine::service::PredictCall;
+use dede_model::connector::Connector;
+use dede_model::parameters::Section;
+use dede_model::request_memory::MemoryShare;
 use dede_testing::services;
 use serde_json::json;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dede_connectors::image::ImageConnector;
-use dede_core::connector::{Connector, InputLimits, ReaderContext};
-use dede_core::labels::Labels;
+use dede_model::connector::{Connector, InputLimits, ReaderContext};
+use dede_model::labels::Labels;
 use serde_json::{Map, json};
 
 const ROUNDS: usize = 300;

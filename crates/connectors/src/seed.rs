@@ -1,6 +1,6 @@
 //! `parameters.input.seed`, by which training data are shuffled (contract.md 3.1).
 
-use dede_core::error::{Error, Result};
+use dede_model::error::{Error, Result};
 
 /// `None` for a seed at random.
 ///

@@ -1,7 +1,7 @@
 //! What this server is built from: the list of every connector and every backend. Adding one is a line here.
 
-use dede_core::backend::Backend;
-use dede_core::connector::Connector;
+use dede_model::backend::Backend;
+use dede_model::connector::Connector;
 
 /// Values of `parameters.input.connector`.
 pub(crate) static CONNECTORS: &[&dyn Connector] =

@@ -1,7 +1,7 @@
 //! What this server computes with, as far as it decides the last bits of an answer.
 
 use dede_backends::neural::engine::{Availability, report};
-use dede_core::migration::HostDescription;
+use dede_migration::HostDescription;
 
 /// Describes this machine; `engine` is what was asked for by name.
 pub(crate) fn describe(engine: Option<&str>) -> HostDescription {

@@ -27,7 +27,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Starts logging; `DEDE_LOG` chooses what (`info` by default, `warn`, `debug`, `dede_core=debug`).
+/// Starts logging; `DEDE_LOG` chooses what (`info` by default, `warn`, `debug`, `dede_engine=debug`).
 pub(crate) fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_env("DEDE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     // Lines of text do not show spans, which cost some time in each request.

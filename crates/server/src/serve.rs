@@ -11,16 +11,16 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use dede_backends::neural::engine;
 use dede_bundle::store::BlobStore;
-use dede_core::backend::EngineOptions;
-use dede_core::catalogue::Catalogue;
-use dede_core::connector::InputLimits;
-use dede_core::egress::EgressPolicy;
-use dede_core::environment::{BROUGHT, Environment};
-use dede_core::file_access::FileAccess;
-use dede_core::limiter::{Bounds, Limiter};
-use dede_core::migration::{HostDescription, MoveContext, Moves, TransferRate};
-use dede_core::repository::Roots;
-use dede_core::request_memory::RequestMemory;
+use dede_engine::catalogue::Catalogue;
+use dede_engine::environment::{BROUGHT, Environment};
+use dede_engine::limiter::{Bounds, Limiter};
+use dede_migration::{HostDescription, MoveContext, Moves, TransferRate};
+use dede_model::backend::EngineOptions;
+use dede_model::connector::InputLimits;
+use dede_model::egress::EgressPolicy;
+use dede_model::request_memory::RequestMemory;
+use dede_storage::FileAccess;
+use dede_storage::Roots;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -53,7 +53,7 @@ const EXIT_FAILED: u8 = 1;
 
 /// Serves until told to stop; the exit status.
 pub(crate) fn run(options: &ServeOptions) -> u8 {
-    dede_core::memory::prepare();
+    dede_model::memory::prepare();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(options.threads())
         .max_blocking_threads(BLOCKING_THREADS)

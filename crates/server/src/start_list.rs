@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use dede_api::json;
 use dede_api::requests::{CreateRequest, PredictRequest};
-use dede_core::catalogue::Catalogue;
-use dede_core::dispatch::{Call, Dispatcher, Door, Inferred, Record, RemoteTarget};
-use dede_core::error::Error;
-use dede_core::limiter::Forwarded;
-use dede_core::name::ServiceName;
-use dede_core::quote::quote;
-use dede_core::request_memory::MemoryShare;
-use dede_core::service::PredictCall;
+use dede_engine::catalogue::Catalogue;
+use dede_engine::dispatch::{Call, Dispatcher, Door, Inferred, Record, RemoteTarget};
+use dede_engine::limiter::Forwarded;
+use dede_engine::name::ServiceName;
+use dede_engine::service::PredictCall;
+use dede_model::error::Error;
+use dede_model::quote::quote;
+use dede_model::request_memory::MemoryShare;
 use tokio::runtime::Handle;
 
 use crate::http::{sections, unsupported};

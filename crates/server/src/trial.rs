@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dede_api::requests::CreateRequest;
-use dede_core::backend::EngineOptions;
-use dede_core::environment::Environment;
-use dede_core::error::{Error, Fault, Result};
-use dede_core::limiter::{Bounds, Limiter};
-use dede_core::repository::Roots;
-use dede_core::service::attempt::attempt;
-use dede_core::trial::{Patience, Trial};
+use dede_engine::environment::Environment;
+use dede_engine::limiter::{Bounds, Limiter};
+use dede_engine::service::attempt::attempt;
+use dede_engine::trial::{Patience, Trial};
+use dede_model::backend::EngineOptions;
+use dede_model::error::{Error, Fault, Result};
+use dede_storage::Roots;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! What the tests and benchmarks of the other crates share: fixtures, generated networks, tolerant comparison of JSON,
 //! conformance suites for the two seams, services without a server, and a load generator.
 //!
-//! Unpublished, a development dependency only. It knows the seams of `dede-core` and must not know any connector, backend
+//! Unpublished, a development dependency only. It knows the seams of `dede-model` and must not know any connector, backend
 //! or the server.
 
 pub mod comparison;

@@ -4,22 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dede_api::requests::{CreateRequest, RequestParameters};
-use dede_core::backend::{
+use dede_engine::catalogue::Catalogue;
+use dede_engine::environment::Environment;
+use dede_engine::limiter::{Bounds, Limiter};
+use dede_model::backend::{
     Backend, DecidingFile, EngineOptions, Model, ModelDescription, OpenRequest, Opened, OutputDescription,
     PredictOptions, ServiceType, Task, TrainRequest, TrainingPlan,
 };
-use dede_core::catalogue::Catalogue;
-use dede_core::connector::{Connector, InputLimits};
-use dede_core::data::{DataKind, Pixels, SampleShape, Samples};
-use dede_core::environment::Environment;
-use dede_core::error::{Error, Result};
-use dede_core::limiter::{Bounds, Limiter};
-use dede_core::outputs::Outputs;
-use dede_core::parameters::Section;
-use dede_core::parameters::keys::{Key, KeyTable, Moment};
-use dede_core::repository::Roots;
-use dede_core::request_memory::MemoryShare;
-use dede_core::tensor::Tensor;
+use dede_model::connector::{Connector, InputLimits};
+use dede_model::data::{DataKind, Pixels, SampleShape, Samples};
+use dede_model::error::{Error, Result};
+use dede_model::outputs::Outputs;
+use dede_model::parameters::Section;
+use dede_model::parameters::keys::{Key, KeyTable, Moment};
+use dede_model::request_memory::MemoryShare;
+use dede_model::tensor::Tensor;
+use dede_storage::Roots;
 
 /// Answers the sum of the numbers of a sample. `columns` in `parameters.mllib` says how many numbers a row has, and makes it take rows
 /// only; without it images of any size are taken.

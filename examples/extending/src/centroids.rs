@@ -6,16 +6,16 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use dede_core::backend::{
+use dede_model::backend::{
     Backend, DecidingFile, Model, ModelDescription, OpenRequest, Opened, OutputDescription, PredictOptions,
     ServiceType, Task, TrainRequest, TrainingPlan,
 };
-use dede_core::data::{DataKind, SampleShape, Samples};
-use dede_core::error::{Error, Result};
-use dede_core::outputs::Outputs;
-use dede_core::parameters::keys::{Key, KeyTable, Moment};
-use dede_core::request_memory::MemoryShare;
-use dede_core::tensor::Tensor;
+use dede_model::data::{DataKind, SampleShape, Samples};
+use dede_model::error::{Error, Result};
+use dede_model::outputs::Outputs;
+use dede_model::parameters::keys::{Key, KeyTable, Moment};
+use dede_model::request_memory::MemoryShare;
+use dede_model::tensor::Tensor;
 use serde_json::Value;
 
 /// The file in the repository.

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use dede_api::requests::CreateRequest;
 use dede_backends::neural::{caffe::Caffe, onnx::Onnx};
 use dede_connectors::{csv::CsvConnector, image::ImageConnector};
-use dede_core::backend::{Backend, EngineOptions};
-use dede_core::catalogue::Catalogue;
-use dede_core::connector::{Connector, InputLimits};
-use dede_core::environment::Environment;
-use dede_core::error::{Error, Result};
-use dede_core::limiter::{Bounds, Limiter};
-use dede_core::repository::Roots;
+use dede_engine::catalogue::Catalogue;
+use dede_engine::environment::Environment;
+use dede_engine::limiter::{Bounds, Limiter};
+use dede_model::backend::{Backend, EngineOptions};
+use dede_model::connector::{Connector, InputLimits};
+use dede_model::error::{Error, Result};
+use dede_storage::Roots;
 use serde_json::Value;
 
 /// The built-in connectors, and one more.

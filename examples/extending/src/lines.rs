@@ -5,13 +5,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dede_core::dispatch::{Call, Dispatcher, Door, Inferred, Record, RemoteTarget};
-use dede_core::error::{Error, Result};
-use dede_core::limiter::Forwarded;
-use dede_core::name::ServiceName;
-use dede_core::outputs::Outputs;
-use dede_core::request_memory::{MemoryShare, RequestMemory};
-use dede_core::service::PredictCall;
+use dede_engine::dispatch::{Call, Dispatcher, Door, Inferred, Record, RemoteTarget};
+use dede_engine::limiter::Forwarded;
+use dede_engine::name::ServiceName;
+use dede_engine::service::PredictCall;
+use dede_model::error::{Error, Result};
+use dede_model::outputs::Outputs;
+use dede_model::request_memory::{MemoryShare, RequestMemory};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 

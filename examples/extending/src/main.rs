@@ -9,9 +9,9 @@ use std::fs;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use dede_core::dispatch::Dispatcher;
-use dede_core::request_memory::RequestMemory;
+use dede_engine::dispatch::Dispatcher;
 use dede_extending::{catalogue, create, lines};
+use dede_model::request_memory::RequestMemory;
 use serde_json::json;
 use tokio::net::UnixListener;
 

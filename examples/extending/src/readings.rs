@@ -2,12 +2,12 @@
 //!
 //! It knows neither networks nor services. `scale` multiplies each number.
 
-use dede_core::connector::{Connector, Fetched, Fitted, Reader, ReaderContext, RetainedItems};
-use dede_core::data::{Batch, DataKind, SampleShape, Samples};
-use dede_core::error::{Error, Result};
-use dede_core::parameters::keys::{Key, KeyTable, Moment};
-use dede_core::request_memory::MemoryShare;
-use dede_core::tensor::Tensor;
+use dede_model::connector::{Connector, Fetched, Fitted, Reader, ReaderContext, RetainedItems};
+use dede_model::data::{Batch, DataKind, SampleShape, Samples};
+use dede_model::error::{Error, Result};
+use dede_model::parameters::keys::{Key, KeyTable, Moment};
+use dede_model::request_memory::MemoryShare;
+use dede_model::tensor::Tensor;
 use serde_json::Value;
 
 /// The connector: `parameters.input.connector` is `readings`.

@@ -26,16 +26,16 @@ mod trees;
 mod weights;
 mod written_out;
 
-use dede_core::backend::OutputActivation;
-use dede_core::error::{Error, Result};
-use dede_core::quote::quote;
-
-use super::onnx_view::OnnxView;
-use super::options::MLLIB;
 use counts::Numbers;
+use dede_model::backend::OutputActivation;
+use dede_model::error::{Error, Result};
+use dede_model::quote::quote;
 use facts::Held;
 use forms::Items;
 use reader::Reader;
+
+use super::onnx_view::OnnxView;
+use super::options::MLLIB;
 pub(super) use ties::Strength;
 
 /// What an output holds.

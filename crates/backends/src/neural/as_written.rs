@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use dede_core::memory;
+use dede_model::memory;
 
 use super::closeness::{Closeness, Probe, Tolerance};
 use super::engine::{Array, Engine, EngineError, LoadOptions, Network, Parallelism, Session};

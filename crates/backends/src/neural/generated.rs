@@ -2,8 +2,8 @@
 //!
 //! It owns what is in them. It must not know what they are tried for.
 
-use dede_core::data::{Image, Normalization, Pixels, SampleShape, Samples};
-use dede_core::tensor::Tensor;
+use dede_model::data::{Image, Normalization, Pixels, SampleShape, Samples};
+use dede_model::tensor::Tensor;
 
 /// Side of images for a network that takes any size.
 const ANY_SIZE: usize = 224;

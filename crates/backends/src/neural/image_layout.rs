@@ -3,10 +3,10 @@
 //! It owns the choice between the two layouts there are, from the extents, from what a request says of its images and from
 //! `parameters.input.layout`. What fits both is refused. It must not know file formats.
 
-use dede_core::backend::OpenRequest;
-use dede_core::error::{Error, Result};
-use dede_core::parameters::Section;
-use dede_core::quote::quote;
+use dede_model::backend::OpenRequest;
+use dede_model::error::{Error, Result};
+use dede_model::parameters::Section;
+use dede_model::quote::quote;
 use serde_json::Value;
 
 use super::options::asked_size;
@@ -161,9 +161,9 @@ fn the_one(both: [ImageInput; 2], fits: impl Fn(ImageInput) -> bool) -> Option<I
 
 #[cfg(test)]
 mod tests {
-    use dede_core::backend::{EngineOptions, ServiceType};
-    use dede_core::data::DataKind;
-    use dede_core::repository::Repository;
+    use dede_model::backend::{EngineOptions, ServiceType};
+    use dede_model::data::DataKind;
+    use dede_model::repository::Repository;
     use serde_json::json;
 
     use super::*;

@@ -3,7 +3,7 @@
 //! [`super::options`] reads what decides a network, [`super::training`] what decides a training. A key that neither reads stands here as
 //! refused, unless no answer depends on it.
 
-use dede_core::parameters::keys::{Key, KeyTable, Moment, Neutral};
+use dede_model::parameters::keys::{Key, KeyTable, Moment, Neutral};
 
 /// Of networks whose files say how samples become numbers.
 pub(super) const KEYS: KeyTable = KeyTable(&[

@@ -2,10 +2,10 @@
 //!
 //! It owns the generated inputs of the warm-up and the wording of engine errors with the file they belong to.
 
-use dede_core::backend::EngineOptions;
-use dede_core::data::{SampleShape, Samples};
-use dede_core::error::{Error, Fault, Result};
-use dede_core::memory;
+use dede_model::backend::EngineOptions;
+use dede_model::data::{SampleShape, Samples};
+use dede_model::error::{Error, Fault, Result};
+use dede_model::memory;
 
 use super::as_written;
 use super::engine::{self, Array, Availability, Engine, EngineError, LoadOptions, Network, Session};

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-use dede_core::backend::{Model, ModelDescription, OutputActivation, PredictOptions, Task};
-use dede_core::data::{Image, SampleShape, Samples};
-use dede_core::error::{Error, Result};
-use dede_core::outputs::Outputs;
-use dede_core::priority;
-use dede_core::quote::quote;
-use dede_core::request_memory::{KeptMemory, MemoryShare};
-use dede_core::tensor::Tensor;
+use dede_model::backend::{Model, ModelDescription, OutputActivation, PredictOptions, Task};
+use dede_model::data::{Image, SampleShape, Samples};
+use dede_model::error::{Error, Result};
+use dede_model::outputs::Outputs;
+use dede_model::priority;
+use dede_model::quote::quote;
+use dede_model::request_memory::{KeptMemory, MemoryShare};
+use dede_model::tensor::Tensor;
 
 use super::loading::Loaded;
 use super::options::MLLIB;

@@ -11,21 +11,20 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use dede_core::backend::{
+use answer::{chosen_head, conclude, wanted_heads, with_maps};
+use dede_graph::Graph;
+use dede_graph::onnx::{ModelSummary, inspect};
+use dede_model::backend::{
     Backend, DecidingFile, EngineOptions, ModelDescription, OpenRequest, Opened, OutputDescription, ServiceType, Task,
     TrainRequest, TrainingPlan, WeightFile,
 };
-use dede_core::data::{DataKind, SampleShape, Samples};
-use dede_core::error::{Error, Result};
-use dede_core::parameters::Section;
-use dede_core::parameters::keys::KeyTable;
-use dede_core::repository::Repository;
-use dede_graph::Graph;
-use dede_graph::onnx::{ModelSummary, inspect};
-use serde_json::Value;
-
-use answer::{chosen_head, conclude, wanted_heads, with_maps};
+use dede_model::data::{DataKind, SampleShape, Samples};
+use dede_model::error::{Error, Result};
+use dede_model::parameters::Section;
+use dede_model::parameters::keys::KeyTable;
+use dede_model::repository::Repository;
 use heads::{Head, items_of_a_run};
+use serde_json::Value;
 
 use super::caffe::template;
 use super::content::Content;

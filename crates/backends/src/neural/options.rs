@@ -2,10 +2,10 @@
 //!
 //! Every key that there is stands in [`super::keys`]; what training reads of them is in [`super::training`].
 
-use dede_core::backend::{OpenRequest, OutputActivation, ServiceType, Task};
-use dede_core::error::{Error, Result};
-use dede_core::parameters::{Count, Section, parse};
-use dede_core::quote::quote;
+use dede_model::backend::{OpenRequest, OutputActivation, ServiceType, Task};
+use dede_model::error::{Error, Result};
+use dede_model::parameters::{Count, Section, parse};
+use dede_model::quote::quote;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -232,7 +232,7 @@ pub(super) fn check_image_input(
 
 #[cfg(test)]
 mod tests {
-    use dede_core::parameters::keys::{Key, Moment, Standing};
+    use dede_model::parameters::keys::{Key, Moment, Standing};
     use serde_json::json;
 
     use super::super::keys::{CAFFE_KEYS, KEYS};

@@ -3,9 +3,9 @@
 //! It owns the choice among several outputs: by the number of classes or targets, or by name, and never by their order. It
 //! must not know file formats or engines.
 
-use dede_core::backend::ServiceType;
-use dede_core::error::{Error, Result};
-use dede_core::quote::quote;
+use dede_model::backend::ServiceType;
+use dede_model::error::{Error, Result};
+use dede_model::quote::quote;
 
 use super::options::{CreationOptions, MLLIB};
 

@@ -5,10 +5,10 @@
 
 use std::ops::Range;
 
-use dede_core::data::{Image, Normalization, Pixels, SampleShape, Samples};
-use dede_core::error::{Error, Result};
-use dede_core::parameters::Section;
-use dede_core::tensor::Tensor;
+use dede_model::data::{Image, Normalization, Pixels, SampleShape, Samples};
+use dede_model::error::{Error, Result};
+use dede_model::parameters::Section;
+use dede_model::tensor::Tensor;
 use serde_json::Value;
 
 use super::engine::{Array, Values};

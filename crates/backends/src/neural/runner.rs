@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use dede_core::priority;
+use dede_model::priority;
 
 use super::engine::{Array, EngineError, Parallelism, Session, Values};
 

@@ -6,8 +6,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use dede_core::backend::DecidingFile;
-use dede_core::error::{Error, Result};
+use dede_model::backend::DecidingFile;
+use dede_model::error::{Error, Result};
 
 /// What the system says of a file that is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

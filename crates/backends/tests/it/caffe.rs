@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use crate::requests::{Request, open, options, refusal, rows, rows_of, table, usable_engines};
 use dede_backends::neural::caffe::Caffe;
-use dede_core::backend::{Backend, PredictOptions, ServiceType, Task};
-use dede_core::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
-use dede_core::error::Error;
-use dede_core::repository::Repository;
-use dede_core::request_memory::MemoryShare;
+use dede_model::backend::{Backend, PredictOptions, ServiceType, Task};
+use dede_model::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
+use dede_model::error::Error;
+use dede_model::repository::Repository;
+use dede_model::request_memory::MemoryShare;
 use dede_testing::conformance::backend::{BackendCase, backend_suite};
 use dede_testing::fixtures;
 use dede_testing::networks::{Generation, Network};
 use serde_json::json;
+
+use crate::requests::{Request, open, options, refusal, rows, rows_of, table, usable_engines};
 
 /// The original computed in another order.
 const TOLERANCE: f32 = 1e-4;
@@ -294,7 +295,7 @@ fn the_backend_suite_holds_for_tables_and_images() {
                 backend: &Caffe,
                 repository: &repository,
                 mllib: json!({"nclasses": 3}).as_object().cloned().expect("an object"),
-                input: dede_core::parameters::Section::new(),
+                input: dede_model::parameters::Section::new(),
                 samples,
                 engine: options(engine),
                 tolerance,

@@ -5,13 +5,14 @@
 
 use std::path::Path;
 
-use crate::requests::{Request, open, refusal, rows, usable_engines};
 use dede_backends::neural::caffe::Caffe;
-use dede_core::backend::{Opened, ServiceType};
-use dede_core::data::{DataKind, Image, Normalization, Pixels, Samples};
-use dede_core::error::Result;
-use dede_core::tensor::Tensor;
+use dede_model::backend::{Opened, ServiceType};
+use dede_model::data::{DataKind, Image, Normalization, Pixels, Samples};
+use dede_model::error::Result;
+use dede_model::tensor::Tensor;
 use serde_json::json;
+
+use crate::requests::{Request, open, refusal, rows, usable_engines};
 
 const NETWORKS: &[u8] = include_bytes!("caffe_files/networks.bin");
 /// Engines add in another order.

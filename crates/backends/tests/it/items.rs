@@ -3,11 +3,12 @@
 //! It owns the networks for which that once failed, and ordinary ones that look like them: `items/networks.bin`,
 //! written by `items/generate.py`, which says what stands in it.
 
-use crate::requests::{Request, open, rows_of, table, usable_engines};
 use dede_backends::neural::onnx::Onnx;
-use dede_core::backend::{Model, PredictOptions, ServiceType};
-use dede_core::error::{Error, Result};
-use dede_core::request_memory::MemoryShare;
+use dede_model::backend::{Model, PredictOptions, ServiceType};
+use dede_model::error::{Error, Result};
+use dede_model::request_memory::MemoryShare;
+
+use crate::requests::{Request, open, rows_of, table, usable_engines};
 
 const NETWORKS: &[u8] = include_bytes!("items/networks.bin");
 /// How far numbers may be apart, as a share of the largest of an answer: batches of another size are summed in another

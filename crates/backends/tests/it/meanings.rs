@@ -6,17 +6,18 @@ mod classifiers;
 
 use std::path::Path;
 
+use dede_backends::neural::caffe::Caffe;
+use dede_backends::neural::onnx::Onnx as Backend;
+use dede_model::backend::{Model, OutputActivation, PredictOptions, ServiceType, Task};
+use dede_model::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
+use dede_model::request_memory::MemoryShare;
+use dede_model::tensor::Tensor;
+use dede_testing::protobuf::bytes;
+use serde_json::{Value, json};
+
 use crate::onnx_writer::Attribute::{Int, Ints};
 use crate::onnx_writer::{F32, I8, I64, Onnx, U8};
 use crate::requests::{Request, open, refusal, rows, rows_of, table, usable_engines};
-use dede_backends::neural::caffe::Caffe;
-use dede_backends::neural::onnx::Onnx as Backend;
-use dede_core::backend::{Model, OutputActivation, PredictOptions, ServiceType, Task};
-use dede_core::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
-use dede_core::request_memory::MemoryShare;
-use dede_core::tensor::Tensor;
-use dede_testing::protobuf::bytes;
-use serde_json::{Value, json};
 
 const NETWORKS: &[u8] = include_bytes!("meanings/networks.bin");
 /// Engines add in another order; a coarser step of a quantised network is far beyond.
@@ -157,7 +158,7 @@ fn ending(nodes: impl FnOnce(Onnx) -> Onnx) -> Vec<u8> {
 }
 
 fn model_of(
-    backend: &dyn dede_core::backend::Backend,
+    backend: &dyn dede_model::backend::Backend,
     directory: &Path,
     request: &Request,
 ) -> std::sync::Arc<dyn Model> {

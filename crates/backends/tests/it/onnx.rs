@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use dede_backends::neural::onnx::Onnx as Backend;
+use dede_model::backend::{PredictOptions, ServiceType, Task};
+use dede_model::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
+use dede_model::request_memory::MemoryShare;
+use serde_json::json;
+
 use crate::onnx_writer::Attribute::{Int, Ints};
 use crate::onnx_writer::{F32, I64, Onnx, U8};
 use crate::requests::{Request, open, refusal, rows, rows_of, table, usable_engines};
-use dede_backends::neural::onnx::Onnx as Backend;
-use dede_core::backend::{PredictOptions, ServiceType, Task};
-use dede_core::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
-use dede_core::request_memory::MemoryShare;
-use serde_json::json;
 
 /// `y = x W`, with classes in `outputs` columns; softmax after it when asked.
 fn linear(batch: i64, outputs: usize, softmax: bool) -> Onnx {

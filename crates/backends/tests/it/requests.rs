@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use dede_backends::neural::engine::{Availability, engines};
-use dede_core::backend::{Backend, EngineOptions, Model, OpenRequest, Opened, PredictOptions, ServiceType};
-use dede_core::data::{DataKind, Samples};
-use dede_core::error::{Error, Result};
-use dede_core::outputs::Outputs;
-use dede_core::parameters::Section;
-use dede_core::repository::Repository;
-use dede_core::request_memory::MemoryShare;
-use dede_core::tensor::Tensor;
+use dede_model::backend::{Backend, EngineOptions, Model, OpenRequest, Opened, PredictOptions, ServiceType};
+use dede_model::data::{DataKind, Samples};
+use dede_model::error::{Error, Result};
+use dede_model::outputs::Outputs;
+use dede_model::parameters::Section;
+use dede_model::repository::Repository;
+use dede_model::request_memory::MemoryShare;
+use dede_model::tensor::Tensor;
 use serde_json::{Value, json};
 
 /// A creation request.
@@ -52,7 +52,7 @@ pub(crate) fn open(backend: &dyn Backend, directory: &Path, request: &Request) -
     let (call, stored) = (section(&request.mllib), section(&request.stored));
     backend.open(&OpenRequest {
         repository: &repository,
-        mllib: &dede_core::parameters::over(&call, &stored),
+        mllib: &dede_model::parameters::over(&call, &stored),
         mllib_in_call: &call,
         mllib_stored: &stored,
         input: &section(&request.input),

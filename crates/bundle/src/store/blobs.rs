@@ -7,13 +7,15 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::durable::{lock, remove, sync_parent};
+use dede_storage::draft::{Draft, unique};
+use dede_storage::failpoint;
+use dede_storage::files::{remove, sync_parent};
+
+use super::durable::lock;
 use super::error::{Result, StoreError};
 use super::lease::Lease;
 use super::room::{Charge, Room, cost};
 use crate::digest::{BLOCK, Digest, Hasher};
-use crate::draft::{Draft, unique};
-use crate::failpoint;
 
 /// Nothing writes to a blob, not even through a hard link in a repository.
 const READ_ONLY: u32 = 0o444;

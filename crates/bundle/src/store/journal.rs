@@ -7,7 +7,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::durable::{remove, replace, sync_parent};
+use dede_storage::files::{remove, replace, sync_parent};
+
 use super::error::{Result, StoreError};
 use super::index::{Change, Index};
 use super::room::{Charge, Room, cost};

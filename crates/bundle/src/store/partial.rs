@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::durable::{lock, remove, replace};
+use dede_storage::files::{remove, replace};
+
+use super::durable::lock;
 use super::error::{Result, StoreError};
 use super::{BlobStore, Lease};
 use crate::chunks::{AssemblyError, ChunkList, Plan, Report, assemble};

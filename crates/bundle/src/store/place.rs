@@ -5,13 +5,14 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
+use dede_storage::draft::Draft;
+use dede_storage::failpoint;
+
 use super::blobs::copy;
 use super::error::{Result, StoreError};
 use super::{BlobStore, Lease};
 use crate::digest::{Digest, Hasher};
 use crate::directory::{Directory, DirectoryError};
-use crate::draft::Draft;
-use crate::failpoint;
 use crate::file_name::FileName;
 use crate::modelpack::Role;
 

@@ -5,8 +5,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 
+use dede_storage::files::remove;
+
 use super::blobs::copy;
-use super::durable::remove;
 use super::error::{Result, StoreError};
 use super::partial::PartialLock;
 use super::{BlobStore, Lease};

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::durable::{lock, remove};
+use dede_storage::files::remove;
+
+use super::durable::lock;
 use super::error::{Result, StoreError};
 use super::room::{Charge, Room, cost};
 use super::upload_id::{LENGTH, UploadId};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use dede_core::error::{Error, Result};
-use dede_core::parameters::Section;
+use dede_model::error::{Error, Result};
+use dede_model::parameters::Section;
 use serde_json::{Map, Value};
 
 use super::SECTION;

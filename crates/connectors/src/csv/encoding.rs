@@ -2,7 +2,7 @@
 //!
 //! It must not know columns. The bytes themselves are not repeated: they were read from a file.
 
-use dede_core::error::{Error, Result};
+use dede_model::error::{Error, Result};
 
 use super::records::Record;
 use super::row::Place;

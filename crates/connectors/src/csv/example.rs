@@ -1,6 +1,6 @@
 //! Made-up lines: numbers within the bounds of the training data, categories among its own.
 
-use dede_core::error::{Error, Result};
+use dede_model::error::{Error, Result};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use dede_core::connector::{Fetched, Fitted, ReaderContext, TestSet};
-use dede_core::data::{Batch, SampleShape};
-use dede_core::error::{Error, Fault, Result};
-use dede_core::labels::Labels;
-use dede_core::parameters::{Section, over};
-use dede_core::quote::{quote, quote_list};
-use dede_core::request_memory::MemoryShare;
+use dede_model::connector::{Fetched, Fitted, ReaderContext, TestSet};
+use dede_model::data::{Batch, SampleShape};
+use dede_model::error::{Error, Fault, Result};
+use dede_model::labels::Labels;
+use dede_model::parameters::{Section, over};
+use dede_model::quote::{quote, quote_list};
+use dede_model::request_memory::MemoryShare;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 
@@ -354,7 +354,7 @@ fn divide(
     rows: Batch,
     test: Option<Batch>,
     settings: &Settings,
-) -> Result<(Box<dyn dede_core::data::Dataset>, Vec<TestSet>)> {
+) -> Result<(Box<dyn dede_model::data::Dataset>, Vec<TestSet>)> {
     let view = |table, order| Box::new(TableView::new(table, order, settings.autoencoder));
     let count = rows.uris.len();
     let rows = Arc::new(rows);

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use dede_core::error::{Error, Result};
-use dede_core::file_access::FileAccess;
-use dede_core::quote::{quote, quote_list};
+use dede_model::error::{Error, Result};
+use dede_model::quote::{quote, quote_list};
+use dede_storage::FileAccess;
 
 use super::options::Settings;
 use super::records::Record;

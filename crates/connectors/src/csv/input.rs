@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
 
-use dede_core::connector::Fetched;
-use dede_core::error::{Error, Result};
-use dede_core::quote::quote;
-use dede_core::request_memory::MemoryShare;
+use dede_model::connector::Fetched;
+use dede_model::error::{Error, Result};
+use dede_model::quote::quote;
+use dede_model::request_memory::MemoryShare;
 
 use super::encoding;
 use super::options::Settings;

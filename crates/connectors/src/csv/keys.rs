@@ -1,6 +1,6 @@
 //! Every key of `parameters.input` with this connector (contract.md 3.3, 3.4).
 
-use dede_core::parameters::keys::{Key, KeyTable, Moment, Neutral};
+use dede_model::parameters::keys::{Key, KeyTable, Moment, Neutral};
 
 /// The keys.
 pub(super) const KEYS: KeyTable = KeyTable(&[&APPLIED, &OTHERS]);
@@ -43,10 +43,10 @@ const OTHERS: [Key; 6] = [
 mod tests {
     use std::sync::Arc;
 
-    use dede_core::connector::{InputLimits, ReaderContext};
-    use dede_core::labels::Labels;
-    use dede_core::parameters::keys::{Call, Standing};
-    use dede_core::parameters::{Section, parse};
+    use dede_model::connector::{InputLimits, ReaderContext};
+    use dede_model::labels::Labels;
+    use dede_model::parameters::keys::{Call, Standing};
+    use dede_model::parameters::{Section, parse};
     use serde_json::{Value, json};
 
     use super::super::options::{Options, Settings};

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use dede_core::data::Targets;
-use dede_core::error::{Error, Result};
-use dede_core::labels::Labels;
-use dede_core::tensor::Tensor;
+use dede_model::data::Targets;
+use dede_model::error::{Error, Result};
+use dede_model::labels::Labels;
+use dede_model::tensor::Tensor;
 
 use super::row::parse_number;
 

@@ -5,8 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use dede_core::error::{Error, Result};
-use dede_core::quote::{quote, quote_list};
+use dede_model::error::{Error, Result};
+use dede_model::quote::{quote, quote_list};
 
 use super::header::Header;
 use super::options::Settings;

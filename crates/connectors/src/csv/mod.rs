@@ -28,11 +28,11 @@ mod table;
 mod tests;
 mod trained;
 
-use dede_core::connector::{Connector, Fetched, Fitted, Reader, ReaderContext, RetainedItems};
-use dede_core::data::{Batch, DataKind, SampleShape};
-use dede_core::error::Result;
-use dede_core::parameters::keys::KeyTable;
-use dede_core::request_memory::MemoryShare;
+use dede_model::connector::{Connector, Fetched, Fitted, Reader, ReaderContext, RetainedItems};
+use dede_model::data::{Batch, DataKind, SampleShape};
+use dede_model::error::Result;
+use dede_model::parameters::keys::KeyTable;
+use dede_model::request_memory::MemoryShare;
 
 use self::options::Settings;
 use self::predict::Predictor;

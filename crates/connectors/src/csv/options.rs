@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use dede_core::connector::{Fetched, InputLimits, ReaderContext};
-use dede_core::data::SampleShape;
-use dede_core::error::{Error, Result};
-use dede_core::parameters::{self, Section};
-use dede_core::quote::quote;
-use dede_core::request_memory::MemoryShare;
+use dede_model::connector::{Fetched, InputLimits, ReaderContext};
+use dede_model::data::SampleShape;
+use dede_model::error::{Error, Result};
+use dede_model::parameters::{self, Section};
+use dede_model::quote::quote;
+use dede_model::request_memory::MemoryShare;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -116,7 +116,7 @@ impl Settings {
     /// Fetches what items name by URL.
     ///
     /// # Errors
-    /// As [`dede_core::connector::Reader::fetch`].
+    /// As [`dede_model::connector::Reader::fetch`].
     pub(super) fn fetch(&self, data: &[String], memory: &MemoryShare) -> Result<Fetched> {
         if !data.iter().any(|item| is_remote(item)) {
             return Ok(Fetched::default());

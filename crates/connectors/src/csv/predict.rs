@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 
-use dede_core::connector::{Fetched, RetainedItems};
-use dede_core::data::Batch;
-use dede_core::error::{Error, Fault, Result};
-use dede_core::quote::{quote, quote_list};
-use dede_core::request_memory::MemoryShare;
+use dede_model::connector::{Fetched, RetainedItems};
+use dede_model::data::Batch;
+use dede_model::error::{Error, Fault, Result};
+use dede_model::quote::{quote, quote_list};
+use dede_model::request_memory::MemoryShare;
 
 use super::SECTION;
 use super::header::Header;

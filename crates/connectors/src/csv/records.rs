@@ -5,8 +5,8 @@
 
 use std::io::Read;
 
-use dede_core::error::{Error, Result};
-use dede_core::request_memory::MemoryShare;
+use dede_model::error::{Error, Result};
+use dede_model::request_memory::MemoryShare;
 
 use super::SECTION;
 use super::quotes::{Fault, Quotes};
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn long_lines_count() {
-        let memory = dede_core::request_memory::RequestMemory::new(16 << 20);
+        let memory = dede_model::request_memory::RequestMemory::new(16 << 20);
         let plain = "1,".repeat(1 << 20);
         for text in [plain.clone(), plain.replace("1,1", "\"1\",1"), format!("a\n{plain}")] {
             let split = of_text(&text, HERE, dialect(",", "\""), &memory.share(), |_| Ok(()));

@@ -1,7 +1,7 @@
 //! One line's fields into features, id and labels.
 
-use dede_core::error::{Error, Result};
-use dede_core::quote::{quote, quote_list};
+use dede_model::error::{Error, Result};
+use dede_model::quote::{quote, quote_list};
 
 use super::layout::{Column, Layout, Role};
 use super::options::Settings;

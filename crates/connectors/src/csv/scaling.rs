@@ -3,7 +3,7 @@
 //! Bounds come one per non-ignored column, id and labels included, after one-hot coding; which bound belongs to which
 //! feature is the business of `layout`.
 
-use dede_core::parameters::Section;
+use dede_model::parameters::Section;
 use serde::Deserialize;
 
 /// `scale_type`.

@@ -1,6 +1,6 @@
 //! What a training run leaves for later predicts, as parameters of this connector.
 
-use dede_core::parameters::Section;
+use dede_model::parameters::Section;
 use serde_json::Value;
 
 use super::options::Settings;

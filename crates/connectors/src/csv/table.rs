@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use dede_core::data::{Batch, Dataset, Samples, Targets};
-use dede_core::error::{Error, Result};
-use dede_core::tensor::Tensor;
+use dede_model::data::{Batch, Dataset, Samples, Targets};
+use dede_model::error::{Error, Result};
+use dede_model::tensor::Tensor;
 
 use super::labels::LabelValues;
 use super::layout::Layout;

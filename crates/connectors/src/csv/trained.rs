@@ -7,8 +7,8 @@
 
 use std::collections::HashSet;
 
-use dede_core::error::{Error, Result};
-use dede_core::quote::quote_list;
+use dede_model::error::{Error, Result};
+use dede_model::quote::quote_list;
 
 use super::SECTION;
 use super::header::Header;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use dede_core::data::{Batch, Dataset, Image, Pixels, Samples, Targets};
-use dede_core::error::{Error, Result};
-use dede_core::tensor::Tensor;
+use dede_model::data::{Batch, Dataset, Image, Pixels, Samples, Targets};
+use dede_model::error::{Error, Result};
+use dede_model::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::items;

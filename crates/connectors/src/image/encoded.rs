@@ -4,7 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dede_core::quote::quote;
+use dede_model::quote::quote;
 
 /// Bits of a character.
 const BITS: usize = 6;

@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dede_core::data::SampleShape;
-use dede_core::error::{Error, Result};
+use dede_model::data::SampleShape;
+use dede_model::error::{Error, Result};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use rand::{Rng as _, SeedableRng as _};

@@ -2,7 +2,7 @@
 //!
 //! It must not touch pixels.
 
-use dede_core::parameters::Section;
+use dede_model::parameters::Section;
 
 use super::resize::Scaling;
 

@@ -5,13 +5,13 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use dede_core::connector::{Fetched, InputLimits};
-use dede_core::data::Image;
-use dede_core::error::{Error, Result};
-use dede_core::file_access::{FileAccess, Kind};
-use dede_core::priority;
-use dede_core::quote::quote;
-use dede_core::request_memory::MemoryShare;
+use dede_model::connector::{Fetched, InputLimits};
+use dede_model::data::Image;
+use dede_model::error::{Error, Result};
+use dede_model::priority;
+use dede_model::quote::quote;
+use dede_model::request_memory::MemoryShare;
+use dede_storage::{FileAccess, Kind};
 use rayon::prelude::*;
 
 use super::encoded;

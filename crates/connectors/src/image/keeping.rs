@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dede_core::connector::RetainedItems;
+use dede_model::connector::RetainedItems;
 
 use super::items::{Item, Place};
 

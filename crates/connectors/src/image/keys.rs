@@ -1,6 +1,6 @@
 //! Every key of `parameters.input` with this connector (contract.md 3.2).
 
-use dede_core::parameters::keys::{Key, KeyTable, Moment};
+use dede_model::parameters::keys::{Key, KeyTable, Moment};
 
 /// The keys.
 pub(super) const KEYS: KeyTable = KeyTable(&[&APPLIED, &OTHERS]);
@@ -50,10 +50,10 @@ const OTHERS: [Key; 11] = [
 mod tests {
     use std::sync::Arc;
 
-    use dede_core::connector::{InputLimits, ReaderContext};
-    use dede_core::labels::Labels;
-    use dede_core::parameters::Section;
-    use dede_core::parameters::keys::{Call, Standing};
+    use dede_model::connector::{InputLimits, ReaderContext};
+    use dede_model::labels::Labels;
+    use dede_model::parameters::Section;
+    use dede_model::parameters::keys::{Call, Standing};
     use serde_json::{Value, json};
 
     use super::super::options::{Settings, resolve};

@@ -22,12 +22,12 @@ mod training;
 
 use std::sync::Arc;
 
-use dede_core::connector::{Connector, Fetched, Fitted, InputLimits, Reader, ReaderContext, RetainedItems};
-use dede_core::data::{Batch, DataKind, SampleShape, Samples};
-use dede_core::error::Result;
-use dede_core::labels::Labels;
-use dede_core::parameters::keys::KeyTable;
-use dede_core::request_memory::MemoryShare;
+use dede_model::connector::{Connector, Fetched, Fitted, InputLimits, Reader, ReaderContext, RetainedItems};
+use dede_model::data::{Batch, DataKind, SampleShape, Samples};
+use dede_model::error::Result;
+use dede_model::labels::Labels;
+use dede_model::parameters::keys::KeyTable;
+use dede_model::request_memory::MemoryShare;
 
 use self::keeping::Keeper;
 use self::options::Settings;

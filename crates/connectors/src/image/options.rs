@@ -2,11 +2,11 @@
 //!
 //! Names and defaults are those of contract.md 3.2. It must not know how images are read.
 
-use dede_core::connector::ReaderContext;
-use dede_core::data::{Normalization, SampleShape};
-use dede_core::error::{Error, Result};
-use dede_core::file_access::FileAccess;
-use dede_core::parameters::{self, Section};
+use dede_model::connector::ReaderContext;
+use dede_model::data::{Normalization, SampleShape};
+use dede_model::error::{Error, Result};
+use dede_model::parameters::{self, Section};
+use dede_storage::FileAccess;
 use serde::Deserialize;
 use serde_json::Value;
 

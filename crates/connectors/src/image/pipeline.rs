@@ -4,9 +4,9 @@
 
 use std::cell::Cell;
 
-use dede_core::data::{Image, Pixels as OutPixels};
-use dede_core::error::Error;
-use dede_core::request_memory::MemoryShare;
+use dede_model::data::{Image, Pixels as OutPixels};
+use dede_model::error::Error;
+use dede_model::request_memory::MemoryShare;
 
 use super::colour::{self, GreyRule, Order};
 use super::decode::{self, Decoded, Mode, Pixels, Room, Undecoded};

@@ -9,13 +9,13 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dede_core::connector::{Fitted, TestSet};
-use dede_core::data::{Dataset, SampleShape, Targets};
-use dede_core::error::{Error, Result};
-use dede_core::file_access::Kind;
-use dede_core::labels::Labels;
-use dede_core::parameters::Section;
-use dede_core::quote::quote;
+use dede_model::connector::{Fitted, TestSet};
+use dede_model::data::{Dataset, SampleShape, Targets};
+use dede_model::error::{Error, Result};
+use dede_model::labels::Labels;
+use dede_model::parameters::Section;
+use dede_model::quote::quote;
+use dede_storage::Kind;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -28,7 +28,7 @@ use crate::split;
 /// Files that a training set may have.
 const MAX_FILES: usize = 20_000_000;
 
-/// See [`dede_core::connector::Reader::fit`].
+/// See [`dede_model::connector::Reader::fit`].
 pub(super) fn fit(reader: &ImageReader, data: &[String]) -> Result<Fitted> {
     let (train, test) = match data {
         [] => return Err(Error::bad_input("missing data")),

@@ -4,12 +4,12 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dede_core::connector::{Fetched, InputLimits};
-use dede_core::egress::EgressPolicy;
-use dede_core::error::{Error, Result};
-use dede_core::file_access::FileAccess;
-use dede_core::quote::quote;
-use dede_core::request_memory::MemoryShare;
+use dede_model::connector::{Fetched, InputLimits};
+use dede_model::egress::EgressPolicy;
+use dede_model::error::{Error, Result};
+use dede_model::quote::quote;
+use dede_model::request_memory::MemoryShare;
+use dede_storage::FileAccess;
 
 use super::{is_remote, local_path, outbound, read_file};
 

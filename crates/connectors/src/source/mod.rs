@@ -9,10 +9,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use dede_core::error::Error;
-use dede_core::file_access::{FileAccess, Kind};
-use dede_core::quote::quote;
-use dede_core::request_memory::MemoryShare;
+use dede_model::error::Error;
+use dede_model::quote::quote;
+use dede_model::request_memory::MemoryShare;
+use dede_storage::{FileAccess, Kind};
 
 pub(crate) use fetcher::{Fetcher, Unfetched};
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use dede_connectors::csv::CsvConnector;
 use dede_connectors::image::ImageConnector;
-use dede_core::connector::Connector;
-use dede_core::outputs::Outputs;
-use dede_core::parameters::{Parameters, Section};
-use dede_core::request_memory::MemoryShare;
-use dede_core::service::{PredictCall, Service};
+use dede_engine::service::{PredictCall, Service};
+use dede_model::connector::Connector;
+use dede_model::outputs::Outputs;
+use dede_model::parameters::{Parameters, Section};
+use dede_model::request_memory::MemoryShare;
 use dede_testing::{fixtures, services};
 use serde_json::{Value, json};
 

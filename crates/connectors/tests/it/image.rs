@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use base64::Engine;
 use dede_connectors::image::ImageConnector;
-use dede_core::connector::{Connector, Fitted, InputLimits, Reader, ReaderContext};
-use dede_core::data::{Batch, Image, Pixels, SampleShape, Samples, Targets};
-use dede_core::error::{Error, Result};
-use dede_core::labels::Labels;
-use dede_core::parameters::Section;
-use dede_core::quote::quote;
+use dede_model::connector::{Connector, Fitted, InputLimits, Reader, ReaderContext};
+use dede_model::data::{Batch, Image, Pixels, SampleShape, Samples, Targets};
+use dede_model::error::{Error, Result};
+use dede_model::labels::Labels;
+use dede_model::parameters::Section;
+use dede_model::quote::quote;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dede_core::data::Targets;
+use dede_model::data::Targets;
 use serde_json::json;
 
 use crate::image::{circle, open, refusal, text};

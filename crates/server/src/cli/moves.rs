@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dede_api::moves::{GoldenCase, MoveInfo, MovePhase, MovePlan, MoveRequest};
-use dede_bundle::failpoint;
+use dede_storage::failpoint;
 use serde_json::Value;
 use ureq::http::Method;
 
@@ -139,7 +139,7 @@ pub(crate) fn roll_back(options: &RollbackOptions) -> Result<(), String> {
 /// # Errors
 /// Why the certificate is not good.
 pub(crate) fn verify(options: &VerifyOptions) -> Result<(), String> {
-    let verified = dede_core::migration::verify(&read(&options.certificate)?).map_err(|error| error.to_string())?;
+    let verified = dede_migration::verify(&read(&options.certificate)?).map_err(|error| error.to_string())?;
     if options.key.as_ref().is_some_and(|key| !key.eq_ignore_ascii_case(&verified.public_key)) {
         return Err(format!("it is signed by another key: {}", verified.public_key));
     }
@@ -195,7 +195,7 @@ fn golden(directory: &Path) -> Result<Vec<GoldenCase>, String> {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let text = dede_core::files::read_text(path, GOLDEN_LIMIT).map_err(|error| error.to_string())?;
+    let text = dede_storage::files::read_text(path, GOLDEN_LIMIT).map_err(|error| error.to_string())?;
     text.ok_or_else(|| format!("{}: no such file", path.display()))
 }
 

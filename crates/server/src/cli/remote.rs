@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::time::{Duration, Instant};
 
 use dede_api::moves::MoveInfo;
-use dede_bundle::failpoint;
+use dede_storage::failpoint;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::{Method, Response};

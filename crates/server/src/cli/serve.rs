@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use clap::{ArgAction, Args};
 use dede_backends::neural::engine;
-use dede_core::egress::AddressRange;
+use dede_model::egress::AddressRange;
 
 use super::peers::ConfigOption;
 use crate::config::{ConfigFile, shown};
@@ -67,7 +67,7 @@ pub(crate) struct ServeOptions {
     pub(crate) capture: u64,
 
     /// Moves that are over and stay on the list; of older ones only the certificates are kept.
-    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(dede_core::migration::KEPT_MOVES).unwrap_or(NonZeroUsize::MIN), help_heading = "Server")]
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(dede_migration::KEPT_MOVES).unwrap_or(NonZeroUsize::MIN), help_heading = "Server")]
     pub(crate) keep_moves: NonZeroUsize,
 
     /// Inference engine to use [default: the best one that works here].

@@ -25,10 +25,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use dede_engine::name::PeerName;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-
-use dede_core::name::PeerName;
 
 pub(crate) use self::url::PeerUrl;
 

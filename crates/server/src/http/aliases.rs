@@ -9,8 +9,8 @@ use axum::response::Response;
 use dede_api::aliases::AliasInfo;
 use dede_api::answer::{Answer, Status};
 use dede_api::requests::PutAlias;
-use dede_core::error::Error;
-use dede_core::name::PeerName;
+use dede_engine::name::PeerName;
+use dede_model::error::Error;
 
 use super::error::Outcome;
 use super::{Server, name_in, reply};

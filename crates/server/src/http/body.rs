@@ -10,7 +10,7 @@ use bytes::Bytes;
 use dede_api::Object;
 use dede_api::errors::ErrorKind;
 use dede_api::json::{self, NotJson};
-use dede_core::request_memory::{MemoryShare, RequestMemory};
+use dede_model::request_memory::{MemoryShare, RequestMemory};
 use flate2::bufread::GzDecoder;
 use flate2::read::{DeflateDecoder, ZlibDecoder};
 use http_body_util::BodyExt as _;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use dede_api::answer::{Answer, Status};
 use dede_api::errors::ErrorKind;
 use dede_api::requests::Malformed;
-use dede_core::error::Error;
+use dede_model::error::Error;
 
 use super::reply;
 
@@ -116,7 +116,7 @@ fn kind_of(error: &Error) -> ErrorKind {
 mod tests {
     use std::sync::Arc;
 
-    use dede_core::error::Fault;
+    use dede_model::error::Fault;
 
     use super::*;
 

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use dede_api::errors::ErrorKind;
-use dede_core::dispatch::RemoteTarget;
-use dede_core::error::Error;
-use dede_core::limiter::Forwarded;
-use dede_core::name::ServiceName;
-use dede_core::request_memory::MemoryShare;
+use dede_engine::dispatch::RemoteTarget;
+use dede_engine::limiter::Forwarded;
+use dede_engine::name::ServiceName;
+use dede_model::error::Error;
+use dede_model::request_memory::MemoryShare;
 use serde_json::Value;
 use ureq::http::Method;
 

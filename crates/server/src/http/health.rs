@@ -8,8 +8,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use dede_api::answer::{Answer, Status};
 use dede_api::errors::ErrorKind;
-use dede_core::catalogue::{Routed, Snapshot};
-use dede_core::name::ServiceName;
+use dede_engine::catalogue::{Routed, Snapshot};
+use dede_engine::name::ServiceName;
 use metrics::gauge;
 
 use super::error::Failure;

@@ -9,7 +9,7 @@ use dede_api::answer::{Answer, Status};
 use dede_api::defaults::with_single_gpuid;
 use dede_api::services::InfoHead;
 use dede_backends::neural::engine::{self, Engine};
-use dede_core::service::InfoOptions;
+use dede_engine::service::InfoOptions;
 
 use super::error::Outcome;
 use super::{Server, query_of, reply};

@@ -1,12 +1,12 @@
 //! Memory of requests: what the values of a JSON text need, answers that count until they were sent, and what the
 //! machine has.
 //!
-//! The counting itself is `dede_core::request_memory`'s.
+//! The counting itself is `dede_model::request_memory`'s.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dede_core::request_memory::MemoryShare;
+use dede_model::request_memory::MemoryShare;
 
 /// What a value of JSON takes in memory at most, beside its text: 72 bytes, and lists that grow have room for as much again.
 const VALUE: u64 = 144;

@@ -1,6 +1,6 @@
 //! /moves: services that come here from other servers.
 //!
-//! It owns routes and answers; what a move does is in `dede_core::migration`.
+//! It owns routes and answers; what a move does is in `dede_migration`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use dede_api::answer::{Answer, Status};
 use dede_api::errors::ErrorKind;
 use dede_api::moves::{MoveInfo, MovePhase, MoveRequest};
 use dede_api::query::decode_path;
-use dede_core::migration::{Move, Moves};
+use dede_migration::{Move, Moves};
 use serde::Serialize;
 
 use super::error::{Failure, Outcome};

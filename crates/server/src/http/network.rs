@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use dede_api::Object;
 use dede_api::errors::ErrorKind;
 use dede_connectors::outbound;
-use dede_core::connector::InputLimits;
-use dede_core::error::Error;
-use dede_core::quote::{quote, quote_within};
-use dede_core::request_memory::MemoryShare;
+use dede_model::connector::InputLimits;
+use dede_model::error::Error;
+use dede_model::quote::{quote, quote_within};
+use dede_model::request_memory::MemoryShare;
 use serde::Deserialize;
 
 use super::error::{Failure, Outcome};

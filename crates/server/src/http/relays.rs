@@ -7,7 +7,7 @@
 //! | `PUT /v2/_dede/relays/{source}/answers/{number}` | the body is the answer |
 //! | `PUT /v2/_dede/relays/{source}/failures/{number}` `{"kind": "away", "text": "…"}` | why there is none |
 //!
-//! `dede_core::migration` owns the questions.
+//! `dede_migration` owns the questions.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use dede_api::answer::{Answer, Status};
 use dede_api::errors::ErrorKind;
 use dede_api::query::decode_path;
 use dede_api::relays::{RelayFailure, RelayOffer, RelayOpened};
-use dede_core::quote::quote;
+use dede_model::quote::quote;
 use serde::de::DeserializeOwned;
 
 use super::error::{Failure, Outcome};

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use dede_api::answer::Answer;
-use dede_core::request_memory::MemoryShare;
+use dede_model::request_memory::MemoryShare;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use serde::Serialize;

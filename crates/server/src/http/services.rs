@@ -8,12 +8,12 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use dede_api::answer::{Answer, Status};
 use dede_api::requests::{CreateRequest, read_rename};
-use dede_core::catalogue::Routed;
-use dede_core::dispatch::RemoteTarget;
-use dede_core::error::Error;
-use dede_core::name::ServiceName;
-use dede_core::repository::Clear;
-use dede_core::service::InfoOptions;
+use dede_engine::catalogue::Routed;
+use dede_engine::dispatch::RemoteTarget;
+use dede_engine::name::ServiceName;
+use dede_engine::service::InfoOptions;
+use dede_model::error::Error;
+use dede_model::repository::Clear;
 use serde_json::json;
 
 use super::body::Received;

@@ -82,7 +82,7 @@ pub(super) fn file(mut file: File, range: Range<u64>, kept: impl Send + 'static)
                 return pieces.fail(error);
             }
             left -= piece.len() as u64;
-            dede_bundle::failpoint("piece");
+            dede_storage::failpoint("piece");
             if !pieces.send(piece) {
                 return;
             }

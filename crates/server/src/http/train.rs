@@ -10,11 +10,11 @@ use dede_api::answer::{Answer, Status};
 use dede_api::query::Query;
 use dede_api::requests::{Malformed, TrainRequest};
 use dede_api::training::{JobStatus, TrainBody, TrainHead};
-use dede_core::error::Error;
-use dede_core::job::{JobId, JobView, blocking_body, status_body};
-use dede_core::output::OutputOptions;
-use dede_core::parameters::{Section, over};
-use dede_core::service::{Service, TrainCall, wire_status};
+use dede_engine::job::{JobId, JobView, blocking_body, status_body};
+use dede_engine::output::OutputOptions;
+use dede_engine::service::{Service, TrainCall, wire_status};
+use dede_model::error::Error;
+use dede_model::parameters::{Section, over};
 
 use super::error::{Failure, Outcome};
 use super::{Server, authority, query_of, reply};

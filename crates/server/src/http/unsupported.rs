@@ -4,7 +4,7 @@
 //! them.
 
 use dede_api::requests::CreateRequest;
-use dede_core::error::Error;
+use dede_model::error::Error;
 
 use crate::catalog::BACKENDS;
 

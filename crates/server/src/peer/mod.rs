@@ -7,7 +7,7 @@ mod pool;
 pub(crate) mod registry;
 pub(crate) mod source;
 
-pub(crate) use dede_core::name::PeerName;
+pub(crate) use dede_engine::name::PeerName;
 
 pub(crate) use self::pool::{PeerAnswer, PeerRequest, Peers};
 pub(crate) use crate::config::{Peer, PeerUrl};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dede_core::error::Error;
-use dede_core::request_memory::MemoryShare;
+use dede_model::error::Error;
+use dede_model::request_memory::MemoryShare;
 use ureq::http::{HeaderMap, Method, StatusCode};
 
 use super::PeerName;

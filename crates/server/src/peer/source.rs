@@ -1,4 +1,4 @@
-//! Another server as the source of a move: the `ModelSource` trait of `dede_core::migration` over HTTP.
+//! Another server as the source of a move: the `ModelSource` trait of `dede_migration` over HTTP.
 //!
 //! Whatever comes back is bounded here and checked by the caller.
 
@@ -11,8 +11,8 @@ use dede_api::moves::GoldenCase;
 use dede_bundle::Digest;
 use dede_bundle::chunks::LIST_LIMIT;
 use dede_bundle::oci::MANIFEST_LIMIT;
-use dede_core::error::{Error, Result};
-use dede_core::migration::{HostDescription, ModelSource as Source, Peers};
+use dede_migration::{HostDescription, ModelSource as Source, Peers};
+use dede_model::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Body;

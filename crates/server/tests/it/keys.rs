@@ -7,10 +7,10 @@ use dede_backends::neural::caffe::Caffe;
 use dede_backends::neural::onnx::Onnx;
 use dede_connectors::csv::CsvConnector;
 use dede_connectors::image::ImageConnector;
-use dede_core::backend::Backend as _;
-use dede_core::connector::Connector as _;
-use dede_core::output;
-use dede_core::parameters::keys::{Key, KeyTable, Standing};
+use dede_engine::output;
+use dede_model::backend::Backend as _;
+use dede_model::connector::Connector as _;
+use dede_model::parameters::keys::{Key, KeyTable, Standing};
 use dede_testing::fixtures;
 use serde_json::{Value, json};
 

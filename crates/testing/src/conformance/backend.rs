@@ -1,14 +1,14 @@
 //! The standard cases of a backend that has a trained network to serve.
 
-use dede_core::backend::{Backend, EngineOptions, Model, OpenRequest, Opened, PredictOptions, ServiceType};
-use dede_core::data::{Image, Pixels, Samples};
-use dede_core::error::Error;
-use dede_core::outputs::Outputs;
-use dede_core::parameters::Section;
-use dede_core::parameters::keys::Call;
-use dede_core::repository::Repository;
-use dede_core::request_memory::MemoryShare;
-use dede_core::tensor::Tensor;
+use dede_model::backend::{Backend, EngineOptions, Model, OpenRequest, Opened, PredictOptions, ServiceType};
+use dede_model::data::{Image, Pixels, Samples};
+use dede_model::error::Error;
+use dede_model::outputs::Outputs;
+use dede_model::parameters::Section;
+use dede_model::parameters::keys::Call;
+use dede_model::repository::Repository;
+use dede_model::request_memory::MemoryShare;
+use dede_model::tensor::Tensor;
 use serde_json::json;
 
 /// A backend with a repository it can serve.
@@ -159,7 +159,7 @@ fn refuses_what_does_not_fit(case: &BackendCase<'_>, model: &dyn Model) {
     let misfits = match &case.samples {
         Samples::Table(table) => [
             row(table.row_len() + 1),
-            Samples::Images { images: vec![pixel], normalization: dede_core::data::Normalization::default() },
+            Samples::Images { images: vec![pixel], normalization: dede_model::data::Normalization::default() },
         ],
         Samples::Images { normalization, .. } => {
             [Samples::Images { images: vec![pixel], normalization: normalization.clone() }, row(3)]

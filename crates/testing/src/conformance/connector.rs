@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use dede_core::connector::{Connector, InputLimits, Reader, ReaderContext, RetainedItems};
-use dede_core::data::{Batch, Image, SampleShape, Samples, Targets};
-use dede_core::error::Error;
-use dede_core::labels::Labels;
-use dede_core::parameters::Section;
-use dede_core::parameters::keys::Call;
-use dede_core::request_memory::MemoryShare;
+use dede_model::connector::{Connector, InputLimits, Reader, ReaderContext, RetainedItems};
+use dede_model::data::{Batch, Image, SampleShape, Samples, Targets};
+use dede_model::error::Error;
+use dede_model::labels::Labels;
+use dede_model::parameters::Section;
+use dede_model::parameters::keys::Call;
+use dede_model::request_memory::MemoryShare;
 use serde_json::{Value, json};
 
 /// A connector with data it can read.

@@ -3,19 +3,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use dede_core::backend::{
+use dede_model::backend::{
     Backend, DecidingFile, EngineOptions, Model, ModelDescription, OpenRequest, Opened, OutputDescription,
     PredictOptions, ServiceType, Task, TrainRequest, TrainingPlan,
 };
-use dede_core::connector::{Connector, Fetched, Fitted, Reader, ReaderContext, RetainedItems};
-use dede_core::data::{Batch, DataKind, SampleShape, Samples};
-use dede_core::error::{Error, Result};
-use dede_core::outputs::Outputs;
-use dede_core::parameters::keys::{Key, KeyTable, Moment};
-use dede_core::parameters::{Section, parse};
-use dede_core::repository::Repository;
-use dede_core::request_memory::MemoryShare;
-use dede_core::tensor::Tensor;
+use dede_model::connector::{Connector, Fetched, Fitted, Reader, ReaderContext, RetainedItems};
+use dede_model::data::{Batch, DataKind, SampleShape, Samples};
+use dede_model::error::{Error, Result};
+use dede_model::outputs::Outputs;
+use dede_model::parameters::keys::{Key, KeyTable, Moment};
+use dede_model::parameters::{Section, parse};
+use dede_model::repository::Repository;
+use dede_model::request_memory::MemoryShare;
+use dede_model::tensor::Tensor;
 use serde_json::json;
 
 use super::backend::{BackendCase, backend_suite};

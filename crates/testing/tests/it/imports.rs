@@ -22,8 +22,8 @@ const LONG_CIRCLES: [(&str, usize); 8] = [
     ("backends::neural::engine::rten", 8),
     ("connectors::csv", 7),
     ("connectors::image::resize", 3),
-    ("core::migration", 7),
-    ("core::migration", 7),
+    ("migration", 7),
+    ("migration", 7),
 ];
 
 /// What one file imports.

@@ -4,15 +4,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use dede_core::backend::EngineOptions;
-use dede_core::catalogue::Catalogue;
-use dede_core::data::{SampleShape, Samples};
-use dede_core::dispatch::Dispatcher;
-use dede_core::parameters::Section;
-use dede_core::repository::Repository;
-use dede_core::request_memory::RequestMemory;
-use dede_core::tensor::Tensor;
+use dede_engine::catalogue::Catalogue;
+use dede_engine::dispatch::Dispatcher;
 use dede_extending::{catalogue, centroids::Centroids, create, lines, readings::Readings};
+use dede_model::backend::EngineOptions;
+use dede_model::data::{SampleShape, Samples};
+use dede_model::parameters::Section;
+use dede_model::repository::Repository;
+use dede_model::request_memory::RequestMemory;
+use dede_model::tensor::Tensor;
 use dede_testing::conformance::backend::{BackendCase, backend_suite};
 use dede_testing::conformance::connector::{ConnectorCase, connector_suite};
 use serde_json::json;
@@ -59,7 +59,7 @@ fn centroids_keep_the_rules_of_backends() {
     });
 }
 
-fn flowers(directory: &Path, centres: &str) -> dede_core::error::Result<Arc<Catalogue>> {
+fn flowers(directory: &Path, centres: &str) -> dede_model::error::Result<Arc<Catalogue>> {
     let catalogue = catalogue(&directory.join("state"))?;
     let body = json!({
         "mllib": "centroids",

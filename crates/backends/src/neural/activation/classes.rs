@@ -3,6 +3,8 @@
 //! A mean over another axis keeps probabilities what they are, one over this axis does not. It must not know what an output is answered
 //! as.
 
+use dede_model::backend::OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
+
 use super::axes::{Along, Mixes, integer, integers};
 use super::facts::Fact;
 use super::forms::{Form, Items, place_of};
@@ -10,7 +12,6 @@ use super::operators::{Operator, joined};
 use super::origin::Origin;
 use super::producers::Producers;
 use crate::neural::onnx_view::NodeView;
-use dede_core::backend::OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
 
 /// The axes of the classes in what a node makes. `own` are those that it computes along; `out` is the shape of what it makes.
 pub(super) fn made(

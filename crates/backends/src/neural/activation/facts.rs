@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
-use dede_core::backend::OutputActivation;
-use dede_core::quote::quote;
+use dede_model::backend::OutputActivation;
+use dede_model::quote::quote;
 
 use super::axes::Along;
 use super::forms::Form;

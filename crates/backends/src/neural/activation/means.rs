@@ -2,11 +2,12 @@
 //!
 //! It must not know what else products and sums are.
 
+use dede_model::backend::OutputActivation::{Sigmoid, Softmax};
+
 use super::classes::agree;
 use super::facts::{Fact, Held, Part};
 use super::producers::Producers;
 use crate::neural::onnx_view::NodeView;
-use dede_core::backend::OutputActivation::{Sigmoid, Softmax};
 
 /// What rounding leaves of 1.
 const ROUNDED: f32 = 1e-3;

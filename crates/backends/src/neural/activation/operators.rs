@@ -3,7 +3,7 @@
 //! It owns the names of operators, of the standard (<https://onnx.ai/onnx/operators/>), of classical models (`ai.onnx.ml`)
 //! and of ONNX Runtime's own (`com.microsoft`). It must not know what other operators made of the numbers that they take.
 
-use dede_core::backend::OutputActivation;
+use dede_model::backend::OutputActivation;
 
 use super::axes::integer;
 use super::producers::Producers;

@@ -9,8 +9,9 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use dede_core::backend::OutputActivation;
-use dede_core::backend::OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
+use dede_model::backend::OutputActivation;
+use dede_model::backend::OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
+use inside::Inside;
 
 use super::axes::{Along, Mixes, integer};
 use super::counts::{Count, Counting};
@@ -28,7 +29,6 @@ use super::weights::{Ranges, Weights};
 use super::written_out::{Quotient, Sum, is_complement, log_softmax_sum, normalized};
 use super::{classes, means};
 use crate::neural::onnx_view::{Dimension, FunctionView, GraphView, NodeView, ValueView};
-use inside::Inside;
 
 /// What a mean or the largest of shares goes over.
 const OVER_CLASSES: &str = "over an axis of the classes, or what may be one";

@@ -2,10 +2,11 @@
 //!
 //! It must not know what else they say of them.
 
+use dede_model::backend::OutputActivation;
+
 use super::facts::{Fact, Held};
 use super::producers::Producers;
 use crate::neural::onnx_view::NodeView;
-use dede_core::backend::OutputActivation;
 
 /// Whether no number that a node makes is below 0, with what is known of its inputs and of what it makes.
 pub(super) fn never_negative(

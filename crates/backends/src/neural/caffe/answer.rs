@@ -2,9 +2,9 @@
 //!
 //! It owns what is said of outputs that the original answers as they are. It must not know files.
 
-use dede_core::backend::{OutputActivation, OutputDescription, ServiceType, Task};
-use dede_core::error::{Error, Result};
 use dede_graph::{Graph, Layer};
+use dede_model::backend::{OutputActivation, OutputDescription, ServiceType, Task};
+use dede_model::error::{Error, Result};
 
 use super::files::Source;
 use crate::neural::options::CreationOptions;

@@ -9,13 +9,13 @@ mod training;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dede_core::backend::DecidingFile;
-use dede_core::error::{Error, Result};
-use dede_core::files::read_text;
-use dede_core::parameters::Section;
-use dede_core::quote::quote;
-use dede_core::repository::Repository;
 use dede_graph::{Graph, Shape, Transform, caffe};
+use dede_model::backend::DecidingFile;
+use dede_model::error::{Error, Result};
+use dede_model::parameters::Section;
+use dede_model::quote::quote;
+use dede_model::repository::Repository;
+use dede_storage::files::read_text;
 
 use crate::neural::preparation::Mean;
 

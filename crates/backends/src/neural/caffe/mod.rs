@@ -11,22 +11,21 @@ pub(super) mod template;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use dede_core::backend::{
+use answer::{chosen_output, conclude};
+use dede_graph::onnx::ExportOptions;
+use dede_graph::{Graph, Shape, Transform};
+use dede_model::backend::{
     Backend, DecidingFile, ModelDescription, OpenRequest, Opened, ServiceType, Task, TrainRequest, TrainingPlan,
     WeightFile,
 };
-use dede_core::data::{DataKind, SampleShape};
-use dede_core::error::{Error, Result};
-use dede_core::parameters::keys::{Key, KeyTable, Moment};
-use dede_core::parameters::{Section, over};
-use dede_core::repository::MODEL_KEYS;
-use dede_core::tensor::Tensor;
-use dede_graph::onnx::ExportOptions;
-use dede_graph::{Graph, Shape, Transform};
-use serde_json::Value;
-
-use answer::{chosen_output, conclude};
+use dede_model::data::{DataKind, SampleShape};
+use dede_model::error::{Error, Result};
+use dede_model::parameters::keys::{Key, KeyTable, Moment};
+use dede_model::parameters::{Section, over};
+use dede_model::repository::MODEL_KEYS;
+use dede_model::tensor::Tensor;
 use files::{Files, Source};
+use serde_json::Value;
 
 use super::engine::{self, Network};
 use super::image_layout::asked_layout;
@@ -75,7 +74,7 @@ impl Backend for Caffe {
         plan(request)
     }
 
-    fn memory_needed(&self, weights: &[WeightFile<'_>], options: &dede_core::backend::EngineOptions) -> u64 {
+    fn memory_needed(&self, weights: &[WeightFile<'_>], options: &dede_model::backend::EngineOptions) -> u64 {
         let size = weights.iter().map(|file| file.size).sum();
         engine::memory_needed(engine::Source::Graph, size, options.engine.as_deref())
     }
@@ -239,7 +238,7 @@ fn layer_of(
     source: &Source,
     layer: &str,
     preparation: &Preparation,
-    engine: &dede_core::backend::EngineOptions,
+    engine: &dede_model::backend::EngineOptions,
 ) -> Result<Option<Loaded>> {
     let graph = source.read()?;
     let Some(value) = blob(&graph, layer) else { return Ok(None) };
@@ -333,7 +332,7 @@ fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
     let input = graph.and_then(|graph| graph.inputs.into_iter().next());
     let (transform, shape) = input.map(|input| (input.transform, input.shape)).unzip();
     let arithmetic = arithmetic(&options, mean.as_ref(), &transform.unwrap_or_default(), shape.as_ref())?;
-    let prepare = Arc::new(move |samples: &dede_core::data::Samples| -> Result<Tensor> {
+    let prepare = Arc::new(move |samples: &dede_model::data::Samples| -> Result<Tensor> {
         prepare_for_training(samples, &arithmetic)
     });
     let existing = |alone: bool| -> Result<Option<Held>> {

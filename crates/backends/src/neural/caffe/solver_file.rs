@@ -3,8 +3,8 @@
 //! What such a file says is laid under what the request says, under the names of requests. A field that this version cannot follow is
 //! refused, unless it decides nothing that is learnt.
 
-use dede_core::error::{Error, Result};
-use dede_core::parameters::Section;
+use dede_model::error::{Error, Result};
+use dede_model::parameters::Section;
 use serde_json::{Number, Value};
 
 /// Fields of a solver (`SolverParameter` of caffe.proto) with the key of `parameters.mllib.solver` that they are.
@@ -126,7 +126,7 @@ impl Kind {
 }
 
 fn quoted(text: &str) -> String {
-    dede_core::quote::quote(text)
+    dede_model::quote::quote(text)
 }
 
 /// A value without the quotes around it.

@@ -4,12 +4,12 @@
 //! A template equal to the network that is there is accepted, another one is refused with what differs; nothing is written
 //! in either case. It must not know engines.
 
-use dede_core::backend::OpenRequest;
-use dede_core::error::{Error, Result};
-use dede_core::parameters::Section;
-use dede_core::parameters::keys::says_nothing;
 use dede_graph::templates::{Activation, Head, Template, TemplateOptions};
 use dede_graph::{Graph, Layer};
+use dede_model::backend::OpenRequest;
+use dede_model::error::{Error, Result};
+use dede_model::parameters::Section;
+use dede_model::parameters::keys::says_nothing;
 use serde_json::Value;
 
 use super::files::Files;

@@ -20,7 +20,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use dede_core::priority;
+use dede_model::priority;
 
 /// How often pages that were read are dropped: an engine reads some megabytes in that time.
 const DROP_EVERY: Duration = Duration::from_millis(1);

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use dede_core::error::{Error, Result};
-use dede_core::files::sync_directory;
+use dede_model::error::{Error, Result};
+use dede_storage::files::sync_directory;
 use sha2::{Digest, Sha256};
 
 use super::library;
@@ -164,7 +164,7 @@ fn place(unpacked: &Path, directory: &Path) -> Result<()> {
         fs::remove_dir_all(directory).map_err(Error::io(context()))?;
     }
     fs::rename(&fresh, directory).map_err(Error::io(context()))?;
-    sync_directory(directory.parent().unwrap_or(Path::new(".")))
+    sync_directory(directory.parent().unwrap_or(Path::new("."))).map_err(Error::from)
 }
 
 /// A directory beside the engines that goes away again.

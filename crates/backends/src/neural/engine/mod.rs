@@ -16,9 +16,9 @@ pub mod install;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dede_core::error::{Error, Result};
-use dede_core::quote::quote;
-use dede_core::tensor::Tensor;
+use dede_model::error::{Error, Result};
+use dede_model::quote::quote;
+use dede_model::tensor::Tensor;
 
 use super::content::Content;
 use super::onnx_view::ElementType;

@@ -14,8 +14,8 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dede_core::priority;
 use dede_graph::onnx::{ExternalFile, Rewrite};
+use dede_model::priority;
 use ort::environment::Environment;
 use ort::session::Session as OrtSession;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};

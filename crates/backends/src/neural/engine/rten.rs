@@ -19,8 +19,8 @@ mod windows;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use dede_core::priority;
 use dede_graph::onnx::{ExternalFile, Rewrite};
+use dede_model::priority;
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 
 use self::failures::Operators;

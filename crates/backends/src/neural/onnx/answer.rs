@@ -3,9 +3,9 @@
 //! It owns the order in which an output is refused: its kind, its shape, its number of values, its activation. It must not
 //! know engines.
 
-use dede_core::backend::{DecidingFile, OutputActivation, ServiceType, Task};
-use dede_core::error::{Error, Result};
 use dede_graph::onnx::ModelSummary;
+use dede_model::backend::{DecidingFile, OutputActivation, ServiceType, Task};
+use dede_model::error::{Error, Result};
 
 use super::heads::{Head, heads};
 use super::numbers::{self, Exactness};

@@ -5,10 +5,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use dede_core::backend::{DecidingFile, OutputActivation};
-use dede_core::error::{Error, Result};
-use dede_core::quote::{quote, quote_list};
 use dede_graph::onnx::{ModelSummary, ValueSummary};
+use dede_model::backend::{DecidingFile, OutputActivation};
+use dede_model::error::{Error, Result};
+use dede_model::quote::{quote, quote_list};
 
 use crate::neural::activation::{Known, KnownTie, Reading, Strength, Values};
 use crate::neural::loading::Trial;

@@ -2,9 +2,9 @@
 //!
 //! What is read in a file and what its numbers are have to agree: where they do not, the reading is not certain. It must not know graphs.
 
-use dede_core::backend::OutputActivation;
-use dede_core::error::{Error, Result};
-use dede_core::quote::quote;
+use dede_model::backend::OutputActivation;
+use dede_model::error::{Error, Result};
+use dede_model::quote::quote;
 
 use crate::neural::engine::Array;
 use crate::neural::options::MLLIB;

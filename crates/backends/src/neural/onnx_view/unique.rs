@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 
+use dede_model::quote::quote;
+
 use super::{GraphView, WireError};
-use dede_core::quote::quote;
 
 /// What makes a value.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use dede_core::priority;
+use dede_model::priority;
 
 use crate::neural::engine::{Array, EngineError, Parallelism, Session};
 

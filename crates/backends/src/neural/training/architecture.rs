@@ -1,10 +1,10 @@
 //! Which template a request asks for, with its options, checked before any data is read.
 
-use dede_core::backend::Task;
-use dede_core::data::DataKind;
-use dede_core::error::{Error, Result};
 use dede_graph::templates::{Activation, Head, Template, TemplateOptions};
 use dede_graph::{Graph, Shape};
+use dede_model::backend::Task;
+use dede_model::data::DataKind;
+use dede_model::error::{Error, Result};
 use serde_json::Value;
 
 use super::network::bad_network;

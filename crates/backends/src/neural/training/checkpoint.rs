@@ -8,10 +8,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use dede_core::backend::Best;
-use dede_core::error::{Error, Result};
-use dede_core::files::write_atomically;
-use dede_core::repository::{Repository, Run};
+use dede_model::backend::Best;
+use dede_model::error::{Error, Result};
+use dede_model::repository::{Repository, Run};
+use dede_storage::files::write_atomically;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ pub(super) fn write(directory: &Path, position: &Position, network: &Network, so
     let json = serde_json::to_string(&entry).map_err(|error| internal(&error))?;
     let metadata = HashMap::from([(ENTRY.to_owned(), json)]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| internal(&error))?;
-    write_atomically(&directory.join(file_name(position.iteration)), &bytes)
+    write_atomically(&directory.join(file_name(position.iteration)), &bytes).map_err(Error::from)
 }
 
 /// Puts the weights of a checkpoint into `network`, and into `solver` what it remembered, unless that is `None`.

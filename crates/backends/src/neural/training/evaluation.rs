@@ -1,15 +1,15 @@
 //! Tests: what the network answers on the test sets, measured.
 
 use burn::tensor::Device;
-use dede_core::backend::Task;
-use dede_core::connector::TestSet;
-use dede_core::data::{Samples, Targets};
-use dede_core::error::{Error, Result};
-use dede_core::labels::Labels;
-use dede_core::measure::{self, MeasureSpec};
-use dede_core::outputs::Outputs;
-use dede_core::progress::TestResult;
-use dede_core::tensor::Tensor;
+use dede_model::backend::Task;
+use dede_model::connector::TestSet;
+use dede_model::data::{Samples, Targets};
+use dede_model::error::{Error, Result};
+use dede_model::labels::Labels;
+use dede_model::measure::{self, MeasureSpec};
+use dede_model::outputs::Outputs;
+use dede_model::progress::TestResult;
+use dede_model::tensor::Tensor;
 
 use super::feed::{Source, targets_of};
 use super::interpreter::{Interpreter, Phase, matrix, values};

@@ -6,9 +6,9 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
-use dede_core::backend::Task;
-use dede_core::data::{Batch, DataKind, Dataset, Samples};
-use dede_core::error::{Error, Result};
+use dede_model::backend::Task;
+use dede_model::data::{Batch, DataKind, Dataset, Samples};
+use dede_model::error::{Error, Result};
 
 use super::Prepare;
 use super::loss::Goal;
@@ -65,7 +65,7 @@ impl Source<'_> {
 ///
 /// # Errors
 /// [`Error::BadInput`] when the data has none.
-pub(super) fn targets_of(batch: &Batch) -> Result<&dede_core::data::Targets> {
+pub(super) fn targets_of(batch: &Batch) -> Result<&dede_model::data::Targets> {
     batch.targets.as_ref().ok_or_else(|| Error::bad_input("training data needs labels, found none"))
 }
 

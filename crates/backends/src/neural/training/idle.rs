@@ -1,9 +1,9 @@
 //! Keys of a solver that have no effect beside others: of another policy of the learning rate, or of another solver. It owns which uses
 //! which; it must not know what they mean.
 
-use dede_core::error::{Error, Result};
-use dede_core::parameters::Section;
-use dede_core::parameters::keys::says_nothing;
+use dede_model::error::{Error, Result};
+use dede_model::parameters::Section;
+use dede_model::parameters::keys::says_nothing;
 use serde_json::Value;
 
 use super::options::MLLIB;

@@ -5,10 +5,10 @@
 //! batch. This file must not know networks or solvers.
 
 use burn::tensor::{Tensor, activation};
-use dede_core::backend::Task;
-use dede_core::data::Targets;
-use dede_core::error::{Error, Result};
-use dede_core::quote::quote;
+use dede_model::backend::Task;
+use dede_model::data::Targets;
+use dede_model::error::{Error, Result};
+use dede_model::quote::quote;
 
 use super::interpreter::Matrix;
 
@@ -108,7 +108,7 @@ pub(super) fn loss(task: Task, outputs: Matrix, goal: Matrix) -> Tensor<1> {
 
 #[cfg(test)]
 mod tests {
-    use dede_core::tensor;
+    use dede_model::tensor;
 
     use super::super::interpreter::{device, matrix, values};
     use super::*;

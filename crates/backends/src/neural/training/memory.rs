@@ -1,8 +1,8 @@
 //! Whether a training fits into memory, asked before anything large is allocated: a batch or a layer that is too large is
 //! an answer, not the end of the process.
 
-use dede_core::error::{Error, Result};
 use dede_graph::Graph;
+use dede_model::error::{Error, Result};
 
 use super::network::bad_network;
 use super::settings::Settings;

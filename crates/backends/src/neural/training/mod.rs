@@ -27,15 +27,14 @@ mod trainer;
 
 use std::sync::Arc;
 
-use dede_core::backend::{Task, TrainRequest, TrainingPlan};
-use dede_core::data::{DataKind, Samples};
-use dede_core::error::Result;
-use dede_core::parameters::Section;
-use dede_core::tensor::Tensor;
+use architecture::Architecture;
 use dede_graph::Graph;
 use dede_graph::caffe::LayerWeights;
-
-use architecture::Architecture;
+use dede_model::backend::{Task, TrainRequest, TrainingPlan};
+use dede_model::data::{DataKind, Samples};
+use dede_model::error::Result;
+use dede_model::parameters::Section;
+use dede_model::tensor::Tensor;
 pub(super) use idle::leave_out;
 use options::TrainOptions;
 use settings::Settings;
@@ -60,7 +59,7 @@ pub type Existing<'a> = &'a dyn Fn(bool) -> Result<Option<Held>>;
 /// Checks what a creation says of later trainings.
 ///
 /// # Errors
-/// [`dede_core::error::Error::BadParameter`] naming the parameter.
+/// [`dede_model::error::Error::BadParameter`] naming the parameter.
 pub(super) fn check_creation(mllib: &Section) -> Result<()> {
     Settings::check_creation(&TrainOptions::parse(mllib, &Section::new())?)
 }
@@ -68,7 +67,7 @@ pub(super) fn check_creation(mllib: &Section) -> Result<()> {
 /// Checks the template that a creation names, which its first training will draw.
 ///
 /// # Errors
-/// [`dede_core::error::Error::BadParameter`] naming the parameter.
+/// [`dede_model::error::Error::BadParameter`] naming the parameter.
 pub(super) fn check_template(mllib: &Section, kind: DataKind) -> Result<()> {
     let options = TrainOptions::parse(mllib, &Section::new())?;
     Architecture::resolve(&options.mllib, kind).map(drop)
@@ -77,7 +76,7 @@ pub(super) fn check_template(mllib: &Section, kind: DataKind) -> Result<()> {
 /// Checks what a creation says of the classes of a network that is there.
 ///
 /// # Errors
-/// [`dede_core::error::Error::BadParameter`] naming the parameter.
+/// [`dede_model::error::Error::BadParameter`] naming the parameter.
 pub(super) fn check_classes(mllib: &Section, task: Task) -> Result<()> {
     match task {
         Task::Classification { .. } | Task::Regression { .. } => {
@@ -90,7 +89,7 @@ pub(super) fn check_classes(mllib: &Section, task: Task) -> Result<()> {
 /// Prepares a training: every parameter is resolved and checked now.
 ///
 /// # Errors
-/// [`dede_core::error::Error::BadParameter`] naming the parameter, or with the texts of contract.md 3.9 and 4.5 when
+/// [`dede_model::error::Error::BadParameter`] naming the parameter, or with the texts of contract.md 3.9 and 4.5 when
 /// template, network or checkpoint are missing.
 pub fn plan(request: &TrainRequest<'_>, prepare: Prepare, existing: Existing<'_>) -> Result<Box<dyn TrainingPlan>> {
     Ok(Box::new(plan::Plan::resolve(request, prepare, existing)?))

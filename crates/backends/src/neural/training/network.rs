@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use dede_core::error::{Error, Result};
 use dede_graph::{Graph, Parameter, Weight, Weights};
+use dede_model::error::{Error, Result};
 
 use super::interpreter::{BatchStatistics, Leaves, vector};
 

@@ -3,11 +3,10 @@
 //! Every field is optional and nothing is checked but its type. Defaults and rules are in `settings`; every key that there is stands in
 //! [`crate::neural::keys`].
 
+use dede_model::error::{Error, Result};
+use dede_model::parameters::{Count, Section, parse};
 use serde::Deserialize;
 use serde_json::Value;
-
-use dede_core::error::{Error, Result};
-use dede_core::parameters::{Count, Section, parse};
 
 /// The path of the section in a request.
 pub(super) const MLLIB: &str = "parameters.mllib";

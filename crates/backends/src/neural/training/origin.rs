@@ -4,12 +4,12 @@
 //! it, or when they were not trained here, as the original does with weights it finds. Without a template, the repository's
 //! network is trained further.
 
-use dede_core::backend::{Task, TrainRequest};
-use dede_core::data::DataKind;
-use dede_core::error::{Error, Result};
-use dede_core::parameters::Count;
 use dede_graph::caffe::LayerWeights;
 use dede_graph::{Graph, Shape};
+use dede_model::backend::{Task, TrainRequest};
+use dede_model::data::DataKind;
+use dede_model::error::{Error, Result};
+use dede_model::parameters::Count;
 use rand::Rng;
 
 use super::architecture::Architecture;

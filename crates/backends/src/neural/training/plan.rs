@@ -4,12 +4,12 @@
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
-use dede_core::backend::{Best, Task, TrainRequest, Trained, TrainingPlan, TrainingRun};
-use dede_core::data::{DataKind, SampleShape};
-use dede_core::error::{Error, Result};
-use dede_core::files::write_atomically;
-use dede_core::parameters::Section;
 use dede_graph::Shape;
+use dede_model::backend::{Best, Task, TrainRequest, Trained, TrainingPlan, TrainingRun};
+use dede_model::data::{DataKind, SampleShape};
+use dede_model::error::{Error, Result};
+use dede_model::parameters::Section;
+use dede_storage::files::write_atomically;
 
 use super::checkpoint::{self, Position};
 use super::evaluation::Evaluation;
@@ -183,7 +183,7 @@ fn no_checkpoint(files: &[String]) -> Error {
 fn carry_over(resumed: &Path, iteration: u64, directory: &Path) -> bool {
     let name = checkpoint::file_name(iteration);
     let read = std::fs::read(resumed.with_file_name(&name)).map_err(Error::io(format!("read {name}")));
-    let copied = read.and_then(|bytes| write_atomically(&directory.join(&name), &bytes));
+    let copied = read.and_then(|bytes| Ok(write_atomically(&directory.join(&name), &bytes)?));
     if let Err(error) = &copied {
         tracing::warn!(%error, "the best checkpoint of the resumed run is lost; the search for the best starts anew");
     }

@@ -2,9 +2,9 @@
 //!
 //! Mistakes are answered here, before a job starts. This file must not know data, networks or burn.
 
-use dede_core::backend::Task;
-use dede_core::error::{Error, Result};
-use dede_core::parameters::Count;
+use dede_model::backend::Task;
+use dede_model::error::{Error, Result};
+use dede_model::parameters::Count;
 
 use super::idle;
 use super::options::{MLLIB, SolverOptions, TrainOptions};
@@ -308,8 +308,8 @@ fn wrong(key: &str, expected: &str, found: impl std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use dede_core::parameters::Section;
-    use dede_core::parameters::keys::{Key, Moment, Standing};
+    use dede_model::parameters::Section;
+    use dede_model::parameters::keys::{Key, Moment, Standing};
     use serde_json::{Value, json};
 
     use super::*;

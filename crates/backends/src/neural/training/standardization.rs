@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use dede_core::error::{Error, Result};
 use dede_graph::layer::BatchNorm;
 use dede_graph::{Graph, Layer, Node, Weight};
+use dede_model::error::{Error, Result};
 
 use super::checkpoint;
 use super::feed::Source;

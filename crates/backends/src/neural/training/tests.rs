@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dede_core::backend::{EngineOptions, Task, Trained, TrainingRun};
-use dede_core::cancel::CancelToken;
-use dede_core::connector::{Fitted, TestSet};
-use dede_core::data::{Batch, DataKind, Dataset, Image, Normalization, Pixels, SampleShape, Targets};
-use dede_core::error::Error;
-use dede_core::labels::Labels;
-use dede_core::measure::MeasureSpec;
-use dede_core::parameters::Section;
-use dede_core::progress::Progress;
-use dede_core::repository::Repository;
+use dede_model::backend::{EngineOptions, Task, Trained, TrainingRun};
+use dede_model::cancel::CancelToken;
+use dede_model::connector::{Fitted, TestSet};
+use dede_model::data::{Batch, DataKind, Dataset, Image, Normalization, Pixels, SampleShape, Targets};
+use dede_model::error::Error;
+use dede_model::labels::Labels;
+use dede_model::measure::MeasureSpec;
+use dede_model::parameters::Section;
+use dede_model::progress::Progress;
+use dede_model::repository::Repository;
 use serde_json::{Value, json};
 
 use super::*;

@@ -8,15 +8,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
-use dede_core::backend::Best;
-use dede_core::cancel::CancelToken;
-use dede_core::error::{Error, Result};
-use dede_core::files::write_atomically;
-
-use dede_core::measure;
-use dede_core::progress::{IterationReport, Progress, TestResult};
-
 use dede_graph::onnx;
+use dede_model::backend::Best;
+use dede_model::cancel::CancelToken;
+use dede_model::error::{Error, Result};
+use dede_model::measure;
+use dede_model::progress::{IterationReport, Progress, TestResult};
+use dede_storage::files::write_atomically;
 
 use super::checkpoint::{self, Position};
 use super::evaluation::Evaluation;
@@ -137,7 +135,7 @@ impl Trainer<'_> {
     /// The record of the best result, in DeepDetect's format (contract.md 3.8).
     fn write_best(&self, best: &Best) -> Result<()> {
         let text = format!("iteration:{}\n{}:{}\n", best.iteration, best.measure, best.value);
-        write_atomically(&self.directory.join("best_model.txt"), text.as_bytes())
+        write_atomically(&self.directory.join("best_model.txt"), text.as_bytes()).map_err(Error::from)
     }
 
     /// One update of the weights.

@@ -1,7 +1,7 @@
 //! Training: bounds, categories, class names, splits, and what is stored for later predicts.
 
-use dede_core::connector::Fitted;
-use dede_core::data::Dataset;
+use dede_model::connector::Fitted;
+use dede_model::data::Dataset;
 use serde_json::json;
 
 use super::*;
@@ -394,8 +394,8 @@ fn a_header_without_the_column_is_shown_as_it_was_found() {
         assert!(refused.contains("found 1 column") && !refused.contains("secret"), "{refused}");
     }
     let (directory, path) = written(b"id;secret;target\n");
-    let roots = dede_core::repository::Roots::new(&[directory.path().to_owned()]).expect("a directory");
-    let files = dede_core::file_access::FileAccess::Beneath(roots);
+    let roots = dede_storage::Roots::new(&[directory.path().to_owned()]).expect("a directory");
+    let files = dede_storage::FileAccess::Beneath(roots);
     let guest = Setup { limits: InputLimits { files, ..InputLimits::default() }, ..label() };
     let refused = refuse(&guest, &[&path]);
     assert!(refused.contains("cannot find label column") && !refused.contains("secret"), "{refused}");

@@ -1,8 +1,8 @@
 //! What is kept of tables, and lines that are made up.
 
-use dede_core::connector::RetainedItems;
-use dede_core::parameters::Section;
-use dede_core::request_memory::MemoryShare;
+use dede_model::connector::RetainedItems;
+use dede_model::parameters::Section;
+use dede_model::request_memory::MemoryShare;
 use serde_json::json;
 
 use super::predict::iris_state;

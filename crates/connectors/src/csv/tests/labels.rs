@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn fitted(setup: &Setup, data: &[&str]) -> Result<dede_core::connector::Fitted> {
+fn fitted(setup: &Setup, data: &[&str]) -> Result<dede_model::connector::Fitted> {
     setup.try_open().and_then(|reader| reader.fit(&strings(data)))
 }
 

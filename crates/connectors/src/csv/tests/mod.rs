@@ -10,11 +10,11 @@ mod untrained;
 
 use std::sync::Arc;
 
-use dede_core::connector::{Connector, InputLimits, Reader, ReaderContext};
-use dede_core::data::{Batch, SampleShape, Samples, Targets};
-use dede_core::error::Result;
-use dede_core::labels::Labels;
-use dede_core::parameters::{Section, over};
+use dede_model::connector::{Connector, InputLimits, Reader, ReaderContext};
+use dede_model::data::{Batch, SampleShape, Samples, Targets};
+use dede_model::error::Result;
+use dede_model::labels::Labels;
+use dede_model::parameters::{Section, over};
 use serde_json::{Value, json};
 
 use super::CsvConnector;

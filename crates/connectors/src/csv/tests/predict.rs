@@ -1,7 +1,7 @@
 //! Predict: headers, ids, bounds, categories, files and lines.
 
-use dede_core::connector::InputLimits;
-use dede_core::data::SampleShape;
+use dede_model::connector::InputLimits;
+use dede_model::data::SampleShape;
 use serde_json::json;
 
 use super::*;

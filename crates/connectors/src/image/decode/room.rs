@@ -1,7 +1,7 @@
 //! The room that decoding one image may take: pixels it may declare, and the memory for them.
 
-use dede_core::error::Error;
-use dede_core::request_memory::{Borrowed, MemoryShare};
+use dede_model::error::Error;
+use dede_model::request_memory::{Borrowed, MemoryShare};
 
 /// Why an image was not decoded.
 #[derive(Debug, Clone)]

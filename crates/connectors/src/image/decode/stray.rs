@@ -148,7 +148,7 @@ impl Frame {
 
 #[cfg(test)]
 mod tests {
-    use dede_core::request_memory::{MemoryShare, RequestMemory};
+    use dede_model::request_memory::{MemoryShare, RequestMemory};
     use proptest::prelude::*;
 
     use super::*;

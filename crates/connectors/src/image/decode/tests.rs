@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dede_core::request_memory::{MemoryShare, RequestMemory};
+use dede_model::request_memory::{MemoryShare, RequestMemory};
 use proptest::prelude::*;
 
 use super::*;

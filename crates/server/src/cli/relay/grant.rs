@@ -13,8 +13,8 @@ use dede_api::moves::MoveRequest;
 use dede_api::relays::{RelayFailure, RelayFailureKind, RelayQuestion, RelayedBundle};
 use dede_bundle::Digest;
 use dede_bundle::modelpack::Bundle;
-use dede_core::error::{Error, Result};
-use dede_core::migration::ModelSource as Source;
+use dede_migration::ModelSource as Source;
+use dede_model::error::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
 

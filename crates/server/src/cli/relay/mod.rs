@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use dede_api::moves::MoveRequest;
 use dede_api::relays::{NumberedQuestion, RelayOffer, RelayOpened};
-use dede_core::migration::ModelSource as Source;
+use dede_migration::ModelSource as Source;
 use serde::Serialize;
 use ureq::SendBody;
 use ureq::http::Method;

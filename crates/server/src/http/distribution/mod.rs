@@ -30,10 +30,10 @@ use axum::response::{IntoResponse as _, Response};
 use dede_api::query::Query;
 use dede_bundle::oci::{MANIFEST_LIMIT, RepositoryName};
 use dede_bundle::store::BlobStore;
-use dede_core::migration::HostDescription;
-use dede_core::name::ServiceName;
-use dede_core::request_memory::RequestMemory;
-use dede_core::service::Service;
+use dede_engine::name::ServiceName;
+use dede_engine::service::Service;
+use dede_migration::HostDescription;
+use dede_model::request_memory::RequestMemory;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::path::{Target, What};

@@ -7,8 +7,8 @@ use dede_bundle::Digest;
 use dede_bundle::modelpack::Packed;
 use dede_bundle::oci::{Descriptor, ImageManifest, MediaType, Reference, RepositoryName, Tag};
 use dede_bundle::store::{ManifestContent, StoreError};
-use dede_core::migration::{Moves, PackageOptions};
-use dede_core::service::Service;
+use dede_engine::service::Service;
+use dede_migration::{Moves, PackageOptions};
 
 use super::blobs::Content;
 use super::refusal::{Answer, Code, Refusal};

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
 use base64::Engine as _;
-use dede_core::connector::InputLimits;
+use dede_model::connector::InputLimits;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tower::ServiceExt as _;
 
@@ -90,7 +90,7 @@ fn server_with(token: Option<&str>, predict: Option<&str>, is_strict: bool) -> A
         tokens: Arc::new(tokens),
         hosts: vec!["proxy.example".to_owned()],
         body_limit: 1 << 20,
-        request_memory: dede_core::request_memory::RequestMemory::new(16 << 20),
+        request_memory: dede_model::request_memory::RequestMemory::new(16 << 20),
         is_strict,
         threads: 1,
         strict: false,

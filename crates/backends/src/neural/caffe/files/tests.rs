@@ -1,9 +1,9 @@
 //! Which files of a repository are chosen, and what is said of those that are not.
 
-use dede_core::backend::{ServiceType, Task};
-use dede_core::data::SampleShape;
-use dede_core::labels::Labels;
-use dede_core::repository::{NewRecord, ServiceRecord, StoredParameters};
+use dede_model::backend::{ServiceType, Task};
+use dede_model::data::SampleShape;
+use dede_model::labels::Labels;
+use dede_model::repository::{NewRecord, ServiceRecord, StoredParameters};
 use serde_json::json;
 
 use super::*;

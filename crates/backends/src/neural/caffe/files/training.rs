@@ -2,11 +2,11 @@
 //!
 //! It owns that a training follows them or is refused.
 
-use dede_core::backend::DecidingFile;
-use dede_core::error::{Error, Result};
-use dede_core::files::read_text;
-use dede_core::parameters::Section;
 use dede_graph::{Graph, caffe};
+use dede_model::backend::DecidingFile;
+use dede_model::error::{Error, Result};
+use dede_model::parameters::Section;
+use dede_storage::files::read_text;
 
 use super::{Files, TEXT_LIMIT, text_of};
 use crate::neural::caffe::solver_file;

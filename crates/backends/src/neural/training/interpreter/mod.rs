@@ -15,8 +15,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
-use dede_core::error::{Error, Result};
 use dede_graph::{Graph, Layer, Node, Shape};
+use dede_model::error::{Error, Result};
 
 /// A value of the network: `[batch, elements]`.
 pub(super) type Matrix = Tensor<2>;

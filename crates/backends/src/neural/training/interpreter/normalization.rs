@@ -2,8 +2,8 @@
 
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Tensor, module};
-use dede_core::error::Result;
 use dede_graph::layer::{BatchNorm, Lrn, LrnRegion};
+use dede_model::error::Result;
 
 use super::{BatchStatistics, Matrix, Phase, Place, image, split, values};
 

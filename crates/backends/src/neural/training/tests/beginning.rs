@@ -1,7 +1,7 @@
 //! What a training begins with.
 
-use dede_core::backend::ServiceType;
-use dede_core::repository::{NewRecord, ServiceRecord, StoredParameters};
+use dede_model::backend::ServiceType;
+use dede_model::repository::{NewRecord, ServiceRecord, StoredParameters};
 
 use super::*;
 

@@ -1,6 +1,6 @@
 //! What is refused of TIFF files before a decoder reads them, and what of their directories is counted.
 
-use dede_core::request_memory::{MemoryShare, RequestMemory};
+use dede_model::request_memory::{MemoryShare, RequestMemory};
 
 use super::*;
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dede_api::moves::GoldenCase;
 use dede_bundle::modelpack::{Packed, Role, SourceFile};
 use dede_bundle::{Directory, FileName};
-use dede_core::migration::HostDescription;
+use dede_migration::HostDescription;
 use serde_json::json;
 
 use super::*;

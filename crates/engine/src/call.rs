@@ -1,0 +1,18 @@
+//! What is asked of a service, by a client or by the server itself.
+//!
+//! It must not know services.
+
+use dede_model::parameters::Parameters;
+
+/// A predict request, without the name it was addressed to.
+#[derive(Debug, Clone, Default)]
+pub struct PredictCall {
+    /// A client without the rights of the server's owner sent it.
+    pub is_guest: bool,
+    /// The sections of the call.
+    pub parameters: Parameters,
+    /// Paths, URLs, or the items themselves.
+    pub data: Vec<String>,
+    /// Names that replace the `uri` of each item; empty when none were sent.
+    pub ids: Vec<String>,
+}

@@ -1,0 +1,303 @@
+//! The one way in: every call of a client goes through the [`Dispatcher`], whatever protocol it came by.
+//!
+//! It routes the call (alias, canary, peer), has it admitted, waits out the exchange of a network and for a slot, computes, offers the
+//! answer to the shadow and tells the protocol what to count. Protocols parse and render only: [`Door`]. It must not know any.
+
+mod door;
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dede_model::caller::Presence;
+use dede_model::connector::Fetched;
+use dede_model::error::{Error, Result};
+use dede_model::request_memory::MemoryShare;
+
+use crate::catalogue::{Catalogue, Resolved, Routed};
+use crate::limiter::{Forwarded, Limiter, Outbound, Permit, Refused, Slot};
+use crate::service::{PredictCall, Predicted, Service};
+use crate::shadow::{Primary, Refusal};
+
+pub use door::{Addressee, Call, Door, Inferred, Record, RemoteTarget, Target};
+
+/// Where all calls come in.
+pub struct Dispatcher {
+    catalogue: Arc<Catalogue>,
+    limiter: Limiter,
+}
+
+/// Who answers a call.
+enum Answerer {
+    Here(Admitted),
+    There(RemoteTarget),
+}
+
+/// A call that a service of this server answers, with its permits.
+struct Admitted {
+    resolved: Resolved,
+    permit: Permit,
+    /// Where it waits for other machines.
+    outbound: Option<Outbound>,
+}
+
+/// A call that may compute.
+struct Ready {
+    admitted: Admitted,
+    call: Call,
+    fetched: Fetched,
+    memory: MemoryShare,
+    slot: Slot,
+    /// Of its client, where the call waits for other machines.
+    presence: Option<Presence>,
+}
+
+/// What is computed, on a thread that may compute.
+struct Work<D> {
+    door: D,
+    admitted: Admitted,
+    call: Call,
+    fetched: Fetched,
+    memory: MemoryShare,
+    slot: Slot,
+}
+
+impl Dispatcher {
+    /// For the services of a catalogue.
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        let limiter = catalogue.limiter().clone();
+        Self { catalogue, limiter }
+    }
+
+    /// A permit for a request that is forwarded to a peer and is no predict.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`].
+    pub fn forward(&self) -> Result<Forwarded> {
+        self.limiter.forward()
+    }
+
+    /// Answers a call: by a service of this server, or by a peer.
+    ///
+    /// # Errors
+    /// Those of [`Service::predict`] and of the door; [`Error::ServiceNotFound`]; [`Error::Overloaded`] at a bound of the limiter;
+    /// [`Error::DeadlineExceeded`].
+    pub async fn infer<D: Door>(&self, mut door: D, call: Call) -> Result<D::Reply, D::Failure> {
+        let (received, mut to) = (call.received, Addressee::default());
+        let admitted = match self.admit(&call, &mut to).await {
+            Ok(Answerer::Here(admitted)) => admitted,
+            Ok(Answerer::There(target)) => {
+                let is_late = call.deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
+                drop(call);
+                let late = || Error::DeadlineExceeded("the time that the request allows is over".into());
+                let permit = if is_late { Err(late()) } else { self.limiter.forward() };
+                let outcome = match permit {
+                    // In a place of its own: few calls are forwarded, and every call would be as large.
+                    Ok(permit) => Box::pin(door.forward(target, permit)).await,
+                    Err(error) => Err(error.into()),
+                };
+                door.record(
+                    &Record { to: &to, version: None, items: 0, elapsed: received.elapsed() },
+                    outcome.as_ref(),
+                );
+                return outcome;
+            }
+            Err(error) => return Err(refused(&door, &to, received, error.into())),
+        };
+        let memory = door.take_memory();
+        match self.ready(&mut door, admitted, call, memory).await {
+            // A client that goes away ends this future, and with it what waits for another machine.
+            Ok(Ready { admitted, call, fetched, memory, slot, presence: _presence }) => {
+                door.queued(received.elapsed());
+                let is_quick = admitted.resolved.service.queue.speed().is_quick();
+                let is_quick = is_quick && !may_wait(&admitted.resolved.service, &call.request);
+                let work = Work { door, admitted, call, fetched, memory, slot };
+                if is_quick { work.done(&to) } else { blocking(move || work.done(&to)).await? }
+            }
+            Err(failure) => Err(refused(&door, &to, received, failure)),
+        }
+    }
+
+    /// Routes a call and has it admitted, where a service of this server answers it. While a network is exchanged it waits for the end of
+    /// that and is routed again: another service may answer then.
+    async fn admit(&self, call: &Call, to: &mut Addressee) -> Result<Answerer> {
+        loop {
+            let resolved = match self.catalogue.route(&call.name)? {
+                Routed::Here(resolved) => resolved,
+                Routed::There { asked, peer, service } => {
+                    to.asked = Some(asked.clone());
+                    let target = RemoteTarget { asked, peer, service };
+                    to.target = Target::There(target.clone());
+                    return Ok(Answerer::There(target));
+                }
+            };
+            to.asked = Some(resolved.asked.clone());
+            to.target = Target::Here(Arc::clone(&resolved.service));
+            let hold = match resolved.service.queue.admit() {
+                // Routed right before an exchange and admitted right after it: another service answers by now.
+                Ok(_) if !resolved.service.is_loaded() && self.leads_elsewhere(&call.name, &resolved) => continue,
+                Ok(permit) => return Ok(Answerer::Here(Admitted { resolved, permit, outbound: None })),
+                Err(Refused::Full(error)) => return Err(error),
+                Err(Refused::Held(hold)) => hold,
+            };
+            drop(resolved);
+            let waiting = hold.wait()?;
+            let end: tokio::time::Instant = waiting.until().into();
+            let until = call.deadline.map_or(end, |deadline| deadline.min(end));
+            if tokio::time::timeout_at(until, waiting.over()).await.is_err() {
+                return Err(match until < end {
+                    true => Error::DeadlineExceeded("the time that the request allows was over before it began".into()),
+                    false => waiting.give_up(),
+                });
+            }
+        }
+    }
+
+    /// Whether the name leads to another place than when it was looked up.
+    fn leads_elsewhere(&self, name: &str, before: &Resolved) -> bool {
+        match self.catalogue.route(name) {
+            Ok(Routed::Here(now)) => now.service.id != before.service.id,
+            Ok(Routed::There { .. }) | Err(_) => true,
+        }
+    }
+
+    /// What a call needs before it computes: what its items name by URL, and a slot.
+    async fn ready<D: Door>(
+        &self,
+        door: &mut D,
+        mut admitted: Admitted,
+        mut call: Call,
+        mut memory: MemoryShare,
+    ) -> Result<Ready, D::Failure> {
+        door.check(&admitted.resolved.asked)?;
+        let service = &admitted.resolved.service;
+        let names_urls = call.request.data.iter().any(|item| is_http(item));
+        if names_urls || is_sent_on(service, &call.request) {
+            admitted.outbound = Some(self.limiter.outbound()?);
+        }
+        let presence = admitted.outbound.as_ref().map(|_| memory.caller().presence());
+        let mut fetched = Fetched::default();
+        if names_urls {
+            let service = Arc::clone(service);
+            // Before the call has a slot: it waits for other machines. The waiting thread holds the permits.
+            (admitted, call, memory, fetched) = blocking(move || {
+                let fetched = service.fetch(&call.request, &memory)?;
+                Ok::<_, Error>((admitted, call, memory, fetched))
+            })
+            .await??;
+        }
+        let slot = admitted.permit.slot(call.deadline).await?;
+        Ok(Ready { admitted, call, fetched, memory, slot, presence })
+    }
+}
+
+impl<D: Door> Work<D> {
+    fn done(self, to: &Addressee) -> Result<D::Reply, D::Failure> {
+        let Self { door, admitted, call, fetched, memory, slot } = self;
+        let Admitted { resolved, permit, outbound } = admitted;
+        let (service, received, request) = (&resolved.service, call.received, call.request);
+        let outcome = match service.predict_fetched(&request, &fetched, &memory) {
+            Ok(predicted) => answered(&door, &resolved, (request, predicted), (memory, slot), (to, received)),
+            Err(error) => {
+                // Where memory ran short, the refusal says nothing about the service.
+                if !matches!(error, Error::Overloaded(_) | Error::TooLarge(_)) {
+                    let refusal = Refusal { reason: error.to_string(), is_fault: error.is_fault() };
+                    offer_refused(&resolved, *request, refusal);
+                }
+                Err(refused(&door, to, received, error.into()))
+            }
+        };
+        drop((permit, outbound));
+        outcome
+    }
+}
+
+/// Renders an answer, and offers it to the shadow.
+fn answered<D: Door>(
+    door: &D,
+    resolved: &Resolved,
+    (request, predicted): (Box<PredictCall>, Predicted),
+    (memory, slot): (MemoryShare, Slot),
+    (to, received): (&Addressee, std::time::Instant),
+) -> Result<D::Reply, D::Failure> {
+    let Predicted { outputs, body, output, version, items, took } = predicted;
+    let service = &resolved.service;
+    service.queue.speed().record(took.total);
+    let (asked, name) = (&resolved.asked, service.name());
+    let inferred = Inferred {
+        asked,
+        service: name,
+        version: &version,
+        outputs: &outputs,
+        body,
+        output,
+        took: took.total,
+        memory,
+        slot,
+    };
+    // A bug in a protocol is a failure that is counted like others.
+    let rendered = catch_unwind(AssertUnwindSafe(|| door.render(inferred)));
+    let reply = match rendered.unwrap_or_else(|_| Err(panicked().into())) {
+        Ok(reply) => reply,
+        Err(failure) => {
+            if let Some(reason) = door.reason(&request, &failure) {
+                offer_refused(resolved, *request, Refusal { reason, is_fault: false });
+            }
+            return Err(refused(door, to, received, failure));
+        }
+    };
+    door.record(&Record { to, version: Some(&version), items, elapsed: received.elapsed() }, Ok(&reply));
+    if let Some(shadow) = resolved.shadow() {
+        let primary =
+            Primary { service: Arc::clone(service), version, outputs: Ok(Arc::new(outputs)), took: took.total };
+        shadow.offer(*request, primary);
+    }
+    Ok(reply)
+}
+
+/// Records a call that has no answer.
+fn refused<D: Door>(door: &D, to: &Addressee, received: std::time::Instant, failure: D::Failure) -> D::Failure {
+    door.record(&Record { to, version: None, items: 0, elapsed: received.elapsed() }, Err(&failure));
+    failure
+}
+
+/// Puts a refused call to the shadow, to learn whether it would have answered.
+fn offer_refused(resolved: &Resolved, call: PredictCall, refusal: Refusal) {
+    let Some(shadow) = resolved.shadow_of_refused() else { return };
+    let service = Arc::clone(&resolved.service);
+    let version = service.version();
+    shadow.offer(call, Primary { service, version, outputs: Err(refusal), took: Duration::ZERO });
+}
+
+/// Runs `work` where blocking is allowed.
+fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = Result<T>> {
+    let span = tracing::Span::current();
+    let running = tokio::task::spawn_blocking(move || span.in_scope(work));
+    async move { running.await.map_err(|_| panicked()) }
+}
+
+fn panicked() -> Error {
+    Error::Internal("the server made a mistake, see its log".into())
+}
+
+/// Whether an item may name a URL, whose scheme may be written in any case.
+fn is_http(item: &str) -> bool {
+    item.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"))
+}
+
+/// Whether an answer goes to another machine.
+fn is_sent_on(service: &Service, call: &PredictCall) -> bool {
+    call.parameters.output.contains_key("network") || service.definition.parameters.output.contains_key("network")
+}
+
+/// Whether a call may take any time, however quick others were: its answer is sent to another server or rendered by
+/// a template, or an item may name a file or a URL. Rows of numbers have commas.
+fn may_wait(service: &Service, call: &PredictCall) -> bool {
+    let has_template = |output: &dede_model::parameters::Section| output.contains_key("template");
+    is_sent_on(service, call)
+        || has_template(&call.parameters.output)
+        || has_template(&service.definition.parameters.output)
+        || call.data.iter().any(|item| !item.contains(',') || item.contains("://"))
+}
