@@ -10,7 +10,6 @@ pub mod errors;
 pub mod json;
 pub mod malformed;
 pub mod moves;
-pub mod one_or_many;
 pub mod predictions;
 pub mod query;
 pub mod relays;

@@ -10,6 +10,7 @@ use dede_storage::FileAccess;
 use dede_storage::{Place, Relation, Roots};
 
 use crate::limiter::Limiter;
+use crate::protocol::Protocol;
 use crate::trial::Trial;
 
 /// Set once, when the server starts.
@@ -37,6 +38,8 @@ pub struct Environment {
     pub repository_roots: Roots,
     /// Where services and aliases are recorded.
     pub state_directory: PathBuf,
+    /// The protocol that services are created by.
+    pub protocol: &'static dyn Protocol,
     /// Tries networks before they are loaded here, where that is wanted.
     pub trial: Option<Arc<dyn Trial>>,
 }

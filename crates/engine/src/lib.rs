@@ -14,6 +14,7 @@ pub mod move_id;
 pub mod name;
 pub mod output;
 pub mod percent;
+pub mod protocol;
 pub mod service;
 pub mod shadow;
 pub mod statistics;

@@ -27,7 +27,8 @@ use crate::dispatch::{Call, Dispatcher, Door, Inferred, Record, RemoteTarget, Ta
 use crate::environment::Environment;
 use crate::limiter::{Bounds, Forwarded, Limiter};
 use crate::name::ServiceName;
-use crate::service::{PredictCall, Service, ServiceId};
+use crate::protocol::Plain;
+use crate::service::{CreationRequest, PredictCall, Service, ServiceId};
 use crate::trial::Trial;
 
 /// A server without HTTP. The state is in `directory`, below `state`.
@@ -49,6 +50,7 @@ pub(crate) fn catalogue_that_tries(directory: &Path, trial: Option<Arc<dyn Trial
         capture_bytes: 0,
         repository_roots: Roots::default(),
         state_directory: directory.join("state"),
+        protocol: &Plain,
         trial,
     };
     Catalogue::start(environment).unwrap()
@@ -63,8 +65,7 @@ pub(crate) fn create(catalogue: &Catalogue, directory: &Path, name: &str, mllib:
         "model": {"repository": repository, "create_repository": true},
     });
     let text = body.to_string();
-    let object = dede_api::json::parse_object(&text).unwrap().unwrap();
-    let request = dede_api::requests::CreateRequest::read(object, &text).unwrap();
+    let request = CreationRequest::from_record(&text).unwrap();
     catalogue.create(name, request).unwrap();
     catalogue.resolve(name).unwrap().service
 }

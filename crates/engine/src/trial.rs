@@ -4,8 +4,9 @@
 //! or that never answers. Whatever becomes of the process that tries it, no service is harmed. This module must not
 //! know processes.
 
-use dede_api::requests::CreateRequest;
 use dede_model::error::Result;
+
+use crate::service::CreationRequest;
 
 /// What a trial does while others run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,5 +24,5 @@ pub trait Trial: Send + Sync {
     /// # Errors
     /// What creating it would be refused with; [`dede_model::error::Error::BadParameter`] where it met a bound, or its process ended;
     /// [`dede_model::error::Error::Overloaded`] where too many wait already, and this one is not patient.
-    fn attempt(&self, request: &CreateRequest, patience: Patience) -> Result<()>;
+    fn attempt(&self, request: &CreationRequest, patience: Patience) -> Result<()>;
 }

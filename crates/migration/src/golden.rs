@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use dede_api::Object;
 use dede_api::moves::{GoldenCase, MoveRequest};
 use dede_comparison::{Exactness, Golden, GoldenCheck, Tolerance, compare};
-use dede_engine::output::{OutputOptions, render};
+use dede_engine::output::OutputOptions;
 use dede_engine::service::{PredictCall, Service, Serving};
 use dede_model::backend::Task;
 use dede_model::error::{Error, Fault, Result};
@@ -110,12 +110,8 @@ pub fn captured_cases(service: &Service) -> Result<Vec<GoldenCase>> {
         let output =
             request.get("parameters").and_then(|parameters| parameters.get("output")).and_then(Value::as_object);
         let options = OutputOptions::parse(&over(output.unwrap_or(&Object::new()), &serving.parameters.output))?;
-        let rendered = render(&answered.outputs, uris, &serving.labels, &options);
-        let predictions = rendered.iter().map(serde_json::to_value).collect::<std::result::Result<_, _>>();
-        cases.push(GoldenCase {
-            request,
-            predictions: predictions.map_err(|error| Error::Internal(error.to_string()))?,
-        });
+        let predictions = service.protocol().predictions(&answered.outputs, uris, &serving.labels, &options);
+        cases.push(GoldenCase { request, predictions: predictions? });
     }
     Ok(cases)
 }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use dede_api::Object;
 use dede_api::moves::MovePhase;
-use dede_api::requests::CreateRequest;
 use dede_comparison::warming::warm;
 use dede_engine::catalogue::Creation;
 use dede_engine::name::ServiceName;
-use dede_engine::service::{PredictCall, Service};
+use dede_engine::service::{CreationRequest, PredictCall, Service};
 use dede_model::error::{Error, Fault, Result};
 use dede_model::repository::CONFIG;
 use serde_json::Value;
@@ -127,7 +126,7 @@ fn check_version(service: Arc<Service>, planned: &Planned) -> Result<Arc<Service
 }
 
 /// The creation of a service that came here, on its directory.
-fn creation(description: &Object, repository: &Path) -> Result<CreateRequest> {
+fn creation(description: &Object, repository: &Path) -> Result<CreationRequest> {
     let mut body = description.clone();
     let model = body.entry("model").or_insert_with(|| Object::new().into());
     let Value::Object(model) = model else {
@@ -135,7 +134,6 @@ fn creation(description: &Object, repository: &Path) -> Result<CreateRequest> {
     };
     let place = repository.to_str().ok_or_else(|| Error::bad_parameter_at("repository", "a path in UTF-8 expected"))?;
     model.insert("repository".into(), place.into());
-    let text = Value::Object(body.clone()).to_string();
-    CreateRequest::read(body, &text)
+    CreationRequest::from_record(&Value::Object(body).to_string())
         .map_err(|error| Error::Malformed(Fault::at("the source's service", error.to_string())))
 }

@@ -8,12 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dede_api::Object;
-use dede_api::requests::CreateRequest;
 use dede_bundle::modelpack::{Packed, Role, SourceFile};
 use dede_bundle::{Directory, FileName};
 use dede_engine::environment::Environment;
 use dede_engine::name::ServiceName;
-use dede_engine::service::{Definition, Service, ServiceId, Serving};
+use dede_engine::service::{CreationRequest, Definition, Service, ServiceId, Serving};
 use dede_model::backend::Task;
 use dede_model::error::{Error, Result};
 use dede_model::repository::{LABELS, Published};
@@ -75,7 +74,7 @@ pub fn package(service: &Service, options: PackageOptions) -> Result<Packed> {
 ///
 /// # Errors
 /// As [`package`], and those of creating the service; [`Error::BadParameter`] naming corresp.txt when classes have no names.
-pub fn package_directory(name: &str, request: CreateRequest, environment: Environment) -> Result<Packed> {
+pub fn package_directory(name: &str, request: CreationRequest, environment: Environment) -> Result<Packed> {
     let environment = Arc::new(environment);
     let definition = Definition::check(request, &environment, |_| Ok(()))?;
     let serving = Serving::open(&definition, &environment)?;

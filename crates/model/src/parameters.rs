@@ -8,8 +8,10 @@
 
 pub mod keys;
 mod number;
+mod one_or_many;
 
 pub use number::{Count, Whole};
+pub use one_or_many::OneOrMany;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

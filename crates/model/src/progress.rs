@@ -125,9 +125,21 @@ impl Figures {
         }
     }
 
+    /// With at most `points` of each history.
+    pub fn thinned(&self, points: usize) -> Self {
+        let kept = |(name, values): (&String, &Vec<f64>)| (name.clone(), thinned(values, points).0);
+        Self { histories: self.histories.iter().map(kept).collect(), ..self.clone() }
+    }
+
     /// Seconds until the last iteration, at the pace so far.
     pub fn remaining_s(&self) -> f64 {
         let left = self.iterations.saturating_sub(self.iteration.map_or(0, |done| done + 1));
         left as f64 * self.iteration_ms / 1000.0
     }
+}
+
+/// At most `most` of these points, evenly, and one in how many that is.
+pub fn thinned(points: &[f64], most: usize) -> (Vec<f64>, usize) {
+    let step = points.len().div_ceil(most.max(1)).max(1);
+    (points.iter().copied().step_by(step).collect(), step)
 }

@@ -6,6 +6,7 @@
 mod catalog;
 mod cli;
 mod config;
+mod deepdetect;
 mod demo;
 mod host;
 mod http;

@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use crate::catalog::{BACKENDS, CONNECTORS};
 use crate::cli::ServeOptions;
 use crate::config::Configuration;
+use crate::deepdetect::DeepDetect;
 use crate::host;
 use crate::http::connections::ConnectionLimits;
 use crate::http::{HttpSettings, Server, router};
@@ -283,6 +284,7 @@ fn environment(options: &ServeOptions, limits: Arc<InputLimits>, address: Socket
         strict: options.strict,
         repository_roots: repository_roots(&options.access.repository_root, &state_directory)?,
         state_directory,
+        protocol: &DeepDetect,
         trial: Some(Arc::new(options.limits.trials(options.engine.clone()))),
     })
 }

@@ -21,7 +21,8 @@ use dede_model::quote::quote;
 use dede_model::request_memory::MemoryShare;
 use tokio::runtime::Handle;
 
-use crate::http::{sections, unsupported};
+use crate::deepdetect::{creation, sections};
+use crate::http::unsupported;
 
 /// One line.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,7 +89,7 @@ fn create(name: &str, body: &str, catalogue: &Arc<Catalogue>) -> Result<(), Stri
         return Ok(());
     }
     let object = json::parse_object(body).map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-    let request = CreateRequest::read(object, body).map_err(|error| error.to_string())?;
+    let request = creation(CreateRequest::read(object, body).map_err(|error| error.to_string())?);
     unsupported::check_connector(&request).map_err(|error| error.to_string())?;
     catalogue.create(name, request).map_err(|error| error.to_string())
 }

@@ -11,9 +11,10 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dede_api::requests::CreateRequest;
 use dede_engine::environment::Environment;
 use dede_engine::limiter::{Bounds, Limiter};
+use dede_engine::protocol::Plain;
+use dede_engine::service::CreationRequest;
 use dede_engine::service::attempt::attempt;
 use dede_engine::trial::{Patience, Trial};
 use dede_model::backend::EngineOptions;
@@ -77,7 +78,8 @@ pub(crate) struct Trials {
 #[derive(Serialize, Deserialize)]
 struct Task {
     trials: Trials,
-    body: String,
+    /// The record of what is to be tried.
+    creation: String,
 }
 
 /// What the process reports. One that reports nothing did not come to an end.
@@ -90,11 +92,11 @@ enum Verdict {
 }
 
 impl Trial for Trials {
-    fn attempt(&self, request: &CreateRequest, patience: Patience) -> Result<()> {
+    fn attempt(&self, request: &CreationRequest, patience: Patience) -> Result<()> {
         let _waiting = Waiting::begin(patience)?;
         // Each may take half of the memory.
         let _one_at_a_time = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let task = Task { trials: self.clone(), body: request.body.clone() };
+        let task = Task { trials: self.clone(), creation: request.to_record() };
         let task = serde_json::to_vec(&task).map_err(|error| Error::Internal(error.to_string()))?;
         let mut command = Command::new(PROGRAM);
         command.arg("try-service").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -180,10 +182,9 @@ impl Verdict {
 pub(crate) fn run() -> std::result::Result<(), String> {
     let mut text = Vec::new();
     std::io::stdin().take(LONGEST).read_to_end(&mut text).map_err(|error| error.to_string())?;
-    let Task { trials, body } = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    let Task { trials, creation } = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
     trials.confine().map_err(|error| format!("cannot set its bounds: {error}"))?;
-    let object = dede_api::json::parse_object(&body).map_err(|error| error.to_string())?;
-    let request = object.and_then(|object| CreateRequest::read(object, &body)).map_err(|error| error.to_string())?;
+    let request = CreationRequest::from_record(&creation).map_err(|error| error.to_string())?;
     let attempting = move || Verdict::of(attempt(request, &environment(trials.engine)));
     let attempting = std::thread::Builder::new().name("trial".into()).stack_size(STACK).spawn(attempting);
     let attempted = attempting.map_err(|error| format!("cannot start a thread: {error}"))?.join();
@@ -206,6 +207,7 @@ fn environment(engine: Option<String>) -> Environment {
         strict: false,
         repository_roots: Roots::default(),
         state_directory: NO_STATE.into(),
+        protocol: &Plain,
         trial: None,
     }
 }

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dede_api::requests::{CreateRequest, RequestParameters};
 use dede_engine::catalogue::Catalogue;
 use dede_engine::environment::Environment;
 use dede_engine::limiter::{Bounds, Limiter};
+use dede_engine::protocol::Plain;
+use dede_engine::service::CreationRequest;
 use dede_model::backend::{
     Backend, DecidingFile, EngineOptions, Model, ModelDescription, OpenRequest, Opened, OutputDescription,
     PredictOptions, ServiceType, Task, TrainRequest, TrainingPlan,
@@ -15,8 +16,8 @@ use dede_model::connector::{Connector, InputLimits};
 use dede_model::data::{DataKind, Pixels, SampleShape, Samples};
 use dede_model::error::{Error, Result};
 use dede_model::outputs::Outputs;
-use dede_model::parameters::Section;
 use dede_model::parameters::keys::{Key, KeyTable, Moment};
+use dede_model::parameters::{Parameters, Section};
 use dede_model::request_memory::MemoryShare;
 use dede_model::tensor::Tensor;
 use dede_storage::Roots;
@@ -119,6 +120,7 @@ pub fn catalogue(
         strict: false,
         repository_roots: Roots::default(),
         state_directory: directory.join("state"),
+        protocol: &Plain,
         trial: None,
     })
     .expect("a catalogue starts in an empty directory")
@@ -134,14 +136,13 @@ pub fn create(catalogue: &Catalogue, directory: &Path, name: &str, connector: &s
     std::fs::write(repository.join(FILE), "+").expect("written");
     let mut model = Section::new();
     model.insert("repository".to_owned(), repository.display().to_string().into());
-    let request = CreateRequest {
+    let request = CreationRequest {
         mllib: "sums".to_owned(),
         description: String::new(),
         service_type: "supervised".to_owned(),
         connector: connector.to_owned(),
-        parameters: RequestParameters { input, mllib, output: Section::new() },
+        parameters: Parameters { input, mllib, output: Section::new() },
         model,
-        body: "{}".to_owned(),
         unknown: Vec::new(),
     };
     catalogue.create(name, request).expect("a service");

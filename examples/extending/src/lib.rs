@@ -10,15 +10,16 @@ pub mod readings;
 use std::path::Path;
 use std::sync::Arc;
 
-use dede_api::requests::CreateRequest;
 use dede_backends::neural::{caffe::Caffe, onnx::Onnx};
 use dede_connectors::{csv::CsvConnector, image::ImageConnector};
 use dede_engine::catalogue::Catalogue;
 use dede_engine::environment::Environment;
 use dede_engine::limiter::{Bounds, Limiter};
+use dede_engine::protocol::Plain;
+use dede_engine::service::CreationRequest;
 use dede_model::backend::{Backend, EngineOptions};
 use dede_model::connector::{Connector, InputLimits};
-use dede_model::error::{Error, Result};
+use dede_model::error::Result;
 use dede_storage::Roots;
 use serde_json::Value;
 
@@ -49,6 +50,7 @@ pub fn catalogue(directory: &Path) -> Result<Arc<Catalogue>> {
         strict: true,
         repository_roots: Roots::default(),
         state_directory: directory.to_owned(),
+        protocol: &Plain,
         trial: None,
     })
 }
@@ -58,9 +60,5 @@ pub fn catalogue(directory: &Path) -> Result<Arc<Catalogue>> {
 /// # Errors
 /// Those of the body, and of [`Catalogue::create`].
 pub fn create(catalogue: &Catalogue, name: &str, body: &Value) -> Result<()> {
-    let text = body.to_string();
-    let malformed = |error: &dyn std::fmt::Display| Error::bad_parameter(error.to_string());
-    let object = dede_api::json::parse_object(&text).map_err(|error| malformed(&error))?;
-    let request = object.and_then(|object| CreateRequest::read(object, &text)).map_err(|error| malformed(&error))?;
-    catalogue.create(name, request)
+    catalogue.create(name, CreationRequest::from_record(&body.to_string())?)
 }

@@ -24,8 +24,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dede_api::requests::CreateRequest;
-
 pub use alias::{Alias, Share, Step, Target};
 pub use exchange::check_idle;
 pub use request::{Expected, SwitchRequest};
@@ -37,7 +35,7 @@ use crate::limiter::Limiter;
 use crate::move_id::MoveId;
 use crate::name::ServiceName;
 use crate::output::OutputOptions;
-use crate::service::{Definition, Service, ServiceId, Serving, definition};
+use crate::service::{CreationRequest, Definition, Service, ServiceId, Serving};
 use crate::trial::Patience;
 use dede_model::backend::{Backend, WeightFile};
 use dede_model::error::{Error, Result};
@@ -137,7 +135,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// Those of contract.md 1.2, in its order.
-    pub fn create(&self, name: &str, request: CreateRequest) -> Result<()> {
+    pub fn create(&self, name: &str, request: CreationRequest) -> Result<()> {
         self.create_as(name, request, Creation::default()).map(drop)
     }
 
@@ -145,10 +143,10 @@ impl Catalogue {
     ///
     /// # Errors
     /// As [`Catalogue::create`].
-    pub fn create_as(&self, name: &str, request: CreateRequest, how: Creation) -> Result<Arc<Service>> {
+    pub fn create_as(&self, name: &str, request: CreationRequest, how: Creation) -> Result<Arc<Service>> {
         let name = ServiceName::parse(name)?;
         let _reservation = self.reserve(&name)?;
-        let record = definition::record(&request);
+        let record = request.to_record();
         let keeps_record = !request.parameters.mllib.contains_key("from_repository") && !how.keeps_config;
         let is_free = |place: &Place| {
             self.snapshot().check_directory(place, how.by)?;
@@ -194,7 +192,7 @@ impl Catalogue {
             }
             Ok(next)
         })?;
-        if keeps_record && let Err(error) = repository.write_record(CONFIG, record.as_bytes()) {
+        if keeps_record && let Err(error) = repository.write_record(CONFIG, format!("{record}\n").as_bytes()) {
             // A repository that cannot be written is served as it is.
             tracing::warn!(%error, "config.json not written");
         }

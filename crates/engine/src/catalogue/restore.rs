@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dede_api::requests::CreateRequest;
 use dede_model::error::{Error, Fault, Result};
 
 use super::alias::Alias;
 use super::snapshot::Snapshot;
 use super::state::{self, ServiceEntry};
 use crate::environment::Environment;
-use crate::service::{Definition, Service, Serving};
+use crate::service::{CreationRequest, Definition, Service, Serving};
 use crate::trial::Patience;
 
 /// What became of one recorded service.
@@ -115,10 +114,7 @@ fn forget_orphans(environment: &Environment, recorded: &[ServiceEntry]) {
 }
 
 fn definition(body: &str, environment: &Environment) -> Result<Definition> {
-    let damaged = |reason: String| Error::Malformed(Fault::at("recorded request", reason));
-    let object = dede_api::json::parse_object(body)
-        .map_err(|error| damaged(error.to_string()))?
-        .map_err(|error| damaged(error.to_string()))?;
-    let request = CreateRequest::read(object, body).map_err(|error| damaged(error.to_string()))?;
+    let damaged = |error: Error| Error::Malformed(Fault::at("recorded request", error.to_string()));
+    let request = CreationRequest::from_record(body).map_err(damaged)?;
     Definition::restore(request, environment)
 }

@@ -121,7 +121,7 @@ impl Snapshot {
         let live = self.services.iter().map(|(name, service)| ServiceEntry {
             id: service.id,
             name: name.clone(),
-            request: service.definition.request.body.clone(),
+            request: service.definition.request.to_record(),
             unloaded: self.unloaded.contains(&service.id),
             created_by: self.created_by.get(&service.id).copied(),
             listing: service.serving().ok().and_then(|serving| serving.listing),

@@ -172,7 +172,7 @@ fn routes_come_back_after_a_restart() {
 struct Counted(AtomicUsize);
 
 impl Trial for Counted {
-    fn attempt(&self, _: &CreateRequest, _: Patience) -> Result<()> {
+    fn attempt(&self, _: &CreationRequest, _: Patience) -> Result<()> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

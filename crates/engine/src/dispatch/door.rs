@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dede_api::predictions::PredictBody;
 use dede_model::error::Error;
+use dede_model::labels::Labels;
+use dede_model::measure::MeasureValues;
 use dede_model::outputs::Outputs;
 use dede_model::request_memory::MemoryShare;
 
@@ -39,8 +40,12 @@ pub struct Inferred<'a> {
     pub version: &'a Arc<str>,
     /// What the model said.
     pub outputs: &'a Outputs,
-    /// The same, rendered as far as protocols share it.
-    pub body: PredictBody,
+    /// A name for each item.
+    pub uris: Vec<String>,
+    /// Names of classes.
+    pub labels: Arc<Labels>,
+    /// What is answered instead of predictions, where measures are asked for.
+    pub measures: Option<MeasureValues>,
     /// How it is to be rendered.
     pub output: OutputOptions,
     /// Reading and computing.

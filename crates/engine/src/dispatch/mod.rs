@@ -18,7 +18,7 @@ use dede_model::request_memory::MemoryShare;
 
 use crate::catalogue::{Catalogue, Resolved, Routed};
 use crate::limiter::{Forwarded, Limiter, Outbound, Permit, Refused, Slot};
-use crate::service::{PredictCall, Predicted, Service};
+use crate::service::{Answered, PredictCall, Predicted, Service};
 use crate::shadow::{Primary, Refusal};
 
 pub use door::{Addressee, Call, Door, Inferred, Record, RemoteTarget, Target};
@@ -222,7 +222,8 @@ fn answered<D: Door>(
     (memory, slot): (MemoryShare, Slot),
     (to, received): (&Addressee, std::time::Instant),
 ) -> Result<D::Reply, D::Failure> {
-    let Predicted { outputs, body, output, version, items, took } = predicted;
+    let Predicted { answered, version, items } = predicted;
+    let Answered { outputs, uris, labels, measures, output, took } = answered;
     let service = &resolved.service;
     service.queue.speed().record(took.total);
     let (asked, name) = (&resolved.asked, service.name());
@@ -231,7 +232,9 @@ fn answered<D: Door>(
         service: name,
         version: &version,
         outputs: &outputs,
-        body,
+        uris,
+        labels,
+        measures,
         output,
         took: took.total,
         memory,

@@ -1,18 +1,16 @@
 //! Training jobs of one service: their states, their order, and what is kept of them.
 //!
 //! Jobs of a service run one after the other; those of different services run side by side. `queue` runs them,
-//! `store` keeps the last ones across a restart, `answer` shapes what a status request answers. What a job does is given as a
+//! `store` keeps the last ones across a restart, `result` is what one leaves. What a job does is given as a
 //! closure: this module must not know training.
 
-mod answer;
 mod queue;
+mod result;
 mod status;
 mod store;
 
-pub use answer::{
-    Identity, JobResult, blocking_body, final_object, histories, measure_object, status_body, test_object,
-};
 pub use queue::{JobQueue, Work};
+pub use result::{FormerResult, JobResult, Training};
 pub use status::{Job, JobStatus, JobView};
 pub use store::{JobStore, StoredJob};
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use dede_model::error::{Error, Result};
 use dede_model::progress::Progress;
 
-use super::answer::JobResult;
+use super::result::JobResult;
 use super::status::{Job, JobView};
 use super::store::{JobStore, StoredJob};
 use super::{JobId, KEPT_JOBS};
@@ -294,12 +294,12 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
 mod tests {
     use std::sync::mpsc;
 
-    use super::super::JobState;
+    use super::super::{JobState, Training};
     use super::*;
 
     fn result() -> JobResult {
-        let measure = serde_json::json!({"acc": 1.0}).as_object().cloned().unwrap();
-        JobResult { measure, ..JobResult::default() }
+        let input = serde_json::json!({"label": "a"}).as_object().cloned().unwrap();
+        JobResult::Trained(Box::new(Training { input, ..Training::default() }))
     }
 
     fn queue(directory: &tempfile::TempDir) -> Arc<JobQueue> {

@@ -9,7 +9,7 @@ use dede_model::error::{Error, Result};
 use dede_model::progress::{Figures, Progress};
 use tokio::sync::watch;
 
-use super::answer::JobResult;
+use super::result::JobResult;
 use super::{JobId, JobState};
 
 /// One training.

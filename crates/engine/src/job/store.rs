@@ -8,7 +8,7 @@ use dede_model::progress::Figures;
 use dede_storage::files::{read_text, write_atomically};
 use serde::{Deserialize, Serialize};
 
-use super::answer::JobResult;
+use super::result::JobResult;
 use super::status::{JobStatus, JobView};
 use super::{JobId, JobState};
 

@@ -1,14 +1,11 @@
-//! From outputs to the answer of a predict: sorting, thresholds, names (contract.md part 5).
+//! `parameters.output`: how answers are wanted (contract.md part 5), and what rendering them takes.
 //!
-//! It owns `parameters.output` and the shape of predictions; it must not know networks or HTTP.
+//! Protocols render; this module must not know any, nor networks.
 
-mod answer;
 mod keys;
 mod options;
-mod render;
-mod template;
+mod size;
 
-pub use answer::{through_template, whole};
 pub use keys::KEYS;
 pub use options::{Binarized, OutputOptions};
-pub use render::{render, rendered_bytes};
+pub use size::rendered_bytes;

@@ -1,11 +1,10 @@
 //! `parameters.output`, as written and as resolved.
 
-use dede_api::one_or_many::OneOrMany;
 use dede_model::backend::Task;
 use dede_model::error::{Error, Fault, Result};
 use dede_model::measure::MeasureSpec;
 use dede_model::parameters::keys::{Idle, Remarks};
-use dede_model::parameters::{Count, Section, Whole, parse};
+use dede_model::parameters::{Count, OneOrMany, Section, Whole, parse};
 use serde::Deserialize;
 
 /// Where these parameters stand in a request.

@@ -1,12 +1,11 @@
 //! Loading a network that may not be sound, and asking it once: the work of a trial, in a process of its own.
 
-use dede_api::requests::CreateRequest;
 use dede_model::backend::PredictOptions;
 use dede_model::data::SampleShape;
 use dede_model::error::Result;
 use dede_model::request_memory::MemoryShare;
 
-use super::{Definition, Serving};
+use super::{CreationRequest, Definition, Serving};
 use crate::environment::Environment;
 
 /// As many rows and images as a network is given at once: what it takes may grow with their number.
@@ -17,7 +16,7 @@ const IMAGES: usize = 4;
 ///
 /// # Errors
 /// As creating the service.
-pub fn attempt(request: CreateRequest, environment: &Environment) -> Result<()> {
+pub fn attempt(request: CreationRequest, environment: &Environment) -> Result<()> {
     let definition = Definition::restore(request, environment)?;
     let serving = Serving::open(&definition, environment)?;
     let Some(model) = &serving.model else { return Ok(()) };

@@ -2,18 +2,17 @@
 
 use std::path::PathBuf;
 
-use dede_api::Object;
-use dede_api::requests::{CreateRequest, RequestParameters};
 use dede_model::backend::{Backend, ServiceType};
 use dede_model::connector::Connector;
 use dede_model::error::{Error, Result};
-use dede_model::parameters::Parameters;
 use dede_model::parameters::keys::{Call, Remarks};
+use dede_model::parameters::{Parameters, Section};
 use dede_model::quote::quote;
 use dede_model::repository::{Repository, Run};
 use dede_storage::Place;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::CreationRequest;
 use crate::environment::Environment;
 use crate::output::{self, OutputOptions};
 
@@ -21,7 +20,7 @@ use crate::output::{self, OutputOptions};
 #[derive(Clone)]
 pub struct Definition {
     /// The request as it came.
-    pub request: CreateRequest,
+    pub request: CreationRequest,
     /// Supervised or not.
     pub service_type: ServiceType,
     /// Reads its data.
@@ -43,7 +42,7 @@ impl Definition {
     /// # Errors
     /// [`Error::BadParameter`], [`Error::UnknownBackend`], [`Error::UnknownConnector`].
     pub fn check(
-        request: CreateRequest,
+        request: CreationRequest,
         environment: &Environment,
         is_free: impl FnOnce(&Place) -> Result<()>,
     ) -> Result<Self> {
@@ -65,7 +64,7 @@ impl Definition {
     /// # Errors
     /// [`Error::UnknownBackend`], [`Error::UnknownConnector`], [`Error::BadParameter`] when this server is another than the one
     /// that recorded it, or keeps models elsewhere.
-    pub(crate) fn restore(request: CreateRequest, environment: &Environment) -> Result<Self> {
+    pub(crate) fn restore(request: CreationRequest, environment: &Environment) -> Result<Self> {
         let path = repository_path(&request)?;
         environment.repository_roots.check_recorded(&path)?;
         let repository = Repository::recorded(path);
@@ -77,7 +76,7 @@ impl Definition {
         self.names_weights() || self.repository.files().map_or(true, |files| !files.is_empty())
     }
 
-    fn with_repository(request: CreateRequest, repository: Repository, environment: &Environment) -> Result<Self> {
+    fn with_repository(request: CreationRequest, repository: Repository, environment: &Environment) -> Result<Self> {
         let backend = environment.backend(&request.mllib)?;
         let service_type = match request.service_type.as_str() {
             "supervised" => ServiceType::Supervised,
@@ -88,11 +87,7 @@ impl Definition {
         if !backend.accepts(connector.kind(), service_type) {
             return Err(Error::UnknownConnector(format!("{} for mllib {}", request.connector, request.mllib)));
         }
-        let mut parameters = Parameters {
-            input: request.parameters.input.clone(),
-            mllib: request.parameters.mllib.clone(),
-            output: request.parameters.output.clone(),
-        };
+        let mut parameters = request.parameters.clone();
         parameters.input.remove("connector");
         Ok(Self { request, service_type, connector, backend, parameters, repository, remarks: Remarks::default() })
     }
@@ -118,12 +113,12 @@ impl Definition {
 
 /// Checks every key of a creation against the tables of those that read it, and the types of those that this crate reads itself. An mllib
 /// or a connector that is not there is named later, in its turn.
-fn checked_keys(request: &CreateRequest, environment: &Environment) -> Result<Remarks> {
+fn checked_keys(request: &CreationRequest, environment: &Environment) -> Result<Remarks> {
     let (Ok(backend), Ok(connector)) = (environment.backend(&request.mllib), environment.connector(&request.connector))
     else {
         return Ok(Remarks::default());
     };
-    let (sections, none) = (&request.parameters, Object::new());
+    let (sections, none) = (&request.parameters, Section::new());
     let input = connector.keys().check(&sections.input, "parameters.input", Call::Create, &none)?;
     let mllib = backend.keys().check(&sections.mllib, "parameters.mllib", Call::Create, &none)?;
     let output = output::KEYS.check(&sections.output, "parameters.output", Call::Create, &none)?;
@@ -143,27 +138,7 @@ pub(super) fn unknown_key(path: &str) -> Error {
     Error::bad_parameter_at(quote(path), "unknown parameter")
 }
 
-/// What config.json says of a request: the members that DeepDetect has, and no others. A directory may be one that other programs read
-/// files of this name in.
-pub(crate) fn record(request: &CreateRequest) -> String {
-    let RequestParameters { input, mllib, output } = &request.parameters;
-    let mut parameters = Object::new();
-    for (name, section) in [("input", input), ("mllib", mllib), ("output", output)] {
-        if !section.is_empty() {
-            parameters.insert(name.to_owned(), Value::Object(section.clone()));
-        }
-    }
-    let record = json!({
-        "mllib": request.mllib,
-        "description": request.description,
-        "type": request.service_type,
-        "parameters": parameters,
-        "model": request.model,
-    });
-    format!("{record}\n")
-}
-
-fn repository_path(request: &CreateRequest) -> Result<PathBuf> {
+fn repository_path(request: &CreationRequest) -> Result<PathBuf> {
     match request.model.get("repository") {
         None | Some(Value::Null) => Err(no_repository()),
         Some(Value::String(path)) if path.is_empty() => Err(no_repository()),
@@ -179,7 +154,7 @@ fn no_repository() -> Error {
     Error::bad_parameter_at("model.repository", "destination model directory  is not writable or does not exist.")
 }
 
-fn flag(request: &CreateRequest, key: &str) -> Result<bool> {
+fn flag(request: &CreationRequest, key: &str) -> Result<bool> {
     match request.model.get(key) {
         None | Some(Value::Null) => Ok(false),
         Some(Value::Bool(flag)) => Ok(*flag),

@@ -5,9 +5,9 @@
 //! A service must not know other services, aliases or HTTP.
 
 pub mod attempt;
+mod creation;
 pub(crate) mod definition;
 mod generated;
-mod info;
 mod predict;
 mod serving;
 mod train;
@@ -19,9 +19,9 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::{Deserialize, Serialize};
 
 pub use crate::call::PredictCall;
+pub use creation::CreationRequest;
 pub use definition::Definition;
-pub use info::{InfoOptions, wire_status};
-pub use predict::{DryRun, Predicted, Timings};
+pub use predict::{Answered, DryRun, Predicted, Timings};
 pub use serving::{ServedFile, Serving};
 pub use train::TrainCall;
 
@@ -31,6 +31,7 @@ use crate::job::{JobQueue, JobStore};
 use crate::limiter::ServiceQueue;
 use crate::name::ServiceName;
 use crate::output;
+use crate::protocol::Protocol;
 use crate::statistics::Statistics;
 use dede_model::error::{Error, Result};
 use dede_model::memory;
@@ -170,6 +171,11 @@ impl Service {
     /// Recent inputs, the oldest first; none where capturing is off.
     pub fn captured(&self) -> Vec<CapturedCall> {
         self.ring.calls()
+    }
+
+    /// The protocol that it was created by.
+    pub fn protocol(&self) -> &'static dyn Protocol {
+        self.environment.protocol
     }
 
     /// Threads that compute in this server.

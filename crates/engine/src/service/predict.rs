@@ -5,12 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use dede_api::predictions::PredictBody;
 use dede_model::backend::{Model, PredictOptions, Task};
 use dede_model::connector::{Fetched, Reader, ReaderContext};
 use dede_model::data::{Batch, Targets};
 use dede_model::error::{Error, Result};
-use dede_model::measure::{MeasureSpec, evaluate};
+use dede_model::labels::Labels;
+use dede_model::measure::{MeasureSpec, MeasureValues, evaluate};
 use dede_model::outputs::Outputs;
 use dede_model::parameters::keys::Call;
 use dede_model::parameters::{Section, over};
@@ -21,23 +21,34 @@ use super::Service;
 use super::serving::{Serving, predict_options};
 use crate::call::PredictCall;
 use crate::capture::Capture;
-use crate::output::{OutputOptions, render, rendered_bytes, through_template, whole};
+use crate::output::{OutputOptions, rendered_bytes};
 
-/// An answer, and the version that gave it.
+/// An answer, before a protocol renders it.
+#[derive(Debug)]
+pub struct Answered {
+    /// What the model said.
+    pub outputs: Outputs,
+    /// A name for each item: that of the connector, or the client's own.
+    pub uris: Vec<String>,
+    /// Names of classes.
+    pub labels: Arc<Labels>,
+    /// What is answered instead of predictions, where measures are asked for.
+    pub measures: Option<MeasureValues>,
+    /// How it is to be rendered.
+    pub output: OutputOptions,
+    /// How long it took.
+    pub took: Timings,
+}
+
+/// An answer, and what gave it.
 #[derive(Debug)]
 pub struct Predicted {
-    /// What the model said, before rendering.
-    pub outputs: Outputs,
-    /// The body.
-    pub body: PredictBody,
-    /// Template and network of the answer are the caller's to apply.
-    pub output: OutputOptions,
-    /// Version of the service that answered: `sha256:…`.
+    /// The answer.
+    pub answered: Answered,
+    /// Version of the service: `sha256:…`.
     pub version: Arc<str>,
-    /// Number of items answered.
+    /// Number of items.
     pub items: usize,
-    /// Time for reading and for all.
-    pub took: Timings,
 }
 
 /// A model's answer to a call that no client waits for (a dry run).
@@ -128,14 +139,12 @@ impl Service {
         check_ids(call, &batch)?;
         let transform = started.elapsed();
         let outputs = compute(&**model, &batch, &options, &MemoryShare::unbounded())?;
-        let took = Timings { transform, total: started.elapsed() };
-        if !output.measures.is_empty() || output.template.is_some() {
-            let body = answer(&outputs, batch, &call.ids, &serving, &output)?;
-            if let Some(template) = &output.template {
-                through_template(template, &whole(self.name().as_str(), body, took.total), &MemoryShare::unbounded())?;
-            }
+        let mut answered = answered(outputs, batch, &call.ids, &serving, output)?;
+        answered.took = Timings { transform, total: started.elapsed() };
+        if answered.output.template.is_some() {
+            self.environment.protocol.rehearse(self, &answered)?;
         }
-        Ok(DryRun { outputs, version: serving.version(), took })
+        Ok(DryRun { outputs: answered.outputs, version: serving.version(), took: answered.took })
     }
 
     /// The network and reader that answer now.
@@ -167,13 +176,12 @@ impl Service {
         self.statistics.transformed(items, transform);
         let outputs = compute(&**model, &batch, &options, memory)?;
         memory.grow(rendered_bytes(&outputs, &output))?;
-        let mut body = answer(&outputs, batch, &call.ids, serving, &output)?;
-        let took = Timings { transform, total: started.elapsed() };
-        body.time = body.measure.as_ref().map(|_| took.total.as_secs_f64() * 1000.0);
+        let mut answered = answered(outputs, batch, &call.ids, serving, output)?;
+        answered.took = Timings { transform, total: started.elapsed() };
         if let Some(capture) = capture {
             self.ring.finish(capture, kept, &call.data);
         }
-        Ok(Predicted { outputs, body, output, version: serving.version(), items, took })
+        Ok(Predicted { answered, version: serving.version(), items })
     }
 
     fn model<'a>(&self, serving: &'a Serving) -> Result<&'a Arc<dyn Model>> {
@@ -279,21 +287,22 @@ fn compute(model: &dyn Model, batch: &Batch, options: &PredictOptions, memory: &
     }
 }
 
-fn answer(
-    outputs: &Outputs,
+fn answered(
+    outputs: Outputs,
     batch: Batch,
     ids: &[String],
     serving: &Serving,
-    output: &OutputOptions,
-) -> Result<PredictBody> {
-    if !output.measures.is_empty() {
-        return measured(&output.measures, outputs, batch.targets.as_ref(), serving);
-    }
+    output: OutputOptions,
+) -> Result<Answered> {
+    let measures = match output.measures.is_empty() {
+        true => None,
+        false => Some(measured(&output.measures, &outputs, batch.targets.as_ref(), serving)?),
+    };
     let mut uris = batch.uris;
     for (uri, id) in uris.iter_mut().zip(ids) {
         uri.clone_from(id);
     }
-    Ok(PredictBody { predictions: render(outputs, uris, &serving.labels, output), ..PredictBody::default() })
+    Ok(Answered { outputs, uris, labels: Arc::clone(&serving.labels), measures, output, took: Timings::default() })
 }
 
 fn measured(
@@ -301,14 +310,9 @@ fn measured(
     outputs: &Outputs,
     targets: Option<&Targets>,
     serving: &Serving,
-) -> Result<PredictBody> {
+) -> Result<MeasureValues> {
     let targets = targets.ok_or_else(|| {
         Error::bad_input_at("parameters.output.measure", "measures need labelled data, found no labels")
     })?;
-    let values = evaluate(spec, outputs, targets, &serving.labels)?;
-    let mut measure = dede_api::Object::new();
-    measure.insert("test_id".into(), 0.into());
-    measure.insert("test_name".into(), "".into());
-    measure.extend(values.entries().map(|(name, value)| (name.to_owned(), value.clone())));
-    Ok(PredictBody { measure: Some(measure), ..PredictBody::default() })
+    evaluate(spec, outputs, targets, &serving.labels)
 }

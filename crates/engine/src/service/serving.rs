@@ -52,7 +52,7 @@ pub struct Serving {
     /// The same for guests.
     pub guest_reader: Arc<dyn Reader>,
     /// Class names.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     /// Creation over stored.
     pub parameters: Parameters,
     /// What the network says under keys of `parameters.mllib`: a predict may repeat it.
@@ -146,7 +146,7 @@ impl Serving {
             files,
             reader,
             guest_reader,
-            labels,
+            labels: Arc::new(labels),
             predict_options: predict_options(&parameters.mllib)?,
             known: known(opened.model.as_deref()),
             task: opened.task,

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use dede_api::Object;
 use dede_model::backend::{Backend, TrainRequest, Trained, TrainingPlan, TrainingRun};
 use dede_model::connector::{Fitted, Reader, ReaderContext};
 use dede_model::error::{Error, Result};
@@ -16,11 +15,11 @@ use dede_model::progress::Progress;
 use dede_model::quote::quote;
 use dede_model::repository::{LABELS, NewRecord, Run, ServiceRecord, StoredParameters, TEXT_LIMIT};
 use dede_storage::files::{read_text, write_atomically};
-use serde_json::Value;
 
 use super::Service;
 use super::serving::{Serving, is_regression};
-use crate::job::{Identity, Job, JobResult, final_object, histories, status_body, test_object};
+use crate::job;
+use crate::job::{Job, JobResult};
 use crate::output::OutputOptions;
 
 /// A train request, without the name it was addressed to.
@@ -120,30 +119,11 @@ impl Service {
         self.jobs.submit(progress, Box::new(run))
     }
 
-    /// What status answers say about this service.
-    pub fn identity(&self) -> Identity {
-        let mltype = self.serving().ok().and_then(|serving| serving.task).map_or("", |task| task.mltype());
-        Identity {
-            sname: self.name().to_string(),
-            mltype: mltype.to_owned(),
-            description: self.definition.request.description.clone(),
-            repository: self.definition.repository_as_sent().to_owned(),
-        }
-    }
-
     /// Histories of the last training, from metrics.json, so that plots go on after a resume.
     fn histories(&self) -> BTreeMap<String, Vec<f64>> {
         let path = self.definition.repository.root().join("metrics.json");
         let text = read_text(&path, TEXT_LIMIT).ok().flatten();
-        let Some(Value::Object(root)) = text.and_then(|text| serde_json::from_str(&text).ok()) else {
-            return BTreeMap::new();
-        };
-        let kept = root.get("body").and_then(|body| body.get("measure_hist")).and_then(Value::as_object);
-        let points = |values: &Value| -> Vec<f64> {
-            values.as_array().map(|v| v.iter().map(|x| x.as_f64().unwrap_or(f64::NAN)).collect()).unwrap_or_default()
-        };
-        let named = kept.into_iter().flatten();
-        named.map(|(name, values)| (name.trim_end_matches("_hist").to_owned(), points(values))).collect()
+        text.map(|text| self.environment.protocol.histories(&text)).unwrap_or_default()
     }
 }
 
@@ -268,15 +248,8 @@ fn complete(service: &Service, run: &Run, fitted: &Fitted, trained: &Trained) ->
 }
 
 fn result(job: &Job, fitted: &Fitted, trained: &Trained) -> JobResult {
-    let figures = job.progress.figures();
-    let measures: Vec<Object> = figures.tests.iter().map(|test| test_object(&figures, test)).collect();
-    JobResult {
-        measure: measures.first().cloned().unwrap_or_else(|| final_object(&figures)),
-        measures,
-        input: fitted.report.clone(),
-        mllib: trained.report.clone(),
-        measure_hist: histories(&figures),
-    }
+    let (figures, input, mllib) = (job.progress.figures(), fitted.report.clone(), trained.report.clone());
+    JobResult::Trained(Box::new(job::Training { figures, input, mllib }))
 }
 
 /// The files that people and other tools read. The network is published already, so a failure here is logged only.
@@ -289,11 +262,9 @@ fn write_records(service: &Service, job: &Job, fitted: &Fitted, trained: &Traine
     }
     let mut view = job.view();
     view.status.result = Some(Arc::new(result.clone()));
-    let body = status_body(&view, &service.identity(), usize::MAX);
-    let head =
-        serde_json::json!({"method": "/train", "job": job.id, "status": "finished", "time": view.seconds.floor()});
-    let answer = serde_json::json!({"status": {"code": 200, "msg": "OK"}, "head": head, "body": body});
-    record(service, "metrics.json", format!("{answer}\n").as_bytes());
+    if let Some(metrics) = service.environment.protocol.metrics(service, &view) {
+        record(service, "metrics.json", metrics.as_bytes());
+    }
 }
 
 fn record(service: &Service, name: &str, bytes: &[u8]) {

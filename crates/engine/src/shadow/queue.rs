@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use dede_api::Object;
 use dede_model::outputs::Outputs;
 use dede_model::parameters::Parameters;
+use dede_model::parameters::Section;
 use serde_json::Value;
 
 use super::{Primary, ShadowLimits};
@@ -126,7 +126,7 @@ fn size(copied: &Copied) -> usize {
     texts.map(|text| text.len() + size_of::<String>()).sum::<usize>() + values * size_of::<f32>() + parameters + reason
 }
 
-fn members(object: &Object) -> usize {
+fn members(object: &Section) -> usize {
     object.iter().map(|(name, value)| size_of::<String>() + name.len() + memory(value)).sum()
 }
 

@@ -11,6 +11,8 @@ use dede_bundle::modelpack::Packed;
 use dede_bundle::{Digest, Directory};
 use dede_engine::environment::Environment;
 use dede_engine::limiter::{Bounds, Limiter};
+use dede_engine::protocol::Plain;
+use dede_engine::service::CreationRequest;
 use dede_migration::package_directory;
 use dede_model::backend::EngineOptions;
 use dede_model::quote::quote;
@@ -22,6 +24,7 @@ use ureq::http::Method;
 use super::remote::Remote;
 use super::report::{bytes, remark};
 use crate::catalog::{BACKENDS, CONNECTORS};
+use crate::deepdetect;
 use crate::peer::path_part;
 
 /// Largest JSON file that is read, bytes.
@@ -56,6 +59,7 @@ pub(super) fn hand_over(root: &Path, parameters: Option<&Path>, name: &str, targ
         strict: false,
         repository_roots: Roots::default(),
         state_directory: scratch.path().to_owned(),
+        protocol: &Plain,
         trial: None,
     };
     let packed = package_directory(name, request, environment).map_err(|error| failed(&error))?;
@@ -63,7 +67,7 @@ pub(super) fn hand_over(root: &Path, parameters: Option<&Path>, name: &str, targ
 }
 
 /// The request that creates a service on the directory.
-fn creation(root: &Path, parameters: Option<&Path>) -> Result<CreateRequest, String> {
+fn creation(root: &Path, parameters: Option<&Path>) -> Result<CreationRequest, String> {
     let mut body = match parameters {
         Some(file) => object(file)?.ok_or_else(|| format!("{}: no such file", file.display()))?,
         None => object(&root.join("config.json"))?.ok_or_else(|| {
@@ -91,7 +95,7 @@ fn creation(root: &Path, parameters: Option<&Path>) -> Result<CreateRequest, Str
     model.retain(|key, _| !PLACES.contains(&key.as_str()));
     model.insert("repository".to_owned(), root.to_str().ok_or("a directory in UTF-8 expected")?.into());
     let text = Value::Object(body.clone()).to_string();
-    CreateRequest::read(body, &text).map_err(|error| error.to_string())
+    CreateRequest::read(body, &text).map(deepdetect::creation).map_err(|error| error.to_string())
 }
 
 /// What reading csv as in the training takes and `input` does not say; `training` is the train call that the original left.

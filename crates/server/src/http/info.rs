@@ -9,10 +9,10 @@ use dede_api::answer::{Answer, Status};
 use dede_api::defaults::with_single_gpuid;
 use dede_api::services::InfoHead;
 use dede_backends::neural::engine::{self, Engine};
-use dede_engine::service::InfoOptions;
 
 use super::error::Outcome;
 use super::{Server, query_of, reply};
+use crate::deepdetect::{InfoOptions, service_info};
 
 /// Describes the server and all services.
 pub(crate) async fn get(State(server): State<Arc<Server>>, uri: Uri) -> Response {
@@ -31,7 +31,8 @@ async fn answer(server: &Server, uri: &Uri) -> Outcome {
     let options = InfoOptions { status: query.flag("status", false)?, labels: false };
     server
         .manage(move |catalogue| {
-            let mut services: Vec<_> = catalogue.snapshot().services().map(|service| service.info(options)).collect();
+            let mut services: Vec<_> =
+                catalogue.snapshot().services().map(|service| service_info(service, options)).collect();
             for service in &mut services {
                 with_single_gpuid(&mut service.parameters);
             }

@@ -46,7 +46,6 @@ use body::{Bodies, Received};
 use dede_api::Object;
 use dede_api::errors::ErrorKind;
 use dede_api::query::{Query, decode_path};
-use dede_api::requests::RequestParameters;
 use dede_bundle::store::BlobStore;
 use dede_engine::catalogue::Catalogue;
 use dede_engine::dispatch::Dispatcher;
@@ -54,7 +53,6 @@ use dede_engine::name::ServiceName;
 use dede_migration::{HostDescription, Moves};
 use dede_model::connector::InputLimits;
 use dede_model::error::Error;
-use dede_model::parameters::Parameters;
 use dede_model::quote::quote;
 use dede_model::request_memory::RequestMemory;
 use distribution::Distribution;
@@ -336,11 +334,6 @@ impl Server {
 fn name_in(uri: &Uri) -> String {
     let mut parts = uri.path().split('/').skip(2);
     decode_path(parts.next().unwrap_or_default())
-}
-
-/// The sections of a request as the core takes them.
-pub(crate) fn sections(parameters: RequestParameters) -> Parameters {
-    Parameters { input: parameters.input, mllib: parameters.mllib, output: parameters.output }
 }
 
 fn query_of(uri: &Uri) -> Query {

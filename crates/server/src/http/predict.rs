@@ -14,7 +14,6 @@ use dede_api::requests::PredictRequest;
 use dede_engine::dispatch::{Call, Door, Inferred, Record, RemoteTarget, Target};
 use dede_engine::limiter::Forwarded;
 use dede_engine::name::ServiceName;
-use dede_engine::output::{through_template, whole};
 use dede_engine::service::PredictCall;
 use dede_model::error::Error;
 use dede_model::quote::quote;
@@ -25,6 +24,7 @@ use super::body::Received;
 use super::error::{Failure, Outcome};
 use super::forward::ForwardingPath;
 use super::{Server, authority, forward, metrics, network, reply};
+use crate::deepdetect::{body, sections, through_template, whole};
 
 /// Names the service and the model that answered: `<service>@<digest>`.
 pub(super) const SERVED_BY: HeaderName = HeaderName::from_static("x-dede-served-by");
@@ -75,7 +75,7 @@ impl PredictDoor {
         let (received, request) = server.read(received, read).await?;
         let PredictRequest { service: name, parameters, data, ids, unknown } = request;
         let has_network = parameters.output.contains_key("network");
-        let request = Box::new(PredictCall { is_guest, parameters: super::sections(parameters), data, ids });
+        let request = Box::new(PredictCall { is_guest, parameters: sections(parameters), data, ids });
         let server = Arc::clone(server);
         let door = Self { server, received: Some(received), unknown, forwarding, deadline, is_guest, has_network };
         Ok((door, Call { name, request, received: received_at, deadline }))
@@ -114,7 +114,9 @@ impl Door for PredictDoor {
     }
 
     fn render(&self, inferred: Inferred<'_>) -> Outcome {
-        let Inferred { asked, service, version, body, output, took, memory, slot, .. } = inferred;
+        let Inferred { asked, service, version, outputs, uris, labels, measures, output, took, memory, slot } =
+            inferred;
+        let body = body(outputs, uris, &labels, measures.as_ref(), &output);
         let answer = whole(asked.as_str(), body, took);
         let mut response = if output.template.is_none() && output.network.is_none() {
             reply::counted(&answer, memory)

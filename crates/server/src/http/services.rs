@@ -11,7 +11,6 @@ use dede_api::requests::{CreateRequest, read_rename};
 use dede_engine::catalogue::Routed;
 use dede_engine::dispatch::RemoteTarget;
 use dede_engine::name::ServiceName;
-use dede_engine::service::InfoOptions;
 use dede_model::error::Error;
 use dede_model::repository::Clear;
 use serde_json::json;
@@ -20,6 +19,7 @@ use super::body::Received;
 use super::error::Outcome;
 use super::forward::ForwardingPath;
 use super::{Server, authority, forward, name_in, query_of, reply, unsupported};
+use crate::deepdetect::{InfoOptions, creation, service_info};
 
 /// PUT and POST: creates a service.
 pub(crate) async fn create(State(server): State<Arc<Server>>, request: Request) -> Response {
@@ -36,7 +36,7 @@ async fn create_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let (mut received, object) = server.read(received, Received::object).await?;
     server
         .manage(move |catalogue| {
-            let request = CreateRequest::read(object, received.text()?)?;
+            let request = creation(CreateRequest::read(object, received.text()?)?);
             unsupported::check_connector(&request)?;
             catalogue.create(&name, request)?;
             Ok(reply::json(&Answer::bare(Status::created())))
@@ -60,7 +60,7 @@ async fn get_outcome(server: &Arc<Server>, uri: &Uri, headers: &HeaderMap) -> Ou
         }
     };
     let options = InfoOptions { status: query.flag("status", true)?, labels: query.flag("labels", false)? };
-    server.blocking(move || Ok(reply::json(&Answer::with_body(Status::ok(), service.info(options))))).await
+    server.blocking(move || Ok(reply::json(&Answer::with_body(Status::ok(), service_info(&service, options))))).await
 }
 
 /// DELETE: removes a service; `clear` says which of its files go too. What is left of its directory, as it is not the service's, is told

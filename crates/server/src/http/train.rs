@@ -10,14 +10,15 @@ use dede_api::answer::{Answer, Status};
 use dede_api::query::Query;
 use dede_api::requests::{Malformed, TrainRequest};
 use dede_api::training::{JobStatus, TrainBody, TrainHead};
-use dede_engine::job::{JobId, JobView, blocking_body, status_body};
+use dede_engine::job::{JobId, JobView};
 use dede_engine::output::OutputOptions;
-use dede_engine::service::{Service, TrainCall, wire_status};
+use dede_engine::service::{Service, TrainCall};
 use dede_model::error::Error;
 use dede_model::parameters::{Section, over};
 
 use super::error::{Failure, Outcome};
 use super::{Server, authority, query_of, reply};
+use crate::deepdetect::{blocking_body, job_status, sections, status_body};
 
 /// Points of a history that are answered unless the request says otherwise (contract.md 1.6).
 const HISTORY_POINTS: usize = 10_000;
@@ -41,7 +42,7 @@ async fn start_outcome(server: &Arc<Server>, request: Request) -> Outcome {
             let request = TrainRequest::read(object, received.text()?)?;
             let service = catalogue.service(&request.service)?;
             shared.check_unknown(&request.service, request.unknown)?;
-            let parameters = super::sections(request.parameters);
+            let parameters = sections(request.parameters);
             let histories = Histories::of(&over(&parameters.output, &service.definition.parameters.output))?;
             let job = service.train(TrainCall { is_guest, parameters, data: request.data, body: request.body })?;
             Ok((service, job, histories, request.asynchronous))
@@ -60,7 +61,7 @@ fn finished(service: &Service, view: JobView, histories: Histories) -> Outcome {
         return Err(error.into());
     }
     let result = view.status.result.unwrap_or_default();
-    let body = blocking_body(&result, &service.identity(), histories.wanted, histories.points);
+    let body = blocking_body(&result, service, histories.wanted.then_some(histories.points));
     Ok(reply::json(&Answer::whole(Status::created(), TrainHead::blocking(view.seconds.floor()), body)))
 }
 
@@ -104,12 +105,12 @@ async fn get_outcome(server: &Server, query: &Query) -> Outcome {
 }
 
 fn status(service: &Service, view: &JobView, points: usize) -> Answer<TrainHead, TrainBody> {
-    let state = wire_status(view.status.state);
+    let state = job_status(view.status.state);
     if let Some(error) = &view.status.error {
         let body = TrainBody { error: Some(Failure::from(error.clone()).status()), ..TrainBody::default() };
         return Answer::whole(Status::ok(), TrainHead::state(view.id, state, None), body);
     }
-    let body = status_body(view, &service.identity(), points);
+    let body = status_body(view, service, points);
     Answer::whole(Status::ok(), TrainHead::state(view.id, state, Some(view.seconds.floor())), body)
 }
 
@@ -136,7 +137,7 @@ async fn delete_outcome(server: &Server, query: &Query) -> Outcome {
         live.settled().await;
     }
     let view = live.view();
-    let head = TrainHead::state(id, wire_status(view.status.state), Some(view.seconds.floor()));
+    let head = TrainHead::state(id, job_status(view.status.state), Some(view.seconds.floor()));
     Ok(reply::json(&head_only(head)))
 }
 

@@ -3,7 +3,7 @@
 //! They are refused by name, instead of with a 404. Keys stand in the tables of the connectors and backends that read
 //! them.
 
-use dede_api::requests::CreateRequest;
+use dede_engine::service::CreationRequest;
 use dede_model::error::Error;
 
 use crate::catalog::BACKENDS;
@@ -20,7 +20,7 @@ pub(crate) fn refusal(what: &str) -> Error {
 ///
 /// # Errors
 /// Row 1006.
-pub(crate) fn check_connector(request: &CreateRequest) -> Result<(), Error> {
+pub(crate) fn check_connector(request: &CreationRequest) -> Result<(), Error> {
     let is_here = BACKENDS.iter().any(|backend| backend.name() == request.mllib);
     if is_here && CONNECTORS.contains(&request.connector.as_str()) {
         return Err(refusal(&format!("connector {}", request.connector)));

@@ -1,20 +1,17 @@
 //! Predictions from outputs.
 
 use dede_api::predictions::{ClassScore, Prediction, TargetValue, Values};
+use dede_engine::output::{Binarized, OutputOptions};
 use dede_model::labels::Labels;
 use dede_model::outputs::Outputs;
 
-use super::options::{Binarized, OutputOptions};
-
-/// A class or target with its name: as it is ranked, rendered, and written.
-const NAMED_VALUE: u64 = 256;
-/// The same once more as a tree, for a template.
-const TREE: u64 = 1024;
-/// A value without a name: as it is copied, and written with up to 20 digits.
-const VALUE: u64 = 48;
-
 /// One prediction per output, in order. `uris` has one name per output.
-pub fn render(outputs: &Outputs, uris: Vec<String>, labels: &Labels, options: &OutputOptions) -> Vec<Prediction> {
+pub(crate) fn predictions(
+    outputs: &Outputs,
+    uris: Vec<String>,
+    labels: &Labels,
+    options: &OutputOptions,
+) -> Vec<Prediction> {
     let named = |fill: &dyn Fn(usize) -> Prediction| -> Vec<Prediction> {
         uris.into_iter().enumerate().map(|(index, uri)| Prediction { uri, ..fill(index) }).collect()
     };
@@ -31,20 +28,6 @@ pub fn render(outputs: &Outputs, uris: Vec<String>, labels: &Labels, options: &O
             ..Prediction::default()
         }),
     }
-}
-
-/// What predictions and their JSON text take at most, where names of classes are usual ones, bytes.
-pub fn rendered_bytes(outputs: &Outputs, options: &OutputOptions) -> u64 {
-    let (each, values) = match outputs {
-        Outputs::Classification(tensor) => {
-            let columns = tensor.row_len().min(options.best.unwrap_or(usize::MAX));
-            (NAMED_VALUE, tensor.rows().saturating_mul(columns))
-        }
-        Outputs::Regression(tensor) => (NAMED_VALUE, tensor.values().len()),
-        Outputs::Features(rows) => (VALUE, rows.iter().map(Vec::len).sum()),
-    };
-    let each = if options.template.is_some() { each + TREE } else { each };
-    (values as u64).saturating_mul(each).saturating_add((outputs.len() as u64).saturating_mul(NAMED_VALUE))
 }
 
 /// Classes by decreasing probability; equal ones by ascending id.
@@ -119,7 +102,7 @@ mod tests {
             (json!({"best": 0}), vec![]),
         ];
         for (section, expected) in cases {
-            let rendered = render(&outputs, vec!["x".into()], &labels, &options(section.clone()));
+            let rendered = predictions(&outputs, vec!["x".into()], &labels, &options(section.clone()));
             let found: Vec<(&str, f64)> = rendered[0].classes.iter().map(|c| (c.cat.as_str(), c.prob)).collect();
             let expected: Vec<(&str, f64)> =
                 expected.iter().map(|(cat, prob)| (*cat, f64::from(*prob as f32))).collect();
@@ -132,7 +115,7 @@ mod tests {
     #[test]
     fn targets_come_by_value_and_keep_their_number() {
         let outputs = Outputs::Regression(Tensor::new(vec![1, 3], vec![1.0, 3.0, 2.0]).unwrap());
-        let rendered = render(&outputs, vec!["7".into()], &Labels::default(), &options(json!({})));
+        let rendered = predictions(&outputs, vec!["7".into()], &Labels::default(), &options(json!({})));
         let cats: Vec<&str> = rendered[0].vector.iter().map(|target| target.cat.as_str()).collect();
         assert_eq!(cats, ["1", "2", "0"]);
     }
@@ -141,10 +124,10 @@ mod tests {
     fn features_mark_the_last_prediction() {
         let outputs = Outputs::Features(vec![vec![0.5, -1.0], vec![0.0, 2.0]]);
         let names = || vec!["a".to_owned(), "b".to_owned()];
-        let rendered = render(&outputs, names(), &Labels::default(), &options(json!({"string_binarized": true})));
+        let rendered = predictions(&outputs, names(), &Labels::default(), &options(json!({"string_binarized": true})));
         assert_eq!(rendered[0].vals, Some(Values::Bits("10".into())));
         assert_eq!((rendered[0].last, rendered[1].last), (false, true));
-        let rendered = render(&outputs, names(), &Labels::default(), &options(json!({"binarized": true})));
+        let rendered = predictions(&outputs, names(), &Labels::default(), &options(json!({"binarized": true})));
         assert_eq!(rendered[1].vals, Some(Values::Numbers(vec![0.0, 1.0])));
     }
 
