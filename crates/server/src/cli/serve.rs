@@ -12,7 +12,7 @@ use dede_model::egress::AddressRange;
 use super::peers::ConfigOption;
 use crate::config::{ConfigFile, shown};
 use crate::http;
-use crate::http::connections::ConnectionLimits;
+use crate::http::transport::connections::ConnectionLimits;
 use crate::logging::LogFormat;
 use crate::trial::Trials;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CONNECTION, VARY,
@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 use super::error::Failure;
 use super::identity::{Identity, REQUEST_ID};
 use super::reply::{self, Encoding};
-use super::{Server, admission, authority, metrics, origin};
+use super::{Server, admission, authority, metrics, origin, routes};
 
 /// Methods a web page may use.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, HEAD, DELETE, PATCH, OPTIONS");
@@ -42,6 +42,7 @@ pub(crate) async fn observe(State(server): State<Arc<Server>>, mut request: Requ
     let span = tracing::error_span!(target: "spans", "request", id = identity.text(), trace_id = identity.trace_id);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let encoding = Encoding::accepted(request.headers());
+    let route = request.extensions().get::<MatchedPath>().map_or("other", |path| routes::label(path.as_str()));
     let in_flight = metrics::in_flight();
     let allowed = server.settings.allow_origin.as_ref();
     let mut response = if allowed.is_some() && method == Method::OPTIONS {
@@ -63,7 +64,7 @@ pub(crate) async fn observe(State(server): State<Arc<Server>>, mut request: Requ
     }
     drop(in_flight);
     let elapsed = started.elapsed();
-    metrics::http_request(&method, uri.path(), response.status(), elapsed);
+    metrics::http_request(&method, route, response.status(), elapsed);
     let service = response.extensions().get::<LogName>().map_or("<n/a>", |name| &name.0);
     let (code, ms) = (response.status().as_u16(), elapsed.as_millis());
     // The id that a client chose is what it looks for; others are in the span.

@@ -12,6 +12,7 @@ use dede_api::errors::ErrorKind;
 
 use super::Server;
 use super::error::Failure;
+use super::transport::ClientAddress;
 use crate::tokens::Bearer;
 
 /// Who may call a route.
@@ -26,10 +27,6 @@ pub(crate) enum Access {
     /// Open to clients on this machine until a token is set: routes that move services and names.
     Operators,
 }
-
-/// The other end of a connection; every request has it among its extensions.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 /// Set by a server that forwards the request of a guest: it is a guest's here too, whatever token that server presents.
 pub(super) const GUEST: HeaderName = HeaderName::from_static("x-dede-guest");

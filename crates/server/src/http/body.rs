@@ -17,8 +17,8 @@ use http_body_util::BodyExt as _;
 
 use super::error::{Failure, Outcome};
 use super::memory::parsed_size;
-use super::pace::Pace;
 use super::reply::Encoding;
+use super::transport::pace::Pace;
 
 /// More pieces than this must be longer than a few bytes on average: each costs about the same.
 const MANY_PIECES: u64 = 65_536;

@@ -58,8 +58,8 @@ pub(crate) fn in_flight() -> InFlight {
 }
 
 /// Counts an answered HTTP request.
-pub(crate) fn http_request(method: &Method, path: &str, code: StatusCode, elapsed: Duration) {
-    let (method, route) = (known_method(method), route(path));
+pub(crate) fn http_request(method: &Method, route: &'static str, code: StatusCode, elapsed: Duration) {
+    let method = known_method(method);
     counter!("dede_http_requests_total", "method" => method, "route" => route, "code" => code.as_str().to_owned())
         .increment(1);
     histogram!("dede_http_request_duration_seconds", "route" => route).record(elapsed);
@@ -134,12 +134,4 @@ fn known_method(method: &Method) -> &'static str {
         "HEAD" => "HEAD",
         _ => "other",
     }
-}
-
-fn route(path: &str) -> &'static str {
-    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    ["info", "services", "train", "predict", "aliases", "chain", "resources", "stream", "healthz", "readyz", "metrics"]
-        .into_iter()
-        .find(|known| *known == first)
-        .unwrap_or("other")
 }

@@ -18,7 +18,7 @@ use dede_migration::{Move, Moves};
 use serde::Serialize;
 
 use super::error::{Failure, Outcome};
-use super::stream::{self, BodySender};
+use super::transport::stream::{self, BodySender};
 use super::{Server, reply};
 
 /// A comment goes to a watcher at least this often, so that both ends notice when the other is gone.

@@ -23,7 +23,8 @@ use dede_model::quote::quote;
 use serde::de::DeserializeOwned;
 
 use super::error::{Failure, Outcome};
-use super::{Server, body, body_reader, query_of, reply};
+use super::transport::body_reader;
+use super::{Server, body, query_of, reply};
 
 /// POST relays.
 pub(crate) async fn open(State(server): State<Arc<Server>>, request: Request) -> Response {

@@ -1,7 +1,8 @@
 //! Every route once: path, method, who may call it, what answers. The router is built from this list, so a route without a rule
 //! cannot be written.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -24,21 +25,23 @@ const WITHOUT_QUERY: [&str; 2] = ["/aliases", "/moves"];
 /// One path with one method, or with all of them.
 struct Route {
     access: Access,
+    /// What it is counted as.
+    label: &'static str,
     path: &'static str,
     answers: MethodRouter<Arc<Server>>,
 }
 
 impl Route {
-    fn new<H, T>(access: Access, method: MethodFilter, path: &'static str, handler: H) -> Self
+    fn new<H, T>(access: Access, label: &'static str, method: MethodFilter, path: &'static str, handler: H) -> Self
     where
         H: Handler<T, Arc<Server>>,
         T: 'static,
     {
-        Self { access, path, answers: on(method, handler) }
+        Self { access, label, path, answers: on(method, handler) }
     }
 
-    fn unsupported(path: &'static str) -> Self {
-        Self { access: Access::Clients, path, answers: any(not_supported_yet) }
+    fn unsupported(label: &'static str, path: &'static str) -> Self {
+        Self { access: Access::Clients, label, path, answers: any(not_supported_yet) }
     }
 }
 
@@ -51,57 +54,64 @@ fn routes() -> Vec<Route> {
     const PATCH: MethodFilter = MethodFilter::PATCH;
     const DELETE: MethodFilter = MethodFilter::DELETE;
     vec![
-        Route::new(Anybody, GET, "/info", info::get),
-        Route::new(Predicts, POST, "/predict", predict::predict),
-        Route::new(Anybody, GET, "/healthz", health::healthz),
-        Route::new(Anybody, GET, "/readyz", health::readyz),
-        Route::new(Clients, GET, "/metrics", health::metrics),
-        Route::new(Clients, POST.or(PUT), "/services/{name}", services::create),
-        Route::new(Clients, GET, "/services/{name}", services::get),
-        Route::new(Clients, DELETE, "/services/{name}", services::delete),
-        Route::new(Operators, PATCH, "/services/{name}", services::rename),
-        Route::new(Clients, POST.or(PUT), "/train", train::start),
-        Route::new(Clients, GET, "/train", train::get),
-        Route::new(Clients, DELETE, "/train", train::delete),
-        Route::new(Clients, GET, "/aliases", aliases::list),
-        Route::new(Clients, GET, "/aliases/{name}", aliases::get),
-        Route::new(Operators, PUT, "/aliases/{name}", aliases::put),
-        Route::new(Operators, DELETE, "/aliases/{name}", aliases::delete),
-        Route::new(Operators, POST, "/aliases/{name}/rollback", aliases::rollback),
-        Route::new(Operators, POST, "/moves", moves::begin),
-        Route::new(Operators, GET, "/moves", moves::list),
-        Route::new(Operators, POST, "/moves/plan", moves::plan),
-        Route::new(Operators, GET, "/moves/{name}", moves::get),
-        Route::new(Operators, GET, "/moves/{name}/events", moves::events),
-        Route::new(Operators, GET, "/moves/{name}/certificate", moves::certificate),
-        Route::new(Operators, POST, "/moves/{name}/promote", moves::act),
-        Route::new(Operators, POST, "/moves/{name}/abort", moves::act),
-        Route::new(Operators, POST, "/moves/{name}/resume", moves::act),
-        Route::new(Operators, POST, "/moves/{name}/rollback", moves::act),
-        Route::new(Operators, GET, "/v2/", distribution::root),
-        Route::new(Operators, GET.or(POST).or(PUT).or(PATCH).or(DELETE), "/v2/{*rest}", distribution::any),
-        Route::new(Operators, GET, "/v2/_dede/host", source::host),
-        Route::new(Operators, GET, "/v2/_dede/services/{name}/manifest", source::manifest),
-        Route::new(Operators, GET, "/v2/_dede/services/{name}/config", source::config),
-        Route::new(Operators, GET, "/v2/_dede/services/{name}/blobs/{digest}", source::blob),
-        Route::new(Operators, GET, "/v2/_dede/services/{name}/chunks/{digest}", source::chunks),
-        Route::new(Operators, GET, "/v2/_dede/services/{name}/requests", source::requests),
-        Route::new(Operators, POST, "/v2/_dede/uploads", uploads::offer),
-        Route::new(Operators, PUT, "/v2/_dede/uploads/{source}/blobs/{digest}", uploads::put),
-        Route::new(Operators, POST, "/v2/_dede/relays", relays::open),
-        Route::new(Operators, GET, "/v2/_dede/relays/{source}/questions", relays::next),
-        Route::new(Operators, PUT, "/v2/_dede/relays/{source}/answers/{number}", relays::answer),
-        Route::new(Operators, PUT, "/v2/_dede/relays/{source}/failures/{number}", relays::fail),
-        Route::unsupported("/chain/{name}"),
-        Route::unsupported("/resources/{name}"),
-        Route::unsupported("/stream/{name}"),
+        Route::new(Anybody, "info", GET, "/info", info::get),
+        Route::new(Predicts, "predict", POST, "/predict", predict::predict),
+        Route::new(Anybody, "healthz", GET, "/healthz", health::healthz),
+        Route::new(Anybody, "readyz", GET, "/readyz", health::readyz),
+        Route::new(Clients, "metrics", GET, "/metrics", health::metrics),
+        Route::new(Clients, "services", POST.or(PUT), "/services/{name}", services::create),
+        Route::new(Clients, "services", GET, "/services/{name}", services::get),
+        Route::new(Clients, "services", DELETE, "/services/{name}", services::delete),
+        Route::new(Operators, "services", PATCH, "/services/{name}", services::rename),
+        Route::new(Clients, "train", POST.or(PUT), "/train", train::start),
+        Route::new(Clients, "train", GET, "/train", train::get),
+        Route::new(Clients, "train", DELETE, "/train", train::delete),
+        Route::new(Clients, "aliases", GET, "/aliases", aliases::list),
+        Route::new(Clients, "aliases", GET, "/aliases/{name}", aliases::get),
+        Route::new(Operators, "aliases", PUT, "/aliases/{name}", aliases::put),
+        Route::new(Operators, "aliases", DELETE, "/aliases/{name}", aliases::delete),
+        Route::new(Operators, "aliases", POST, "/aliases/{name}/rollback", aliases::rollback),
+        Route::new(Operators, "moves", POST, "/moves", moves::begin),
+        Route::new(Operators, "moves", GET, "/moves", moves::list),
+        Route::new(Operators, "moves", POST, "/moves/plan", moves::plan),
+        Route::new(Operators, "moves", GET, "/moves/{name}", moves::get),
+        Route::new(Operators, "moves", GET, "/moves/{name}/events", moves::events),
+        Route::new(Operators, "moves", GET, "/moves/{name}/certificate", moves::certificate),
+        Route::new(Operators, "moves", POST, "/moves/{name}/promote", moves::act),
+        Route::new(Operators, "moves", POST, "/moves/{name}/abort", moves::act),
+        Route::new(Operators, "moves", POST, "/moves/{name}/resume", moves::act),
+        Route::new(Operators, "moves", POST, "/moves/{name}/rollback", moves::act),
+        Route::new(Operators, "registry", GET, "/v2/", distribution::root),
+        Route::new(Operators, "registry", GET.or(POST).or(PUT).or(PATCH).or(DELETE), "/v2/{*rest}", distribution::any),
+        Route::new(Operators, "bundles", GET, "/v2/_dede/host", source::host),
+        Route::new(Operators, "bundles", GET, "/v2/_dede/services/{name}/manifest", source::manifest),
+        Route::new(Operators, "bundles", GET, "/v2/_dede/services/{name}/config", source::config),
+        Route::new(Operators, "bundles", GET, "/v2/_dede/services/{name}/blobs/{digest}", source::blob),
+        Route::new(Operators, "bundles", GET, "/v2/_dede/services/{name}/chunks/{digest}", source::chunks),
+        Route::new(Operators, "bundles", GET, "/v2/_dede/services/{name}/requests", source::requests),
+        Route::new(Operators, "uploads", POST, "/v2/_dede/uploads", uploads::offer),
+        Route::new(Operators, "uploads", PUT, "/v2/_dede/uploads/{source}/blobs/{digest}", uploads::put),
+        Route::new(Operators, "relays", POST, "/v2/_dede/relays", relays::open),
+        Route::new(Operators, "relays", GET, "/v2/_dede/relays/{source}/questions", relays::next),
+        Route::new(Operators, "relays", PUT, "/v2/_dede/relays/{source}/answers/{number}", relays::answer),
+        Route::new(Operators, "relays", PUT, "/v2/_dede/relays/{source}/failures/{number}", relays::fail),
+        Route::unsupported("chain", "/chain/{name}"),
+        Route::unsupported("resources", "/resources/{name}"),
+        Route::unsupported("stream", "/stream/{name}"),
     ]
+}
+
+/// What a request is counted as, by the path of its route as the list has it.
+pub(super) fn label(path: &str) -> &'static str {
+    static LABELS: LazyLock<HashMap<&'static str, &'static str>> =
+        LazyLock::new(|| routes().into_iter().map(|route| (route.path, route.label)).collect());
+    LABELS.get(path).copied().unwrap_or("other")
 }
 
 /// The routes, with what every request goes through.
 pub(crate) fn router(server: &Arc<Server>) -> Router {
     let mut router = Router::new();
-    for Route { access, path, answers } in routes() {
+    for Route { access, path, answers, .. } in routes() {
         let answers = match WITHOUT_QUERY.iter().any(|begin| path.starts_with(begin)) {
             true => answers.layer(from_fn_with_state(Arc::clone(server), without_query)),
             false => answers,

@@ -11,12 +11,11 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::header::{CONTENT_RANGE, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use dede_api::errors::ErrorKind;
 use dede_api::query::decode_path;
@@ -30,7 +29,9 @@ use dede_model::priority;
 use dede_storage::failpoint;
 
 use super::error::{Failure, Outcome};
-use super::{Server, query_of, reply, stream};
+use super::transport::ranges::{self, Wanted};
+use super::transport::stream;
+use super::{Server, query_of, reply};
 
 /// Bundles that are remembered, so that their files are not read again for each request.
 const BUNDLES: usize = 16;
@@ -146,16 +147,22 @@ pub(crate) async fn chunks(State(server): State<Arc<Server>>, uri: Uri) -> Respo
 
 /// GET services/{name}/blobs/{digest}, whole or a range.
 pub(crate) async fn blob(State(server): State<Arc<Server>>, request: Request) -> Response {
-    let range = wanted_range(request.headers());
+    let headers = request.headers().clone();
     let answer = move |_: &Bundles, packed: &Packed, digest: &Digest| {
         let (file, size) = open(packed, digest)?;
-        let Some((start, last)) = range else { return streamed(file, 0..size, size, StatusCode::OK) };
-        let end = last.map_or(size, |last| last.saturating_add(1).min(size));
-        if start < end {
-            return streamed(file, start..end, size, StatusCode::PARTIAL_CONTENT);
-        }
-        let mut response = octets(StatusCode::RANGE_NOT_SATISFIABLE, Vec::new());
-        set(&mut response, CONTENT_RANGE, &format!("bytes */{size}"));
+        let wanted = ranges::wanted(&headers, size);
+        let range = match &wanted {
+            Wanted::All => 0..size,
+            Wanted::Part(range) => range.clone(),
+            Wanted::Outside => {
+                let mut response = octets(StatusCode::RANGE_NOT_SATISFIABLE, Vec::new());
+                set(&mut response, CONTENT_RANGE, &ranges::outside(size));
+                return Ok(response);
+            }
+        };
+        let mut response = Response::new(stream::file(file, range, ()));
+        ranges::describe(&mut response, &wanted, size);
+        set(&mut response, CONTENT_TYPE, "application/octet-stream");
         Ok(response)
     };
     reply::of(with_file(&server, request.uri(), answer).await)
@@ -203,18 +210,6 @@ pub(super) fn open(packed: &Packed, digest: &Digest) -> Outcome<(File, u64)> {
     Ok((opened, size))
 }
 
-fn streamed(file: File, range: Range<u64>, size: u64, code: StatusCode) -> Outcome {
-    let length = range.end - range.start;
-    let mut response = Response::new(stream::file(file, range.clone(), ()));
-    *response.status_mut() = code;
-    set(&mut response, CONTENT_TYPE, "application/octet-stream");
-    set(&mut response, CONTENT_LENGTH, &length.to_string());
-    if code == StatusCode::PARTIAL_CONTENT {
-        set(&mut response, CONTENT_RANGE, &format!("bytes {}-{}/{size}", range.start, range.end - 1));
-    }
-    Ok(response)
-}
-
 fn octets(code: StatusCode, bytes: Vec<u8>) -> Response {
     let mut response = reply::with_bytes(code, bytes);
     set(&mut response, CONTENT_TYPE, "application/octet-stream");
@@ -225,13 +220,6 @@ fn set(response: &mut Response, name: axum::http::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }
-}
-
-/// `bytes=first-last` or `bytes=first-`; anything else asks for the whole.
-fn wanted_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
-    let (first, last) = headers.get(RANGE)?.to_str().ok()?.strip_prefix("bytes=")?.split_once('-')?;
-    let last = if last.is_empty() { None } else { Some(last.parse().ok()?) };
-    Some((first.parse().ok()?, last))
 }
 
 /// The name in `/v2/_dede/services/{name}/…`, decoded.

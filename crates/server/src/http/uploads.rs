@@ -17,7 +17,8 @@ use dede_bundle::Digest;
 use serde_json::json;
 
 use super::error::{Failure, Outcome};
-use super::{Server, body, body_reader, reply};
+use super::transport::body_reader;
+use super::{Server, body, reply};
 
 /// POST uploads.
 pub(crate) async fn offer(State(server): State<Arc<Server>>, request: Request) -> Response {

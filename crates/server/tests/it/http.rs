@@ -145,6 +145,36 @@ fn every_answer_claims_to_be_json_but_metrics() {
 }
 
 #[test]
+fn requests_are_counted_by_the_route_that_answered_them() {
+    let server = Server::start(&[]);
+    let asked = [
+        ("/services/a", "services"),
+        ("/moves", "moves"),
+        ("/moves/m1/events", "moves"),
+        ("/v2/", "registry"),
+        ("/v2/some/name/tags/list", "registry"),
+        ("/v2/_dede/host", "bundles"),
+        ("/chain/x", "chain"),
+        ("/nosuch", "other"),
+    ];
+    for (path, _) in asked {
+        server.send("GET", path, "");
+    }
+    let text = String::from_utf8(server.send("GET", "/metrics", "").body).expect("UTF-8");
+    for (path, route) in asked {
+        let counted = asked.iter().filter(|(_, other)| *other == route).count();
+        let of_route: u64 = text
+            .lines()
+            .filter(|line| {
+                line.starts_with("dede_http_requests_total{") && line.contains(&format!("route=\"{route}\""))
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum();
+        assert_eq!(of_route, counted as u64, "{path}: {text}");
+    }
+}
+
+#[test]
 fn the_log_has_one_line_per_request_and_none_that_a_client_forged() {
     let server = Server::start(&[]);
     server.send("GET", "/info", "");

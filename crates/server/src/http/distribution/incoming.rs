@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::blocking;
 use super::refusal::Answer;
 use crate::http::body;
-use crate::http::pace::Pace;
+use crate::http::transport::pace::Pace;
 
 /// Pieces that wait for a slow disk; the connection makes none above half a megabyte.
 const PIECES: usize = 4;

@@ -38,9 +38,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::path::{Target, What};
 use self::refusal::{Answer, Code, Refusal};
-use super::authority::ClientAddress;
 use super::body::{self, Bodies};
 use super::error::Failure;
+use super::transport::ClientAddress;
 use super::{Server, query_of, reply};
 
 /// Blobs that may be on their way at once: each takes a thread, and there must be some left for everything else.

@@ -12,6 +12,7 @@ use super::blobs::{self, Content};
 use super::incoming::with_body;
 use super::refusal::{Answer, Code, Refusal};
 use super::{CONTENT_DIGEST, Call, blocking, empty, path, set};
+use crate::http::transport::ranges::uploaded;
 
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
@@ -114,7 +115,9 @@ async fn receive(
     finish: Option<Digest>,
 ) -> Answer<u64> {
     let length = call.header(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    let chunk = call.header(CONTENT_RANGE).map(chunk_range).transpose()?;
+    let invalid = || Refusal::new(400, Code::BlobUploadInvalid, "Content-Range: <first>-<last> expected");
+    let chunk = call.header(CONTENT_RANGE).map(|text| uploaded(text).ok_or_else(invalid)).transpose()?;
+    let chunk = chunk.map(|chunk| (chunk.start, chunk.end - chunk.start));
     if let (Some(length), Some((_, expected))) = (length, chunk)
         && length != expected
     {
@@ -151,15 +154,6 @@ fn located(error: StoreError, name: &RepositoryName, id: &UploadId) -> Refusal {
     }
 }
 
-/// `first-last`, both inclusive: where a chunk begins, and its length.
-fn chunk_range(text: &str) -> Answer<(u64, u64)> {
-    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
-    let range = text.split_once('-').and_then(|(first, last)| Some((number(first)?, number(last)?)));
-    let length = |(first, last): (u64, u64)| Some((first, last.checked_sub(first)?.checked_add(1)?));
-    let invalid = || Refusal::new(400, Code::BlobUploadInvalid, "Content-Range: <first>-<last> expected");
-    range.and_then(length).ok_or_else(invalid)
-}
-
 fn location(name: &RepositoryName, id: &UploadId) -> String {
     format!("/v2/{name}/blobs/uploads/{id}")
 }
@@ -191,19 +185,4 @@ fn invalid_digest() -> Refusal {
 /// What cannot be the id of an upload is the id of none.
 fn unknown() -> Refusal {
     Refusal::new(404, Code::BlobUploadUnknown, "no such upload")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_are_inclusive_on_both_ends() {
-        for (text, expected) in [("0-0", (0, 1)), ("5-9", (5, 5)), ("0-18446744073709551614", (0, u64::MAX))] {
-            assert_eq!(chunk_range(text), Ok(expected), "{text}");
-        }
-        for text in ["", "-", "0-", "-1", "5-4", "a-b", "bytes 0-1/2", "+1-2", "0-18446744073709551615"] {
-            assert!(chunk_range(text).is_err(), "{text}");
-        }
-    }
 }

@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use tower::ServiceExt as _;
 
 use super::super::HttpSettings;
-use super::super::authority::ClientAddress;
+use super::super::transport::ClientAddress;
 use super::*;
 use crate::peer::Peers;
 use crate::tokens::Tokens;

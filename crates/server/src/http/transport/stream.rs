@@ -23,25 +23,25 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PIECE: usize = 256 << 10;
 
 /// Where the pieces of a body are put.
-pub(super) struct BodySender {
+pub(in crate::http) struct BodySender {
     sender: mpsc::Sender<io::Result<Bytes>>,
     patience: Duration,
 }
 
 impl BodySender {
     /// As [`BodySender::send_soon`], on a blocking thread.
-    pub(super) fn send(&self, piece: impl Into<Bytes>) -> bool {
+    pub(in crate::http) fn send(&self, piece: impl Into<Bytes>) -> bool {
         Handle::current().block_on(self.send_soon(piece))
     }
 
     /// Waits until there is room. False when the client is gone, or stalls.
-    pub(super) async fn send_soon(&self, piece: impl Into<Bytes>) -> bool {
+    pub(in crate::http) async fn send_soon(&self, piece: impl Into<Bytes>) -> bool {
         let sent = tokio::time::timeout(self.patience, self.sender.send(Ok(piece.into()))).await;
         matches!(sent, Ok(Ok(())))
     }
 
     /// Breaks the body off, so that the client sees that it is not whole.
-    pub(super) fn fail(&self, error: io::Error) {
+    pub(in crate::http) fn fail(&self, error: io::Error) {
         // Sending fails when the client is gone; then no client can take the body for whole.
         let sent = async { tokio::time::timeout(self.patience, self.sender.send(Err(error))).await };
         let _ = Handle::current().block_on(sent);
@@ -49,14 +49,14 @@ impl BodySender {
 }
 
 /// A body made by `work` on a blocking thread.
-pub(super) fn body(work: impl FnOnce(&BodySender) + Send + 'static) -> Body {
+pub(in crate::http) fn body(work: impl FnOnce(&BodySender) + Send + 'static) -> Body {
     let (sender, receiver) = mpsc::channel(PIECES);
     tokio::task::spawn_blocking(move || work(&BodySender { sender, patience: PATIENCE }));
     Body::new(BodyReceiver(receiver))
 }
 
 /// A body made by a task, which holds no thread while it waits. It ends when the client goes away.
-pub(super) fn events<W: Future<Output = ()> + Send + 'static>(work: impl FnOnce(BodySender) -> W) -> Body {
+pub(in crate::http) fn events<W: Future<Output = ()> + Send + 'static>(work: impl FnOnce(BodySender) -> W) -> Body {
     let (sender, receiver) = mpsc::channel(EVENTS);
     let gone = sender.clone();
     let making = work(BodySender { sender, patience: PATIENCE });
@@ -70,7 +70,7 @@ pub(super) fn events<W: Future<Output = ()> + Send + 'static>(work: impl FnOnce(
 }
 
 /// A part of a file; what is `kept` is dropped when it has gone out.
-pub(super) fn file(mut file: File, range: Range<u64>, kept: impl Send + 'static) -> Body {
+pub(in crate::http) fn file(mut file: File, range: Range<u64>, kept: impl Send + 'static) -> Body {
     body(move |pieces| {
         let _kept = kept;
         let mut left = range.end.saturating_sub(range.start);

@@ -14,23 +14,23 @@ use super::pace::Pace;
 const PIECES: usize = 8;
 
 /// Where pieces are sent; `None` is the end of the body.
-pub(super) type Sender = mpsc::Sender<io::Result<Option<Bytes>>>;
+pub(in crate::http) type Sender = mpsc::Sender<io::Result<Option<Bytes>>>;
 
 /// A body, read on a thread that may block.
-pub(super) struct BodyReader {
+pub(in crate::http) struct BodyReader {
     receiver: mpsc::Receiver<io::Result<Option<Bytes>>>,
     present: Bytes,
     ended: bool,
 }
 
 /// Both ends of a queue of pieces.
-pub(super) fn channel() -> (Sender, BodyReader) {
+pub(in crate::http) fn channel() -> (Sender, BodyReader) {
     let (sender, receiver) = mpsc::channel(PIECES);
     (sender, BodyReader { receiver, present: Bytes::new(), ended: false })
 }
 
 /// Passes pieces on until the body ends; gives the body back when its reader is gone.
-pub(super) async fn pass_on(mut content: Body, sender: Sender) -> Option<Body> {
+pub(in crate::http) async fn pass_on(mut content: Body, sender: Sender) -> Option<Body> {
     let mut pace = Pace::default();
     loop {
         let piece = pace.next(&mut content).await;

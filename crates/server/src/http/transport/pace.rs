@@ -18,7 +18,7 @@ const LEAST_BYTES_S: u64 = 16 << 10;
 
 /// The pace of one body.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::http) struct Pace {
     pause: Duration,
     patience: Duration,
     received: u64,
@@ -33,7 +33,7 @@ impl Default for Pace {
 
 impl Pace {
     /// With bounds on a single pause, and on all of them together.
-    pub(super) fn new(pause: Duration, patience: Duration) -> Self {
+    pub(in crate::http) fn new(pause: Duration, patience: Duration) -> Self {
         Self { pause, patience, received: 0, waited: Duration::ZERO }
     }
 
@@ -41,7 +41,7 @@ impl Pace {
     ///
     /// # Errors
     /// That it breaks off, stops coming, or comes too slowly.
-    pub(super) async fn next(&mut self, body: &mut Body) -> io::Result<Option<Bytes>> {
+    pub(in crate::http) async fn next(&mut self, body: &mut Body) -> io::Result<Option<Bytes>> {
         loop {
             let began = Instant::now();
             let frame = tokio::time::timeout(self.pause, body.frame()).await;
@@ -67,7 +67,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::stream;
+    use crate::http::transport::stream;
 
     #[tokio::test]
     async fn what_comes_too_slowly_is_given_up() {

@@ -1,6 +1,6 @@
 //! Listening, accepting, and closing in an orderly way.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tower::Service as _;
 
-use super::authority::ClientAddress;
 use super::connections::{Activity, ConnectionLimits, Connections, Passing};
 use super::patience::{PATIENCE, Patient};
 use crate::tls::Certificates;
@@ -31,6 +30,10 @@ const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
 /// Pause after a failed accept, when files are exhausted say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The other end of a connection; every request has it among its extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 /// Binds the address.
 ///
