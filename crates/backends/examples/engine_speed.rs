@@ -15,7 +15,7 @@ use dede_model::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samp
 use dede_model::parameters::Section;
 use dede_model::repository::Repository;
 use dede_model::request_memory::MemoryShare;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 
 /// What to measure.
 struct Arguments {
@@ -108,7 +108,7 @@ fn samples(shape: SampleShape, count: usize) -> Samples {
     match shape {
         SampleShape::Row { columns } => {
             let values = (0..count * columns).map(|index| (index % 17) as f32 / 17.0).collect();
-            Samples::Table(Tensor::new(vec![count, columns], values).expect("as many values as the shape wants"))
+            Samples::Table(Floats::new(vec![count, columns], values).expect("as many values as the shape wants"))
         }
         SampleShape::Image { width, height, channels } => {
             let (width, height) = (width.unwrap_or(224), height.unwrap_or(224));

@@ -177,8 +177,8 @@ impl Comparison {
                 counts.top_1 += u64::from(top_1);
                 counts.top_k += u64::from(top_k);
             }
-            Measured::Regression { .. } | Measured::Features { .. } => {}
-            Measured::Lengths { .. } | Measured::Tasks => counts.incomparable += 1,
+            Measured::Regression { .. } | Measured::Features { .. } | Measured::Tensors { .. } => {}
+            Measured::Lengths { .. } | Measured::Signatures | Measured::Tasks => counts.incomparable += 1,
         }
         self.measure(difference.distance());
     }

@@ -2,6 +2,7 @@
 
 use dede_model::labels::Labels;
 use dede_model::outputs::Outputs;
+use dede_model::tensor::NamedTensor;
 
 /// Values shown of an answer that has many.
 const SHOWN: usize = 3;
@@ -16,6 +17,7 @@ pub(super) fn answer(outputs: &Outputs, index: usize, labels: &Labels) -> String
         Outputs::Classification(tensor) => top(tensor.row(index), labels),
         Outputs::Regression(tensor) => first(tensor.row(index)),
         Outputs::Features(rows) => first(&rows[index]),
+        Outputs::Tensors(tensors) => shapes(tensors),
     };
     shortened(&text)
 }
@@ -27,6 +29,11 @@ fn top(probabilities: &[f32], labels: &Labels) -> String {
         || "no class".to_owned(),
         |(class, probability)| format!("{} ({probability:.4})", labels.name(class)),
     )
+}
+
+fn shapes(tensors: &[NamedTensor]) -> String {
+    let shown = |named: &NamedTensor| format!("{} {}{:?}", named.name, named.tensor.element(), named.tensor.shape());
+    tensors.iter().take(SHOWN).map(shown).collect::<Vec<_>>().join(", ")
 }
 
 fn first(values: &[f32]) -> String {

@@ -6,6 +6,7 @@ use dede_model::outputs::Outputs;
 use serde::{Deserialize, Serialize};
 
 use super::matching::{Aligned, Matching};
+use super::tensors::tensors;
 use super::tolerance::Tolerance;
 
 /// Classes whose set is compared, besides the first one.
@@ -54,6 +55,15 @@ pub enum Measured {
         /// `|‖new‖ - ‖old‖| / max(‖new‖, ‖old‖)`.
         norm_gap: f64,
     },
+    /// Tensors of the same names, types and shapes.
+    Tensors {
+        /// Largest `|new - old|` of an output, as a share of the largest number of that output, from 0 to 2.
+        relative_error: f64,
+        /// Largest `|new - old|`.
+        absolute_error: f64,
+    },
+    /// Tensors of other names, types or shapes.
+    Signatures,
     /// Different numbers of classes, targets or values: one cannot stand for the other.
     Lengths {
         /// Values of the old answer.
@@ -79,6 +89,14 @@ impl fmt::Display for Measured {
             Self::Features { cosine_distance, norm_gap } => {
                 write!(formatter, "a cosine distance of {cosine_distance:.6}, lengths {:.4} % apart", norm_gap * 100.0)
             }
+            Self::Tensors { relative_error, absolute_error } => {
+                write!(
+                    formatter,
+                    "numbers up to {absolute_error} apart, {:.4} % of the largest",
+                    relative_error * 100.0
+                )
+            }
+            Self::Signatures => formatter.write_str("tensors of other names, types or shapes"),
             Self::Lengths { old, new } => write!(formatter, "{new} values where {old} were recorded"),
             Self::Tasks => formatter.write_str("an answer of another kind"),
         }
@@ -93,7 +111,8 @@ impl Difference {
             Measured::Classification { total_variation, .. } => total_variation,
             Measured::Regression { relative_error, .. } => relative_error,
             Measured::Features { cosine_distance, .. } => cosine_distance,
-            Measured::Lengths { .. } | Measured::Tasks => FARTHEST,
+            Measured::Tensors { relative_error, .. } => relative_error,
+            Measured::Lengths { .. } | Measured::Signatures | Measured::Tasks => FARTHEST,
         }
     }
 }
@@ -142,16 +161,16 @@ impl Matching {
             (Outputs::Features(old), Outputs::Features(new)) => {
                 each(&|index| features(&old[index], &new[index], tolerance))
             }
-            (Outputs::Classification(_), Outputs::Regression(_) | Outputs::Features(_))
-            | (Outputs::Regression(_), Outputs::Classification(_) | Outputs::Features(_))
-            | (Outputs::Features(_), Outputs::Classification(_) | Outputs::Regression(_)) => {
-                each(&|_| incomparable(Measured::Tasks))
-            }
+            (Outputs::Tensors(old), Outputs::Tensors(new)) => each(&|_| tensors(old, new, tolerance)),
+            (
+                Outputs::Classification(_) | Outputs::Regression(_) | Outputs::Features(_) | Outputs::Tensors(_),
+                Outputs::Classification(_) | Outputs::Regression(_) | Outputs::Features(_) | Outputs::Tensors(_),
+            ) => each(&|_| incomparable(Measured::Tasks)),
         })
     }
 }
 
-fn incomparable(measured: Measured) -> Difference {
+pub(super) fn incomparable(measured: Measured) -> Difference {
     Difference { measured, bit_equal: false, agrees: false }
 }
 
@@ -160,11 +179,11 @@ fn bit_equal(old: &[f32], new: &[f32]) -> bool {
 }
 
 /// `|new - old|`; infinite when one of them is not finite and the other is something else.
-fn gap(old: f32, new: f32) -> f64 {
+pub(super) fn gap(old: f64, new: f64) -> f64 {
     if old == new || (old.is_nan() && new.is_nan()) {
         return 0.0;
     }
-    let gap = (f64::from(new) - f64::from(old)).abs();
+    let gap = (new - old).abs();
     if gap.is_nan() { f64::INFINITY } else { gap }
 }
 
@@ -172,7 +191,7 @@ fn classification(matching: &Matching, old: &[f32], new: &[f32], tolerance: &Tol
     let Some(Aligned { old: left, new: right }) = matching.align(old, new) else {
         return incomparable(Measured::Lengths { old: old.len(), new: new.len() });
     };
-    let gaps = || left.iter().zip(right.iter()).map(|(old, new)| gap(*old, *new));
+    let gaps = || left.iter().zip(right.iter()).map(|(old, new)| gap(f64::from(*old), f64::from(*new)));
     // Probabilities that sum to more than one (independent outputs) may move more than all of it.
     let total_variation = (gaps().sum::<f64>() / 2.0).min(1.0);
     let max_absolute = gaps().fold(0.0, f64::max).min(1.0);
@@ -180,7 +199,7 @@ fn classification(matching: &Matching, old: &[f32], new: &[f32], tolerance: &Tol
     let (best_old, best_new) = (best(&left, k), best(&right, k));
     let top_1 = best_old.first() == best_new.first();
     let in_no_order = |row: &[f32]| match (best_old.first(), best_new.first()) {
-        (Some(&one), Some(&other)) => gap(row[one], row[other]) <= tolerance.tie,
+        (Some(&one), Some(&other)) => gap(f64::from(row[one]), f64::from(row[other])) <= tolerance.tie,
         (Some(_), None) | (None, Some(_)) | (None, None) => true,
     };
     let same_class = top_1 || in_no_order(&left) || in_no_order(&right);
@@ -210,7 +229,7 @@ fn regression(old: &[f32], new: &[f32], tolerance: &Tolerance) -> Difference {
     }
     let (mut relative_error, mut absolute_error) = (0.0_f64, 0.0_f64);
     for (&old, &new) in old.iter().zip(new) {
-        let gap = gap(old, new);
+        let gap = gap(f64::from(old), f64::from(new));
         let size = f64::from(old).abs().max(f64::from(new).abs()).max(tolerance.absolute_floor);
         let relative = if gap == 0.0 { 0.0 } else { gap / size };
         relative_error = relative_error.max(if relative.is_finite() { relative } else { FARTHEST });
@@ -227,7 +246,7 @@ fn features(old: &[f32], new: &[f32], tolerance: &Tolerance) -> Difference {
     if old.len() != new.len() {
         return incomparable(Measured::Lengths { old: old.len(), new: new.len() });
     }
-    let equal = old.iter().zip(new).all(|(old, new)| gap(*old, *new) == 0.0);
+    let equal = old.iter().zip(new).all(|(old, new)| gap(f64::from(*old), f64::from(*new)) == 0.0);
     let (mut product, mut old_square, mut new_square) = (0.0, 0.0, 0.0);
     for (&old, &new) in old.iter().zip(new) {
         let (old, new) = (f64::from(old), f64::from(new));

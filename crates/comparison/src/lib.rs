@@ -16,6 +16,7 @@ mod policy;
 mod rate;
 mod sequence;
 mod summary;
+mod tensors;
 mod tolerance;
 mod verdict;
 pub mod warming;

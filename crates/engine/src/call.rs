@@ -3,6 +3,7 @@
 //! It must not know services.
 
 use dede_model::parameters::Parameters;
+use dede_model::tensor::NamedTensor;
 
 /// A predict request, without the name it was addressed to.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +14,8 @@ pub struct PredictCall {
     pub parameters: Parameters,
     /// Paths, URLs, or the items themselves.
     pub data: Vec<String>,
+    /// The inputs of the network, where it is asked in tensors instead of items.
+    pub tensors: Vec<NamedTensor>,
     /// Names that replace the `uri` of each item; empty when none were sent.
     pub ids: Vec<String>,
 }

@@ -115,7 +115,7 @@ impl Ring {
         }
         let items = data.len() * size_of::<String>();
         let bytes = content + items + bytes_of(&capture.parameters);
-        let call = PredictCall { is_guest: false, parameters: capture.parameters, data, ids: Vec::new() };
+        let call = PredictCall { parameters: capture.parameters, data, ..PredictCall::default() };
         let mut calls = self.locked();
         calls.bytes += bytes;
         calls.kept.push_back(CapturedCall { call, bytes });

@@ -17,7 +17,7 @@ use dede_model::error::{Error, Result};
 use dede_model::outputs::Outputs;
 use dede_model::parameters::keys::{Key, KeyTable, Moment};
 use dede_model::request_memory::MemoryShare;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use dede_storage::Roots;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
@@ -210,7 +210,7 @@ impl Reader for Numbers {
     fn read_fetched(&self, data: &[String], _: &Fetched, _: usize, _: &MemoryShare) -> Result<(Batch, RetainedItems)> {
         let number = |item: &String| item.parse().map_err(|_| Error::bad_input(format!("no number: {item}")));
         let values: Vec<f32> = data.iter().map(number).collect::<Result<_>>()?;
-        let samples = Samples::Table(Tensor::new(vec![values.len(), 1], values).unwrap());
+        let samples = Samples::Table(Floats::new(vec![values.len(), 1], values).unwrap());
         Ok((Batch { samples, uris: data.to_vec(), targets: None }, RetainedItems::AsSent))
     }
 
@@ -256,7 +256,7 @@ impl Backend for Adder {
             description: ModelDescription {
                 task: Task::Regression { targets: 1 },
                 output: OutputDescription::default(),
-                shape: SampleShape::Row { columns: 1 },
+                shape: Some(SampleShape::Row { columns: 1 }),
                 parameters: 0,
                 flops: 0,
                 engine: "none".into(),
@@ -296,6 +296,6 @@ impl Model for AddingModel {
         }
         let Samples::Table(table) = samples else { return Err(Error::bad_input("no table")) };
         let values = table.values().iter().map(|value| value + self.answer).collect();
-        Ok(Outputs::Regression(Tensor::new(table.shape().to_vec(), values).unwrap()))
+        Ok(Outputs::Regression(Floats::new(table.shape().to_vec(), values).unwrap()))
     }
 }

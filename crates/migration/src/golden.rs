@@ -159,7 +159,7 @@ fn request_of(call: &PredictCall, serving: &Serving) -> Object {
     let best = match serving.task {
         Some(Task::Classification { classes }) => classes,
         Some(Task::Regression { targets }) => targets,
-        Some(Task::Features) | None => 1,
+        Some(Task::Features | Task::Tensors) | None => 1,
     };
     let mut output = call.parameters.output.clone();
     output.insert("best".into(), best.into());
@@ -181,7 +181,7 @@ fn call_of(request: &Object) -> Result<PredictCall> {
     let read = read.map_err(|error| Error::bad_parameter_at("golden", error.to_string()))?;
     let sections = read.parameters;
     let parameters = Parameters { input: sections.input, mllib: sections.mllib, output: sections.output };
-    Ok(PredictCall { is_guest: false, parameters, data: read.data, ids: read.ids })
+    Ok(PredictCall { parameters, data: read.data, ids: read.ids, ..PredictCall::default() })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use dede_model::backend::Task;
 use dede_model::error::{Error, Result};
 use dede_model::labels::Labels;
 use dede_model::outputs::Outputs;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use serde_json::Value;
 
 /// The answers of one case.
@@ -48,6 +48,7 @@ impl Recorded<'_> {
                 };
                 Ok((Outputs::Features(expected), Outputs::Features(found)))
             }
+            (_, Outputs::Tensors(_)) => Err(refused("its request is answered in tensors".into())),
             (_, Outputs::Classification(found)) => {
                 let expected = self.rows(&found, |prediction, row| self.classes(prediction, row))?;
                 Ok((Outputs::Classification(expected), Outputs::Classification(found)))
@@ -59,7 +60,7 @@ impl Recorded<'_> {
         }
     }
 
-    fn rows(&self, found: &Tensor, read: impl Fn(&Value, &Row<'_>) -> Result<Vec<f32>>) -> Result<Tensor> {
+    fn rows(&self, found: &Floats, read: impl Fn(&Value, &Row<'_>) -> Result<Vec<f32>>) -> Result<Floats> {
         let mut all = Vec::with_capacity(found.values().len());
         let columns = if found.rows() == 0 { 0 } else { found.row(0).len() };
         let mut named: HashMap<String, Vec<usize>> = HashMap::new();
@@ -69,7 +70,7 @@ impl Recorded<'_> {
         for (index, prediction) in self.predictions.iter().enumerate() {
             all.extend(read(prediction, &Row { values: found.row(index), named: &named })?);
         }
-        Tensor::new(found.shape().to_vec(), all).map_err(|error| Error::Internal(error.to_string()))
+        Floats::new(found.shape().to_vec(), all).map_err(|error| Error::Internal(error.to_string()))
     }
 
     /// Probabilities of all classes: those listed, and for the others the new ones as far as they stay below.
@@ -185,7 +186,7 @@ mod tests {
     }
 
     fn classes(values: &[f32]) -> Outputs {
-        Outputs::Classification(Tensor::new(vec![1, values.len()], values.to_vec()).unwrap())
+        Outputs::Classification(Floats::new(vec![1, values.len()], values.to_vec()).unwrap())
     }
 
     /// What a case that was recorded of `recorded` says of `answered`: whether they are equal, and whether they agree.
@@ -241,7 +242,7 @@ mod tests {
     #[test]
     fn values_and_features_are_compared_whole_in_their_form() {
         let targets =
-            |values: &[f32]| Outputs::Regression(Tensor::new(vec![1, values.len()], values.to_vec()).unwrap());
+            |values: &[f32]| Outputs::Regression(Floats::new(vec![1, values.len()], values.to_vec()).unwrap());
         assert_eq!(judged(&json!({}), &targets(&[1.0, 2.0]), &targets(&[1.0, 2.0])), Ok((true, true)));
         assert_eq!(judged(&json!({}), &targets(&[1.0, 2.0]), &targets(&[1.0, 2.1])), Ok((false, false)));
         assert!(judged(&json!({}), &targets(&[1.0]), &targets(&[1.0, 2.1])).unwrap_err().contains("it holds 1 values"));

@@ -13,7 +13,7 @@ pub use crate::task::{ServiceType, Task};
 use crate::cancel::CancelToken;
 use crate::connector::Fitted;
 use crate::data::{DataKind, SampleShape, Samples};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::measure::MeasureSpec;
 use crate::outputs::Outputs;
@@ -22,6 +22,7 @@ use crate::parameters::keys::{Key, KeyTable};
 use crate::progress::Progress;
 use crate::repository::{MODEL_KEYS, Repository};
 use crate::request_memory::MemoryShare;
+use crate::tensor::{NamedTensor, Signature};
 
 /// One per `mllib` name.
 pub trait Backend: Send + Sync {
@@ -146,6 +147,23 @@ pub trait Model: Send + Sync {
     /// [`crate::error::Error::BadParameter`] when the samples do not fit the network or the layer asked for does not exist;
     /// [`crate::error::Error::TooLarge`] and [`crate::error::Error::Overloaded`] of the memory.
     fn predict(&self, samples: &Samples, options: &PredictOptions, memory: &MemoryShare) -> Result<Outputs>;
+
+    /// What it takes and gives as tensors; `None` where it is asked in samples alone.
+    fn signature(&self) -> Option<&Signature> {
+        None
+    }
+
+    /// Runs on tensors: one for each input, in any order; answers one for each output, in that of the signature. Memory is counted in
+    /// `memory`.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::BadInput`] naming the input that is missing, unknown, or of another type or shape;
+    /// [`crate::error::Error::BadParameter`] where it is asked in samples alone, or the network fails on these tensors;
+    /// [`crate::error::Error::TooLarge`] and [`crate::error::Error::Overloaded`] of the memory.
+    fn run(&self, inputs: Vec<NamedTensor>, memory: &MemoryShare) -> Result<Vec<NamedTensor>> {
+        let _ = (inputs, memory);
+        Err(Error::bad_parameter("this service is asked in items, found tensors"))
+    }
 }
 
 /// Options of one predict, from `parameters.mllib` of the call.
@@ -201,8 +219,8 @@ pub struct ModelDescription {
     pub task: Task,
     /// The output that is answered.
     pub output: OutputDescription,
-    /// What one sample looks like.
-    pub shape: SampleShape,
+    /// What one sample looks like; `None` where the network takes tensors alone.
+    pub shape: Option<SampleShape>,
     /// Number of trained values.
     pub parameters: u64,
     /// Floating-point operations for one sample, multiply and add counted apart; 0 when unknown.

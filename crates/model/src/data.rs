@@ -4,7 +4,7 @@
 //! must not know file formats (connectors) nor networks (backends).
 
 use crate::error::Result;
-use crate::tensor::Tensor;
+use crate::tensor::Floats;
 
 /// The kinds of data a connector can yield and a backend can accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,7 +63,7 @@ impl Default for Normalization {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Samples {
     /// `[rows, columns]`: numbers ready for the network.
-    Table(Tensor),
+    Table(Floats),
     /// Images of equal or of different sizes.
     Images {
         /// One per item.
@@ -103,7 +103,7 @@ pub enum Targets {
     /// with the text of contract.md 4.3.
     Classes(Vec<i64>),
     /// `[items, targets]`.
-    Values(Tensor),
+    Values(Floats),
     /// Some items are of a class that the network does not have, by this name: nothing can be measured with them.
     Unknown {
         /// The name.

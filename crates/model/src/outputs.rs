@@ -3,17 +3,19 @@
 //! A closed set: rendering, measures and comparisons match exhaustively, so that a new output does not compile
 //! without all of them.
 
-use crate::tensor::Tensor;
+use crate::tensor::{Floats, NamedTensor};
 
 /// One answer per sample, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outputs {
     /// `[samples, classes]`: probabilities.
-    Classification(Tensor),
+    Classification(Floats),
     /// `[samples, targets]`: values.
-    Regression(Tensor),
+    Regression(Floats),
     /// One vector per sample: the values of a layer, flattened.
     Features(Vec<Vec<f32>>),
+    /// The outputs of the network as they are: one answer to a call of tensors.
+    Tensors(Vec<NamedTensor>),
 }
 
 impl Outputs {
@@ -22,10 +24,11 @@ impl Outputs {
         match self {
             Self::Classification(tensor) | Self::Regression(tensor) => tensor.rows(),
             Self::Features(rows) => rows.len(),
+            Self::Tensors(_) => 1,
         }
     }
 
-    /// The first sample whose answer holds a NaN or an infinity, neither of which JSON has, with that number.
+    /// The first sample whose answer holds a NaN or an infinity, neither of which JSON has, with that number. Tensors may hold both.
     pub fn first_not_finite(&self) -> Option<(usize, f32)> {
         let of_row = |row: &[f32]| row.iter().copied().find(|value| !value.is_finite());
         match self {
@@ -33,6 +36,7 @@ impl Outputs {
                 (0..tensor.rows()).find_map(|row| Some((row, of_row(tensor.row(row))?)))
             }
             Self::Features(rows) => rows.iter().enumerate().find_map(|(row, values)| Some((row, of_row(values)?))),
+            Self::Tensors(_) => None,
         }
     }
 
@@ -48,7 +52,7 @@ mod tests {
 
     #[test]
     fn what_json_cannot_say_is_found_with_its_sample() {
-        let tensor = |values: &[f32]| Tensor::new(vec![2, 2], values.to_vec()).expect("fits");
+        let tensor = |values: &[f32]| Floats::new(vec![2, 2], values.to_vec()).expect("fits");
         let cases = [
             ([0.0, 1.0, f32::MAX, f32::MIN], None),
             ([0.0, 1.0, f32::INFINITY, 0.0], Some((1, f32::INFINITY))),

@@ -31,6 +31,8 @@ pub enum Task {
     },
     /// The values of one layer.
     Features,
+    /// Whatever the outputs of the network hold, in tensors.
+    Tensors,
 }
 
 impl Task {
@@ -40,6 +42,7 @@ impl Task {
             Self::Classification { .. } => "classification",
             Self::Regression { .. } => "regression",
             Self::Features => "unsupervised",
+            Self::Tensors => "tensors",
         }
     }
 }

@@ -99,7 +99,7 @@ fn predict(body: &str, catalogue: &Arc<Catalogue>) -> Result<(), String> {
     let request = PredictRequest::read(object).map_err(|error| error.to_string())?;
     let door = ListDoor { unknown: request.unknown, is_strict: catalogue.is_strict() };
     let parameters = sections(request.parameters);
-    let asked = Box::new(PredictCall { is_guest: false, parameters, data: request.data, ids: request.ids });
+    let asked = Box::new(PredictCall { parameters, data: request.data, ids: request.ids, ..PredictCall::default() });
     let call = Call { name: request.service, request: asked, received: Instant::now(), deadline: None };
     let dispatcher = Dispatcher::new(Arc::clone(catalogue));
     Handle::current().block_on(dispatcher.infer(door, call)).map_err(|error| error.to_string())

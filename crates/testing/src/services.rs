@@ -19,7 +19,7 @@ use dede_model::outputs::Outputs;
 use dede_model::parameters::keys::{Key, KeyTable, Moment};
 use dede_model::parameters::{Parameters, Section};
 use dede_model::request_memory::MemoryShare;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use dede_storage::Roots;
 
 /// Answers the sum of the numbers of a sample. `columns` in `parameters.mllib` says how many numbers a row has, and makes it take rows
@@ -51,7 +51,7 @@ impl Backend for Sums {
         let description = ModelDescription {
             task,
             output: OutputDescription::default(),
-            shape,
+            shape: Some(shape),
             parameters: 1,
             flops: 0,
             engine: "addition".to_owned(),
@@ -94,7 +94,7 @@ impl Model for SumModel {
                 images.iter().map(|image| sum(&image.pixels)).collect()
             }
         };
-        let tensor = Tensor::new(vec![sums.len(), 1], sums);
+        let tensor = Floats::new(vec![sums.len(), 1], sums);
         tensor.map(Outputs::Regression).map_err(|mismatch| Error::Internal(mismatch.to_string()))
     }
 }

@@ -15,7 +15,7 @@ use dede_model::error::{Error, Result};
 use dede_model::outputs::Outputs;
 use dede_model::parameters::keys::{Key, KeyTable, Moment};
 use dede_model::request_memory::MemoryShare;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use serde_json::Value;
 
 /// The file in the repository.
@@ -65,7 +65,7 @@ impl Backend for Centroids {
         let description = ModelDescription {
             task,
             output: OutputDescription::default(),
-            shape: SampleShape::Row { columns },
+            shape: Some(SampleShape::Row { columns }),
             parameters: (classes * columns) as u64,
             flops: (3 * classes * columns) as u64,
             engine: "centroids".into(),
@@ -138,7 +138,7 @@ impl Model for CentroidModel {
         let classes = self.centres.len();
         memory.grow((table.rows() * classes * size_of::<f32>()) as u64)?;
         let rows = (0..table.rows()).flat_map(|row| self.probabilities(table.row(row)));
-        let probabilities = Tensor::new(vec![table.rows(), classes], rows.collect());
+        let probabilities = Floats::new(vec![table.rows(), classes], rows.collect());
         Ok(Outputs::Classification(probabilities.map_err(|error| Error::Internal(error.to_string()))?))
     }
 }

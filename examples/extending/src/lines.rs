@@ -89,6 +89,7 @@ impl Door for LineDoor {
         let values = match inferred.outputs {
             Outputs::Classification(tensor) | Outputs::Regression(tensor) => shown(tensor.row(0)),
             Outputs::Features(rows) => shown(&rows[0]),
+            Outputs::Tensors(_) => Vec::new(),
         };
         Ok(format!("{} {}", inferred.service, values.join(" ")))
     }

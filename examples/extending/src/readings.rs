@@ -7,7 +7,7 @@ use dede_model::data::{Batch, DataKind, SampleShape, Samples};
 use dede_model::error::{Error, Result};
 use dede_model::parameters::keys::{Key, KeyTable, Moment};
 use dede_model::request_memory::MemoryShare;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use serde_json::Value;
 
 /// The connector: `parameters.input.connector` is `readings`.
@@ -102,7 +102,7 @@ impl Reader for ReadingsReader {
             let text = format!("expected {columns} numbers as in item 1, found {}", rows[index].len());
             return Err(Error::bad_input_at(format!("item {}", index + 1), text));
         }
-        let table = Tensor::new(vec![rows.len(), columns], rows.concat());
+        let table = Floats::new(vec![rows.len(), columns], rows.concat());
         let samples = Samples::Table(table.map_err(|error| Error::Internal(error.to_string()))?);
         let uris = (0..data.len()).map(|index| index.to_string()).collect();
         let kept: usize = data.iter().map(String::len).sum();

@@ -8,7 +8,7 @@ use std::time::Instant;
 use dede_model::memory;
 
 use super::closeness::{Closeness, Probe, Tolerance};
-use super::engine::{Array, Engine, EngineError, LoadOptions, Network, Parallelism, Session};
+use super::engine::{Engine, EngineError, LoadOptions, Network, Parallelism, Session, Tensor};
 use super::independence::LONG;
 use super::onnx_view::OnnxView;
 
@@ -18,7 +18,7 @@ const ITEMS: usize = 7;
 const FEWEST: usize = 2;
 
 /// Makes a generated item an input; several where runs have a fixed number.
-pub(super) type Item<'i> = dyn Fn(usize) -> Result<Array, EngineError> + 'i;
+pub(super) type Item<'i> = dyn Fn(usize) -> Result<Tensor, EngineError> + 'i;
 
 /// Answers of a network as it is written, by the numbers of items that it takes.
 struct Answers {
@@ -58,13 +58,13 @@ impl Answers {
     fn of(engine: &dyn Engine, network: Network, options: &LoadOptions, item: &Item<'_>) -> Result<Self, EngineError> {
         let tolerance = if is_quantised(&network) { Tolerance::WHOLE } else { Tolerance::ORDER };
         let session = engine.load(network, options)?;
-        let run = |item: Array| session.run(vec![item], Parallelism::One);
+        let run = |item: Tensor| session.run(vec![item], Parallelism::One);
         let started = Instant::now();
         let mut items = Vec::new();
         let mut failed = None;
         for number in 0..ITEMS {
             let is_long = started.elapsed() > LONG;
-            let probe = |item: Array| if is_long { run(item).map(Probe::once) } else { Probe::of(&item, &run) };
+            let probe = |item: Tensor| if is_long { run(item).map(Probe::once) } else { Probe::of(&item, &run) };
             match item(number).and_then(probe) {
                 Ok(probe) => items.push((number, probe)),
                 // Not all take any number.

@@ -3,7 +3,9 @@
 //! Each number of an answer has its own bound: by how far it is from those of similar items, and by how much it moves where the item is
 //! changed a little. A bound of the largest number alone would hide what becomes of a small number beside it. It must not know what is compared.
 
-use super::engine::{Array, EngineError, Values};
+use dede_model::tensor::Floats;
+
+use super::engine::{EngineError, Tensor, Values};
 
 /// Each number of an item is changed by this share of itself, up or down.
 const CHANGE: f32 = 1.0 / 4096.0;
@@ -43,8 +45,8 @@ impl Tolerance {
 
 /// Answers to an item, and those to the same item changed a little, each time in another way; where the network took it.
 pub(super) struct Probe {
-    pub(super) answers: Vec<Array>,
-    changed: Vec<Vec<Array>>,
+    pub(super) answers: Vec<Tensor>,
+    changed: Vec<Vec<Tensor>>,
 }
 
 impl Probe {
@@ -53,8 +55,8 @@ impl Probe {
     /// # Errors
     /// Those of `run` on the item itself.
     pub(super) fn of(
-        item: &Array,
-        run: &dyn Fn(Array) -> Result<Vec<Array>, EngineError>,
+        item: &Tensor,
+        run: &dyn Fn(Tensor) -> Result<Vec<Tensor>, EngineError>,
     ) -> Result<Self, EngineError> {
         let answers = run(item.clone())?;
         let changed = CHANGES.iter().filter_map(|change| run(changed(item, *change)?).ok()).collect();
@@ -62,7 +64,7 @@ impl Probe {
     }
 
     /// Of an item that takes too long to be run more than once.
-    pub(super) fn once(answers: Vec<Array>) -> Self {
+    pub(super) fn once(answers: Vec<Tensor>) -> Self {
         Self { answers, changed: Vec::new() }
     }
 }
@@ -87,7 +89,7 @@ impl Closeness {
     }
 
     /// Whether two answers of one output to an item are the same, as far as another order of computing may change them.
-    pub(super) fn are_alike(&self, (item, output): (usize, usize), one: &Array, other: &Array) -> bool {
+    pub(super) fn are_alike(&self, (item, output): (usize, usize), one: &Tensor, other: &Tensor) -> bool {
         let (one, other) = (numbers(one), numbers(other));
         let most = self.tolerance.share * largest(&one);
         let own = self.bounds.get(item).and_then(|outputs| outputs.get(output)).and_then(Option::as_deref);
@@ -101,12 +103,13 @@ impl Closeness {
 }
 
 /// An item changed so little that what is computed of it moves as roundings move it.
-fn changed(item: &Array, change: Change) -> Option<Array> {
+fn changed(item: &Tensor, change: Change) -> Option<Tensor> {
     let is_up = |place: usize| match change {
         Change::Alike => true,
         // Fibonacci hashing (Knuth): any order of ups and downs will do.
         Change::EachItsWay => (place as u32).wrapping_mul(2_654_435_769) >> 31 == 0,
     };
+    #[expect(clippy::wildcard_enum_match_arm, reason = "no other number changes by so little")]
     let values = match item.values() {
         Values::F32(values) => {
             let change = |(place, value): (usize, &f32)| value * if is_up(place) { 1.0 + CHANGE } else { 1.0 - CHANGE };
@@ -116,13 +119,13 @@ fn changed(item: &Array, change: Change) -> Option<Array> {
         Values::U8(values) if change == Change::EachItsWay => {
             Values::U8(values.iter().map(|value| value ^ 1).collect())
         }
-        Values::U8(_) | Values::I8(_) | Values::I32(_) | Values::I64(_) | Values::Bool(_) => return None,
+        _ => return None,
     };
-    Array::new(item.shape().to_vec(), values).ok()
+    Tensor::new(item.shape().to_vec(), values).ok()
 }
 
-fn numbers(array: &Array) -> Vec<f32> {
-    array.clone().into_tensor().into_values()
+fn numbers(tensor: &Tensor) -> Vec<f32> {
+    tensor.clone().into_floats().map(Floats::into_values).unwrap_or_default()
 }
 
 /// The numbers of one output for all items.
@@ -198,13 +201,13 @@ fn largest(values: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
-    fn array(values: &[f32]) -> Array {
-        Array::new(vec![1, values.len()], Values::F32(values.to_vec())).expect("fits")
+    fn array(values: &[f32]) -> Tensor {
+        Tensor::new(vec![1, values.len()], Values::F32(values.to_vec())).expect("fits")
     }
 
     /// What a network makes of items of one number: the number times 1, and a million times as much.
     fn closeness(items: &[f32]) -> Closeness {
-        let run = |item: Array| {
+        let run = |item: Tensor| {
             let number = numbers(&item)[0];
             Ok(vec![array(&[number + 0.1, 1e6 * number])])
         };
@@ -243,7 +246,7 @@ mod tests {
 
     #[test]
     fn answers_of_other_lengths_are_bound_by_the_largest_number_alone() {
-        let run = |item: Array| Ok(vec![array(&vec![1.0; numbers(&item)[0] as usize])]);
+        let run = |item: Tensor| Ok(vec![array(&vec![1.0; numbers(&item)[0] as usize])]);
         let probes = [1.0, 2.0].map(|item| Probe::of(&array(&[item]), &run).expect("it runs"));
         let closeness = Closeness::of(&probes.iter().collect::<Vec<_>>(), Tolerance::ORDER);
         assert!(closeness.are_alike((0, 0), &array(&[1.0, 0.0]), &array(&[1.0, 1e-4])));
@@ -252,7 +255,7 @@ mod tests {
 
     #[test]
     fn answers_that_are_always_the_same_tell_nothing() {
-        let run = |_: Array| Ok(vec![array(&[1.0, 0.0])]);
+        let run = |_: Tensor| Ok(vec![array(&[1.0, 0.0])]);
         let probes = [1.0, 2.0].map(|item| Probe::of(&array(&[item]), &run).expect("it runs"));
         assert!(Closeness::of(&probes.iter().collect::<Vec<_>>(), Tolerance::ORDER).is_blind);
         assert!(!closeness(&[0.5, 1.5]).is_blind);

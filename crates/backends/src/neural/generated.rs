@@ -3,7 +3,7 @@
 //! It owns what is in them. It must not know what they are tried for.
 
 use dede_model::data::{Image, Normalization, Pixels, SampleShape, Samples};
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 
 /// Side of images for a network that takes any size.
 const ANY_SIZE: usize = 224;
@@ -74,7 +74,7 @@ fn made(
     match *shape {
         SampleShape::Row { columns } => {
             let values = (0..count * columns).map(|_| (f32::from(next()) / 128.0 - 1.0) * factor + sum).collect();
-            Samples::Table(Tensor::new(vec![count, columns], values).expect("as many values as the shape wants"))
+            Samples::Table(Floats::new(vec![count, columns], values).expect("as many values as the shape wants"))
         }
         SampleShape::Image { width, height, channels } => {
             let (width, height) = (width.unwrap_or(ANY_SIZE), height.unwrap_or(ANY_SIZE));

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::closeness::{Closeness, Probe, Tolerance};
-use super::engine::{Array, EngineError, Parallelism, Session};
-use super::runner::{join, rows_of};
+use super::engine::{EngineError, Parallelism, Session, Tensor};
+use super::runner::{join, padded, rows_of};
 
 /// Numbers of items that are tried together, where they take little time.
 const TOGETHER: [usize; 3] = [2, 3, 7];
@@ -21,7 +21,7 @@ const LARGE: usize = 4 << 20;
 pub(super) struct Tried<'t> {
     pub(super) session: &'t dyn Session,
     /// Makes a generated item an input.
-    pub(super) item: &'t dyn Fn(usize) -> Result<Array, EngineError>,
+    pub(super) item: &'t dyn Fn(usize) -> Result<Tensor, EngineError>,
     /// Items of each run, where the network's file fixes them.
     pub(super) fixed: Option<usize>,
     /// Whether the network computes with whole numbers.
@@ -30,12 +30,12 @@ pub(super) struct Tried<'t> {
 
 /// An item, and its answers alone.
 pub(super) struct Alone {
-    item: Array,
+    item: Tensor,
     probe: Probe,
 }
 
 /// The answers of items alone.
-pub(super) fn answers(alone: Vec<Alone>) -> Vec<Vec<Array>> {
+pub(super) fn answers(alone: Vec<Alone>) -> Vec<Vec<Tensor>> {
     alone.into_iter().map(|alone| alone.probe.answers).collect()
 }
 
@@ -55,7 +55,7 @@ impl Tried<'_> {
                 break;
             }
             let Ok(item) = (self.item)(number) else { continue };
-            let run = |item: Array| self.answers_alone(item);
+            let run = |item: Tensor| self.answers_alone(item);
             let probe = if is_long { run(item.clone()).map(Probe::once) } else { Probe::of(&item, &run) };
             let Ok(probe) = probe else { continue };
             found.push(Alone { item, probe });
@@ -63,9 +63,9 @@ impl Tried<'_> {
         found
     }
 
-    fn answers_alone(&self, item: Array) -> Result<Vec<Array>, EngineError> {
+    fn answers_alone(&self, item: Tensor) -> Result<Vec<Tensor>, EngineError> {
         let rows = self.fixed.unwrap_or(1);
-        let all = item.padded(rows).and_then(|item| self.run(item))?;
+        let all = padded(item, rows).and_then(|item| self.run(item))?;
         all.iter().map(|output| rows_of(output, 0, 1, rows)).collect()
     }
 
@@ -83,7 +83,7 @@ impl Tried<'_> {
         let closeness = Closeness::of(&probes.collect::<Vec<_>>(), tolerance);
         let is_tried = |size: &usize| *size > 1 && alone.len() > 1;
         sizes.into_iter().filter(is_tried).all(|size| {
-            let items: Vec<Array> = alone.iter().cycle().take(size).map(|alone| alone.item.clone()).collect();
+            let items: Vec<Tensor> = alone.iter().cycle().take(size).map(|alone| alone.item.clone()).collect();
             let Ok(together) = join(&items).and_then(|items| self.run(items)) else { return false };
             let mut places = alone.iter().enumerate().cycle().take(size).enumerate();
             places.all(|(place, (item, alone))| {
@@ -96,7 +96,7 @@ impl Tried<'_> {
         })
     }
 
-    fn run(&self, batch: Array) -> Result<Vec<Array>, EngineError> {
+    fn run(&self, batch: Tensor) -> Result<Vec<Tensor>, EngineError> {
         self.session.run(vec![batch], Parallelism::One)
     }
 }

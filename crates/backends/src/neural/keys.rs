@@ -8,7 +8,10 @@ use dede_model::parameters::keys::{Key, KeyTable, Moment, Neutral};
 /// Of networks whose files say how samples become numbers.
 pub(super) const KEYS: KeyTable = KeyTable(&[
     &NETWORK,
-    &[Key::not_yet("scale").unless(&[Neutral::Number(1.0)]).because("parameters.input.scale is applied")],
+    &[
+        Key::not_yet("scale").unless(&[Neutral::Number(1.0)]).because("parameters.input.scale is applied"),
+        Key::applied("output_format", Moment::Loading),
+    ],
     &TRAINING,
     &SOLVER,
     &OTHERS_OF_TRAINING,
@@ -23,7 +26,7 @@ pub(super) const KEYS: KeyTable = KeyTable(&[
 /// Of networks of Caffe.
 pub(super) const CAFFE_KEYS: KeyTable = KeyTable(&[
     &NETWORK,
-    &[Key::applied("scale", Moment::Network).unless(&[Neutral::Number(1.0)])],
+    &[Key::applied("scale", Moment::Network).unless(&[Neutral::Number(1.0)]), Key::not_yet("output_format")],
     &TRAINING,
     &SOLVER,
     &OTHERS_OF_TRAINING,

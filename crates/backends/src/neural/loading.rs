@@ -8,7 +8,7 @@ use dede_model::error::{Error, Fault, Result};
 use dede_model::memory;
 
 use super::as_written;
-use super::engine::{self, Array, Availability, Engine, EngineError, LoadOptions, Network, Session};
+use super::engine::{self, Availability, Engine, EngineError, LoadOptions, Network, Session, Tensor};
 use super::generated;
 use super::independence::{LONG, Tried, answers};
 use super::preparation::Preparation;
@@ -34,11 +34,11 @@ pub(super) struct Loaded {
 /// What a loaded network did with generated samples.
 pub(super) struct Trial {
     /// One array per output.
-    pub(super) outputs: Vec<Array>,
+    pub(super) outputs: Vec<Tensor>,
     /// Samples that were given.
     pub(super) samples: usize,
     /// One array per output for each of several other samples alone.
-    pub(super) alone: Vec<Vec<Array>>,
+    pub(super) alone: Vec<Vec<Tensor>>,
     /// Whether each of these had the same answer in a run of several as alone.
     pub(super) are_apart: bool,
     /// Whether the network computes with whole numbers that stand for others.
@@ -80,7 +80,7 @@ impl Loading<'_> {
             prepared(generated::alike(shape, count, usual), count)
         };
         let item = |number: usize| prepared(generated::varied(shape, number, usual), 1);
-        let in_each_row = |item: Array| match self.fixed_batch {
+        let in_each_row = |item: Tensor| match self.fixed_batch {
             Some(rows) => join(&vec![item; rows]),
             None => Ok(item),
         };

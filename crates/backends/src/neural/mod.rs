@@ -25,4 +25,5 @@ mod planned_templates;
 mod preparation;
 mod runner;
 mod sizes_by_value;
+mod tensors;
 mod unchanged;

@@ -15,12 +15,13 @@ use dede_model::outputs::Outputs;
 use dede_model::priority;
 use dede_model::quote::quote;
 use dede_model::request_memory::{KeptMemory, MemoryShare};
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 
+use super::engine::floats;
 use super::loading::Loaded;
 use super::options::MLLIB;
 use super::preparation::Preparation;
-use super::runner::rows_of;
+use super::runner::{padded, rows_of};
 
 /// Layers other than the output that stay loaded at most; each costs about as much memory as the network.
 const LAYERS_KEPT: usize = 2;
@@ -163,10 +164,10 @@ impl NeuralModel {
         samples: &Samples,
         batch_size: Option<usize>,
         memory: &MemoryShare,
-    ) -> Result<Vec<Tensor>> {
+    ) -> Result<Vec<Floats>> {
         let plan = Cut::of(loaded, self.preparation.shape, samples.len(), batch_size);
         let next = AtomicUsize::new(0);
-        let results: Vec<OnceLock<Result<Tensor>>> = (0..plan.batches()).map(|_| OnceLock::new()).collect();
+        let results: Vec<OnceLock<Result<Floats>>> = (0..plan.batches()).map(|_| OnceLock::new()).collect();
         let work = || {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
@@ -184,12 +185,12 @@ impl NeuralModel {
         results.into_iter().map(|result| result.into_inner().unwrap_or_else(lost)).collect()
     }
 
-    fn batch(&self, loaded: &Loaded, samples: &Samples, range: Range<usize>, memory: &MemoryShare) -> Result<Tensor> {
+    fn batch(&self, loaded: &Loaded, samples: &Samples, range: Range<usize>, memory: &MemoryShare) -> Result<Floats> {
         let count = range.len();
         let _input = memory.borrow(input_values(samples, &range).saturating_mul(size_of::<f32>() as u64))?;
         let mut batch = self.preparation.batch(samples, range)?;
         if let Some(fixed) = loaded.fixed_batch {
-            batch = batch.padded(fixed).map_err(|error| Error::Internal(error.to_string()))?;
+            batch = padded(batch, fixed).map_err(|error| Error::Internal(error.to_string()))?;
         }
         let rows = batch.shape().first().copied().unwrap_or(0);
         let mut outputs = loaded.runner.run(batch).map_err(|error| loaded.complaint(&error))?;
@@ -198,7 +199,7 @@ impl NeuralModel {
             true => output,
             false => rows_of(&output, 0, count, rows).map_err(|error| loaded.complaint(&error))?,
         };
-        let output = output.into_tensor();
+        let output = floats(output).map_err(|error| loaded.complaint(&error))?;
         memory.grow(size_of_val(output.values()) as u64)?;
         Ok(output)
     }
@@ -217,7 +218,7 @@ impl Model for NeuralModel {
         }
         let parts = self.rows(&self.loaded, samples, options.batch_size, memory)?;
         match (self.meaning, self.description.task) {
-            (Meaning::Features, _) | (_, Task::Features) => Ok(features(&parts)),
+            (Meaning::Features, _) | (_, Task::Features | Task::Tensors) => Ok(features(&parts)),
             (Meaning::Scores, Task::Classification { classes }) => {
                 let mut parts = parts;
                 parts.iter_mut().for_each(softmax);
@@ -283,13 +284,13 @@ impl Cut {
     }
 }
 
-fn features(parts: &[Tensor]) -> Outputs {
+fn features(parts: &[Floats]) -> Outputs {
     Outputs::Features(parts.iter().flat_map(|part| (0..part.rows()).map(|row| part.row(row).to_vec())).collect())
 }
 
 /// Batches below each other as `[rows, columns]`.
-fn stacked(parts: Vec<Tensor>, columns: usize) -> Result<Tensor> {
-    let rows = parts.iter().map(Tensor::rows).sum();
+fn stacked(parts: Vec<Floats>, columns: usize) -> Result<Floats> {
+    let rows = parts.iter().map(Floats::rows).sum();
     let mut values = Vec::with_capacity(rows * columns);
     for part in parts {
         let shape = part.shape().to_vec();
@@ -298,13 +299,13 @@ fn stacked(parts: Vec<Tensor>, columns: usize) -> Result<Tensor> {
         }
         values.extend(part.into_values());
     }
-    Tensor::new(vec![rows, columns], values).map_err(|error| Error::Internal(error.to_string()))
+    Floats::new(vec![rows, columns], values).map_err(|error| Error::Internal(error.to_string()))
 }
 
-fn exponentials(tensor: Tensor) -> Result<Tensor> {
+fn exponentials(tensor: Floats) -> Result<Floats> {
     let shape = tensor.shape().to_vec();
     let values = tensor.into_values().into_iter().map(f32::exp).collect();
-    Tensor::new(shape, values).map_err(|error| Error::Internal(error.to_string()))
+    Floats::new(shape, values).map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// Probabilities that are below 0 by rounding alone are 0, as when two shares that sum to 1 are subtracted: an answer leaves out what is
@@ -312,7 +313,7 @@ fn exponentials(tensor: Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// [`Error::BadParameter`] naming a number that is no probability: what the service was created with is not so.
-fn probabilities(tensor: Tensor) -> Result<Tensor> {
+fn probabilities(tensor: Floats) -> Result<Floats> {
     let shape = tensor.shape().to_vec();
     let beyond = tensor.values().iter().find(|value| **value < -COARSE || **value > 1.0 + COARSE);
     if let Some(value) = beyond {
@@ -322,20 +323,20 @@ fn probabilities(tensor: Tensor) -> Result<Tensor> {
     }
     let is_rounding = |value: f32| (-ROUNDING..0.0).contains(&value);
     let values = tensor.into_values().into_iter().map(|value| if is_rounding(value) { 0.0 } else { value }).collect();
-    Tensor::new(shape, values).map_err(|error| Error::Internal(error.to_string()))
+    Floats::new(shape, values).map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// `exp(x_i) / sum_j exp(x_j)` of each row, with the largest subtracted first.
-fn softmax(tensor: &mut Tensor) {
+fn softmax(tensor: &mut Floats) {
     let (shape, row) = (tensor.shape().to_vec(), tensor.row_len().max(1));
-    let mut values = std::mem::replace(tensor, Tensor::from_vec(Vec::new())).into_values();
+    let mut values = std::mem::replace(tensor, Floats::from_vec(Vec::new())).into_values();
     for row in values.chunks_exact_mut(row) {
         let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         row.iter_mut().for_each(|value| *value = (*value - largest).exp());
         let sum: f32 = row.iter().sum();
         row.iter_mut().for_each(|value| *value /= sum);
     }
-    *tensor = Tensor::new(shape, values).expect("the number of values did not change");
+    *tensor = Floats::new(shape, values).expect("the number of values did not change");
 }
 
 #[cfg(test)]
@@ -364,7 +365,7 @@ mod tests {
 
     #[test]
     fn what_rounding_puts_below_zero_is_zero() {
-        let shares = Tensor::new(vec![1, 4], vec![-1.2e-7, 1.0, -0.005, f32::NAN]).expect("fits");
+        let shares = Floats::new(vec![1, 4], vec![-1.2e-7, 1.0, -0.005, f32::NAN]).expect("fits");
         let found = probabilities(shares).expect("fits").into_values();
         assert_eq!(found[..3], [0.0, 1.0, -0.005]);
         assert!(found[3].is_nan() && found[0].is_sign_positive());
@@ -373,17 +374,17 @@ mod tests {
     #[test]
     fn numbers_that_are_no_probabilities_are_refused() {
         for numbers in [[1.35, -0.35], [0.5, -0.02], [f32::INFINITY, 0.0]] {
-            let tensor = Tensor::new(vec![1, 2], numbers.to_vec()).expect("fits");
+            let tensor = Floats::new(vec![1, 2], numbers.to_vec()).expect("fits");
             let error = probabilities(tensor).expect_err("no probabilities").to_string();
             assert!(error.contains("parameters.mllib.output_activation"), "{numbers:?}: {error}");
         }
-        let coarse = Tensor::new(vec![1, 3], vec![1.004, 0.0, f32::NAN]).expect("fits");
+        let coarse = Floats::new(vec![1, 3], vec![1.004, 0.0, f32::NAN]).expect("fits");
         assert!(probabilities(coarse).is_ok(), "what is no number is found later");
     }
 
     #[test]
     fn softmax_of_large_scores_is_finite() {
-        let mut scores = Tensor::new(vec![2, 2], vec![1000.0, 1000.0, 0.0, 3f32.ln()]).expect("fits");
+        let mut scores = Floats::new(vec![2, 2], vec![1000.0, 1000.0, 0.0, 3f32.ln()]).expect("fits");
         softmax(&mut scores);
         for (found, expected) in scores.values().iter().zip([0.5, 0.5, 0.25, 0.75]) {
             assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");

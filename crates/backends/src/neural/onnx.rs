@@ -28,14 +28,16 @@ use serde_json::Value;
 
 use super::caffe::template;
 use super::content::Content;
-use super::engine::{self, Network, Source};
+use super::engine::{self, EngineError, LoadOptions, Network, Source};
 use super::image_layout::{ImageInput, asked_layout, image_input};
 use super::keys::KEYS;
 use super::loading::{Loaded, Loading, engine_name};
 use super::model::NeuralModel;
 use super::onnx_view::OnnxView;
-use super::options::{CreationOptions, check_image_input};
+use super::options::{CreationOptions, MLLIB, OutputFormat, check_image_input};
 use super::preparation::{Arithmetic, InputType, Layout, Preparation, prepare_for_training, usual_normalization};
+use super::sizes_by_value;
+use super::tensors::TensorModel;
 use super::training::{self, Held};
 use super::unchanged::Unchanged;
 
@@ -69,13 +71,20 @@ impl Backend for Onnx {
         if request.kind == DataKind::Images {
             asked_layout(request.input)?;
         }
+        let for_tensors = options.output_format == Some(OutputFormat::Tensors);
         let Some(file) = network_file(request.repository, request.model)? else {
+            if for_tensors {
+                return Err(unfit_for_tensors("a network in the repository, found none"));
+            }
             template::check_new(request, &options, false)?;
             let task = options.task(request.service_type)?;
             in_call.check_other_count(task)?;
             return Ok(Opened { model: None, task: Some(task), files: Vec::new() });
         };
         template::check_run(&in_call, request.mllib_stored, &file.name)?;
+        if for_tensors {
+            return load_for_tensors(request, &file);
+        }
         let (model, task, files) = load(request, &options, &file)?;
         in_call.check_other_count(task)?;
         training::check_classes(request.mllib_in_call, task)?;
@@ -83,6 +92,9 @@ impl Backend for Onnx {
     }
 
     fn plan(&self, request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
+        if CreationOptions::parse(request.mllib)?.output_format.is_some() {
+            return Err(unfit_for_tensors("no training of a service of tensors"));
+        }
         let prepare = Arc::new(|samples: &Samples| prepare_for_training(samples, &Arithmetic::Scaled));
         let file = network_file(request.repository, request.model)?;
         let read = |file: &DecidingFile| -> Result<Graph> {
@@ -189,7 +201,7 @@ fn load(
     let description = ModelDescription {
         task,
         output: OutputDescription { activation, ..output },
-        shape: preparation.shape,
+        shape: Some(preparation.shape),
         parameters: summary.parameter_count,
         flops: 0,
         engine: engine_name(request.engine)?,
@@ -203,6 +215,35 @@ fn load(
         is_same().map(|()| found)
     };
     Ok((NeuralModel::new(description, meaning, preparation, loaded, (another, Box::new(layers))), task, files))
+}
+
+fn unfit_for_tensors(expected: &str) -> Error {
+    Error::bad_parameter_at(format!("{MLLIB}.output_format"), format!("expected {expected}"))
+}
+
+/// Loads a file whose inputs and outputs are tensors to its callers, whatever they mean.
+fn load_for_tensors(request: &OpenRequest<'_>, file: &DecidingFile) -> Result<Opened> {
+    let onnx = content(&file.path, &file.name)?;
+    let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
+    let (network, files) = with_external(file, onnx, &summary)?;
+    let engine = engine::select(request.engine.engine.as_deref())?;
+    let lanes = request.engine.concurrency.max(1);
+    // Without items to compare answers on, the operators stay those of the file.
+    let options = LoadOptions { threads: 1, lanes, outputs: Vec::new(), is_optimised: false };
+    let refused = |error: EngineError| Error::bad_parameter_at(&file.name, error.to_string());
+    sizes_by_value::check(&network.onnx).map_err(refused)?;
+    let session = engine.load(network, &options).map_err(refused)?;
+    let description = ModelDescription {
+        task: Task::Tensors,
+        output: OutputDescription::default(),
+        shape: None,
+        parameters: summary.parameter_count,
+        flops: 0,
+        engine: engine_name(request.engine)?,
+        weights: file.name.clone(),
+    };
+    let model = TensorModel::new(description, session, lanes);
+    Ok(Opened { model: Some(Arc::new(model)), task: Some(Task::Tensors), files })
 }
 
 /// Memory that another copy of the network takes.

@@ -12,6 +12,7 @@ mod wire;
 pub use graph::{AttributeView, Dimension, FunctionView, GraphView, NodeView, TensorView, ValueView};
 pub use wire::WireError;
 
+use dede_model::tensor;
 use wire::{Field, fields};
 
 /// First version of the standard operator set whose Softmax knows one axis only; before, it takes all from that axis on.
@@ -57,6 +58,28 @@ impl ElementType {
             16 => Self::Bf16,
             other => Self::Other(other),
         }
+    }
+
+    /// The same type of a tensor that crosses an engine; `None` for those that none crosses with.
+    pub fn of_tensors(self) -> Option<tensor::ElementType> {
+        use tensor::ElementType as Crossing;
+        Some(match self {
+            Self::F32 => Crossing::F32,
+            Self::F64 => Crossing::F64,
+            Self::F16 => Crossing::F16,
+            Self::Bf16 => Crossing::Bf16,
+            Self::U8 => Crossing::U8,
+            Self::I8 => Crossing::I8,
+            Self::I32 => Crossing::I32,
+            Self::I64 => Crossing::I64,
+            Self::Bool => Crossing::Bool,
+            Self::Other(4) => Crossing::U16,
+            Self::Other(5) => Crossing::I16,
+            Self::Other(8) => Crossing::Bytes,
+            Self::Other(12) => Crossing::U32,
+            Self::Other(13) => Crossing::U64,
+            Self::Other(_) => return None,
+        })
     }
 }
 

@@ -44,9 +44,19 @@ pub(super) struct CreationOptions {
     /// The same under the original's name.
     #[serde(rename = "outputBlob")]
     output_blob: Option<String>,
+    /// How the outputs are answered; otherwise that is found.
+    pub(super) output_format: Option<OutputFormat>,
     /// What the numbers of the output went through, instead of what the network's file says.
     #[serde(default, deserialize_with = "activation")]
     pub(super) output_activation: Option<OutputActivation>,
+}
+
+/// How the outputs of a network are answered, where a creation says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OutputFormat {
+    /// As they are, to calls of tensors.
+    Tensors,
 }
 
 /// A number of outputs; 0 asks for none.
@@ -139,7 +149,7 @@ impl CreationOptions {
         let (key, asked, what, found) = match task {
             Task::Classification { classes } => ("ntargets", self.ntargets, "classes", classes),
             Task::Regression { targets } => ("nclasses", self.nclasses, "values", targets),
-            Task::Features => return Ok(()),
+            Task::Features | Task::Tensors => return Ok(()),
         };
         match asked.filter(|&asked| asked != found) {
             None => Ok(()),
@@ -301,6 +311,7 @@ mod tests {
             ("output", json!("y")),
             ("outputBlob", json!("y")),
             ("output_activation", json!("sigmoid")),
+            ("output_format", json!("tensors")),
             ("extract_layer", json!("fc")),
             ("scale", json!(0.5)),
             ("finetuning", json!(true)),

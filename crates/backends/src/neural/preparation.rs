@@ -8,10 +8,10 @@ use std::ops::Range;
 use dede_model::data::{Image, Normalization, Pixels, SampleShape, Samples};
 use dede_model::error::{Error, Result};
 use dede_model::parameters::Section;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use serde_json::Value;
 
-use super::engine::{Array, Values};
+use super::engine::{Tensor, Values, floats};
 
 /// How one batch looks to the network.
 #[derive(Debug, Clone, PartialEq)]
@@ -207,7 +207,7 @@ impl Preparation {
     ///
     /// # Errors
     /// [`Error::BadParameter`] when images of a batch differ in size, or from the mean image.
-    pub(super) fn batch(&self, samples: &Samples, range: Range<usize>) -> Result<Array> {
+    pub(super) fn batch(&self, samples: &Samples, range: Range<usize>) -> Result<Tensor> {
         let count = range.len();
         let (extents, values) = match samples {
             Samples::Table(table) => {
@@ -218,7 +218,7 @@ impl Preparation {
             Samples::Images { images, normalization } => self.images(&images[range], normalization)?,
         };
         let shape = std::iter::once(count).chain(extents).collect();
-        Array::new(shape, values).map_err(|error| misfit(error.to_string()))
+        Tensor::new(shape, values).map_err(|error| misfit(error.to_string()))
     }
 
     fn images(&self, images: &[Image], normalization: &Normalization) -> Result<(Vec<usize>, Values)> {
@@ -327,7 +327,7 @@ impl Preparation {
 ///
 /// # Errors
 /// As [`Preparation::batch`].
-pub(super) fn prepare_for_training(samples: &Samples, arithmetic: &Arithmetic) -> Result<Tensor> {
+pub(super) fn prepare_for_training(samples: &Samples, arithmetic: &Arithmetic) -> Result<Floats> {
     let (shape, row) = match samples {
         Samples::Table(table) => (SampleShape::Row { columns: table.row_len() }, vec![table.row_len()]),
         Samples::Images { images, .. } => {
@@ -344,7 +344,7 @@ pub(super) fn prepare_for_training(samples: &Samples, arithmetic: &Arithmetic) -
         usual: Normalization::default(),
     };
     preparation.check(samples)?;
-    Ok(preparation.batch(samples, 0..samples.len())?.into_tensor())
+    floats(preparation.batch(samples, 0..samples.len())?).map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// The normalisation of `parameters.input`, whose values the connector checks.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use dede_model::priority;
 
-use super::engine::{Array, EngineError, Parallelism, Session, Values};
+use super::engine::{EngineError, Parallelism, Session, Tensor, Values};
 
 mod measurement;
 
@@ -52,12 +52,12 @@ struct Ticket {
 }
 
 enum Turn {
-    Waiting(Array),
+    Waiting(Tensor),
     /// Its lane is free: it runs, together with these.
-    Leads(Array, Vec<Arc<Ticket>>),
+    Leads(Tensor, Vec<Arc<Ticket>>),
     /// Somebody else runs it.
     Taken,
-    Done(Result<Vec<Array>, EngineError>),
+    Done(Result<Vec<Tensor>, EngineError>),
 }
 
 impl Runner {
@@ -73,11 +73,11 @@ impl Runner {
         self.profile
     }
 
-    /// Runs one batch: `[rows, …]` in, one array per output back.
+    /// Runs one batch: `[rows, …]` in, one tensor per output back.
     ///
     /// # Errors
     /// [`EngineError`] of the engine.
-    pub(super) fn run(&self, batch: Array) -> Result<Vec<Array>, EngineError> {
+    pub(super) fn run(&self, batch: Tensor) -> Result<Vec<Tensor>, EngineError> {
         if priority::gives_way() {
             let _lane = self.spare_lane();
             return self.session.run(vec![batch], Parallelism::One);
@@ -108,7 +108,7 @@ impl Runner {
         RunPermit(self)
     }
 
-    fn wait(&self, ticket: &Ticket) -> Result<Vec<Array>, EngineError> {
+    fn wait(&self, ticket: &Ticket) -> Result<Vec<Tensor>, EngineError> {
         let mut turn = lock(&ticket.turn);
         loop {
             match std::mem::replace(&mut *turn, Turn::Taken) {
@@ -125,7 +125,7 @@ impl Runner {
     }
 
     /// Runs the leader's batch joined with those of its followers, and gives each its rows.
-    fn lead(&self, batch: Array, followers: &[Arc<Ticket>]) -> Result<Vec<Array>, EngineError> {
+    fn lead(&self, batch: Tensor, followers: &[Arc<Ticket>]) -> Result<Vec<Tensor>, EngineError> {
         if followers.is_empty() {
             return self.compute(batch);
         }
@@ -145,7 +145,7 @@ impl Runner {
     }
 
     /// One answer per batch. When the joined run fails, each runs alone: nobody suffers for a neighbour.
-    fn together(&self, batches: Vec<Array>) -> Vec<Result<Vec<Array>, EngineError>> {
+    fn together(&self, batches: Vec<Tensor>) -> Vec<Result<Vec<Tensor>, EngineError>> {
         let rows: Vec<usize> = batches.iter().map(|batch| batch.shape().first().copied().unwrap_or(0)).collect();
         match join(&batches).and_then(|joined| self.compute(joined)).and_then(|outputs| split(&outputs, &rows)) {
             Ok(answers) => answers.into_iter().map(Ok).collect(),
@@ -153,7 +153,7 @@ impl Runner {
         }
     }
 
-    fn compute(&self, batch: Array) -> Result<Vec<Array>, EngineError> {
+    fn compute(&self, batch: Tensor) -> Result<Vec<Tensor>, EngineError> {
         let others = RUNNING.fetch_add(1, Ordering::AcqRel);
         let _running = Running;
         let alone = is_alone(others);
@@ -190,7 +190,7 @@ impl Runner {
 }
 
 /// Whether a waiting batch differs from this one in the number of rows at most.
-fn same_extents(batch: &Array, ticket: &Ticket) -> bool {
+fn same_extents(batch: &Tensor, ticket: &Ticket) -> bool {
     match &*lock(&ticket.turn) {
         Turn::Waiting(other) => other.shape().get(1..) == batch.shape().get(1..),
         Turn::Leads(..) | Turn::Taken | Turn::Done(_) => false,
@@ -232,24 +232,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Batches below each other.
-pub(super) fn join(batches: &[Array]) -> Result<Array, EngineError> {
+pub(super) fn join(batches: &[Tensor]) -> Result<Tensor, EngineError> {
     let mut shape = batches.first().map(|batch| batch.shape().to_vec()).unwrap_or_default();
     if let Some(rows) = shape.first_mut() {
         *rows = batches.iter().filter_map(|batch| batch.shape().first()).sum();
     }
     let floats = batches.iter().map(|batch| if let Values::F32(values) = batch.values() { Some(values) } else { None });
     if let Some(floats) = floats.collect::<Option<Vec<_>>>() {
-        return Array::new(shape, Values::F32(floats.into_iter().flatten().copied().collect()));
+        return Ok(Tensor::new(shape, Values::F32(floats.into_iter().flatten().copied().collect()))?);
     }
     let bytes = batches.iter().map(|batch| if let Values::U8(values) = batch.values() { Some(values) } else { None });
     match bytes.collect::<Option<Vec<_>>>() {
-        Some(bytes) => Array::new(shape, Values::U8(bytes.into_iter().flatten().copied().collect())),
+        Some(bytes) => Ok(Tensor::new(shape, Values::U8(bytes.into_iter().flatten().copied().collect()))?),
         None => Err(EngineError::new("inputs of different types cannot run together")),
     }
 }
 
 /// The rows of each batch, from outputs of all of them.
-fn split(outputs: &[Array], rows: &[usize]) -> Result<Vec<Vec<Array>>, EngineError> {
+fn split(outputs: &[Tensor], rows: &[usize]) -> Result<Vec<Vec<Tensor>>, EngineError> {
     let total: usize = rows.iter().sum();
     let mut start = 0;
     let mut parts = Vec::with_capacity(rows.len());
@@ -262,11 +262,11 @@ fn split(outputs: &[Array], rows: &[usize]) -> Result<Vec<Vec<Array>>, EngineErr
 
 /// `count` rows of an output of `total` rows. Of one sample an output without an axis of rows is its row: networks that drop all axes of
 /// extent 1 drop that of the rows, too.
-pub(super) fn rows_of(output: &Array, start: usize, count: usize, total: usize) -> Result<Array, EngineError> {
+pub(super) fn rows_of(output: &Tensor, start: usize, count: usize, total: usize) -> Result<Tensor, EngineError> {
     let shape = output.shape();
     if total == 1 && shape.first() != Some(&1) {
         let row = std::iter::once(1).chain(shape.iter().copied()).collect();
-        return Array::new(row, output.values().clone());
+        return Ok(Tensor::new(row, output.values().clone())?);
     }
     if shape.first() != Some(&total) {
         let reason = format!("an output of shape {shape:?} cannot be told apart by its {total} samples");
@@ -274,16 +274,24 @@ pub(super) fn rows_of(output: &Array, start: usize, count: usize, total: usize) 
     }
     let row: usize = shape.iter().skip(1).product();
     let range = start * row..(start + count) * row;
-    let values = match output.values() {
-        Values::F32(values) => Values::F32(values[range].to_vec()),
-        Values::U8(values) => Values::U8(values[range].to_vec()),
-        Values::I8(values) => Values::I8(values[range].to_vec()),
-        Values::I32(values) => Values::I32(values[range].to_vec()),
-        Values::I64(values) => Values::I64(values[range].to_vec()),
-        Values::Bool(values) => Values::Bool(values[range].to_vec()),
-    };
+    let values = output.values().part(range);
     let shape = std::iter::once(count).chain(shape.iter().skip(1).copied()).collect();
-    Array::new(shape, values)
+    Ok(Tensor::new(shape, values)?)
+}
+
+/// A batch with as many rows as that, the new ones of zeros.
+pub(super) fn padded(batch: Tensor, rows: usize) -> Result<Tensor, EngineError> {
+    let (mut shape, mut values) = batch.into_parts();
+    let row: usize = shape.iter().skip(1).product();
+    if let Values::F32(values) = &mut values {
+        values.resize(rows * row, 0.0);
+    } else if let Values::U8(values) = &mut values {
+        values.resize(rows * row, 0);
+    }
+    if let Some(count) = shape.first_mut() {
+        *count = rows;
+    }
+    Ok(Tensor::new(shape, values)?)
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ fn recorded_predictions_are_repeated_on_every_engine() {
             let opened = open(&Caffe, &fixtures::model(name), &request).expect("opens");
             let model = opened.model.expect("a network");
             assert_eq!(model.description().weights, weights);
-            assert_eq!(model.description().shape, SampleShape::Row { columns: 4 });
+            assert_eq!(model.description().shape, Some(SampleShape::Row { columns: 4 }));
             for (row, expected) in rows(model.as_ref(), &flowers()).iter().zip(expected) {
                 for (found, expected) in row.iter().zip(expected) {
                     assert!((found - expected).abs() < TOLERANCE, "{name} on {engine}: {found}, recorded {expected}");
@@ -89,7 +89,7 @@ fn every_repository_of_the_original_opens() {
         let opened = open(&Caffe, &fixtures::model(name), &Request { kind, ..Request::default() }).expect(name);
         assert_eq!(opened.task, classes, "{name}");
         let model = opened.model.expect("a network");
-        assert_eq!(model.description().shape, shape, "{name}");
+        assert_eq!(model.description().shape, Some(shape), "{name}");
         assert!(model.description().parameters > 0 && model.description().flops > 0, "{name}");
         assert_eq!(opened.files.len(), if kind == DataKind::Images { 3 } else { 2 }, "{name}");
     }

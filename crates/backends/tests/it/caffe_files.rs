@@ -9,7 +9,7 @@ use dede_backends::neural::caffe::Caffe;
 use dede_model::backend::{Opened, ServiceType};
 use dede_model::data::{DataKind, Image, Normalization, Pixels, Samples};
 use dede_model::error::Result;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use serde_json::json;
 
 use crate::requests::{Request, open, refusal, rows, usable_engines};
@@ -76,7 +76,7 @@ fn cases() -> Vec<Case> {
         let (kind, samples) = if is_image == 1 {
             (DataKind::Images, images(&input, dims))
         } else {
-            (DataKind::Table, Samples::Table(Tensor::new(vec![count, columns], input).expect("fits")))
+            (DataKind::Table, Samples::Table(Floats::new(vec![count, columns], input).expect("fits")))
         };
         cases.push(Case { name, prototxt, caffemodel, mean, kind, samples, expected });
     }

@@ -4,7 +4,7 @@
 use crate::onnx_writer::Attribute::{Float, Int, Ints, Text};
 use crate::onnx_writer::{BOOL, F32, I64, Onnx, U8};
 use dede_backends::neural::engine::{
-    Array, Availability, Engine, LoadOptions, Network, Parallelism, Session, Values, engines,
+    Availability, Engine, LoadOptions, Network, Parallelism, Session, Tensor, Values, engines,
 };
 
 /// Engines add in different orders; values here are of size 1 to 100.
@@ -36,11 +36,11 @@ pub(crate) fn load(engine: &dyn Engine, onnx: &Onnx) -> Box<dyn Session> {
     engine.load(network, &options()).unwrap_or_else(|error| panic!("{}: {error}", engine.name()))
 }
 
-pub(crate) fn floats(shape: &[usize], values: &[f32]) -> Array {
-    Array::new(shape.to_vec(), Values::F32(values.to_vec())).expect("the shape fits")
+pub(crate) fn floats(shape: &[usize], values: &[f32]) -> Tensor {
+    Tensor::new(shape.to_vec(), Values::F32(values.to_vec())).expect("the shape fits")
 }
 
-pub(crate) fn assert_close(found: &Array, expected: &Array, place: &str) {
+pub(crate) fn assert_close(found: &Tensor, expected: &Tensor, place: &str) {
     assert_eq!(found.shape(), expected.shape(), "{place}");
     match (found.values(), expected.values()) {
         (Values::F32(found), Values::F32(expected)) => {
@@ -57,11 +57,11 @@ pub(crate) fn assert_close(found: &Array, expected: &Array, place: &str) {
 pub(crate) struct Case {
     name: &'static str,
     onnx: Onnx,
-    input: Array,
-    expected: Array,
+    input: Tensor,
+    expected: Tensor,
 }
 
-pub(crate) fn case(name: &'static str, onnx: Onnx, input: Array, expected: Array) -> Case {
+pub(crate) fn case(name: &'static str, onnx: Onnx, input: Tensor, expected: Tensor) -> Case {
     Case { name, onnx, input, expected }
 }
 
@@ -349,8 +349,8 @@ fn shape_cases() -> Vec<Case> {
 }
 
 fn type_cases() -> Vec<Case> {
-    let bytes = Array::new(vec![1, 3], Values::U8(vec![0, 7, 255])).expect("fits");
-    let array = |values| Array::new(vec![1, 1], values).expect("fits");
+    let bytes = Tensor::new(vec![1, 3], Values::U8(vec![0, 7, 255])).expect("fits");
+    let array = |values| Tensor::new(vec![1, 1], values).expect("fits");
     vec![
         case(
             "Cast of bytes",

@@ -6,7 +6,7 @@ use crate::engines::{Case, alone, assert_close, assert_computed, case, float_net
 use crate::onnx_writer::Attribute::{Int, Ints, Text};
 use crate::onnx_writer::{F32, I64, Onnx, U8};
 use crate::requests::{Request, open, rows, table, usable_engines};
-use dede_backends::neural::engine::{Array, Parallelism, Values};
+use dede_backends::neural::engine::{Parallelism, Tensor, Values};
 use dede_backends::neural::onnx::Onnx as Backend;
 use serde_json::json;
 
@@ -97,7 +97,7 @@ fn type_cases() -> Vec<Case> {
     let network = || float_network(&[1, 5], &[1, 5]);
     let input = || floats(&[1, 5], &[0.5, -0.5, 0.0, 3.0, f32::NAN]);
     let number = || floats(&[1, 5], &[0.5, -0.5, 0.0, 3.0, -1.5]);
-    let positions = |values| Array::new(vec![1], Values::I64(values)).expect("one value");
+    let positions = |values| Tensor::new(vec![1], Values::I64(values)).expect("one value");
     let extreme = |name, op, attributes: &[(&str, crate::onnx_writer::Attribute<'_>)], x: &[f32; 3], place| {
         let onnx = Onnx::new(17).input("x", F32, &[1, 3]).output("y", I64, &[1]).node(op, &["x"], &["y"], attributes);
         case(name, onnx, floats(&[1, 3], x), positions(vec![place]))

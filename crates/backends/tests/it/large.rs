@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dede_backends::neural::content::Content;
-use dede_backends::neural::engine::{Array, Engine, LoadOptions, Network, Parallelism, Session, Values};
+use dede_backends::neural::engine::{Engine, LoadOptions, Network, Parallelism, Session, Tensor, Values};
 
 use crate::engines::usable;
 use crate::onnx_writer::{F32, Onnx};
@@ -28,9 +28,9 @@ fn large() -> Vec<u8> {
     onnx.floats("last", &[WIDTH, 4], &weights(WIDTH * 4)).node("MatMul", &["r2", "last"], &["y"], &[]).build()
 }
 
-fn rows(count: usize) -> Array {
+fn rows(count: usize) -> Tensor {
     let values = (0..count * 2048).map(|index| (index * 7919 % 1000) as f32 / 500.0 - 1.0).collect();
-    Array::new(vec![count, 2048], Values::F32(values)).expect("as many values as the shape wants")
+    Tensor::new(vec![count, 2048], Values::F32(values)).expect("as many values as the shape wants")
 }
 
 fn load(engine: &dyn Engine, network: Network) -> Box<dyn Session> {

@@ -11,3 +11,4 @@ mod onnx;
 mod onnx_writer;
 mod refusals;
 mod requests;
+mod tensors;

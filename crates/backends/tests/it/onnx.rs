@@ -130,7 +130,7 @@ fn layouts_bytes_and_any_size_are_understood() {
             let request =
                 Request { engine, kind: DataKind::Images, mllib: json!({"regression": true}), ..Request::default() };
             let model = open(&Backend, directory.path(), &request).expect("opens").model.expect("a network");
-            assert_eq!(model.description().shape, *shape);
+            assert_eq!(model.description().shape, Some(*shape));
             for row in rows(model.as_ref(), &pixels(4, 2)) {
                 for (found, expected) in row.iter().zip([10.0, 20.0, 30.0]) {
                     assert!((found - expected).abs() < 1e-4, "{engine}: {found}, expected {expected}");

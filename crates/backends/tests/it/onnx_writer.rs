@@ -7,6 +7,7 @@ pub(crate) const U8: u64 = 2;
 pub(crate) const I8: u64 = 3;
 pub(crate) const I64: u64 = 7;
 pub(crate) const BOOL: u64 = 9;
+pub(crate) const F16: u64 = 10;
 pub(crate) const F64: u64 = 11;
 pub(crate) const BF16: u64 = 16;
 

@@ -3,7 +3,7 @@
 use crate::engines::{alone, assert_computed, case, float_network, floats, load, options, usable};
 use crate::onnx_writer::Attribute::{Graph, Int, Ints, Long, Text};
 use crate::onnx_writer::{BF16, BOOL, F32, F64, I8, I64, Onnx, U8};
-use dede_backends::neural::engine::{Array, Engine, Parallelism, Values, engines};
+use dede_backends::neural::engine::{Engine, Parallelism, Tensor, Values, engines};
 
 fn rten() -> &'static dyn Engine {
     engines().into_iter().find(|engine| engine.name() == "rten").expect("always there")
@@ -143,11 +143,11 @@ fn values_from_far_outside_of_a_graph_are_computed_or_refused() {
     ];
     assert_computed(&cases);
 
-    fn input() -> Array {
+    fn input() -> Tensor {
         floats(&[1, 2], &[3.0, -2.0])
     }
 
-    fn expected() -> Array {
+    fn expected() -> Tensor {
         floats(&[1, 2], &[3.0, 0.0])
     }
 }
@@ -306,7 +306,7 @@ fn what_rten_fails_at_is_named_whatever_the_node_is_called() {
         // It is replaced by several, one of which rten cannot compute.
         let sign = Onnx::new(17).input("x", U8, &[1, 2]).output("y", U8, &[1, 2]);
         let session = load(rten(), &sign.named_node(name, "Sign", &["x"], &["y"], &[]));
-        let bytes = Array::new(vec![1, 2], Values::U8(vec![1, 2])).expect("the shape fits");
+        let bytes = Tensor::new(vec![1, 2], Values::U8(vec![1, 2])).expect("the shape fits");
         let error = session.run(vec![bytes], Parallelism::One).err().unwrap_or_else(|| panic!("{name}: must fail"));
         assert!(error.reason.contains("operator Sign") && error.to_string().contains(shown), "{name}: {error}");
         let missing = float_network(&[1, 4], &[1, 4]).named_node(name, "Hardmax", &["x"], &["y"], &[]);

@@ -10,7 +10,7 @@ use dede_model::outputs::Outputs;
 use dede_model::parameters::Section;
 use dede_model::repository::Repository;
 use dede_model::request_memory::MemoryShare;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use serde_json::{Value, json};
 
 /// A creation request.
@@ -79,7 +79,7 @@ pub(crate) fn usable_engines() -> Vec<&'static str> {
 pub(crate) fn table(rows: &[&[f32]]) -> Samples {
     let columns = rows.first().map_or(0, |row| row.len());
     let values = rows.iter().flat_map(|row| row.iter().copied()).collect();
-    Samples::Table(Tensor::new(vec![rows.len(), columns], values).expect("rows of one length"))
+    Samples::Table(Floats::new(vec![rows.len(), columns], values).expect("rows of one length"))
 }
 
 pub(crate) fn rows(model: &dyn Model, samples: &Samples) -> Vec<Vec<f32>> {
@@ -92,6 +92,7 @@ pub(crate) fn rows_of(outputs: &Outputs) -> Vec<Vec<f32>> {
             (0..tensor.rows()).map(|row| tensor.row(row).to_vec()).collect()
         }
         Outputs::Features(rows) => rows.clone(),
+        Outputs::Tensors(_) => panic!("items are answered in rows"),
     }
 }
 

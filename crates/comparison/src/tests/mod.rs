@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use dede_model::labels::Labels;
 use dede_model::outputs::Outputs;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 
 use super::{Answered, Comparison, Observation, Tolerance};
 
 fn classes(rows: &[&[f32]]) -> Outputs {
     let width = rows.first().map_or(0, |row| row.len());
-    Outputs::Classification(Tensor::new(vec![rows.len(), width], rows.concat()).expect("equal rows"))
+    Outputs::Classification(Floats::new(vec![rows.len(), width], rows.concat()).expect("equal rows"))
 }
 
 fn targets(rows: &[&[f32]]) -> Outputs {
     let width = rows.first().map_or(0, |row| row.len());
-    Outputs::Regression(Tensor::new(vec![rows.len(), width], rows.concat()).expect("equal rows"))
+    Outputs::Regression(Floats::new(vec![rows.len(), width], rows.concat()).expect("equal rows"))
 }
 
 fn vectors(rows: &[&[f32]]) -> Outputs {

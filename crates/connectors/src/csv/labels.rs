@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use dede_model::data::Targets;
 use dede_model::error::{Error, Result};
 use dede_model::labels::Labels;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 
 use super::row::parse_number;
 
@@ -122,7 +122,7 @@ impl LabelValues {
         }
         let rows = self.values.len() / self.columns;
         let values = self.values.iter().map(|&value| value as f32).collect();
-        let tensor = Tensor::new(vec![rows, self.columns], values)
+        let tensor = Floats::new(vec![rows, self.columns], values)
             .map_err(|mismatch| Error::Internal(format!("labels of a table: {mismatch}")))?;
         Ok(Some(Targets::Values(tensor)))
     }

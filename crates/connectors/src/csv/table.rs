@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dede_model::data::{Batch, Dataset, Samples, Targets};
 use dede_model::error::{Error, Result};
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 
 use super::labels::LabelValues;
 use super::layout::Layout;
@@ -100,8 +100,8 @@ impl Rows {
     }
 }
 
-fn tensor(rows: usize, width: usize, values: Vec<f32>) -> Result<Tensor> {
-    Tensor::new(vec![rows, width], values).map_err(|mismatch| Error::Internal(format!("rows of a table: {mismatch}")))
+fn tensor(rows: usize, width: usize, values: Vec<f32>) -> Result<Floats> {
+    Floats::new(vec![rows, width], values).map_err(|mismatch| Error::Internal(format!("rows of a table: {mismatch}")))
 }
 
 /// Some rows of a table, in some order.
@@ -144,7 +144,7 @@ impl Dataset for TableView {
     }
 }
 
-fn gather(from: &Tensor, rows: &[usize]) -> Result<Tensor> {
+fn gather(from: &Floats, rows: &[usize]) -> Result<Floats> {
     let mut values = Vec::with_capacity(rows.len() * from.row_len());
     rows.iter().for_each(|&row| values.extend_from_slice(from.row(row)));
     tensor(rows.len(), from.row_len(), values)

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use dede_model::data::{Batch, Dataset, Image, Pixels, Samples, Targets};
 use dede_model::error::{Error, Result};
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use rayon::prelude::*;
 
 use super::items;
@@ -89,7 +89,7 @@ impl ImageDataset {
             return Ok(Targets::Classes(classes));
         }
         let columns = values.len() / indices.len();
-        let tensor = Tensor::new(vec![indices.len(), columns], values);
+        let tensor = Floats::new(vec![indices.len(), columns], values);
         tensor.map(Targets::Values).map_err(|error| Error::Internal(error.to_string()))
     }
 }

@@ -57,7 +57,8 @@ fn images_are_remembered_as_content() {
     let mut parameters = Parameters::default();
     parameters.input.insert("rgb".to_owned(), true.into());
     parameters.output.insert("best".to_owned(), 1.into());
-    let sent = PredictCall { is_guest: false, parameters, data: vec![path.clone()], ids: vec!["somebody".to_owned()] };
+    let sent =
+        PredictCall { parameters, data: vec![path.clone()], ids: vec!["mine".to_owned()], ..PredictCall::default() };
     let expected = answer(&service, &sent);
     service.predict(&sent, &MemoryShare::unbounded()).expect("answered");
     std::fs::remove_file(&image).expect("removed");

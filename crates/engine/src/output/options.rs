@@ -120,6 +120,7 @@ impl OutputOptions {
             Task::Classification { .. } => (true, false),
             Task::Regression { .. } => (false, false),
             Task::Features => (false, true),
+            Task::Tensors => (false, false),
         };
         let binarized = match self.binarized {
             Binarized::No => None,

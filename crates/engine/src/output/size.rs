@@ -20,6 +20,7 @@ pub fn rendered_bytes(outputs: &Outputs, options: &OutputOptions) -> u64 {
         }
         Outputs::Regression(tensor) => (NAMED_VALUE, tensor.values().len()),
         Outputs::Features(rows) => (VALUE, rows.iter().map(Vec::len).sum()),
+        Outputs::Tensors(tensors) => (VALUE, tensors.iter().map(|named| named.tensor.values().len()).sum()),
     };
     let each = if options.template.is_some() { each + TREE } else { each };
     (values as u64).saturating_mul(each).saturating_add((outputs.len() as u64).saturating_mul(NAMED_VALUE))

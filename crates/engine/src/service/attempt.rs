@@ -21,8 +21,10 @@ pub fn attempt(request: CreationRequest, environment: &Environment) -> Result<()
     let serving = Serving::open(&definition, environment)?;
     let Some(model) = &serving.model else { return Ok(()) };
     let (items, batch_size) = match model.description().shape {
-        SampleShape::Row { .. } => (ROWS, None),
-        SampleShape::Image { .. } => (IMAGES, Some(IMAGES)),
+        Some(SampleShape::Row { .. }) => (ROWS, None),
+        Some(SampleShape::Image { .. }) => (IMAGES, Some(IMAGES)),
+        // Its tensors cannot be made up.
+        None => return Ok(()),
     };
     // Where items cannot be made up the network answered what loading asks of it.
     let examples: Result<Vec<String>> = (0..items as u64).map(|seed| serving.reader.example(seed)).collect();

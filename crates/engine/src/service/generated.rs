@@ -1,7 +1,6 @@
 //! Inputs for a service that has none of its own: made up by its connector, the same ones every time.
 
 use dede_model::error::Result;
-use dede_model::parameters::Parameters;
 
 use super::{PredictCall, Service};
 
@@ -18,7 +17,7 @@ impl Service {
         let reader = &self.serving()?.reader;
         let call = |step: usize| {
             let data = vec![reader.example(SEED + step as u64)?];
-            Ok(PredictCall { is_guest: false, parameters: Parameters::default(), data, ids: Vec::new() })
+            Ok(PredictCall { data, ..PredictCall::default() })
         };
         (0..count).map(call).collect()
     }

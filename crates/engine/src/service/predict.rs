@@ -133,6 +133,11 @@ impl Service {
         let serving = self.ready()?;
         let model = self.model(&serving)?;
         let output = self.output(&serving, call, &**model)?;
+        if !call.tensors.is_empty() {
+            let predicted = run(&serving, &**model, call, output, started, &MemoryShare::unbounded())?;
+            let Answered { outputs, took, .. } = predicted.answered;
+            return Ok(DryRun { outputs, version: predicted.version, took });
+        }
         let options = options(&serving, &call.parameters.mllib)?;
         let reader = self.reader(&serving, call)?;
         let batch = reader.read(&call.data)?;
@@ -165,6 +170,9 @@ impl Service {
     ) -> Result<Predicted> {
         let model = self.model(serving)?;
         let output = self.output(serving, call, &**model)?;
+        if !call.tensors.is_empty() {
+            return run(serving, &**model, call, output, started, memory);
+        }
         let options = options(serving, &call.parameters.mllib)?;
         let capture = self.ring.begin(started, &call.parameters);
         let reader = self.reader(serving, call)?;
@@ -270,6 +278,27 @@ fn options<'a>(serving: &'a Serving, mllib: &Section) -> Result<Cow<'a, PredictO
         return Ok(Cow::Borrowed(&serving.predict_options));
     }
     predict_options(&over(mllib, &serving.parameters.mllib)).map(Cow::Owned)
+}
+
+/// Answers a call of tensors.
+fn run(
+    serving: &Serving,
+    model: &dyn Model,
+    call: &PredictCall,
+    output: OutputOptions,
+    started: Instant,
+    memory: &MemoryShare,
+) -> Result<Predicted> {
+    if !call.data.is_empty() {
+        return Err(Error::bad_input("expected items or tensors, found both"));
+    }
+    let bytes = call.tensors.iter().map(|named| named.tensor.values().bytes()).sum();
+    let _inputs = memory.borrow(bytes)?;
+    let outputs = Outputs::Tensors(model.run(call.tensors.clone(), memory)?);
+    let took = Timings { transform: Duration::ZERO, total: started.elapsed() };
+    let (uris, labels) = (Vec::new(), Arc::clone(&serving.labels));
+    let answered = Answered { outputs, uris, labels, measures: None, output, took };
+    Ok(Predicted { answered, version: serving.version(), items: 1 })
 }
 
 fn compute(model: &dyn Model, batch: &Batch, options: &PredictOptions, memory: &MemoryShare) -> Result<Outputs> {

@@ -126,7 +126,7 @@ impl Serving {
                 created: &Section::new(),
                 stored: &stored.input,
                 parameters_in_call: false,
-                shape: opened.model.as_ref().map(|model| model.description().shape),
+                shape: opened.model.as_ref().and_then(|model| model.description().shape),
                 labels: &labels,
                 regression: is_regression(opened.task, &parameters.mllib),
                 limits: Arc::clone(limits),
@@ -170,7 +170,7 @@ impl Serving {
 
     /// What the network takes, where there is one.
     pub fn shape(&self) -> Option<SampleShape> {
-        self.model.as_ref().map(|model| model.description().shape)
+        self.model.as_ref().and_then(|model| model.description().shape)
     }
 
     /// Whether labels are values rather than classes.
@@ -207,7 +207,7 @@ fn known(model: Option<&dyn Model>) -> Section {
     let (key, count) = match *task {
         Task::Classification { classes } => ("nclasses", classes),
         Task::Regression { targets } => ("ntargets", targets),
-        Task::Features => return known,
+        Task::Features | Task::Tensors => return known,
     };
     known.insert(key.into(), count.into());
     known.insert("regression".into(), matches!(task, Task::Regression { .. }).into());
@@ -238,7 +238,7 @@ pub(super) fn predict_options(mllib: &Section) -> Result<PredictOptions> {
 pub(super) fn is_regression(task: Option<Task>, mllib: &Section) -> bool {
     match task {
         Some(Task::Regression { .. }) => true,
-        Some(Task::Classification { .. } | Task::Features) => false,
+        Some(Task::Classification { .. } | Task::Features | Task::Tensors) => false,
         None => mllib.get("regression").and_then(Value::as_bool).unwrap_or(false),
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use dede_model::outputs::Outputs;
 use dede_model::parameters::Parameters;
 use dede_model::parameters::Section;
+use dede_model::tensor::NamedTensor;
 use serde_json::Value;
 
 use super::{Primary, ShadowLimits};
@@ -116,14 +117,19 @@ impl Inner {
 /// Memory of a copy, without what is small for certain.
 fn size(copied: &Copied) -> usize {
     let texts = copied.call.data.iter().chain(&copied.call.ids);
+    let bytes_of = |tensors: &[NamedTensor]| tensors.iter().map(|named| named.tensor.values().bytes()).sum::<u64>();
+    let in_tensors = |tensors| usize::try_from(bytes_of(tensors)).unwrap_or(usize::MAX);
     let values = copied.primary.outputs.as_ref().map_or(0, |outputs| match &**outputs {
-        Outputs::Classification(tensor) | Outputs::Regression(tensor) => tensor.values().len(),
-        Outputs::Features(rows) => rows.iter().map(Vec::len).sum(),
+        Outputs::Classification(tensor) | Outputs::Regression(tensor) => size_of_val(tensor.values()),
+        Outputs::Features(rows) => rows.iter().map(|row| size_of_val(row.as_slice())).sum(),
+        Outputs::Tensors(tensors) => in_tensors(tensors),
     });
+    let values = values.saturating_add(in_tensors(&copied.call.tensors));
     let Parameters { input, mllib, output } = &copied.call.parameters;
     let parameters: usize = [input, mllib, output].into_iter().map(members).sum();
     let reason = copied.primary.outputs.as_ref().err().map_or(0, |refusal| refusal.reason.len());
-    texts.map(|text| text.len() + size_of::<String>()).sum::<usize>() + values * size_of::<f32>() + parameters + reason
+    let beside = texts.map(|text| text.len() + size_of::<String>()).sum::<usize>() + parameters + reason;
+    values.saturating_add(beside)
 }
 
 fn members(object: &Section) -> usize {

@@ -79,7 +79,7 @@ impl ShadowObserver for Listener {
     fn observe(&self, observation: &Observation<'_>) {
         let value = |outputs: &Outputs| match outputs {
             Outputs::Regression(tensor) => tensor.values()[0],
-            Outputs::Classification(_) | Outputs::Features(_) => panic!("values are predicted"),
+            Outputs::Classification(_) | Outputs::Features(_) | Outputs::Tensors(_) => panic!("values are predicted"),
         };
         let shadowed = observation.shadowed.outputs.as_ref().map(value).map_err(ToString::to_string);
         let heard = (

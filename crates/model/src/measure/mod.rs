@@ -22,7 +22,7 @@ use crate::labels::Labels;
 use crate::outputs::Outputs;
 use crate::quote::quote;
 use crate::task::Task;
-use crate::tensor::Tensor;
+use crate::tensor::Floats;
 
 /// What to measure: `parameters.output.measure`, parsed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -57,7 +57,7 @@ impl MeasureSpec {
         let fits = |measure: &Measure| match task {
             Task::Classification { .. } => measure.is_of_classes(),
             Task::Regression { .. } => measure.is_of_values(),
-            Task::Features => false,
+            Task::Features | Task::Tensors => false,
         };
         let Some((name, measure)) = self.0.iter().find(|(_, measure)| !fits(measure)) else { return Ok(()) };
         let needed = if measure.is_of_classes() { "classes" } else { "values" };
@@ -65,6 +65,7 @@ impl MeasureSpec {
             Task::Classification { .. } => "classes",
             Task::Regression { .. } => "values (a regression)",
             Task::Features => "features",
+            Task::Tensors => "tensors",
         };
         Err(Error::bad_parameter_at(AT, format!("measure {name} needs {needed}, this service answers {found}")))
     }
@@ -176,7 +177,7 @@ pub fn evaluate(spec: &MeasureSpec, outputs: &Outputs, targets: &Targets, labels
             let targets = as_values(targets, outputs)?;
             spec.measures().for_each(|measure| estimated(measure, outputs, &targets, &mut values));
         }
-        Outputs::Features(_) => {}
+        Outputs::Features(_) | Outputs::Tensors(_) => {}
     }
     values.check_finite()?;
     Ok(values)
@@ -184,12 +185,12 @@ pub fn evaluate(spec: &MeasureSpec, outputs: &Outputs, targets: &Targets, labels
 
 /// Scores of classes with the classes that are right, checked against each other.
 struct Classified<'a> {
-    scores: &'a Tensor,
+    scores: &'a Floats,
     classes: Vec<usize>,
 }
 
 impl<'a> Classified<'a> {
-    fn new(scores: &'a Tensor, targets: &Targets) -> Result<Self> {
+    fn new(scores: &'a Floats, targets: &Targets) -> Result<Self> {
         let count = scores.row_len();
         let checked = |class: i64| match usize::try_from(class) {
             Err(_) => Err(Error::bad_input("negative supervised discrete target (e.g. wrong use of label_offset ?")),
@@ -234,7 +235,7 @@ impl<'a> Classified<'a> {
     }
 }
 
-fn estimated(measure: Measure, outputs: &Tensor, targets: &Tensor, values: &mut MeasureValues) {
+fn estimated(measure: Measure, outputs: &Floats, targets: &Floats, values: &mut MeasureValues) {
     match measure {
         Measure::Euclidean { threshold } => distance::write_euclidean(outputs, targets, threshold, values),
         Measure::Absolute => distance::write_absolute(outputs, targets, values),
@@ -256,13 +257,13 @@ fn unknown(class: &str) -> Error {
 }
 
 /// Targets in the shape of `outputs`; class ids count as values.
-fn as_values(targets: &Targets, outputs: &Tensor) -> Result<Tensor> {
+fn as_values(targets: &Targets, outputs: &Floats) -> Result<Floats> {
     let values = match targets {
         Targets::Values(values) => values.values().to_vec(),
         Targets::Classes(classes) => classes.iter().map(|&class| class as f32).collect(),
         Targets::Unknown { class, .. } => return Err(unknown(class)),
     };
-    Tensor::new(outputs.shape().to_vec(), values).map_err(|mismatch| {
+    Floats::new(outputs.shape().to_vec(), values).map_err(|mismatch| {
         let (expected, rows) = (outputs.row_len(), outputs.rows());
         Error::Internal(format!("{expected} values predicted for {rows} samples, but {} targets", mismatch.found))
     })

@@ -2,7 +2,7 @@
 
 use super::Classified;
 use super::accuracy::predicted;
-use crate::tensor::Tensor;
+use crate::tensor::Floats;
 
 /// `auc`: the share of pairs of a sample of class 1 and another one in which the former has the higher score of class 1,
 /// equal scores counting half (Mann and Whitney 1947). 1 where such pairs do not exist.
@@ -37,8 +37,8 @@ pub(super) fn gini_of_classes(answers: &Classified<'_>) -> f64 {
 }
 
 /// `gini` of values: the first target counts.
-pub(super) fn gini_of_values(outputs: &Tensor, targets: &Tensor) -> f64 {
-    let first = |tensor: &Tensor, row: usize| tensor.row(row).first().copied().map_or(0.0, f64::from);
+pub(super) fn gini_of_values(outputs: &Floats, targets: &Floats) -> f64 {
+    let first = |tensor: &Floats, row: usize| tensor.row(row).first().copied().map_or(0.0, f64::from);
     let pairs = (0..outputs.rows()).map(|row| (first(targets, row), first(outputs, row)));
     normalised_gini(&pairs.collect::<Vec<_>>())
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Classified;
 use super::accuracy::predicted;
 use crate::labels::Labels;
-use crate::tensor::Tensor;
+use crate::tensor::Floats;
 
 /// Names of the right and of the predicted class, and the score of the latter.
 pub(super) fn of_classes(answers: &Classified<'_>, labels: &Labels) -> Value {
@@ -16,8 +16,8 @@ pub(super) fn of_classes(answers: &Classified<'_>, labels: &Labels) -> Value {
 }
 
 /// Targets and values; a list per sample where there are several.
-pub(super) fn of_values(outputs: &Tensor, targets: &Tensor) -> Value {
-    let rows = |tensor: &Tensor| -> Vec<Value> {
+pub(super) fn of_values(outputs: &Floats, targets: &Floats) -> Value {
+    let rows = |tensor: &Floats| -> Vec<Value> {
         (0..tensor.rows())
             .map(|row| match tensor.row(row) {
                 [value] => json!(value),

@@ -8,8 +8,8 @@ use super::*;
 /// Class ids and scores of the samples, one row each.
 type Answers<'a> = (&'a [i64], &'a [&'a [f32]]);
 
-fn tensor(rows: &[&[f32]]) -> Tensor {
-    Tensor::new(vec![rows.len(), rows[0].len()], rows.concat()).expect("rows of one length")
+fn tensor(rows: &[&[f32]]) -> Floats {
+    Floats::new(vec![rows.len(), rows[0].len()], rows.concat()).expect("rows of one length")
 }
 
 fn spec(names: &[&str]) -> MeasureSpec {
@@ -266,7 +266,7 @@ fn measures_that_do_not_suit_are_refused() {
             (found, expected) => panic!("{names:?}: expected {expected:?}, found {found:?}"),
         }
     }
-    let nothing = Outputs::Classification(Tensor::new(vec![0, 2], Vec::new()).expect("empty"));
+    let nothing = Outputs::Classification(Floats::new(vec![0, 2], Vec::new()).expect("empty"));
     let values = evaluate(&spec(&["acc"]), &nothing, &Targets::Classes(Vec::new()), &Labels::default());
     assert_eq!(values.expect("nothing to measure"), MeasureValues::default());
 }

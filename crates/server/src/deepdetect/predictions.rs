@@ -27,6 +27,8 @@ pub(crate) fn predictions(
             last: index + 1 == rows.len(),
             ..Prediction::default()
         }),
+        // A call in items has no such answer.
+        Outputs::Tensors(_) => Vec::new(),
     }
 }
 
@@ -82,7 +84,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use dede_model::tensor::Tensor;
+    use dede_model::tensor::Floats;
 
     fn options(section: serde_json::Value) -> OutputOptions {
         OutputOptions::parse(section.as_object().unwrap()).unwrap()
@@ -90,7 +92,7 @@ mod tests {
 
     #[test]
     fn classes_are_sorted_cut_and_marked() {
-        let outputs = Outputs::Classification(Tensor::new(vec![1, 4], vec![0.1, 0.4, 0.4, 0.1]).unwrap());
+        let outputs = Outputs::Classification(Floats::new(vec![1, 4], vec![0.1, 0.4, 0.4, 0.1]).unwrap());
         let labels = Labels::from_names(["a", "b"]);
         let cases = [
             (json!({}), vec![("b", 0.4)]),
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn targets_come_by_value_and_keep_their_number() {
-        let outputs = Outputs::Regression(Tensor::new(vec![1, 3], vec![1.0, 3.0, 2.0]).unwrap());
+        let outputs = Outputs::Regression(Floats::new(vec![1, 3], vec![1.0, 3.0, 2.0]).unwrap());
         let rendered = predictions(&outputs, vec!["7".into()], &Labels::default(), &options(json!({})));
         let cats: Vec<&str> = rendered[0].vector.iter().map(|target| target.cat.as_str()).collect();
         assert_eq!(cats, ["1", "2", "0"]);

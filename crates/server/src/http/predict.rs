@@ -75,7 +75,8 @@ impl PredictDoor {
         let (received, request) = server.read(received, read).await?;
         let PredictRequest { service: name, parameters, data, ids, unknown } = request;
         let has_network = parameters.output.contains_key("network");
-        let request = Box::new(PredictCall { is_guest, parameters: sections(parameters), data, ids });
+        let request =
+            Box::new(PredictCall { is_guest, parameters: sections(parameters), data, tensors: Vec::new(), ids });
         let server = Arc::clone(server);
         let door = Self { server, received: Some(received), unknown, forwarding, deadline, is_guest, has_network };
         Ok((door, Call { name, request, received: received_at, deadline }))

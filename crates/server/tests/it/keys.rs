@@ -53,7 +53,7 @@ const MLLIB: &str = "nclasses ntargets regression autoencoder gpu gpuid template
     segmentation ctc multi_label self_supervised embedding_size freeze_traced concurrent_predict jit_compiler_params forward_method \
     tensorRTEngineFile readEngine writeEngine maxWorkspaceSize maxBatchSize dla calibration threads lightmode inputBlob outputBlob \
     model_type shape_predictor chip_size padding perplexity iterations objective booster num_feature base_score eval_metric seed \
-    test_interval save_period booster_params output output_activation offset";
+    test_interval save_period booster_params output output_activation output_format offset";
 
 /// Documented keys of `model`.
 const MODEL: &str = "repository create_repository templates weights init index_preload def trainf solver corresp";

@@ -8,7 +8,7 @@ use dede_model::parameters::Section;
 use dede_model::parameters::keys::Call;
 use dede_model::repository::Repository;
 use dede_model::request_memory::MemoryShare;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use serde_json::json;
 
 /// A backend with a repository it can serve.
@@ -93,6 +93,7 @@ fn rows(outputs: &Outputs) -> Vec<Vec<f32>> {
             (0..tensor.rows()).map(|row| tensor.row(row).to_vec()).collect()
         }
         Outputs::Features(rows) => rows.clone(),
+        Outputs::Tensors(_) => panic!("items are answered in rows"),
     }
 }
 
@@ -101,7 +102,7 @@ fn select(samples: &Samples, indices: &[usize]) -> Samples {
     match samples {
         Samples::Table(table) => {
             let values = indices.iter().flat_map(|&index| table.row(index).to_vec()).collect();
-            Samples::Table(Tensor::new(vec![indices.len(), table.row_len()], values).expect("rows of equal length"))
+            Samples::Table(Floats::new(vec![indices.len(), table.row_len()], values).expect("rows of equal length"))
         }
         Samples::Images { images, normalization } => Samples::Images {
             images: indices.iter().map(|&index| images[index].clone()).collect(),
@@ -155,7 +156,7 @@ fn refuses_what_does_not_fit(case: &BackendCase<'_>, model: &dyn Model) {
         original_width: 1,
         original_height: 1,
     };
-    let row = |columns| Samples::Table(Tensor::new(vec![1, columns], vec![0.0; columns]).expect("one row"));
+    let row = |columns| Samples::Table(Floats::new(vec![1, columns], vec![0.0; columns]).expect("one row"));
     let misfits = match &case.samples {
         Samples::Table(table) => [
             row(table.row_len() + 1),

@@ -15,7 +15,7 @@ use dede_model::parameters::keys::{Key, KeyTable, Moment};
 use dede_model::parameters::{Section, parse};
 use dede_model::repository::Repository;
 use dede_model::request_memory::MemoryShare;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use serde_json::json;
 
 use super::backend::{BackendCase, backend_suite};
@@ -106,7 +106,7 @@ impl Reader for PairReader {
         if self.broken == Broken::Order {
             values.reverse();
         }
-        let table = Tensor::new(vec![data.len(), 2], values).expect("two values per item");
+        let table = Floats::new(vec![data.len(), 2], values).expect("two values per item");
         let other = RetainedItems::Rewritten(vec!["0,0".to_owned(); data.len()]);
         let kept = if self.broken == Broken::RetainedItems { other } else { RetainedItems::AsSent };
         Ok((Batch { samples: Samples::Table(table), uris: data.to_vec(), targets: None }, kept))
@@ -180,7 +180,7 @@ impl Backend for Sums {
         let description = ModelDescription {
             task,
             output: OutputDescription::default(),
-            shape: SampleShape::Row { columns: 2 },
+            shape: Some(SampleShape::Row { columns: 2 }),
             parameters: 2,
             flops: 0,
             engine: "addition".into(),
@@ -228,7 +228,7 @@ impl Model for SumModel {
         if self.broken == Broken::Order {
             sums.reverse();
         }
-        Ok(Outputs::Regression(Tensor::new(vec![rows, 1], sums).expect("one sum per row")))
+        Ok(Outputs::Regression(Floats::new(vec![rows, 1], sums).expect("one sum per row")))
     }
 }
 
@@ -243,7 +243,7 @@ fn the_backend_suite_finds_every_broken_rule() {
             repository: &repository,
             mllib: Section::new(),
             input: Section::new(),
-            samples: Samples::Table(Tensor::new(vec![3, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 7.0]).expect("three rows")),
+            samples: Samples::Table(Floats::new(vec![3, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 7.0]).expect("three rows")),
             engine: EngineOptions { threads: 1, concurrency: 1, engine: None },
             tolerance: 1e-6,
         });

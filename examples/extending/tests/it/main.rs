@@ -12,7 +12,7 @@ use dede_model::data::{SampleShape, Samples};
 use dede_model::parameters::Section;
 use dede_model::repository::Repository;
 use dede_model::request_memory::RequestMemory;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use dede_testing::conformance::backend::{BackendCase, backend_suite};
 use dede_testing::conformance::connector::{ConnectorCase, connector_suite};
 use serde_json::json;
@@ -47,7 +47,7 @@ fn readings_keep_the_rules_of_connectors() {
 fn centroids_keep_the_rules_of_backends() {
     let directory = tempfile::tempdir().expect("a directory");
     let repository = Repository::open(repository(directory.path(), CENTRES), false).expect("it is there");
-    let rows = Tensor::new(vec![3, 2], vec![0.0, 0.0, 3.0, 1.0, -1.0, 9.0]).expect("fits");
+    let rows = Floats::new(vec![3, 2], vec![0.0, 0.0, 3.0, 1.0, -1.0, 9.0]).expect("fits");
     backend_suite(&BackendCase {
         backend: &Centroids,
         repository: &repository,

@@ -58,7 +58,7 @@ pub(super) fn conclude(
     let task = options.task_of(service_type, outputs, found == Some(OutputActivation::Softmax))?;
     let activation = match task {
         Task::Classification { .. } => options.output_activation.or(found),
-        Task::Regression { .. } | Task::Features => {
+        Task::Regression { .. } | Task::Features | Task::Tensors => {
             options.check_no_activation()?;
             None
         }

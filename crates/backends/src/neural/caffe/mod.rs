@@ -23,7 +23,7 @@ use dede_model::error::{Error, Result};
 use dede_model::parameters::keys::{Key, KeyTable, Moment};
 use dede_model::parameters::{Section, over};
 use dede_model::repository::MODEL_KEYS;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use files::{Files, Source};
 use serde_json::Value;
 
@@ -199,7 +199,7 @@ fn load(
     let description = ModelDescription {
         task,
         output,
-        shape: preparation.shape,
+        shape: Some(preparation.shape),
         parameters: graph.parameter_count().map_err(|error| source.complaint(&error))? as u64,
         flops: graph.flops().map_err(|error| source.complaint(&error))?,
         engine: engine_name(request.engine)?,
@@ -219,7 +219,7 @@ fn load(
     };
     let (loaded, _) = loading.load(request.engine)?;
     let meaning = match task {
-        Task::Features => Meaning::Features,
+        Task::Features | Task::Tensors => Meaning::Features,
         // Without a word on it they are answered as they are, as the original does.
         Task::Classification { .. } => options.output_activation.map_or(Meaning::Values, Meaning::of),
         Task::Regression { .. } => Meaning::Values,
@@ -332,7 +332,7 @@ fn plan(request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
     let input = graph.and_then(|graph| graph.inputs.into_iter().next());
     let (transform, shape) = input.map(|input| (input.transform, input.shape)).unzip();
     let arithmetic = arithmetic(&options, mean.as_ref(), &transform.unwrap_or_default(), shape.as_ref())?;
-    let prepare = Arc::new(move |samples: &dede_model::data::Samples| -> Result<Tensor> {
+    let prepare = Arc::new(move |samples: &dede_model::data::Samples| -> Result<Floats> {
         prepare_for_training(samples, &arithmetic)
     });
     let existing = |alone: bool| -> Result<Option<Held>> {

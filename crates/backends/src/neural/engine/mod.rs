@@ -18,11 +18,11 @@ use std::sync::Arc;
 
 use dede_model::error::{Error, Result};
 use dede_model::quote::quote;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::{Floats, ShapeMismatch};
 
 use super::content::Content;
-use super::onnx_view::ElementType;
 
+pub use dede_model::tensor::{Port, Tensor, Values};
 pub(super) use footprint::{Source, memory_needed, memory_of_another};
 pub use library::{LIBRARY_VARIABLE, engine_directory};
 
@@ -49,18 +49,18 @@ pub trait Session: Send + Sync {
     /// Outputs of the graph. Without [`LoadOptions::outputs`] these are the outputs of the file.
     fn outputs(&self) -> &[Port];
 
-    /// Runs the network: one array per input, answered by one array per output.
+    /// Runs the network: one tensor per input, answered by one tensor per output.
     ///
     /// # Errors
     /// [`EngineError`] when shapes or types do not fit the network.
-    fn run(&self, inputs: Vec<Array>, parallelism: Parallelism) -> Result<Vec<Array>, EngineError>;
+    fn run(&self, inputs: Vec<Tensor>, parallelism: Parallelism) -> Result<Vec<Tensor>, EngineError>;
 
     /// Measuring is over, and clients are next: memory that only larger runs or loading needed goes back. `inputs` are those of a usual
     /// run, for engines that find out by one; without `all_threads` nothing will ask for [`Parallelism::All`].
     ///
     /// # Errors
     /// As [`Session::run`].
-    fn settle(&mut self, inputs: &[Array], all_threads: bool) -> Result<(), EngineError> {
+    fn settle(&mut self, inputs: &[Tensor], all_threads: bool) -> Result<(), EngineError> {
         let _ = (inputs, all_threads);
         Ok(())
     }
@@ -116,120 +116,6 @@ pub enum Availability {
     },
 }
 
-/// An input or output of a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Port {
-    /// Name in the graph.
-    pub name: String,
-    /// Element type; `None` where the file does not tell.
-    pub element: Option<ElementType>,
-    /// Size of each dimension, `None` where decided at run time; empty when unknown.
-    pub dims: Vec<Option<usize>>,
-}
-
-/// A dense array of any type that crosses an engine.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Array {
-    shape: Vec<usize>,
-    values: Values,
-}
-
-/// Row-major values of an [`Array`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum Values {
-    /// 32-bit floats.
-    F32(Vec<f32>),
-    /// Unsigned bytes.
-    U8(Vec<u8>),
-    /// Signed bytes.
-    I8(Vec<i8>),
-    /// 32-bit integers.
-    I32(Vec<i32>),
-    /// 64-bit integers.
-    I64(Vec<i64>),
-    /// Truth values.
-    Bool(Vec<bool>),
-}
-
-impl Values {
-    /// Number of values.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::F32(values) => values.len(),
-            Self::U8(values) => values.len(),
-            Self::I8(values) => values.len(),
-            Self::I32(values) => values.len(),
-            Self::I64(values) => values.len(),
-            Self::Bool(values) => values.len(),
-        }
-    }
-
-    /// True without values.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl Array {
-    /// An array of that shape.
-    ///
-    /// # Errors
-    /// [`EngineError`] when the number of values is not the product of the shape.
-    pub fn new(shape: Vec<usize>, values: Values) -> Result<Self, EngineError> {
-        let wanted = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        if wanted == Some(values.len()) {
-            return Ok(Self { shape, values });
-        }
-        Err(EngineError::new(format!("shape {shape:?} does not hold {} values", values.len())))
-    }
-
-    /// Size of each dimension, outermost first.
-    pub fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    /// The values.
-    pub fn values(&self) -> &Values {
-        &self.values
-    }
-
-    /// As many rows as that, the new ones of zeros.
-    ///
-    /// # Errors
-    /// [`EngineError`] for values that no input of a network has.
-    pub(super) fn padded(self, rows: usize) -> Result<Self, EngineError> {
-        let (mut shape, mut values) = self.into_parts();
-        let row: usize = shape.iter().skip(1).product();
-        match &mut values {
-            Values::F32(values) => values.resize(rows * row, 0.0),
-            Values::U8(values) => values.resize(rows * row, 0),
-            Values::I8(_) | Values::I32(_) | Values::I64(_) | Values::Bool(_) => {}
-        }
-        if let Some(count) = shape.first_mut() {
-            *count = rows;
-        }
-        Self::new(shape, values)
-    }
-
-    /// Shape and values, given away.
-    pub fn into_parts(self) -> (Vec<usize>, Values) {
-        (self.shape, self.values)
-    }
-
-    /// The same numbers as 32-bit floats; truth values become 0 and 1.
-    pub fn into_tensor(self) -> Tensor {
-        let values = match self.values {
-            Values::F32(values) => values,
-            Values::U8(values) => values.into_iter().map(f32::from).collect(),
-            Values::I8(values) => values.into_iter().map(f32::from).collect(),
-            Values::I32(values) => values.into_iter().map(|value| value as f32).collect(),
-            Values::I64(values) => values.into_iter().map(|value| value as f32).collect(),
-            Values::Bool(values) => values.into_iter().map(|value| f32::from(u8::from(value))).collect(),
-        };
-        Tensor::new(self.shape, values).expect("the shape fitted the values already")
-    }
-}
-
 /// What an engine could not do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}{}", if node.is_empty() { String::new() } else { format!(" (layer {})", quote(node)) })]
@@ -250,6 +136,21 @@ impl EngineError {
     pub fn at(node: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { node: node.into(), reason: reason.into() }
     }
+}
+
+impl From<ShapeMismatch> for EngineError {
+    fn from(mismatch: ShapeMismatch) -> Self {
+        Self::new(mismatch.to_string())
+    }
+}
+
+/// The numbers of an output as 32-bit floats.
+///
+/// # Errors
+/// [`EngineError`] where it holds texts.
+pub(super) fn floats(output: Tensor) -> Result<Floats, EngineError> {
+    let element = output.element();
+    output.into_floats().ok_or_else(|| EngineError::new(format!("numbers expected, found values of type {element}")))
 }
 
 /// All engines, the preferred one first.

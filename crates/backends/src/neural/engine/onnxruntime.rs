@@ -21,7 +21,7 @@ use ort::session::Session as OrtSession;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::library;
-use super::{Array, Availability, Engine, EngineError, LoadOptions, Network, Parallelism, Port, Session, guarded};
+use super::{Availability, Engine, EngineError, LoadOptions, Network, Parallelism, Port, Session, Tensor, guarded};
 #[cfg(target_os = "linux")]
 use crate::neural::content::Released;
 use crate::neural::onnx_view::OnnxView;
@@ -166,7 +166,7 @@ impl Session for RuntimeSession {
         &self.outputs
     }
 
-    fn run(&self, inputs: Vec<Array>, parallelism: Parallelism) -> Result<Vec<Array>, EngineError> {
+    fn run(&self, inputs: Vec<Tensor>, parallelism: Parallelism) -> Result<Vec<Tensor>, EngineError> {
         if let (Parallelism::All, Some(all)) = (parallelism, &self.sessions.all) {
             let all = all.lock().unwrap_or_else(PoisonError::into_inner);
             return guarded("ONNX Runtime", || all.run(inputs));
@@ -174,7 +174,7 @@ impl Session for RuntimeSession {
         guarded("ONNX Runtime", || self.sessions.one.run(inputs))
     }
 
-    fn settle(&mut self, inputs: &[Array], all_threads: bool) -> Result<(), EngineError> {
+    fn settle(&mut self, inputs: &[Tensor], all_threads: bool) -> Result<(), EngineError> {
         if !all_threads {
             self.sessions.all = None;
         }
@@ -212,7 +212,7 @@ impl RuntimeSession {
     /// Gives the file back once it is known that no session reads it: the runtime has made copies in its own order. Where one does, each
     /// session gets weights of its own.
     #[cfg(target_os = "linux")]
-    fn let_go_of(&mut self, network: Network, mut options: LoadOptions, inputs: &[Array]) -> Result<(), EngineError> {
+    fn let_go_of(&mut self, network: Network, mut options: LoadOptions, inputs: &[Tensor]) -> Result<(), EngineError> {
         if let Some(mapping) = network.onnx.mapping() {
             mapping.drop_pages();
             self.sessions.shrink(inputs)?;
@@ -228,7 +228,7 @@ impl RuntimeSession {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn let_go_of(&mut self, _: Network, _: LoadOptions, inputs: &[Array]) -> Result<(), EngineError> {
+    fn let_go_of(&mut self, _: Network, _: LoadOptions, inputs: &[Tensor]) -> Result<(), EngineError> {
         self.sessions.shrink(inputs)
     }
 }
@@ -291,7 +291,7 @@ impl Sessions {
     }
 
     /// Gives back memory that larger runs left, by a run each.
-    fn shrink(&self, inputs: &[Array]) -> Result<(), EngineError> {
+    fn shrink(&self, inputs: &[Tensor]) -> Result<(), EngineError> {
         guarded("ONNX Runtime", || {
             if let Some(all) = &self.all {
                 all.lock().unwrap_or_else(PoisonError::into_inner).run_and_shrink(inputs.to_vec())?;

@@ -21,11 +21,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dede_graph::onnx::{ExternalFile, Rewrite};
 use dede_model::priority;
+use dede_model::tensor;
+use half::f16;
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView};
 
 use self::failures::Operators;
 use super::{
-    Array, Availability, Engine, EngineError, LoadOptions, Network, Parallelism, Port, Session, Values, guarded,
+    Availability, Engine, EngineError, LoadOptions, Network, Parallelism, Port, Session, Tensor, Values, guarded,
 };
 use crate::neural::onnx_view::{Dimension, ElementType, OnnxView, ValueView};
 
@@ -145,7 +147,7 @@ fn wanted_outputs(view: &OnnxView<'_>, names: &[String]) -> Result<Vec<Port>, En
 
 fn port(value: &ValueView<'_>) -> Port {
     let dims = value.dims.iter().flatten().map(Dimension::size).collect();
-    Port { name: value.name.to_owned(), element: value.element, dims }
+    Port { name: value.name.to_owned(), element: value.element.and_then(ElementType::of_tensors), dims }
 }
 
 struct RtenSession {
@@ -171,7 +173,7 @@ impl Session for RtenSession {
         &self.outputs
     }
 
-    fn run(&self, inputs: Vec<Array>, parallelism: Parallelism) -> Result<Vec<Array>, EngineError> {
+    fn run(&self, inputs: Vec<Tensor>, parallelism: Parallelism) -> Result<Vec<Tensor>, EngineError> {
         if priority::gives_way() {
             let pool = self.giving_way.get_or_init(|| Arc::new(ThreadPool::with_num_threads(1)));
             return guarded("rten", || self.run_in(inputs, Arc::clone(pool)));
@@ -193,7 +195,7 @@ impl RtenSession {
         change(&mut self.single.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn run_in(&self, inputs: Vec<Array>, pool: Arc<ThreadPool>) -> Result<Vec<Array>, EngineError> {
+    fn run_in(&self, inputs: Vec<Tensor>, pool: Arc<ThreadPool>) -> Result<Vec<Tensor>, EngineError> {
         if inputs.len() != self.input_ids.len() {
             let (wanted, found) = (self.input_ids.len(), inputs.len());
             return Err(EngineError::new(format!("the network takes {wanted} inputs, found {found}")));
@@ -202,7 +204,7 @@ impl RtenSession {
             .input_ids
             .iter()
             .copied()
-            .zip(inputs)
+            .zip(self.inputs.iter().zip(inputs))
             .map(|(id, input)| Ok((id, to_rten(input)?.into())))
             .collect::<Result<_, EngineError>>()?;
         let options = RunOptions::default().with_thread_pool(Some(pool));
@@ -212,9 +214,10 @@ impl RtenSession {
     }
 }
 
-fn to_rten(array: Array) -> Result<Value, EngineError> {
-    let (shape, values) = array.into_parts();
-    let fits = "an array's shape fits its values";
+fn to_rten(input: (&Port, Tensor)) -> Result<Value, EngineError> {
+    let (port, tensor) = input;
+    let (shape, values) = tensor.into_parts();
+    let fits = "a tensor's shape fits its values";
     Ok(match values {
         Values::F32(values) => Value::from_shape(&shape, values).expect(fits),
         Values::U8(values) => Value::from_shape(&shape, values).expect(fits),
@@ -232,10 +235,22 @@ fn to_rten(array: Array) -> Result<Value, EngineError> {
         Values::Bool(values) => {
             Value::from_shape(&shape, values.into_iter().map(i32::from).collect::<Vec<i32>>()).expect(fits)
         }
+        // Each is a 32-bit float, too.
+        Values::F16(values) => {
+            Value::from_shape(&shape, values.into_iter().map(f16::to_f32).collect::<Vec<f32>>()).expect(fits)
+        }
+        // What is done with one in a network that is not refused rounds it so.
+        Values::F64(values) => {
+            Value::from_shape(&shape, values.into_iter().map(|value| value as f32).collect::<Vec<f32>>()).expect(fits)
+        }
+        Values::Bf16(_) | Values::I16(_) | Values::U16(_) | Values::U32(_) | Values::U64(_) | Values::Bytes(_) => {
+            let problem = format!("values of type {} have no place in it", values.element());
+            return Err(gaps::refusal(&port.name, &problem));
+        }
     })
 }
 
-fn from_rten(port: &Port, value: Value) -> Result<Array, EngineError> {
+fn from_rten(port: &Port, value: Value) -> Result<Tensor, EngineError> {
     use rten_tensor::prelude::*;
     let (shape, values) = match value {
         Value::FloatTensor(tensor) => (tensor.shape().to_vec(), Values::F32(tensor.into_data())),
@@ -245,15 +260,17 @@ fn from_rten(port: &Port, value: Value) -> Result<Array, EngineError> {
             let shape = tensor.shape().to_vec();
             let numbers = tensor.into_data();
             let values = match port.element {
-                Some(ElementType::I64) => Values::I64(numbers.into_iter().map(i64::from).collect()),
-                Some(ElementType::Bool) => Values::Bool(numbers.into_iter().map(|number| number != 0).collect()),
+                Some(tensor::ElementType::I64) => Values::I64(numbers.into_iter().map(i64::from).collect()),
+                Some(tensor::ElementType::Bool) => {
+                    Values::Bool(numbers.into_iter().map(|number| number != 0).collect())
+                }
                 _ => Values::I32(numbers),
             };
             (shape, values)
         }
         Value::Sequence(_) | _ => return Err(EngineError::at(&port.name, "the output is no tensor")),
     };
-    Array::new(shape, values)
+    Ok(Tensor::new(shape, values)?)
 }
 
 #[cfg(test)]
@@ -265,9 +282,9 @@ mod tests {
         let port = |element| Port { name: "y".into(), element: Some(element), dims: vec![] };
         let value = || Value::from_shape([2], vec![0i32, 5]).expect("two values");
         let cases = [
-            (ElementType::I64, Values::I64(vec![0, 5])),
-            (ElementType::Bool, Values::Bool(vec![false, true])),
-            (ElementType::I32, Values::I32(vec![0, 5])),
+            (tensor::ElementType::I64, Values::I64(vec![0, 5])),
+            (tensor::ElementType::Bool, Values::Bool(vec![false, true])),
+            (tensor::ElementType::I32, Values::I32(vec![0, 5])),
         ];
         for (element, expected) in cases {
             let array = from_rten(&port(element), value()).expect("a tensor");

@@ -10,7 +10,7 @@ use dede_model::error::{Error, Result};
 use super::heads::{Head, heads};
 use super::numbers::{self, Exactness};
 use crate::neural::activation::decided;
-use crate::neural::engine::Array;
+use crate::neural::engine::Tensor;
 use crate::neural::loading::Trial;
 use crate::neural::model::Meaning;
 use crate::neural::options::{CreationOptions, MLLIB};
@@ -88,7 +88,7 @@ pub(super) fn conclude(
     fixed_batch: Option<usize>,
 ) -> Result<(Task, Meaning, Option<OutputActivation>)> {
     let output = &head.candidate.name;
-    let (shape, samples) = (trial.outputs.get(place).map(Array::shape).unwrap_or_default(), trial.samples);
+    let (shape, samples) = (trial.outputs.get(place).map(Tensor::shape).unwrap_or_default(), trial.samples);
     if shape.first() != Some(&samples) {
         let (found, count) = (format!("output {output} has shape {shape:?} for {samples} samples"), "one row each");
         return Err(Error::bad_parameter_at(&file.name, format!("{count} expected, {found}")));
@@ -103,7 +103,7 @@ pub(super) fn conclude(
     }
     let task = options.task_of(service_type, outputs, outputs > 1 && options.ntargets.is_none())?;
     match task {
-        Task::Features | Task::Regression { .. } => {
+        Task::Features | Task::Tensors | Task::Regression { .. } => {
             options.check_no_activation()?;
             let meaning = if task == Task::Features { Meaning::Features } else { Meaning::Values };
             Ok((task, meaning, None))

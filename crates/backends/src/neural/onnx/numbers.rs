@@ -6,7 +6,7 @@ use dede_model::backend::OutputActivation;
 use dede_model::error::{Error, Result};
 use dede_model::quote::quote;
 
-use crate::neural::engine::Array;
+use crate::neural::engine::Tensor;
 use crate::neural::options::MLLIB;
 
 /// How far the probabilities of a sample may be from 1 together: some networks compute them in half precision.
@@ -55,17 +55,17 @@ impl Exactness {
     }
 }
 
-/// Checks what was found, which the request does not say; each array has a row for each of its samples.
+/// Checks what was found, which the request does not say; each tensor has a row for each of its samples.
 ///
 /// # Errors
 /// [`Error::BadParameter`] naming the readings that there are.
 pub(super) fn check<'a>(
     activation: OutputActivation,
     exactness: Exactness,
-    arrays: impl Iterator<Item = &'a Array>,
+    outputs: impl Iterator<Item = &'a Tensor>,
     output: &str,
 ) -> Result<()> {
-    let tensors: Vec<_> = arrays.map(|array| array.clone().into_tensor()).collect();
+    let tensors: Vec<_> = outputs.filter_map(|output| output.clone().into_floats()).collect();
     let rows = tensors.iter().flat_map(|tensor| (0..tensor.rows()).map(|row| tensor.row(row)));
     let rows = rows.filter(|row| row.iter().all(|number| number.is_finite()));
     let rows: Vec<&[f32]> = rows.collect();
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn numbers_have_to_be_what_was_found() {
-        let numbers = |values: [f32; 4]| Array::new(vec![2, 2], Values::F32(values.to_vec())).expect("fits");
+        let numbers = |values: [f32; 4]| Tensor::new(vec![2, 2], Values::F32(values.to_vec())).expect("fits");
         use OutputActivation::{LogSoftmax, Logits, Sigmoid, Softmax};
         for (activation, values, is_good) in [
             (Softmax, [0.5, 0.5, 0.1, 0.9], true),
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn scores_of_several_samples_are_not_all_parts_of_1() {
-        let numbers = |values: [f32; 4]| Array::new(vec![2, 2], Values::F32(values.to_vec())).expect("fits");
+        let numbers = |values: [f32; 4]| Tensor::new(vec![2, 2], Values::F32(values.to_vec())).expect("fits");
         let parts = [numbers([0.5, 0.2, 0.1, 0.9]), numbers([0.3, 0.3, 0.0, 0.4])];
         let scores = [numbers([0.5, 0.2, 0.1, 0.9]), numbers([0.3, 0.3, -0.1, 0.4])];
         assert!(check(OutputActivation::Logits, Exactness::Exact, parts.iter(), "y").is_err());
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn numbers_that_were_quantised_are_what_they_hold_about() {
-        let numbers = |values: [f32; 4]| Array::new(vec![2, 2], Values::F32(values.to_vec())).expect("fits");
+        let numbers = |values: [f32; 4]| Tensor::new(vec![2, 2], Values::F32(values.to_vec())).expect("fits");
         use OutputActivation::{LogSoftmax, Logits, Softmax};
         for (activation, values, is_good) in [
             (Softmax, [0.5, 0.51, 0.1, 0.89], true),

@@ -32,7 +32,7 @@ fn preparation(arithmetic: Arithmetic) -> Preparation {
 fn floats(preparation: &Preparation, normalization: Normalization) -> Vec<f32> {
     let samples = samples(normalization);
     preparation.check(&samples).expect("fits");
-    preparation.batch(&samples, 0..1).expect("converts").into_tensor().into_values()
+    preparation.batch(&samples, 0..1).expect("converts").into_floats().expect("numbers").into_values()
 }
 
 fn caffe(mean: Mean, scale: f32) -> Preparation {
@@ -90,7 +90,7 @@ fn what_does_not_fit_is_named_with_both_sizes() {
         (wider, samples(Normalization::default()), "width 227, height any and 3 channels, found 2, 1 and 3"),
         (preparation(Arithmetic::Scaled), samples(wrong_mean), "number of channels: 3, found 2"),
         (row.clone(), samples(Normalization::default()), "takes rows, found images"),
-        (row, Samples::Table(Tensor::new(vec![1, 3], vec![0.0; 3]).expect("fits")), "takes 4 columns, found 3"),
+        (row, Samples::Table(Floats::new(vec![1, 3], vec![0.0; 3]).expect("fits")), "takes 4 columns, found 3"),
         (bytes, samples(scaled.clone()), "takes pixels as they are"),
         (
             caffe(Mean::Absent, 1.0),
@@ -122,6 +122,6 @@ fn training_gets_the_same_numbers() {
     let tensor = prepare_for_training(&samples(Normalization::default()), &arithmetic).expect("converts");
     assert_eq!(tensor.shape(), [1, 3, 1, 2]);
     assert_eq!(tensor.values(), floats(&preparation(arithmetic), Normalization::default()));
-    let table = Tensor::new(vec![2, 2], vec![1.0, 2.0, 3.0, 4.0]).expect("fits");
+    let table = Floats::new(vec![2, 2], vec![1.0, 2.0, 3.0, 4.0]).expect("fits");
     assert_eq!(prepare_for_training(&Samples::Table(table.clone()), &Arithmetic::Scaled).expect("converts"), table);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use dede_model::priority;
 
-use crate::neural::engine::{Array, EngineError, Parallelism, Session};
+use crate::neural::engine::{EngineError, Parallelism, Session, Tensor};
 
 /// What is worth doing with a network.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,7 +43,7 @@ pub(in crate::neural) fn measure(
     session: &dyn Session,
     threads: usize,
     sizes: &[usize],
-    batch: &dyn Fn(usize) -> Result<Array, EngineError>,
+    batch: &dyn Fn(usize) -> Result<Tensor, EngineError>,
 ) -> Result<ExecutionProfile, EngineError> {
     let started = Instant::now();
     let single = batch(1)?;
@@ -71,7 +71,7 @@ pub(in crate::neural) fn measure(
 }
 
 /// Whether the large batch beats the small one, run as often as gives as many rows, in every round.
-fn saves(session: &dyn Session, small: &Array, repeats: usize, large: &Array) -> Result<bool, EngineError> {
+fn saves(session: &dyn Session, small: &Tensor, repeats: usize, large: &Tensor) -> Result<bool, EngineError> {
     session.run(vec![large.clone()], Parallelism::One)?;
     for _ in 0..ROUNDS {
         let apart = time_of(session, small, Parallelism::One, repeats)?;
@@ -86,7 +86,7 @@ fn saves(session: &dyn Session, small: &Array, repeats: usize, large: &Array) ->
 /// The shortest of some runs, after one that warms.
 fn best_of(
     session: &dyn Session,
-    input: &Array,
+    input: &Tensor,
     parallelism: Parallelism,
     runs: usize,
 ) -> Result<Duration, EngineError> {
@@ -100,7 +100,7 @@ fn best_of(
 
 fn time_of(
     session: &dyn Session,
-    input: &Array,
+    input: &Tensor,
     parallelism: Parallelism,
     runs: usize,
 ) -> Result<Duration, EngineError> {
@@ -121,7 +121,7 @@ pub(in crate::neural) fn warm(
     session: &dyn Session,
     lanes: usize,
     profile: ExecutionProfile,
-    input: &Array,
+    input: &Tensor,
 ) -> Result<(), EngineError> {
     if profile.row_time >= LONG_ENOUGH {
         return Ok(());

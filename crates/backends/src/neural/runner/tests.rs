@@ -23,7 +23,7 @@ impl Session for Doubling {
         &[]
     }
 
-    fn run(&self, inputs: Vec<Array>, _parallelism: Parallelism) -> Result<Vec<Array>, EngineError> {
+    fn run(&self, inputs: Vec<Tensor>, _parallelism: Parallelism) -> Result<Vec<Tensor>, EngineError> {
         let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
         let (held, changed) = &*self.held;
@@ -40,7 +40,7 @@ impl Session for Doubling {
             return Err(EngineError::new("refused"));
         }
         let doubled = values.iter().map(|value| value * 2.0).collect();
-        Ok(vec![Array::new(vec![rows, 1], Values::F32(doubled))?])
+        Ok(vec![Tensor::new(vec![rows, 1], Values::F32(doubled))?])
     }
 }
 
@@ -69,7 +69,7 @@ impl Bench {
     fn together(&self, values: &[f32], lanes: usize) -> Vec<Result<f32, EngineError>> {
         std::thread::scope(|scope| {
             let ask = |value: f32| {
-                let batch = Array::new(vec![1, 1], Values::F32(vec![value])).expect("fits");
+                let batch = Tensor::new(vec![1, 1], Values::F32(vec![value])).expect("fits");
                 let outputs = self.runner.run(batch)?;
                 let Values::F32(values) = outputs[0].values() else { return Err(EngineError::new("floats")) };
                 Ok(values[0])
@@ -112,7 +112,7 @@ fn nobody_suffers_for_a_neighbour_and_the_queue_goes_on() {
     let answers = bench.together(&[1.0, -1.0, 3.0, 4.0], 1);
     assert!(answers[1].is_err());
     assert_eq!([&answers[0], &answers[2], &answers[3]], [&Ok(2.0), &Ok(6.0), &Ok(8.0)]);
-    let batch = Array::new(vec![1, 1], Values::F32(vec![21.0])).expect("fits");
+    let batch = Tensor::new(vec![1, 1], Values::F32(vec![21.0])).expect("fits");
     let answer = bench.runner.run(batch).expect("goes on");
     assert_eq!(answer[0].values(), &Values::F32(vec![42.0]));
     assert_eq!(lock(&bench.runner.queue).free_lanes, 1);
@@ -121,7 +121,7 @@ fn nobody_suffers_for_a_neighbour_and_the_queue_goes_on() {
 #[test]
 fn a_run_that_gives_way_leaves_a_lane_and_comes_after_everybody() {
     let bench = bench(2, 1);
-    let batch = |value: f32| Array::new(vec![1, 1], Values::F32(vec![value])).expect("fits");
+    let batch = |value: f32| Tensor::new(vec![1, 1], Values::F32(vec![value])).expect("fits");
     std::thread::scope(|scope| {
         let first = scope.spawn(|| bench.runner.run(batch(1.0)));
         while lock(&bench.runner.queue).free_lanes == 2 {

@@ -80,6 +80,7 @@ impl Architecture {
             Task::Classification { classes } => Head::Classification { classes },
             Task::Regression { targets } => Head::Regression { targets },
             Task::Features => return Err(Error::bad_parameter("an unsupervised service cannot be trained")),
+            Task::Tensors => return Err(Error::bad_parameter("a service of tensors cannot be trained")),
         };
         let mut options = TemplateOptions::new(shape.clone(), head);
         options.activation = self.activation;

@@ -9,7 +9,7 @@ use dede_model::labels::Labels;
 use dede_model::measure::{self, MeasureSpec};
 use dede_model::outputs::Outputs;
 use dede_model::progress::TestResult;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 
 use super::feed::{Source, targets_of};
 use super::interpreter::{Interpreter, Phase, matrix, values};
@@ -84,7 +84,7 @@ fn join(before: Targets, more: &Targets) -> Result<Targets> {
             let shape = vec![before.rows() + more.rows(), before.row_len()];
             let mut values = before.into_values();
             values.extend_from_slice(more.values());
-            Tensor::new(shape, values).map(Targets::Values).map_err(|_| mixed())
+            Floats::new(shape, values).map(Targets::Values).map_err(|_| mixed())
         }
         _ => Err(mixed()),
     }
@@ -92,9 +92,9 @@ fn join(before: Targets, more: &Targets) -> Result<Targets> {
 
 fn as_outputs(values: Vec<f32>, items: usize, task: Task) -> Result<Outputs> {
     let columns = values.len() / items.max(1);
-    let tensor = Tensor::new(vec![items, columns], values).map_err(|error| Error::Internal(error.to_string()))?;
+    let tensor = Floats::new(vec![items, columns], values).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(match task {
         Task::Classification { .. } => Outputs::Classification(tensor),
-        Task::Regression { .. } | Task::Features => Outputs::Regression(tensor),
+        Task::Regression { .. } | Task::Features | Task::Tensors => Outputs::Regression(tensor),
     })
 }

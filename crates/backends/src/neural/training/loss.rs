@@ -39,7 +39,9 @@ impl Goal {
             (Task::Regression { targets: expected }, Targets::Values(tensor)) if tensor.row_len() == expected => Ok(()),
             (Task::Classification { .. }, Targets::Values(_))
             | (Task::Regression { .. }, Targets::Values(_) | Targets::Classes(_))
-            | (Task::Features, Targets::Values(_) | Targets::Classes(_)) => Err(mismatch(task, targets)),
+            | (Task::Features | Task::Tensors, Targets::Values(_) | Targets::Classes(_)) => {
+                Err(mismatch(task, targets))
+            }
         }
     }
 
@@ -84,7 +86,7 @@ fn mismatch(task: Task, targets: &Targets) -> Error {
     let wanted = match task {
         Task::Classification { classes } => format!("one of {classes} classes per item"),
         Task::Regression { targets } => format!("{targets} values per item (ntargets)"),
-        Task::Features => "no targets".to_owned(),
+        Task::Features | Task::Tensors => "no targets".to_owned(),
     };
     let found = match targets {
         Targets::Classes(_) => "a class per item".to_owned(),
@@ -99,7 +101,7 @@ pub(super) fn loss(task: Task, outputs: Matrix, goal: Matrix) -> Tensor<1> {
     let [items, _] = outputs.dims();
     match task {
         Task::Classification { .. } => -(activation::log_softmax(outputs, 1) * goal).sum(),
-        Task::Regression { .. } | Task::Features => {
+        Task::Regression { .. } | Task::Features | Task::Tensors => {
             let difference = outputs - goal;
             (difference.clone() * difference).sum() / (2.0 * items as f32)
         }
@@ -135,7 +137,7 @@ mod tests {
     /// Differences (1, -2) and (0, 3): (1 + 4 + 9) / (2 · 2).
     #[test]
     fn euclidean_loss_is_half_the_mean_squared_distance() {
-        let targets = Targets::Values(tensor::Tensor::new(vec![2, 2], vec![1.0, 2.0, 3.0, 4.0]).unwrap());
+        let targets = Targets::Values(tensor::Floats::new(vec![2, 2], vec![1.0, 2.0, 3.0, 4.0]).unwrap());
         let found = value_of(Task::Regression { targets: 2 }, vec![2.0, 0.0, 3.0, 7.0], &targets, &[]);
         assert!((found - 3.5).abs() < 1e-6, "{found}");
     }
@@ -147,7 +149,7 @@ mod tests {
             (classes, Targets::Classes(vec![-1]), "negative supervised discrete target"),
             (classes, Targets::Classes(vec![3]), "id 3 is higher than the number of classes 3"),
             (Task::Regression { targets: 2 }, Targets::Classes(vec![1]), "learns 2 values per item"),
-            (classes, Targets::Values(tensor::Tensor::new(vec![1, 2], vec![0.0; 2]).unwrap()), "has 2 values"),
+            (classes, Targets::Values(tensor::Floats::new(vec![1, 2], vec![0.0; 2]).unwrap()), "has 2 values"),
         ];
         for (task, targets, expected) in table {
             let error = Goal::new(&targets, task, &[]).unwrap_err().to_string();

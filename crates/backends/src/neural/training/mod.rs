@@ -34,14 +34,14 @@ use dede_model::backend::{Task, TrainRequest, TrainingPlan};
 use dede_model::data::{DataKind, Samples};
 use dede_model::error::Result;
 use dede_model::parameters::Section;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 pub(super) use idle::leave_out;
 use options::TrainOptions;
 use settings::Settings;
 
 /// Turns samples into what the network takes, `[items, …]`: the same function that prepares a predict, so that a network
 /// is served what it was trained on.
-pub type Prepare = Arc<dyn Fn(&Samples) -> Result<Tensor> + Send + Sync>;
+pub type Prepare = Arc<dyn Fn(&Samples) -> Result<Floats> + Send + Sync>;
 
 /// What a repository holds to begin with.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ pub(super) fn check_classes(mllib: &Section, task: Task) -> Result<()> {
         Task::Classification { .. } | Task::Regression { .. } => {
             Settings::check_class_weights(&TrainOptions::parse(mllib, &Section::new())?, task)
         }
-        Task::Features => Ok(()),
+        Task::Features | Task::Tensors => Ok(()),
     }
 }
 

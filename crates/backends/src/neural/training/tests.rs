@@ -41,9 +41,9 @@ impl Dataset for Table {
         {
             token.cancel();
         }
-        let gather = |from: &[Vec<f32>]| -> Tensor {
+        let gather = |from: &[Vec<f32>]| -> Floats {
             let values: Vec<f32> = indices.iter().flat_map(|index| from[*index].clone()).collect();
-            Tensor::new(vec![indices.len(), values.len() / indices.len()], values).unwrap()
+            Floats::new(vec![indices.len(), values.len() / indices.len()], values).unwrap()
         };
         let targets = match self.classes {
             true => Targets::Classes(indices.iter().map(|index| self.targets[*index][0] as i64).collect()),
@@ -99,7 +99,7 @@ fn prepare() -> Prepare {
                 Pixels::U16(_) => Vec::new(),
             });
             let values: Vec<f32> = pixels.flat_map(|pixels: Vec<f32>| pixels).collect();
-            Ok(Tensor::new(vec![images.len(), values.len() / images.len()], values).unwrap())
+            Ok(Floats::new(vec![images.len(), values.len() / images.len()], values).unwrap())
         }
     })
 }

@@ -12,7 +12,7 @@ use ort::session::{NoSelectedOutputs, RunOptions, Session};
 use ort::value::DynValue;
 
 use super::values::{failed, from_runtime, port, to_runtime};
-use crate::neural::engine::{Array, EngineError, Port};
+use crate::neural::engine::{EngineError, Port, Tensor};
 
 /// Asks a run to give back the memory that earlier, larger runs left with the session.
 const SHRINK: (&str, &str) = ("memory.enable_memory_arena_shrinkage", "cpu:0");
@@ -49,7 +49,7 @@ impl SharedSession {
     ///
     /// # Errors
     /// [`EngineError`] of the library.
-    pub(super) fn run(&self, inputs: Vec<Array>) -> Result<Vec<Array>, EngineError> {
+    pub(super) fn run(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, EngineError> {
         self.run_with(inputs, ptr::null())
     }
 
@@ -57,11 +57,15 @@ impl SharedSession {
     ///
     /// # Errors
     /// As there.
-    pub(super) fn run_and_shrink(&self, inputs: Vec<Array>) -> Result<Vec<Array>, EngineError> {
+    pub(super) fn run_and_shrink(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, EngineError> {
         self.run_with(inputs, self.shrinking.ptr())
     }
 
-    fn run_with(&self, inputs: Vec<Array>, options: *const ort::sys::OrtRunOptions) -> Result<Vec<Array>, EngineError> {
+    fn run_with(
+        &self,
+        inputs: Vec<Tensor>,
+        options: *const ort::sys::OrtRunOptions,
+    ) -> Result<Vec<Tensor>, EngineError> {
         if inputs.len() != self.inputs.len() {
             let (wanted, found) = (self.inputs.len(), inputs.len());
             return Err(EngineError::new(format!("the network takes {wanted} inputs, found {found}")));

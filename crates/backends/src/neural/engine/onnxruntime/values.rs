@@ -1,68 +1,90 @@
-//! Values across the boundary of ONNX Runtime: arrays into its tensors and back, its types, its errors.
+//! Values across the boundary of ONNX Runtime: tensors into its own and back, its types, its errors.
 
+use dede_model::tensor::ElementType;
 use ort::value::{DynValue, Outlet, TensorElementType};
 
-use crate::neural::engine::{Array, EngineError, Port, Values};
-use crate::neural::onnx_view::ElementType;
+use crate::neural::engine::{EngineError, Port, Tensor, Values};
 
 pub(super) fn port(outlet: &Outlet) -> Port {
-    let element = outlet.dtype().tensor_type().map(element_type);
+    let element = outlet.dtype().tensor_type().and_then(element_type);
     let dims =
         outlet.dtype().tensor_shape().map(|shape| shape.iter().map(|&size| usize::try_from(size).ok()).collect());
     Port { name: outlet.name().to_owned(), element, dims: dims.unwrap_or_default() }
 }
 
-fn element_type(element: TensorElementType) -> ElementType {
+fn element_type(element: TensorElementType) -> Option<ElementType> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the many others are all alike here: they cannot be used")]
-    match element {
-        TensorElementType::Float32 => ElementType::F32,
-        TensorElementType::Float64 => ElementType::F64,
+    Some(match element {
         TensorElementType::Float16 => ElementType::F16,
         TensorElementType::Bfloat16 => ElementType::Bf16,
-        TensorElementType::Uint8 => ElementType::U8,
+        TensorElementType::Float32 => ElementType::F32,
+        TensorElementType::Float64 => ElementType::F64,
         TensorElementType::Int8 => ElementType::I8,
+        TensorElementType::Int16 => ElementType::I16,
         TensorElementType::Int32 => ElementType::I32,
         TensorElementType::Int64 => ElementType::I64,
+        TensorElementType::Uint8 => ElementType::U8,
+        TensorElementType::Uint16 => ElementType::U16,
+        TensorElementType::Uint32 => ElementType::U32,
+        TensorElementType::Uint64 => ElementType::U64,
         TensorElementType::Bool => ElementType::Bool,
-        _ => ElementType::Other(0),
-    }
+        TensorElementType::String => ElementType::Bytes,
+        _ => return None,
+    })
 }
 
-pub(super) fn to_runtime(array: Array) -> Result<DynValue, EngineError> {
+pub(super) fn to_runtime(tensor: Tensor) -> Result<DynValue, EngineError> {
     use ort::value::Tensor;
-    let (shape, values) = array.into_parts();
+    let (shape, values) = tensor.into_parts();
     let value = match values {
+        Values::F16(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
+        Values::Bf16(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
         Values::F32(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
-        Values::U8(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
+        Values::F64(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
         Values::I8(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
+        Values::I16(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
         Values::I32(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
         Values::I64(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
+        Values::U8(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
+        Values::U16(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
+        Values::U32(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
+        Values::U64(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
         Values::Bool(values) => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
+        Values::Bytes(texts) => {
+            let text = |bytes| String::from_utf8(bytes).map_err(|_| EngineError::new("a text in UTF-8 expected"));
+            let texts = texts.into_iter().map(text).collect::<Result<Vec<_>, _>>()?;
+            Tensor::from_string_array((shape, texts.as_slice())).map(Tensor::into_dyn)
+        }
     };
     value.map_err(failed)
 }
 
-pub(super) fn from_runtime(name: &str, value: &DynValue) -> Result<Array, EngineError> {
-    let element = value.dtype().tensor_type();
-    let shape = value.dtype().tensor_shape();
-    let (Some(element), Some(shape)) = (element, shape) else {
+pub(super) fn from_runtime(name: &str, value: &DynValue) -> Result<Tensor, EngineError> {
+    let (Some(element), Some(shape)) = (value.dtype().tensor_type(), value.dtype().tensor_shape()) else {
         return Err(EngineError::at(name, "the output is no tensor"));
     };
     let shape: Vec<usize> = shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect();
-    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever cannot cross is refused by name")]
-    let values = match element {
-        TensorElementType::Float32 => Values::F32(numbers(value)?),
-        TensorElementType::Float64 => {
-            Values::F32(numbers::<f64>(value)?.into_iter().map(|number| number as f32).collect())
+    let unsupported = || EngineError::at(name, format!("the output's type {element} is not supported"));
+    let values = match element_type(element).ok_or_else(unsupported)? {
+        ElementType::F16 => Values::F16(numbers(value)?),
+        ElementType::Bf16 => Values::Bf16(numbers(value)?),
+        ElementType::F32 => Values::F32(numbers(value)?),
+        ElementType::F64 => Values::F64(numbers(value)?),
+        ElementType::I8 => Values::I8(numbers(value)?),
+        ElementType::I16 => Values::I16(numbers(value)?),
+        ElementType::I32 => Values::I32(numbers(value)?),
+        ElementType::I64 => Values::I64(numbers(value)?),
+        ElementType::U8 => Values::U8(numbers(value)?),
+        ElementType::U16 => Values::U16(numbers(value)?),
+        ElementType::U32 => Values::U32(numbers(value)?),
+        ElementType::U64 => Values::U64(numbers(value)?),
+        ElementType::Bool => Values::Bool(numbers(value)?),
+        ElementType::Bytes => {
+            let (_, texts) = value.try_extract_strings().map_err(failed)?;
+            Values::Bytes(texts.into_iter().map(String::into_bytes).collect())
         }
-        TensorElementType::Uint8 => Values::U8(numbers(value)?),
-        TensorElementType::Int8 => Values::I8(numbers(value)?),
-        TensorElementType::Int32 => Values::I32(numbers(value)?),
-        TensorElementType::Int64 => Values::I64(numbers(value)?),
-        TensorElementType::Bool => Values::Bool(numbers(value)?),
-        other => return Err(EngineError::at(name, format!("the output's type {other} is not supported"))),
     };
-    Array::new(shape, values)
+    Ok(Tensor::new(shape, values)?)
 }
 
 fn numbers<T: ort::value::PrimitiveTensorElementType + Copy>(value: &DynValue) -> Result<Vec<T>, EngineError> {

@@ -1,29 +1,24 @@
-//! A dense array of 32-bit floats with its shape: the one numeric type that crosses the seams.
-//!
-//! It owns a shape and row-major values that always agree with each other. It must not know engines, devices
-//! or data formats.
+//! A dense array of 32-bit floats with its shape: what connectors read, and answers are made of.
 
 use std::fmt;
 
+use super::{ShapeMismatch, check_shape};
+
 /// A row-major array. `shape.product() == values.len()` holds by construction.
 #[derive(Clone, PartialEq)]
-pub struct Tensor {
+pub struct Floats {
     shape: Vec<usize>,
     values: Vec<f32>,
 }
 
-impl Tensor {
+impl Floats {
     /// Builds a tensor, or says how many values the shape wants.
     ///
     /// # Errors
     /// [`ShapeMismatch`] when `values.len()` is not the product of `shape`, or when that product overflows.
     pub fn new(shape: Vec<usize>, values: Vec<f32>) -> Result<Self, ShapeMismatch> {
-        let wanted = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        if wanted == Some(values.len()) {
-            Ok(Self { shape, values })
-        } else {
-            Err(ShapeMismatch { shape, found: values.len() })
-        }
+        check_shape(&shape, values.len())?;
+        Ok(Self { shape, values })
     }
 
     /// A one-dimensional tensor.
@@ -66,18 +61,8 @@ impl Tensor {
     }
 }
 
-impl fmt::Debug for Tensor {
+impl fmt::Debug for Floats {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Tensor{:?}", self.shape)
+        write!(formatter, "Floats{:?}", self.shape)
     }
-}
-
-/// The number of values does not fit the shape.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("shape {shape:?} does not hold {found} values")]
-pub struct ShapeMismatch {
-    /// The shape asked for.
-    pub shape: Vec<usize>,
-    /// The number of values that came with it.
-    pub found: usize,
 }
