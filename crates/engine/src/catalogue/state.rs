@@ -113,7 +113,25 @@ pub(super) fn save(directory: &Path, record: &StateRecord) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::alias::Alias;
     use super::*;
+
+    /// As the first version with this format wrote it: a takeover, a canary, a shadow, a peer, a deleted service, and one that gave its
+    /// place in memory to another.
+    const RECORDED: &str = include_str!("fixtures/state.json");
+
+    #[test]
+    fn the_record_of_an_earlier_version_is_read_and_written_alike() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join(FILE);
+        fs::write(&path, RECORDED).expect("written");
+        let read = load(directory.path()).expect("it is in order");
+        let aliases = read.aliases.into_iter().map(|alias| Alias::try_from(alias).expect("it is in order"));
+        let aliases = aliases.map(|alias| AliasRecord::from(&alias)).collect();
+        fs::remove_file(&path).expect("removed");
+        save(directory.path(), &StateRecord::new(read.services, aliases)).expect("written");
+        assert_eq!(fs::read_to_string(&path).expect("text"), RECORDED);
+    }
 
     #[test]
     fn a_directory_is_locked_as_soon_as_what_has_it_lets_go() {
