@@ -1,79 +1,61 @@
 //! Bringing services and aliases back after a restart, in parallel, each with its own error if it has one.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dede_api::requests::CreateRequest;
 use dede_model::error::{Error, Fault, Result};
 
-use super::alias::Alias;
+use super::desired::{DesiredState, ServiceEntry};
+use super::ongoing::Ongoing;
 use super::snapshot::Snapshot;
-use super::state::{self, ServiceEntry};
+use super::store::{Put, Revision, StateStore};
 use crate::environment::Environment;
-use crate::service::{Definition, Service, Serving};
+use crate::service::{Definition, Service, ServiceId, Serving};
 use crate::trial::Patience;
 
-/// What became of one recorded service.
-type Outcome = std::result::Result<Arc<Service>, ServiceEntry>;
-
-/// Everything the state directory records, loaded and warmed.
-pub(super) fn restore(environment: &Arc<Environment>) -> Result<Snapshot> {
-    let record = state::load(&environment.state_directory)?;
-    forget_orphans(environment, &record.services);
-    let unloaded = record.services.iter().filter(|entry| entry.unloaded).map(|entry| entry.id).collect();
-    let created_by = record.services.iter().filter_map(|entry| Some((entry.id, entry.created_by?))).collect();
-    let listings: HashMap<_, _> = record.services.iter().map(|entry| (entry.id, entry.listing)).collect();
-    let mut unbuildable = Vec::new();
-    let mut services = Vec::new();
-    for outcome in load_all(record.services, environment) {
-        match outcome {
-            Ok(service) => services.push(service),
-            Err(entry) => unbuildable.push(entry),
-        }
-    }
-    let mut snapshot = Snapshot::restored(unbuildable, unloaded, created_by);
-    for service in services {
-        let name = service.name();
-        match snapshot.with_service((*name).clone(), service) {
-            Ok(next) => snapshot = next,
-            Err(error) => tracing::error!(service = %name, %error, "recorded twice; the second is left out"),
-        }
-    }
-    for alias in record.aliases {
-        snapshot = snapshot.with(Alias::try_from(alias)?);
-    }
-    let restored = snapshot.record();
+/// Everything that is recorded, loaded and warmed.
+pub(super) fn restore(environment: &Arc<Environment>, store: &mut dyn StateStore) -> Result<(Revision, Snapshot)> {
+    let (revision, desired) = store.load()?;
+    forget_orphans(environment, &desired);
+    let services = load_all(&desired, environment);
+    let restored = Snapshot::default().following(desired.clone(), Ongoing::default(), &services);
     // What a training wrote was tried now, and need not be at the next restart.
-    let is_new = restored.services.iter().any(|entry| listings.get(&entry.id) != Some(&entry.listing));
-    // One that is left out keeps its record.
-    if is_new
-        && restored.services.len() == listings.len()
-        && let Err(error) = state::save(&environment.state_directory, &restored)
-    {
-        tracing::warn!(%error, "networks that changed are tried again at the next start");
+    let listed = desired.with_listings(&restored);
+    if listed == desired {
+        return Ok((revision, restored));
     }
-    Ok(snapshot)
+    match store.compare_and_put(revision, &listed) {
+        Ok(Put::Stored(revision)) => Ok((revision, restored.following(listed, Ongoing::default(), &[]))),
+        // Found out at the first change.
+        Ok(Put::Lost) => Ok((revision, restored)),
+        Err(error) => {
+            tracing::warn!(%error, "networks that changed are tried again at the next start");
+            Ok((revision, restored))
+        }
+    }
 }
 
-fn load_all(entries: Vec<ServiceEntry>, environment: &Arc<Environment>) -> Vec<Outcome> {
+/// Those that can be built, be it broken.
+fn load_all(desired: &DesiredState, environment: &Arc<Environment>) -> Vec<Arc<Service>> {
+    let entries: Vec<_> = desired.services().collect();
     let next = AtomicUsize::new(0);
-    let outcomes = Mutex::new(Vec::with_capacity(entries.len()));
+    let services = Mutex::new(Vec::with_capacity(entries.len()));
     let workers = environment.engine.threads.clamp(1, entries.len().max(1));
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = load(entry, environment);
-                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+                    let loaded = load(entry, environment);
+                    services.lock().unwrap_or_else(PoisonError::into_inner).extend(loaded);
                 }
             });
         }
     });
-    outcomes.into_inner().unwrap_or_else(PoisonError::into_inner)
+    services.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn load(entry: &ServiceEntry, environment: &Arc<Environment>) -> Outcome {
+fn load(entry: &ServiceEntry, environment: &Arc<Environment>) -> Option<Arc<Service>> {
     let built = definition(&entry.request, environment).map(|definition| {
         let serving = if entry.unloaded {
             Err(Error::NotLoaded(entry.name.to_string()))
@@ -84,10 +66,10 @@ fn load(entry: &ServiceEntry, environment: &Arc<Environment>) -> Outcome {
         };
         Service::new(entry.id, entry.name.clone(), definition, serving, environment)
     });
-    built.map_err(|error| {
+    let unbuildable = |error: &Error| {
         tracing::error!(service = %entry.name, %error, "recorded service cannot be built; its record is kept");
-        entry.clone()
-    })
+    };
+    built.inspect_err(unbuildable).ok()
 }
 
 /// Files that changed while no server ran get a trial, like those of a new service.
@@ -102,12 +84,12 @@ fn tried(entry: &ServiceEntry, definition: &Definition, environment: &Environmen
 
 /// Removes job records of services that are not recorded: a new service must not inherit the jobs of one whose deletion a
 /// crash cut short.
-fn forget_orphans(environment: &Environment, recorded: &[ServiceEntry]) {
+fn forget_orphans(environment: &Environment, recorded: &DesiredState) {
     let Ok(entries) = std::fs::read_dir(environment.state_directory.join("jobs")) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let id = name.strip_suffix(".json").and_then(|id| id.parse::<u64>().ok());
-        if id.is_some_and(|id| recorded.iter().all(|service| service.id.0 != id)) {
+        if id.is_some_and(|id| recorded.service(ServiceId(id)).is_none()) {
             // Left over, it does no harm until its number is used again.
             let _ = std::fs::remove_file(entry.path());
         }
