@@ -123,3 +123,6 @@ impl DesiredState {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;
