@@ -104,3 +104,73 @@ fn definition(body: &str, environment: &Environment) -> Result<Definition> {
     let request = CreateRequest::read(object, body).map_err(|error| damaged(error.to_string()))?;
     Definition::restore(request, environment)
 }
+
+#[cfg(test)]
+mod tests {
+    use dede_model::repository::Clear;
+    use serde_json::json;
+
+    use super::*;
+    use crate::catalogue::store::FileStore;
+    use crate::catalogue::{AliasChange, Share};
+    use crate::name::ServiceName;
+    use crate::percent::Percent;
+    use crate::stage::{catalogue, create};
+
+    #[test]
+    fn a_service_that_cannot_be_built_keeps_its_name_and_its_record() {
+        let directory = tempfile::tempdir().unwrap();
+        let change = |service: &str| AliasChange { service: service.into(), ..AliasChange::default() };
+        {
+            let catalogue = catalogue(directory.path());
+            for name in ["lost", "kept"] {
+                create(&catalogue, directory.path(), name, &json!({}));
+            }
+            catalogue.put_alias("stable", change("lost")).unwrap();
+            let lost = catalogue.resolve("lost").unwrap().service.id;
+            let share = Share { service: lost, percent: Percent::ALL };
+            catalogue.put_alias("other", change("kept")).unwrap();
+            catalogue.set_canary("other", Some(share), None).unwrap();
+        }
+        let file = directory.path().join("state/state.json");
+        let recorded = || std::fs::read_to_string(&file).unwrap();
+        let text = recorded();
+        let (before, after) = text.rsplit_once("adder").expect("they are recorded by name, so this is of the second");
+        std::fs::write(&file, [before, "subtractor", after].concat()).unwrap();
+
+        let catalogue = catalogue(directory.path());
+        assert!(matches!(catalogue.resolve("lost"), Err(Error::ServiceNotFound(_))));
+        assert!(matches!(catalogue.route("stable"), Err(Error::ServiceNotFound(_))));
+        let view = catalogue.alias("stable").unwrap();
+        assert_eq!((view.service.as_str(), view.digest), ("lost", None));
+        assert_eq!(catalogue.alias("other").unwrap().canary.unwrap().service, None);
+        assert_eq!(catalogue.resolve("other").unwrap().name.as_str(), "kept");
+        let refused = [
+            catalogue.rename("kept", "lost"),
+            catalogue.rename("lost", "found"),
+            catalogue.put_alias("third", change("lost")).map(drop),
+            catalogue.put_alias("lost", AliasChange { takeover: true, ..change("kept") }).map(drop),
+            catalogue.delete("lost", Clear::Full).map(drop),
+        ];
+        let reasons = refused.map(|outcome| outcome.unwrap_err().to_string());
+        assert_eq!(
+            reasons,
+            [
+                "service exists: lost",
+                "service not found: lost",
+                "service not found: lost",
+                "service exists: lost, which this server cannot build",
+                "the files of lost are not known to this server, so none are removed (clear)",
+            ]
+        );
+        catalogue.rename("kept", "renamed").unwrap();
+        assert!(recorded().contains("subtractor"), "a change keeps its record");
+        catalogue.delete("lost", Clear::Memory).unwrap();
+        assert!(!recorded().contains("subtractor"), "it is forgotten, though an alias leads there");
+        create(&catalogue, directory.path(), "lost", &json!({}));
+        drop(catalogue);
+        let state = FileStore::open(&directory.path().join("state")).unwrap().load().unwrap().1;
+        let lost = state.service_named(&ServiceName::parse("lost").unwrap()).unwrap();
+        assert_eq!(lost.id, ServiceId(3), "its identity is not given again");
+    }
+}

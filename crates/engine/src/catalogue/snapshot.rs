@@ -16,8 +16,8 @@ use crate::move_id::MoveId;
 use crate::name::ServiceName;
 use crate::service::{Service, ServiceId};
 
-/// Immutable; cloning copies handles, not services.
-#[derive(Clone, Default)]
+/// Immutable; each change makes another.
+#[derive(Default)]
 pub struct Snapshot {
     /// What should be, and is recorded.
     pub(super) desired: DesiredState,
@@ -29,7 +29,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What runs, in line with another state. `brought`: services that were built for it; it drops those that the state does not have.
+    /// What runs, in line with another state. `brought`: services that were built for that state.
     pub(super) fn following(&self, desired: DesiredState, ongoing: Ongoing, brought: &[Arc<Service>]) -> Self {
         let built = |id| self.by_id(id).or_else(|| brought.iter().find(|service| service.id == id)).cloned();
         let services = desired.services().filter_map(|entry| Some((entry.name.clone(), built(entry.id)?))).collect();

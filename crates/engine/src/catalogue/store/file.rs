@@ -8,8 +8,8 @@ use dede_model::error::{Error, Result};
 use dede_storage::files::{read_text, remove_leftovers, sync_directory, write_atomically};
 use event_listener::{Event, EventListener};
 
-use super::super::desired::DesiredState;
 use super::{Put, Revision, StateStore};
+use crate::catalogue::desired::DesiredState;
 
 /// How long, and how often, locking the directory is tried.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dede_model::error::Result;
 use event_listener::{Event, EventListener};
 
-use super::super::desired::DesiredState;
 use super::{Put, Revision, StateStore};
+use crate::catalogue::desired::DesiredState;
 
 /// What another writer makes of a state.
 type Interference = Box<dyn FnOnce(DesiredState) -> DesiredState + Send>;

@@ -12,7 +12,7 @@ use event_listener::EventListener;
 use super::desired::DesiredState;
 pub use file::FileStore;
 
-/// Identity of what a store holds: another after each change, whoever made it.
+/// Identity of what a store holds: another after each change of any writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Revision(pub u64);
 
