@@ -38,7 +38,12 @@ pub(crate) fn catalogue(directory: &Path) -> Arc<Catalogue> {
 
 /// The same, with a trial of the files of networks.
 pub(crate) fn catalogue_that_tries(directory: &Path, trial: Option<Arc<dyn Trial>>) -> Arc<Catalogue> {
-    let environment = Environment {
+    Catalogue::start(environment(directory, trial)).unwrap()
+}
+
+/// What it is started with.
+pub(crate) fn environment(directory: &Path, trial: Option<Arc<dyn Trial>>) -> Environment {
+    Environment {
         connectors: &[&Numbers],
         backends: &[&Adder],
         engine: EngineOptions { threads: 2, concurrency: 2, engine: None },
@@ -52,8 +57,7 @@ pub(crate) fn catalogue_that_tries(directory: &Path, trial: Option<Arc<dyn Trial
         state_directory: directory.join("state"),
         protocol: &Plain,
         trial,
-    };
-    Catalogue::start(environment).unwrap()
+    }
 }
 
 /// Creates a service with these mllib parameters.

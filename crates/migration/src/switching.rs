@@ -41,8 +41,8 @@ impl Procedure<'_> {
         let former = self.this.look(|record| record.former.clone()).filter(|_| given_up.is_none());
         let former = former.and_then(|former| Some((self.replaced()?, former.version)));
         let allowed = move || {
-            former.map_or(Ok(()), |(former, version)| unchanged(&former, &version))?;
-            match live.map(|live| live.outcome()) {
+            former.as_ref().map_or(Ok(()), |(former, version)| unchanged(former, version))?;
+            match live.as_ref().map(|live| live.outcome()) {
                 Some(Outcome::Worse(reason)) => Err(Error::MoveConflict(turned_out_worse(&reason))),
                 Some(Outcome::Safe | Outcome::Undecided) | None => Ok(()),
             }

@@ -1,205 +1,44 @@
-//! An alias: a stable name that clients predict under, the target it points to, and the history of its targets.
+//! An alias as requests meet it: what is recorded of it, and its runtime state.
 
-use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use dede_bundle::Digest;
-use serde::{Deserialize, Serialize};
-
+use super::desired::{AliasEntry, Share};
 use super::traffic::Traffic;
-use crate::move_id::MoveId;
-use crate::name::{PeerName, ServiceName};
-use crate::percent::Percent;
-use crate::service::ServiceId;
 use crate::shadow::ShadowCounts;
 
-/// Steps of history that are kept.
-const KEPT_STEPS: usize = 100;
-
-/// Where a name points. The history is never empty: its last step is the present.
+/// An alias at one moment.
 #[derive(Debug, Clone)]
 pub struct Alias {
-    /// The stable name.
-    pub name: ServiceName,
-    /// Grows by one each time the target, the canary or the shadow changes.
-    pub generation: u64,
-    /// Oldest first.
-    pub history: Vec<Step>,
-    /// The service that answers a share of the requests.
-    pub canary: Option<Share>,
-    /// The service that gets copies of a share of the requests.
-    pub shadow: Option<Share>,
-    /// Its runtime state (rotations, the running shadow); the same for as long as the alias lives.
+    entry: Arc<AliasEntry>,
+    /// Rotations and the running shadow; the same for as long as the alias lives.
     pub(super) traffic: Arc<Traffic>,
 }
 
-/// One step of an alias.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The generation it began.
-    pub generation: u64,
-    /// Where it pointed.
-    pub target: Target,
-    /// When, in seconds since 1970.
-    pub at_s: u64,
-    /// The move that pointed it there, if one did.
-    pub by: Option<MoveId>,
-    /// Version of that service when it was deleted; unknown while it is there.
-    pub deleted_version: Option<Digest>,
-}
-
-/// What an alias can point to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// A service of this server.
-    Service {
-        /// Stays when the service is renamed.
-        id: ServiceId,
-        /// The name it had then.
-        name: ServiceName,
-    },
-    /// A service of another server, which requests are forwarded to.
-    Peer {
-        /// The server, by its name in the configuration.
-        peer: PeerName,
-        /// The name of the service there.
-        service: ServiceName,
-    },
-}
-
-/// A service of this server and its share of an alias's requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Share {
-    /// The service.
-    pub service: ServiceId,
-    /// Its share.
-    pub percent: Percent,
-}
-
-impl Target {
-    /// The service, where it is one of this server.
-    pub fn service(&self) -> Option<ServiceId> {
-        match self {
-            Self::Service { id, .. } => Some(*id),
-            Self::Peer { .. } => None,
-        }
-    }
-
-    /// Whether both are the same target, whatever the service is called now.
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Service { id, .. }, Self::Service { id: others, .. }) => id == others,
-            (Self::Peer { .. }, Self::Peer { .. }) => self == other,
-            (Self::Service { .. }, Self::Peer { .. }) | (Self::Peer { .. }, Self::Service { .. }) => false,
-        }
-    }
-}
-
-/// As `expect` of a request writes it: `service`, or `peer/service`.
-impl fmt::Display for Target {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Service { name, .. } => name.fmt(formatter),
-            Self::Peer { peer, service } => write!(formatter, "{peer}/{service}"),
-        }
-    }
-}
-
-/// All that a change of an alias may set.
-#[derive(Debug, Clone)]
-pub(super) struct Route {
-    pub(super) target: Target,
-    pub(super) canary: Option<Share>,
-    pub(super) shadow: Option<Share>,
-    pub(super) by: Option<MoveId>,
-}
-
 impl Alias {
-    /// A new alias, on one target alone; `by`: the move that made it, if one did.
-    pub(super) fn new(name: ServiceName, target: Target, by: Option<MoveId>) -> Self {
-        let history = vec![Step { generation: 1, target, at_s: now_s(), by, deleted_version: None }];
-        Self { name, generation: 1, history, canary: None, shadow: None, traffic: Arc::default() }
-    }
-
-    /// The target now.
-    pub fn target(&self) -> &Target {
-        &self.present().target
+    /// The next state of an alias, or of a new one.
+    pub(super) fn after(former: Option<&Self>, entry: &Arc<AliasEntry>) -> Self {
+        let former = former.filter(|former| entry.continues(&former.entry));
+        let traffic = former.map(|former| Arc::clone(&former.traffic)).unwrap_or_default();
+        Self { entry: Arc::clone(entry), traffic }
     }
 
     /// The canary now: the recorded one, or the temporary one of a move.
     pub fn present_canary(&self) -> Option<Share> {
-        self.traffic.lent_canary().or(self.canary)
+        self.traffic.canary_override().or(self.canary)
     }
 
     /// Counts of the copies for its shadows, since the server started.
     pub fn shadow_counts(&self) -> ShadowCounts {
         self.traffic.ledger.counts()
     }
-
-    /// The step before the present one.
-    pub fn previous(&self) -> Option<&Step> {
-        self.history.iter().rev().nth(1)
-    }
-
-    /// The step of now.
-    pub fn present(&self) -> &Step {
-        self.history.last().expect("the history of an alias is never empty")
-    }
-
-    /// Whether a move ever pointed it somewhere, as far as its history reaches.
-    pub fn was_pointed_by(&self, by: MoveId) -> bool {
-        self.history.iter().any(|step| step.by == Some(by))
-    }
-
-    pub(super) fn pointed_to(&self, id: ServiceId) -> bool {
-        self.history.iter().any(|step| step.target.service() == Some(id))
-    }
-
-    /// The same alias; its history keeps the last name and version of a service that is deleted.
-    pub(super) fn after_deletion(&self, id: ServiceId, name: &ServiceName, version: Option<Digest>) -> Self {
-        let mut next = self.clone();
-        for step in next.history.iter_mut().filter(|step| step.target.service() == Some(id)) {
-            step.target = Target::Service { id, name: name.clone() };
-            step.deleted_version = version;
-        }
-        next
-    }
-
-    /// The role that a service of this server has in this alias, if any.
-    pub(super) fn role_of(&self, id: ServiceId) -> Option<&'static str> {
-        let is = |share: &Option<Share>| share.is_some_and(|share| share.service == id);
-        if self.target().service() == Some(id) {
-            Some("target")
-        } else if is(&self.present_canary()) {
-            Some("canary")
-        } else {
-            is(&self.shadow).then_some("shadow")
-        }
-    }
-
-    /// The alias on another route: one generation more, unless it is the same route.
-    pub(super) fn on(&self, route: Route) -> Self {
-        let mut next = self.clone();
-        let moves = !self.target().is(&route.target);
-        if !moves && self.canary == route.canary && self.shadow == route.shadow {
-            return next;
-        }
-        next.generation += 1;
-        next.canary = route.canary;
-        next.shadow = route.shadow;
-        if moves {
-            let Route { target, by, .. } = route;
-            next.history.push(Step { generation: next.generation, target, at_s: now_s(), by, deleted_version: None });
-        }
-        if next.history.len() > KEPT_STEPS {
-            next.history.remove(0);
-        }
-        next
-    }
 }
 
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+/// What is recorded of it.
+impl Deref for Alias {
+    type Target = AliasEntry;
+
+    fn deref(&self) -> &AliasEntry {
+        &self.entry
+    }
 }

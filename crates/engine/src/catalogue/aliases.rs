@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use dede_api::aliases::AliasInfo;
-use dede_api::requests::PutAlias;
 use dede_model::error::{Error, Result};
 
 use super::Catalogue;
-use super::alias::Share;
-use super::request::{Expected, SwitchRequest, Wanted};
+use super::desired::{AliasChange, AliasCommand, Command, Expected, Share, SwitchRequest};
+use super::owner::Change;
 use super::snapshot::Snapshot;
+use super::view::AliasView;
 use crate::name::ServiceName;
 use crate::service::{Service, ServiceId};
 use crate::shadow::ShadowObserver;
@@ -19,8 +18,8 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`Error::AliasNotFound`].
-    pub fn alias(&self, name: &str) -> Result<AliasInfo> {
-        self.snapshot().alias_info(&ServiceName::parse(name)?)
+    pub fn alias(&self, name: &str) -> Result<AliasView> {
+        self.snapshot().alias_view(&ServiceName::parse(name)?)
     }
 
     /// Sets the whole route of an alias, or creates it.
@@ -29,10 +28,8 @@ impl Catalogue {
     /// [`Error::ServiceNotFound`] for an unknown target, [`Error::BadParameter`] for a canary or shadow that
     /// cannot be one, [`Error::AliasConflict`] when an expectation is wrong, or the name is a service and `takeover` was not
     /// asked for.
-    pub fn put_alias(&self, name: &str, put: PutAlias) -> Result<AliasInfo> {
-        self.change_alias(name, move |snapshot, name| {
-            snapshot.with_route(name.clone(), Wanted::from_put(&put, snapshot)?)
-        })
+    pub fn put_alias(&self, name: &str, change: AliasChange) -> Result<AliasView> {
+        self.change_alias(name, AliasCommand::Set(change))
     }
 
     /// Points an alias to a service, or creates it: the commit of a move.
@@ -40,11 +37,11 @@ impl Catalogue {
     /// # Errors
     /// [`Error::AliasConflict`] when the expectation is wrong, a service is gone or being deleted, or the name is a
     /// service and `takeover` was not asked for.
-    pub fn switch(&self, name: &str, request: SwitchRequest) -> Result<AliasInfo> {
-        self.switch_if(name, request, || Ok(()))
+    pub fn switch(&self, name: &str, request: SwitchRequest) -> Result<AliasView> {
+        self.change_alias(name, AliasCommand::Switch(request))
     }
 
-    /// As [`Catalogue::switch`], unless `allowed` returns an error; it is called in the same step.
+    /// As [`Catalogue::switch`], unless `allowed` returns an error; it is called in the same step, again where that is tried again.
     ///
     /// # Errors
     /// As there, and that of `allowed`.
@@ -52,16 +49,16 @@ impl Catalogue {
         &self,
         name: &str,
         request: SwitchRequest,
-        allowed: impl FnOnce() -> Result<()> + Send + 'static,
-    ) -> Result<AliasInfo> {
-        self.change_alias(name, move |snapshot, name| {
-            allowed()?;
-            let (former, new) = (request.replaces_in_memory, request.to);
-            former.map_or(Ok(()), |former| snapshot.check_alone(name, former))?;
-            let next = snapshot.with_route(name.clone(), Wanted::from_switch(request, snapshot)?)?;
-            // A restart must load the new target, also where no service gave up its memory for it.
-            Ok(next.with_exchanged(former, new))
-        })
+        allowed: impl Fn() -> Result<()> + Send + 'static,
+    ) -> Result<AliasView> {
+        let name = ServiceName::parse(name)?;
+        let asked = name.clone();
+        let change = Change::record(Command::Alias(name.clone(), AliasCommand::Switch(request)));
+        let change = change.only_if(move |snapshot| {
+            snapshot.known().check_free(&asked)?;
+            allowed()
+        });
+        self.owner.change(change)?.alias_view(&name)
     }
 
     /// Gives an alias another canary, or none.
@@ -69,8 +66,8 @@ impl Catalogue {
     /// # Errors
     /// [`Error::AliasNotFound`], [`Error::AliasConflict`], [`Error::BadParameter`] when it is the
     /// target.
-    pub fn set_canary(&self, name: &str, canary: Option<Share>, expect: Option<Expected>) -> Result<AliasInfo> {
-        self.change_alias(name, move |snapshot, name| snapshot.with_canary(name, canary, expect.as_ref()))
+    pub fn set_canary(&self, name: &str, canary: Option<Share>, expect: Option<Expected>) -> Result<AliasView> {
+        self.change_alias(name, AliasCommand::SetCanary { canary, expect })
     }
 
     /// Gives an alias another shadow, or none. The target itself may be its own shadow: that measures the noise.
@@ -78,8 +75,8 @@ impl Catalogue {
     /// # Errors
     /// [`Error::AliasNotFound`], [`Error::AliasConflict`], [`Error::BadParameter`] when the alias
     /// points to a peer.
-    pub fn set_shadow(&self, name: &str, shadow: Option<Share>, expect: Option<Expected>) -> Result<AliasInfo> {
-        self.change_alias(name, move |snapshot, name| snapshot.with_shadow(name, shadow, expect.as_ref()))
+    pub fn set_shadow(&self, name: &str, shadow: Option<Share>, expect: Option<Expected>) -> Result<AliasView> {
+        self.change_alias(name, AliasCommand::SetShadow { shadow, expect })
     }
 
     /// Sets or clears the shadow observer of an alias. It survives changes of the route, but not a restart. Copies that
@@ -103,12 +100,13 @@ impl Catalogue {
     pub fn override_shadow(&self, name: &str, service: Option<Arc<Service>>) -> Result<()> {
         let name = ServiceName::parse(name)?;
         // Through the owner, so that no change of the route happens at the same time.
-        self.owner.change(move |snapshot| {
+        let change = move |snapshot: &Snapshot| {
             let alias = snapshot.alias(&name).ok_or_else(|| Error::AliasNotFound(name.to_string()))?;
             alias.traffic.override_shadow(service);
-            Ok(snapshot.clone())
-        })?;
-        Ok(())
+            snapshot.run_shadow(alias);
+            Ok(())
+        };
+        self.owner.look(change).map(drop)
     }
 
     /// Temporarily overrides the canary of an alias: this service answers a share of the requests in place of the
@@ -118,14 +116,14 @@ impl Catalogue {
     /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] for a service that is gone.
     pub fn override_canary(&self, name: &str, canary: Option<Share>) -> Result<()> {
         let name = ServiceName::parse(name)?;
-        self.owner.change(move |snapshot| {
+        let change = move |snapshot: &Snapshot| {
             let alias = snapshot.alias(&name).ok_or_else(|| Error::AliasNotFound(name.to_string()))?;
-            canary.map_or(Ok(()), |share| snapshot.check_pointable(share.service))?;
+            canary.map_or(Ok(()), |share| snapshot.known().check_pointable(share.service))?;
             let target = alias.target().service().and_then(|id| snapshot.by_id(id));
             alias.traffic.override_canary(canary, target);
-            Ok(snapshot.clone())
-        })?;
-        Ok(())
+            Ok(())
+        };
+        self.owner.look(change).map(drop)
     }
 
     /// Points an alias to its previous target, without canary and shadow. A service that is not in memory is loaded
@@ -134,14 +132,14 @@ impl Catalogue {
     /// # Errors
     /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] when there is nothing to go back to, or the
     /// expectation is wrong; why it could not be loaded.
-    pub fn rollback_alias(&self, name: &str, expect: Option<Expected>) -> Result<AliasInfo> {
+    pub fn rollback_alias(&self, name: &str, expect: Option<Expected>) -> Result<AliasView> {
         let parsed = ServiceName::parse(name)?;
-        self.snapshot().check_not_undone(&parsed)?;
+        self.snapshot().known().check_not_undone(&parsed)?;
         if let Some(outcome) = self.roll_back_loading(&parsed, expect.as_ref(), None) {
             outcome?;
-            return self.snapshot().alias_info(&parsed);
+            return self.snapshot().alias_view(&parsed);
         }
-        self.change_alias(name, move |snapshot, name| snapshot.with_rollback(name, expect.as_ref()))
+        self.change_alias(name, AliasCommand::RollBack { expect })
     }
 
     /// Points an alias from one service back to another, without canary and shadow; loaded first, as by [`Catalogue::rollback_alias`].
@@ -161,14 +159,7 @@ impl Catalogue {
         if let Some(outcome) = self.roll_back_loading(name, Some(&expect), back_to) {
             return outcome;
         }
-        let name = name.clone();
-        let change = move |snapshot: &Snapshot| {
-            snapshot.check_not_returning(&name)?;
-            snapshot.check_expected(&name, &expect)?;
-            snapshot.check_version(to, version.as_deref())?;
-            snapshot.with_return(&name, from, to)
-        };
-        self.owner.change(change).map(drop)
+        self.record_alias(name.clone(), AliasCommand::Return { generation, from, to, version }).map(drop)
     }
 
     /// Undoes a takeover: the alias goes, and the service it points to gets its name, in one step.
@@ -177,9 +168,7 @@ impl Catalogue {
     /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] when it points to a peer, or the expectation is
     /// wrong.
     pub fn give_name_back(&self, name: &str, expect: Option<Expected>) -> Result<()> {
-        let name = ServiceName::parse(name)?;
-        self.owner.change(move |snapshot| snapshot.with_name_given_back(&name, expect.as_ref()))?;
-        Ok(())
+        self.record_alias(ServiceName::parse(name)?, AliasCommand::GiveNameBack { expect }).map(drop)
     }
 
     /// Removes an alias; the service it points to stays.
@@ -187,13 +176,7 @@ impl Catalogue {
     /// # Errors
     /// [`Error::AliasNotFound`].
     pub fn delete_alias(&self, name: &str) -> Result<()> {
-        let name = ServiceName::parse(name)?;
-        self.owner.change(move |snapshot| {
-            snapshot.check_not_returning(&name)?;
-            snapshot.check_not_undone(&name)?;
-            snapshot.without_alias(&name)
-        })?;
-        Ok(())
+        self.record_alias(ServiceName::parse(name)?, AliasCommand::Delete).map(drop)
     }
 
     /// As [`Catalogue::delete_alias`], if it still points to a service.
@@ -201,26 +184,15 @@ impl Catalogue {
     /// # Errors
     /// [`Error::AliasNotFound`]; [`Error::AliasConflict`] where it points elsewhere.
     pub fn delete_alias_of(&self, name: &ServiceName, target: ServiceId) -> Result<()> {
-        let name = name.clone();
-        self.owner.change(move |snapshot| {
-            snapshot.check_expected(&name, &Expected::Service(target))?;
-            snapshot.without_alias(&name)
-        })?;
-        Ok(())
+        self.record_alias(name.clone(), AliasCommand::DeleteOf(target)).map(drop)
     }
 
-    fn change_alias(
-        &self,
-        name: &str,
-        change: impl FnOnce(&Snapshot, &ServiceName) -> Result<Snapshot> + Send + 'static,
-    ) -> Result<AliasInfo> {
+    fn change_alias(&self, name: &str, command: AliasCommand) -> Result<AliasView> {
         let name = ServiceName::parse(name)?;
-        let asked = name.clone();
-        let change = move |snapshot: &Snapshot| {
-            snapshot.check_not_returning(&asked)?;
-            snapshot.check_not_undone(&asked)?;
-            change(snapshot, &asked)
-        };
-        self.owner.change(change)?.alias_info(&name)
+        self.record_alias(name.clone(), command)?.alias_view(&name)
+    }
+
+    fn record_alias(&self, name: ServiceName, command: AliasCommand) -> Result<Arc<Snapshot>> {
+        self.owner.change(Change::record(Command::Alias(name, command)))
     }
 }

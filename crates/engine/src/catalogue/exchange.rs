@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use dede_model::error::{Error, Result};
 
 use super::Catalogue;
-use super::request::Expected;
+use super::desired::{AliasCommand, Command, Expected};
+use super::owner::Change;
 use super::snapshot::Snapshot;
 use super::traffic::Traffic;
 use crate::name::ServiceName;
@@ -26,64 +27,8 @@ impl Snapshot {
     /// The target of an alias and the service to go back to, where that one is not in memory.
     fn unloaded_before(&self, name: &ServiceName, back_to: Option<ServiceId>) -> Option<(Arc<Service>, Arc<Service>)> {
         let alias = self.alias(name)?;
-        let previous = back_to.or_else(|| self.place_of(alias.previous()?)).filter(|id| self.unloaded.contains(id))?;
+        let previous = back_to.or_else(|| self.place_of(alias.previous()?)).filter(|id| self.is_unloaded(*id))?;
         Some((Arc::clone(self.by_id(alias.target().service()?)?), Arc::clone(self.by_id(previous)?)))
-    }
-
-    /// Whether a restart leaves this service unloaded, in favour of another.
-    pub fn is_unloaded(&self, id: ServiceId) -> bool {
-        self.unloaded.contains(&id)
-    }
-
-    /// Checks that no other alias leads to this service, which is about to leave memory.
-    ///
-    /// # Errors
-    /// [`Error::AliasConflict`] with the alias that does.
-    pub fn check_alone(&self, name: &ServiceName, id: ServiceId) -> Result<()> {
-        let others = self.aliases.values().filter(|alias| alias.name != *name);
-        match others.filter_map(|alias| Some((&alias.name, alias.role_of(id)?))).next() {
-            None => Ok(()),
-            Some((other, role)) => {
-                let text = format!("it is the {role} of alias {other} too, which would have no network");
-                Err(Error::AliasConflict(text))
-            }
-        }
-    }
-
-    /// Refuses to change an alias while a rollback loads its former network: a change answered with success would be
-    /// overruled.
-    ///
-    /// # Errors
-    /// [`Error::AliasConflict`] until that is over.
-    pub(super) fn check_not_returning(&self, name: &ServiceName) -> Result<()> {
-        if self.alias(name).is_some_and(|alias| alias.traffic.is_returning()) {
-            let text =
-                format!("{name} is on its way back to another network, which is being loaded; ask again shortly");
-            return Err(Error::AliasConflict(text));
-        }
-        Ok(())
-    }
-
-    /// Marks one service to be loaded by a restart, and another not to be.
-    pub(super) fn with_exchanged(&self, unloaded: Option<ServiceId>, loaded: ServiceId) -> Self {
-        let mut next = self.clone();
-        next.unloaded.remove(&loaded);
-        next.unloaded.extend(unloaded);
-        next
-    }
-
-    /// Rolls back to the previous service, which is loaded in place of the present one.
-    fn with_exchanged_back(
-        &self,
-        name: &ServiceName,
-        expect: Option<&Expected>,
-        (present, previous): (ServiceId, ServiceId),
-    ) -> Result<Self> {
-        if let Some(expected) = expect {
-            self.check_expected(name, expected)?;
-        }
-        self.check_alone(name, present)?;
-        self.with_exchanged(Some(present), previous).with_return(name, present, previous)
     }
 }
 
@@ -110,10 +55,10 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    /// The change of the catalogue that commits the rollback.
-    fn change(&self) -> impl FnOnce(&Snapshot) -> Result<Snapshot> + Send + 'static {
-        let (name, expect, ids) = (self.name.clone(), self.expect.cloned(), (self.present.id, self.previous.id));
-        move |snapshot| snapshot.with_exchanged_back(&name, expect.as_ref(), ids)
+    /// The command that commits the rollback.
+    fn command(&self) -> Command {
+        let (expect, from, to) = (self.expect.cloned(), self.present.id, self.previous.id);
+        Command::Alias(self.name.clone(), AliasCommand::Exchange { expect, from, to })
     }
 }
 
@@ -161,13 +106,12 @@ impl Catalogue {
     /// Checks before requests wait what would be refused afterwards; other changes of the alias are refused from here
     /// on.
     fn begin_return(&self, exchange: &Exchange<'_>) -> Result<Returning> {
-        let change = exchange.change();
-        let name = exchange.name.clone();
-        let snapshot = self.owner.change(move |snapshot| {
-            snapshot.check_not_returning(&name)?;
-            change(snapshot)?;
+        let (command, name) = (exchange.command(), exchange.name.clone());
+        let snapshot = self.owner.look(move |snapshot| {
+            snapshot.known().check_not_returning(&name)?;
+            snapshot.desired.apply(&command, snapshot)?;
             snapshot.alias(&name).iter().for_each(|alias| alias.traffic.begin_return());
-            Ok(snapshot.clone())
+            Ok(())
         })?;
         let alias = snapshot.alias(exchange.name).ok_or_else(|| Error::AliasNotFound(exchange.name.to_string()))?;
         let returning = Returning(Arc::clone(&alias.traffic), Arc::clone(exchange.present));
@@ -186,7 +130,7 @@ impl Catalogue {
         present.unload();
         let is_version = || self.snapshot().check_version(previous.id, version.as_deref());
         let gone_back = previous.load().and_then(|()| is_version());
-        let gone_back = gone_back.and_then(|()| self.owner.change(exchange.change()).map(drop));
+        let gone_back = gone_back.and_then(|()| self.owner.change(Change::record(exchange.command())).map(drop));
         gone_back.inspect_err(|_| {
             previous.unload();
             if let Err(error) = present.load() {

@@ -1,41 +1,45 @@
 //! The catalogue of services and aliases: one namespace, one snapshot, one owner.
 //!
-//! Readers take the snapshot and never wait. Changes go through `owner`, which records each one durably before readers
-//! see it, so that a restart brings back the state that clients were told. `alias` owns what an alias is, `switching`
-//! how it changes, `state` and `record` what is recorded.
+//! `desired` is what should be: plain data, changed by commands and kept in a `store`. `snapshot` is what runs, and follows it. Readers take
+//! the snapshot and never wait. Changes go through `owner`, which records each one durably before readers see it, so that a restart brings
+//! back the state that clients were told.
 
 mod alias;
 mod aliases;
 mod claims;
-mod description;
+pub mod desired;
 mod exchange;
+mod ongoing;
 mod owner;
-mod record;
-mod request;
 mod restore;
 mod routing;
 mod snapshot;
-mod state;
-mod switching;
+pub mod store;
 mod traffic;
+mod view;
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use alias::{Alias, Share, Step, Target};
+pub use alias::Alias;
+pub use desired::{AliasChange, Expected, Share, ShareChange, Step, SwitchRequest, Target};
 pub use exchange::check_idle;
-pub use request::{Expected, SwitchRequest};
 pub use routing::{Resolved, Routed};
 pub use snapshot::Snapshot;
+pub use view::{AliasView, ShadowView, ShareView, StepView};
+
+use desired::{Command, ServiceEntry};
+use ongoing::OngoingChange;
+use owner::Change;
+use store::{FileStore, StateStore};
 
 use crate::environment::Environment;
 use crate::limiter::Limiter;
 use crate::move_id::MoveId;
 use crate::name::ServiceName;
 use crate::output::OutputOptions;
-use crate::service::{CreationRequest, Definition, Service, ServiceId, Serving};
+use crate::service::{CreationRequest, Definition, Service, Serving};
 use crate::trial::Patience;
 use dede_model::backend::{Backend, WeightFile};
 use dede_model::error::{Error, Result};
@@ -49,8 +53,6 @@ pub struct Catalogue {
     owner: owner::Owner,
     /// Names whose service is being loaded: a second PUT is told so at once.
     reserved: Mutex<HashSet<ServiceName>>,
-    /// Held for life: a second server on the same state directory refuses to start.
-    _lock: File,
 }
 
 impl Catalogue {
@@ -61,12 +63,20 @@ impl Catalogue {
     /// [`Error::Io`] when the directory cannot be used, also when another server uses it; [`Error::Internal`] when its
     /// record is damaged.
     pub fn start(environment: Environment) -> Result<Arc<Self>> {
+        let store = FileStore::open(&environment.state_directory)?;
+        Self::start_with(environment, Box::new(store))
+    }
+
+    /// The same, with the record in this store.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn start_with(environment: Environment, mut store: Box<dyn StateStore>) -> Result<Arc<Self>> {
         priority::prepare();
-        let lock = state::lock(&environment.state_directory)?;
         let environment = Arc::new(environment);
-        let snapshot = restore::restore(&environment)?;
-        let owner = owner::Owner::start(environment.state_directory.clone(), snapshot)?;
-        Ok(Arc::new(Self { environment, owner, reserved: Mutex::default(), _lock: lock }))
+        let (revision, snapshot) = restore::restore(&environment, &mut *store)?;
+        let owner = owner::Owner::start(store, revision, snapshot)?;
+        Ok(Arc::new(Self { environment, owner, reserved: Mutex::default() }))
     }
 
     /// Where requests of all services wait.
@@ -178,25 +188,27 @@ impl Catalogue {
         if let Some(by) = how.by {
             service.jobs.forbid(by.number(), claims::needed("this service", by))?;
         }
-        let created = Arc::clone(&service);
-        self.owner.change(move |snapshot| {
+        let entry = ServiceEntry {
+            id,
+            name,
+            request: service.definition.request.to_record(),
+            unloaded: how.unloaded,
+            created_by: how.by,
+            listing: service.serving().ok().and_then(|serving| serving.listing),
+        };
+        let mut change = Change::record(Command::Create(entry)).bringing(Arc::clone(&service));
+        if let Some(by) = how.by {
+            change = change.and_ongoing(OngoingChange::ClaimService(by, id, place.clone()));
+        }
+        self.owner.change(change.only_if(move |snapshot| {
             snapshot.check_directory(&place, how.by)?;
-            snapshot.check_not_nested(&place)?;
-            let mut next = snapshot.with_service(name, service)?;
-            if how.unloaded {
-                next.unloaded.insert(id);
-            }
-            if let Some(by) = how.by {
-                next.created_by.insert(id, by);
-                next = next.with_claim(by, id, place)?;
-            }
-            Ok(next)
-        })?;
+            snapshot.check_not_nested(&place)
+        }))?;
         if keeps_record && let Err(error) = repository.write_record(CONFIG, format!("{record}\n").as_bytes()) {
             // A repository that cannot be written is served as it is.
             tracing::warn!(%error, "config.json not written");
         }
-        Ok(created)
+        Ok(service)
     }
 
     fn reserve(&self, name: &ServiceName) -> Result<Reservation<'_>> {
@@ -218,12 +230,12 @@ impl Catalogue {
     /// longer where they may be; [`Error::Io`] when files could not be removed: the service stays then.
     pub fn delete(&self, name: &str, clear: Clear) -> Result<Cleared> {
         let name = ServiceName::parse(name)?;
-        if self.snapshot().is_unbuildable(&name) {
+        if let Some(id) = self.snapshot().unbuildable(&name) {
             if clear != Clear::Memory {
                 let text = format!("the files of {name} are not known to this server, so none are removed");
                 return Err(Error::bad_parameter_at("clear", text));
             }
-            self.owner.change(move |snapshot| snapshot.without_unbuildable(&name))?;
+            self.owner.change(Change::record(Command::Delete(id)))?;
             return Ok(Cleared::default());
         }
         let service = self.snapshot().deletable(&name)?;
@@ -242,15 +254,15 @@ impl Catalogue {
             repository.check_unmoved()?;
         }
         let place = (clear != Clear::Memory).then(|| Place::of(service.definition.repository.root()));
-        self.owner.change(move |snapshot| {
-            place.map_or(Ok(()), |place| snapshot.check_directory(&place, by))?;
-            snapshot.with_deletion(id, true, by)
-        })?;
+        self.owner.change(Change::ongoing(OngoingChange::BeginDeletion(id)).only_if(move |snapshot| {
+            place.as_ref().map_or(Ok(()), |place| snapshot.check_directory(place, by))?;
+            snapshot.check_deletable(id, by)
+        }))?;
         service.jobs.close();
         let own = Own::of(service);
         let cleared = repository.clear(clear, &own);
         let forget = |cleared| {
-            self.owner.change(move |snapshot| snapshot.without_service(id))?;
+            self.owner.change(Change::record(Command::Delete(id)).and_ongoing(OngoingChange::EndDeletion(id)))?;
             Ok(cleared)
         };
         match cleared.and_then(forget) {
@@ -259,7 +271,7 @@ impl Catalogue {
                 Ok(cleared)
             }
             Err(error) => {
-                self.owner.change(move |snapshot| snapshot.with_deletion(id, false, None))?;
+                self.owner.change(Change::ongoing(OngoingChange::EndDeletion(id)))?;
                 service.jobs.reopen();
                 Err(error)
             }
@@ -273,7 +285,7 @@ impl Catalogue {
     pub fn rename(&self, from: &str, to: &str) -> Result<()> {
         let (from, to) = (ServiceName::parse(from)?, ServiceName::parse(to)?);
         let _reservation = if from == to { None } else { Some(self.reserve(&to)?) };
-        self.owner.change(move |snapshot| snapshot.with_rename(&from, to))?;
+        self.owner.change(Change::record(Command::Rename { from, to }))?;
         Ok(())
     }
 
@@ -336,11 +348,6 @@ impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         self.reserved.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
-}
-
-/// The next identity after those in use.
-fn first_id(used: impl Iterator<Item = ServiceId>) -> u64 {
-    used.map(|id| id.0).max().map_or(1, |highest| highest + 1)
 }
 
 #[cfg(test)]

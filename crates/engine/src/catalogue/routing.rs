@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dede_model::error::{Error, Result};
 
-use super::alias::{Alias, Target};
+use super::alias::Alias;
+use super::desired::Target;
 use super::snapshot::Snapshot;
 use super::traffic::Traffic;
 use crate::name::{PeerName, ServiceName};
@@ -112,9 +113,9 @@ impl Snapshot {
     fn place(&self, asked: ServiceName) -> Result<Routed> {
         let missing = || Error::ServiceNotFound(asked.to_string());
         let alias = self.alias(&asked);
-        let own = match alias.map(Alias::target) {
+        let own = match alias.map(|alias| alias.target()) {
             None => asked.clone(),
-            Some(Target::Service { id, .. }) => self.names.get(id).ok_or_else(missing)?.clone(),
+            Some(Target::Service { id, .. }) => self.name_of(*id).ok_or_else(missing)?.clone(),
             Some(Target::Peer { peer, service }) => {
                 return Ok(Routed::There { asked, peer: peer.clone(), service: service.clone() });
             }
@@ -127,7 +128,7 @@ impl Snapshot {
     /// The canary, when it is its turn. One that came back from a restart without a model gets none.
     fn canary_of(&self, alias: &Alias) -> Option<(ServiceName, Arc<Service>)> {
         let canary = alias.present_canary()?;
-        let name = self.names.get(&canary.service)?;
+        let name = self.name_of(canary.service)?;
         let service = self.services.get(name)?;
         let can_answer = service.serving().is_ok_and(|serving| serving.model.is_some());
         (can_answer && alias.traffic.canary.is_due(canary.percent)).then(|| (name.clone(), Arc::clone(service)))

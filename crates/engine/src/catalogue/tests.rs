@@ -1,20 +1,27 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dede_api::requests::{PutAlias, ShareRequest};
 use serde_json::json;
 
+use super::desired::{AliasCommand, DesiredState};
+use super::store::memory::MemoryStore;
 use super::*;
+use crate::name::PeerName;
 use crate::percent::Percent;
-use crate::stage::{catalogue, catalogue_that_tries, create, id};
+use crate::stage::{catalogue, catalogue_that_tries, create, environment, id};
 use crate::trial::Trial;
 
 fn share(catalogue: &Catalogue, name: &str, percent: u8) -> Option<Share> {
     Some(Share { service: id(catalogue, name), percent: Percent::new(percent).unwrap() })
 }
 
-fn put(service: &str) -> PutAlias {
-    PutAlias { service: service.into(), ..PutAlias::default() }
+/// The name and percentage of a canary or shadow, as clients see them.
+fn shown(share: &ShareView) -> (&str, u8) {
+    (share.service.as_ref().unwrap().as_str(), share.percent.get())
+}
+
+fn put(service: &str) -> AliasChange {
+    AliasChange { service: service.into(), ..AliasChange::default() }
 }
 
 /// A catalogue with services, and an alias `stable` on the first.
@@ -61,7 +68,7 @@ fn every_change_of_a_route_is_a_generation_and_can_be_compared_and_swapped() {
         .switch("stable", SwitchRequest { expect: vec![Expected::Generation(2)], shadow: reverse, ..late })
         .unwrap();
     assert_eq!((switched.generation, switched.service.as_str()), (3, "b"));
-    assert_eq!(switched.shadow.unwrap().share.service, "a", "the former target shadows the new one");
+    assert_eq!(shown(&switched.shadow.unwrap().share).0, "a", "the former target shadows the new one");
     assert_eq!(switched.history.iter().map(|step| step.generation).collect::<Vec<_>>(), [1, 3]);
     let wrong = SwitchRequest {
         expect: vec![Expected::Service(id(&catalogue, "a"))],
@@ -77,19 +84,19 @@ fn every_change_of_a_route_is_a_generation_and_can_be_compared_and_swapped() {
 fn a_put_sets_the_whole_route_and_a_rollback_clears_it() {
     let directory = tempfile::tempdir().unwrap();
     let catalogue = stage(&directory, &["a", "b", "c"]);
-    let part = |service: &str, percent| Some(ShareRequest { service: service.into(), percent });
-    let whole = PutAlias { canary: part("c", 5), shadow: part("a", 100), ..put("b") };
+    let part = |service: &str, percent| Some(ShareChange { service: service.into(), percent });
+    let whole = AliasChange { canary: part("c", 5), shadow: part("a", 100), ..put("b") };
     let info = catalogue.put_alias("stable", whole.clone()).unwrap();
-    assert_eq!(info.canary.as_ref().map(|canary| (canary.service.as_str(), canary.percent)), Some(("c", 5)));
+    assert_eq!(info.canary.as_ref().map(shown), Some(("c", 5)));
     for name in ["a", "b", "c"] {
         let error = catalogue.delete(name, Clear::Memory).unwrap_err().to_string();
         assert!(error.contains("stable"), "{error}");
     }
     catalogue.rename("c", "d").unwrap();
-    assert_eq!(catalogue.alias("stable").unwrap().canary.unwrap().service, "d", "shares follow renames");
+    assert_eq!(shown(&catalogue.alias("stable").unwrap().canary.unwrap()).0, "d", "shares follow renames");
     let back = catalogue.rollback_alias("stable", None).unwrap();
     assert_eq!((back.service.as_str(), back.canary, back.shadow), ("a", None, None));
-    let whole = PutAlias { canary: part("d", 5), ..whole };
+    let whole = AliasChange { canary: part("d", 5), ..whole };
     catalogue.put_alias("stable", whole).unwrap();
     let plain = catalogue.put_alias("stable", put("b")).unwrap();
     assert_eq!((plain.canary, plain.shadow), (None, None));
@@ -99,22 +106,22 @@ fn a_put_sets_the_whole_route_and_a_rollback_clears_it() {
 fn routes_that_cannot_be_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let catalogue = stage(&directory, &["a", "b"]);
-    let part = |service: &str, percent| Some(ShareRequest { service: service.into(), percent });
+    let part = |service: &str, percent| Some(ShareChange { service: service.into(), percent });
     for (request, complaint) in [
-        (PutAlias { canary: part("a", 5), ..put("a") }, "the alias points to this service already (canary.service)"),
-        (PutAlias { canary: part("none", 5), ..put("a") }, "no service none (canary.service)"),
-        (PutAlias { shadow: part("stable", 5), ..put("a") }, "stable is an alias; an alias points to a service"),
-        (PutAlias { shadow: part("b", 101), ..put("a") }, "0 to 100 expected, found 101 (shadow.service)"),
+        (AliasChange { canary: part("a", 5), ..put("a") }, "the alias points to this service already (canary.service)"),
+        (AliasChange { canary: part("none", 5), ..put("a") }, "no service none (canary.service)"),
+        (AliasChange { shadow: part("stable", 5), ..put("a") }, "stable is an alias; an alias points to a service"),
+        (AliasChange { shadow: part("b", 101), ..put("a") }, "0 to 100 expected, found 101 (shadow.service)"),
         (
-            PutAlias { peer: Some("prod".into()), shadow: part("b", 5), ..put("a") },
+            AliasChange { peer: Some("prod".into()), shadow: part("b", 5), ..put("a") },
             "answers of a peer cannot be compared (shadow)",
         ),
         (
-            PutAlias { peer: Some("a/b".into()), ..put("a") },
+            AliasChange { peer: Some("a/b".into()), ..put("a") },
             "invalid name: a peer's name of letters, digits, \"-\", \"_\" and \".\" expected, found \"a/b\" (peer)",
         ),
-        (PutAlias { expect_generation: Some(7), ..put("b") }, "expected generation 7 of stable, found 1"),
-        (PutAlias { expect: Some("prod/a".into()), ..put("b") }, "expected stable to point to prod/a, found a"),
+        (AliasChange { expect_generation: Some(7), ..put("b") }, "expected generation 7 of stable, found 1"),
+        (AliasChange { expect: Some("prod/a".into()), ..put("b") }, "expected stable to point to prod/a, found a"),
     ] {
         assert_eq!(catalogue.put_alias("stable", request).unwrap_err().to_string(), complaint);
     }
@@ -125,17 +132,17 @@ fn routes_that_cannot_be_are_refused() {
 fn an_alias_of_a_peer_forwards_and_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let catalogue = stage(&directory, &["a"]);
-    let there = PutAlias { peer: Some("prod".into()), expect: Some("a".into()), ..put("Service1") };
+    let there = AliasChange { peer: Some("prod".into()), expect: Some("a".into()), ..put("Service1") };
     let info = catalogue.put_alias("stable", there).unwrap();
-    assert_eq!((info.peer.as_deref(), info.service.as_str()), (Some("prod"), "service1"));
+    assert_eq!((info.peer.as_ref().map(PeerName::as_str), info.service.as_str()), (Some("prod"), "service1"));
     assert_eq!(answered_by(&catalogue, "stable"), "prod/service1");
     assert!(matches!(catalogue.resolve("stable"), Err(Error::AliasConflict(_))));
     catalogue.delete("a", Clear::Memory).unwrap();
     assert!(catalogue.rollback_alias("stable", None).is_err(), "what it pointed to is gone");
     create(&catalogue, directory.path(), "a", &json!({}));
-    let here = PutAlias { expect: Some("prod/service1".into()), ..put("a") };
+    let here = AliasChange { expect: Some("prod/service1".into()), ..put("a") };
     assert_eq!(catalogue.put_alias("stable", here).unwrap().peer, None);
-    assert_eq!(catalogue.rollback_alias("stable", None).unwrap().peer.as_deref(), Some("prod"));
+    assert_eq!(catalogue.rollback_alias("stable", None).unwrap().peer.unwrap().as_str(), "prod");
 }
 
 #[test]
@@ -145,11 +152,11 @@ fn a_takeover_can_be_undone() {
     let service = id(&catalogue, "a");
     let takeover = SwitchRequest { takeover: true, ..SwitchRequest::to(service) };
     let info = catalogue.switch("a", takeover).unwrap();
-    assert_ne!(info.service, "a");
+    assert_ne!(info.service.as_str(), "a");
     catalogue.give_name_back("a", Some(Expected::Generation(1))).unwrap();
     assert_eq!(id(&catalogue, "a"), service);
     assert!(matches!(catalogue.alias("a"), Err(Error::AliasNotFound(_))));
-    assert_eq!(catalogue.alias("stable").unwrap().service, "a");
+    assert_eq!(catalogue.alias("stable").unwrap().service.as_str(), "a");
 }
 
 #[test]
@@ -159,7 +166,7 @@ fn routes_come_back_after_a_restart() {
         let catalogue = stage(&directory, &["a", "b", "c"]);
         catalogue.set_canary("stable", share(&catalogue, "b", 5), None).unwrap();
         catalogue.set_shadow("stable", share(&catalogue, "c", 100), None).unwrap();
-        catalogue.put_alias("elsewhere", PutAlias { peer: Some("prod".into()), ..put("x") }).unwrap();
+        catalogue.put_alias("elsewhere", AliasChange { peer: Some("prod".into()), ..put("x") }).unwrap();
         ["stable", "elsewhere"].map(|name| catalogue.alias(name).unwrap())
     };
     let catalogue = catalogue(directory.path());
@@ -220,7 +227,7 @@ fn while_an_alias_goes_back_no_other_change_of_it_is_answered_with_success() {
             assert!(error.contains("stable is on its way back to another network"), "{what}: {error}");
         }
         drop(in_flight);
-        assert_eq!(going_back.join().unwrap().unwrap().service, "a");
+        assert_eq!(going_back.join().unwrap().unwrap().service.as_str(), "a");
     });
     assert_eq!(answered_by(&catalogue, "stable"), "a");
     catalogue.set_shadow("stable", share(&catalogue, "a", 5), None).unwrap();
@@ -249,5 +256,88 @@ fn while_a_move_is_undone_its_alias_is_changed_by_nothing_else() {
     catalogue.put_alias("stable", put("b")).unwrap();
     catalogue.switch("stable", SwitchRequest { by: Some(by), ..SwitchRequest::to(former) }).unwrap();
     catalogue.claim_undoing(by, false);
+    catalogue.put_alias("stable", put("b")).unwrap();
+}
+
+/// A catalogue with services `a` and `b` and an alias `stable` on `a`, recorded in memory, where other writers may be faster.
+fn contended(directory: &tempfile::TempDir) -> (Arc<Catalogue>, MemoryStore) {
+    let store = MemoryStore::default();
+    let catalogue = Catalogue::start_with(environment(directory.path(), None), Box::new(store.clone())).unwrap();
+    for name in ["a", "b"] {
+        create(&catalogue, directory.path(), name, &json!({}));
+    }
+    catalogue.put_alias("stable", put("a")).unwrap();
+    (catalogue, store)
+}
+
+/// What another writer does, who sees what this catalogue sees.
+fn another(
+    catalogue: &Catalogue,
+    name: &str,
+    command: AliasCommand,
+) -> impl FnOnce(DesiredState) -> DesiredState + use<> {
+    let (name, seen) = (ServiceName::parse(name).unwrap(), catalogue.snapshot());
+    move |state| state.apply(&Command::Alias(name, command), &*seen).unwrap()
+}
+
+#[test]
+fn a_change_that_loses_a_race_is_made_to_what_won() {
+    let directory = tempfile::tempdir().unwrap();
+    let (catalogue, mut store) = contended(&directory);
+    store.lose_against(another(&catalogue, "other", AliasCommand::Set(put("b"))));
+    store.lose_against(another(&catalogue, "third", AliasCommand::Set(put("a"))));
+    catalogue.put_alias("stable", put("b")).unwrap();
+    let found: Vec<_> =
+        catalogue.snapshot().aliases().map(|alias| (alias.name.to_string(), alias.generation)).collect();
+    assert_eq!(found, [("other".into(), 1), ("stable".into(), 2), ("third".into(), 1)]);
+    assert_eq!(store.load().unwrap().1, catalogue.snapshot().desired, "what runs follows what is recorded");
+    assert_eq!(answered_by(&catalogue, "other"), "b");
+}
+
+#[test]
+fn a_condition_is_looked_at_again_after_a_lost_race() {
+    let directory = tempfile::tempdir().unwrap();
+    let (catalogue, store) = contended(&directory);
+    store.lose_against(another(&catalogue, "stable", AliasCommand::Set(put("b"))));
+    let shadow = share(&catalogue, "a", 100);
+    let error = catalogue.set_shadow("stable", shadow, Some(Expected::Generation(1))).unwrap_err();
+    assert_eq!(error.to_string(), "expected generation 1 of stable, found 2");
+    assert_eq!(answered_by(&catalogue, "stable"), "b", "the change that won is followed");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let allowed = {
+        let asked = Arc::clone(&asked);
+        move || match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => Ok(()),
+            _ => Err(Error::AliasConflict("not any more".into())),
+        }
+    };
+    store.lose_against(another(&catalogue, "other", AliasCommand::Set(put("b"))));
+    let request = SwitchRequest::to(id(&catalogue, "a"));
+    assert_eq!(catalogue.switch_if("stable", request, allowed).unwrap_err().to_string(), "not any more");
+    assert_eq!(answered_by(&catalogue, "stable"), "b");
+}
+
+#[test]
+fn an_alias_that_another_writer_made_again_is_another_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (catalogue, store) = contended(&directory);
+    catalogue.set_shadow("stable", share(&catalogue, "b", 100), None).unwrap();
+    let before = catalogue.snapshot().alias(&ServiceName::parse("stable").unwrap()).unwrap().clone();
+    store.lose_against(another(&catalogue, "stable", AliasCommand::Delete));
+    catalogue.put_alias("stable", put("b")).unwrap();
+    assert!(!catalogue.snapshot().is_there(&before), "it was deleted in between");
+    assert_eq!(catalogue.alias("stable").unwrap().generation, 1);
+}
+
+#[test]
+fn a_change_that_always_loses_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let (catalogue, store) = contended(&directory);
+    for turn in 0..20 {
+        store.lose_against(another(&catalogue, &format!("other{turn}"), AliasCommand::Set(put("b"))));
+    }
+    let error = catalogue.put_alias("stable", put("b")).unwrap_err().to_string();
+    assert!(error.contains("other servers changed the same record"), "{error}");
+    assert_eq!(answered_by(&catalogue, "stable"), "a");
     catalogue.put_alias("stable", put("b")).unwrap();
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
-use super::alias::Share;
+use super::desired::Share;
 use crate::percent::Percent;
 use crate::service::Service;
 use crate::shadow::{Ledger, Shadow, ShadowLimits};
@@ -24,7 +24,7 @@ pub(super) struct Traffic {
     /// Temporary override of the recorded shadow, while a move compares.
     overriding: ArcSwapOption<Service>,
     /// Temporary override of the recorded canary, while a move tries it.
-    lent_canary: ArcSwapOption<Share>,
+    canary_override: ArcSwapOption<Share>,
     /// The target as a shadow, asked about requests that this canary refuses.
     second_opinion: ArcSwapOption<Shadow>,
     /// The alias is being rolled back, and requests wait for that.
@@ -65,7 +65,7 @@ impl Traffic {
     /// refuses.
     pub(super) fn override_canary(&self, share: Option<Share>, target: Option<&Arc<Service>>) {
         let target = target.filter(|_| share.is_some());
-        self.lent_canary.store(share.map(Arc::new));
+        self.canary_override.store(share.map(Arc::new));
         let asked = self.second_opinion.load_full();
         if asked.as_ref().map(|asked| asked.service()) == target.map(|target| target.id) {
             return;
@@ -97,8 +97,8 @@ impl Traffic {
     }
 
     /// The temporary canary.
-    pub(super) fn lent_canary(&self) -> Option<Share> {
-        self.lent_canary.load().as_deref().copied()
+    pub(super) fn canary_override(&self) -> Option<Share> {
+        self.canary_override.load().as_deref().copied()
     }
 
     /// The former shadow ends here, not when the last request drops it.

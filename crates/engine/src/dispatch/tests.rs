@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use dede_api::requests::PutAlias;
 use serde_json::json;
 
 use super::*;
+use crate::catalogue::AliasChange;
 use crate::stage::{Gate, NumberDoor, catalogue, create, to};
 
 fn stage(directory: &Path) -> (Arc<Catalogue>, Dispatcher) {
@@ -31,7 +31,7 @@ async fn calls_are_answered_and_recorded_with_who_answered() {
     let (catalogue, dispatcher) = stage(directory.path());
     create(&catalogue, directory.path(), "bad", &json!({"behaviour": "fail"}));
     create(&catalogue, directory.path(), "refused", &json!({}));
-    let remote = PutAlias { service: "there".into(), peer: Some("prod".into()), ..PutAlias::default() };
+    let remote = AliasChange { service: "there".into(), peer: Some("prod".into()), ..AliasChange::default() };
     catalogue.put_alias("remote", remote).unwrap();
     let door = NumberDoor::default();
     let records = Arc::clone(&door.records);

@@ -10,6 +10,7 @@ pub(crate) mod definition;
 mod generated;
 mod predict;
 mod serving;
+mod state;
 mod train;
 
 use std::collections::HashSet;
@@ -23,6 +24,7 @@ pub use creation::CreationRequest;
 pub use definition::Definition;
 pub use predict::{Answered, DryRun, Predicted, Timings};
 pub use serving::{ServedFile, Serving};
+use state::ServiceState;
 pub use train::TrainCall;
 
 use crate::capture::{CapturedCall, Ring};
@@ -62,9 +64,7 @@ pub struct Service {
     ring: Ring,
     environment: Arc<Environment>,
     name: ArcSwap<ServiceName>,
-    serving: ArcSwapOption<Serving>,
-    /// Why there is nothing to serve with: a restart could not load it, or it was unloaded to make room for another.
-    fault: ArcSwapOption<Error>,
+    state: ArcSwap<ServiceState>,
     recent_reader: ArcSwapOption<predict::RecentReader>,
     warned: Mutex<HashSet<String>>,
 }
@@ -84,10 +84,6 @@ impl Service {
         environment: &Arc<Environment>,
     ) -> Arc<Self> {
         let store = JobStore::new(environment.state_directory.join("jobs").join(format!("{}.json", id.0)));
-        let (serving, fault) = match serving {
-            Ok(serving) => (Some(Arc::new(serving)), None),
-            Err(error) => (None, Some(Arc::new(error))),
-        };
         Arc::new(Self {
             id,
             definition,
@@ -97,8 +93,7 @@ impl Service {
             ring: Ring::new(environment.capture_bytes),
             environment: Arc::clone(environment),
             name: ArcSwap::from_pointee(name),
-            serving: ArcSwapOption::new(serving),
-            fault: ArcSwapOption::new(fault),
+            state: ArcSwap::from_pointee(ServiceState::of(serving)),
             recent_reader: ArcSwapOption::empty(),
             warned: Mutex::default(),
         })
@@ -118,20 +113,12 @@ impl Service {
     /// # Errors
     /// Why it could not be loaded, when it came back broken after a restart; [`Error::NotLoaded`].
     pub fn serving(&self) -> Result<Arc<Serving>> {
-        if let Some(serving) = self.serving.load_full() {
-            return Ok(serving);
-        }
-        if let Some(fault) = self.fault.load_full() {
-            return Err(Error::clone(&fault));
-        }
-        // Without either it began to serve this very moment.
-        self.serving.load_full().ok_or_else(|| Error::Internal("a service without anything to serve with".into()))
+        self.state.load().serving(|| self.name().to_string())
     }
 
     /// Replaces what it answers with. Requests in flight finish on the former one.
     fn serve(&self, serving: Serving) {
-        self.serving.store(Some(Arc::new(serving)));
-        self.fault.store(None);
+        self.state.store(Arc::new(ServiceState::Loaded(Arc::new(serving))));
         self.recent_reader.store(None);
         // Inputs of another network may have other columns.
         self.ring.clear();
@@ -139,15 +126,15 @@ impl Service {
 
     /// Whether there is something to answer with in memory.
     pub fn is_loaded(&self) -> bool {
-        self.serving.load().is_some()
+        self.state.load().is_loaded()
     }
 
     /// Lets go of what it answers with. Requests in flight finish on it.
     pub fn unload(&self) {
-        self.fault.store(Some(Arc::new(Error::NotLoaded(self.name().to_string()))));
+        let former = self.state.swap(Arc::new(ServiceState::Unloaded));
         self.recent_reader.store(None);
         // What takes its place needs the memory.
-        drop(self.serving.swap(None));
+        drop(former);
         memory::give_back();
     }
 
@@ -156,13 +143,14 @@ impl Service {
     /// # Errors
     /// Those of [`Serving::open`].
     pub fn load(&self) -> Result<()> {
+        self.state.rcu(ServiceState::while_loading);
         match Serving::open_safely(&self.definition, &self.environment) {
             Ok(serving) => {
                 self.serve(serving);
                 Ok(())
             }
             Err(error) => {
-                self.fault.store(Some(Arc::new(error.clone())));
+                self.state.rcu(|now| now.after_failure(&error));
                 Err(error)
             }
         }

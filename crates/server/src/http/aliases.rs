@@ -6,17 +6,19 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::Response;
-use dede_api::aliases::AliasInfo;
+use dede_api::aliases::{AliasInfo, AliasShadow, AliasShare, AliasStep};
 use dede_api::answer::{Answer, Status};
-use dede_api::requests::PutAlias;
+use dede_api::requests::{PutAlias, ShareRequest};
+use dede_engine::catalogue::{AliasChange, AliasView, ShadowView, ShareChange, ShareView, StepView};
 use dede_engine::name::PeerName;
+use dede_engine::shadow::ShadowCounts;
 use dede_model::error::Error;
 
 use super::error::Outcome;
 use super::{Server, name_in, reply};
 
-fn shown(info: AliasInfo) -> Response {
-    reply::json(&Answer::with_body(Status::ok(), info))
+fn shown(alias: AliasView) -> Response {
+    reply::json(&Answer::with_body(Status::ok(), rendered(alias)))
 }
 
 /// GET without a name: the names of all aliases.
@@ -49,7 +51,7 @@ async fn put_outcome(server: &Arc<Server>, request: Request) -> Outcome {
             if let Some(peer) = &request.peer {
                 check_peer(&shared, peer)?;
             }
-            Ok(shown(catalogue.put_alias(&name, request)?))
+            Ok(shown(catalogue.put_alias(&name, change(request))?))
         })
         .await
 }
@@ -71,4 +73,41 @@ pub(crate) async fn delete(State(server): State<Arc<Server>>, uri: Uri) -> Respo
 pub(crate) async fn rollback(State(server): State<Arc<Server>>, uri: Uri) -> Response {
     let name = name_in(&uri);
     reply::of(server.manage(move |catalogue| Ok(shown(catalogue.rollback_alias(&name, None)?))).await)
+}
+
+/// The change that a body asks for.
+fn change(request: PutAlias) -> AliasChange {
+    let share = |asked: ShareRequest| ShareChange { service: asked.service, percent: asked.percent };
+    let PutAlias { service, peer, canary, shadow, expect, expect_generation, takeover } = request;
+    let (canary, shadow) = (canary.map(share), shadow.map(share));
+    AliasChange { service, peer, canary, shadow, expect, expect_generation, takeover }
+}
+
+fn rendered(alias: AliasView) -> AliasInfo {
+    let AliasView { name, service, peer, digest, generation, canary, shadow, history } = alias;
+    AliasInfo {
+        name: name.to_string(),
+        service: service.to_string(),
+        peer: peer.map(|peer| peer.to_string()),
+        digest: digest.map(|digest| digest.to_string()),
+        generation,
+        canary: canary.map(rendered_share),
+        shadow: shadow.map(rendered_shadow),
+        history: history.into_iter().map(rendered_step).collect(),
+    }
+}
+
+/// A service without a name is shown with an empty one.
+fn rendered_share(ShareView { service, percent }: ShareView) -> AliasShare {
+    AliasShare { service: service.map(|service| service.to_string()).unwrap_or_default(), percent: percent.get() }
+}
+
+fn rendered_shadow(ShadowView { share, counts }: ShadowView) -> AliasShadow {
+    let ShadowCounts { compared, dropped, failed, changed, .. } = counts;
+    AliasShadow { share: rendered_share(share), compared, dropped, failed, changed }
+}
+
+fn rendered_step(StepView { generation, service, peer, at_s, by }: StepView) -> AliasStep {
+    let (service, peer) = (service.to_string(), peer.map(|peer| peer.to_string()));
+    AliasStep { generation, service, peer, at_s, by: by.map(|id| format!("/moves/{id}")) }
 }

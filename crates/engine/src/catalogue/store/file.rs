@@ -1,65 +1,71 @@
-//! What is recorded of the catalogue: one JSON file, replaced whole and synced at each change.
+//! The state in a JSON file, replaced whole and synced at each change. No other process writes to it: its directory is locked.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use dede_bundle::Digest;
 use dede_model::error::{Error, Result};
 use dede_storage::files::{read_text, remove_leftovers, sync_directory, write_atomically};
-use serde::{Deserialize, Serialize};
+use event_listener::{Event, EventListener};
 
-use super::record::AliasRecord;
-use crate::move_id::MoveId;
-use crate::name::ServiceName;
-use crate::service::ServiceId;
+use super::{Put, Revision, StateStore};
+use crate::catalogue::desired::DesiredState;
 
 /// How long, and how often, locking the directory is tried.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(10);
-/// The format written by this version.
-const FORMAT: u32 = 1;
 /// Name of the file.
 const FILE: &str = "state.json";
 /// Largest file read back, bytes.
 const LIMIT: u64 = 1 << 30;
 
-/// Everything a restart needs to know.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct StateRecord {
-    format: u32,
-    pub(super) services: Vec<ServiceEntry>,
-    pub(super) aliases: Vec<AliasRecord>,
+/// A file in the state directory of this server, which is locked for as long as this lives.
+pub struct FileStore {
+    directory: PathBuf,
+    revision: Revision,
+    changed: Event,
+    /// A second server on the same state directory refuses to start.
+    _lock: File,
 }
 
-/// One service, described by its creation request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ServiceEntry {
-    pub(super) id: ServiceId,
-    pub(super) name: ServiceName,
-    /// Body of the PUT, as it came.
-    pub(super) request: String,
-    /// A restart does not load it, in favour of another service.
-    #[serde(rename = "dormant", default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) unloaded: bool,
-    /// The move that created it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) created_by: Option<MoveId>,
-    /// What its repository looked like when it was loaded: [`crate::service::Serving::listing`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) listing: Option<Digest>,
+impl FileStore {
+    /// Makes and locks the directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be used, also when another server uses it.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let lock = lock(directory)?;
+        Ok(Self { directory: directory.to_owned(), revision: Revision(0), changed: Event::new(), _lock: lock })
+    }
 }
 
-impl StateRecord {
-    pub(super) fn new(services: Vec<ServiceEntry>, aliases: Vec<AliasRecord>) -> Self {
-        Self { format: FORMAT, services, aliases }
+impl StateStore for FileStore {
+    fn load(&mut self) -> Result<(Revision, DesiredState)> {
+        let path = self.directory.join(FILE);
+        let text = read_text(&path, LIMIT)?;
+        let place = path.display().to_string();
+        let state =
+            text.map_or_else(|| Ok(DesiredState::default()), |text| DesiredState::from_record(&text, &place))?;
+        Ok((self.revision, state))
+    }
+
+    fn compare_and_put(&mut self, expected: Revision, state: &DesiredState) -> Result<Put> {
+        if expected != self.revision {
+            return Ok(Put::Lost);
+        }
+        write_atomically(&self.directory.join(FILE), &state.to_record()?)?;
+        self.revision = Revision(expected.0 + 1);
+        self.changed.notify(usize::MAX);
+        Ok(Put::Stored(self.revision))
+    }
+
+    fn watch(&self) -> EventListener {
+        self.changed.listen()
     }
 }
 
 /// Makes the directory and locks it for this process; what a crash left half-written is removed.
-pub(super) fn lock(directory: &Path) -> Result<File> {
+fn lock(directory: &Path) -> Result<File> {
     let jobs = directory.join("jobs");
     fs::create_dir_all(&jobs).map_err(Error::io(format!("create {}", jobs.display())))?;
     sync_directory(directory)?;
@@ -89,26 +95,6 @@ fn locked(file: &File) -> std::result::Result<(), fs::TryLockError> {
             other => return other,
         }
     }
-}
-
-/// Reads the record; empty where there is none.
-pub(super) fn load(directory: &Path) -> Result<StateRecord> {
-    let path = directory.join(FILE);
-    let Some(text) = read_text(&path, LIMIT)? else {
-        return Ok(StateRecord::new(Vec::new(), Vec::new()));
-    };
-    let damaged = |reason: String| Error::Internal(format!("{} is damaged: {reason}", path.display()));
-    let record: StateRecord = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-    if record.format != FORMAT {
-        return Err(damaged(format!("format {FORMAT} expected, found {}", record.format)));
-    }
-    Ok(record)
-}
-
-/// Replaces the record.
-pub(super) fn save(directory: &Path, record: &StateRecord) -> Result<()> {
-    let bytes = serde_json::to_vec_pretty(record).map_err(|error| Error::Internal(error.to_string()))?;
-    write_atomically(&directory.join(FILE), &bytes).map_err(Error::from)
 }
 
 #[cfg(test)]

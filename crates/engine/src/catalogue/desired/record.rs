@@ -1,20 +1,69 @@
-//! How an alias is recorded. Records of servers that knew no peers, canaries and shadows are read too.
-
-use std::sync::Arc;
+//! How the state is written: one JSON text, of format 1. Records of servers that knew no peers, canaries and shadows are read too.
 
 use dede_bundle::Digest;
-use dede_model::error::Error;
+use dede_model::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::alias::{Alias, Share, Step, Target};
+use super::DesiredState;
+use super::alias::{AliasEntry, Share, Step, Target};
+use super::service::ServiceEntry;
 use crate::move_id::MoveId;
 use crate::name::{PeerName, ServiceName};
 use crate::service::ServiceId;
 
+/// The format written by this version.
+const FORMAT: u32 = 1;
+
+/// Everything a restart needs to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateRecord {
+    format: u32,
+    services: Vec<ServiceEntry>,
+    aliases: Vec<AliasRecord>,
+}
+
+impl DesiredState {
+    /// The text that is recorded.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn to_record(&self) -> Result<Vec<u8>> {
+        let services = self.services().map(|entry| ServiceEntry::clone(entry)).collect();
+        let aliases = self.aliases().map(|alias| AliasRecord::from(&**alias)).collect();
+        let record = StateRecord { format: FORMAT, services, aliases };
+        serde_json::to_vec_pretty(&record).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// Reads such a text; `place` is named where it is damaged.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it is damaged, or of another format.
+    pub fn from_record(text: &str, place: &str) -> Result<Self> {
+        let damaged = |reason: String| Error::Internal(format!("{place} is damaged: {reason}"));
+        let record: StateRecord = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        if record.format != FORMAT {
+            return Err(damaged(format!("format {FORMAT} expected, found {}", record.format)));
+        }
+        let mut state = Self::default();
+        for entry in record.services {
+            if state.is_taken(&entry.name) {
+                tracing::error!(service = %entry.name, "recorded twice; the second is left out");
+            } else {
+                state.insert(entry);
+            }
+        }
+        for alias in record.aliases {
+            state = state.with_alias(AliasEntry::try_from(alias)?);
+        }
+        Ok(state)
+    }
+}
+
 /// One alias.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AliasRecord {
+struct AliasRecord {
     name: ServiceName,
     generation: u64,
     history: Vec<StepRecord>,
@@ -41,8 +90,8 @@ struct StepRecord {
     deleted_version: Option<Digest>,
 }
 
-impl From<&Alias> for AliasRecord {
-    fn from(alias: &Alias) -> Self {
+impl From<&AliasEntry> for AliasRecord {
+    fn from(alias: &AliasEntry) -> Self {
         let history = alias.history.iter().map(|step| {
             let (service, peer, name) = match &step.target {
                 Target::Service { id, name } => (Some(*id), None, name.clone()),
@@ -56,10 +105,10 @@ impl From<&Alias> for AliasRecord {
     }
 }
 
-impl TryFrom<AliasRecord> for Alias {
+impl TryFrom<AliasRecord> for AliasEntry {
     type Error = Error;
 
-    fn try_from(record: AliasRecord) -> Result<Self, Error> {
+    fn try_from(record: AliasRecord) -> Result<Self> {
         let damaged = |what: &str| Error::Internal(format!("the record of alias {} is damaged: {what}", record.name));
         if record.history.is_empty() {
             return Err(damaged("it points nowhere"));
@@ -74,9 +123,9 @@ impl TryFrom<AliasRecord> for Alias {
             let StepRecord { generation, at_s, by, deleted_version, .. } = *step;
             Ok(Step { generation, target, at_s, by, deleted_version })
         });
-        let history = steps.collect::<Result<_, _>>()?;
+        let history = steps.collect::<Result<_>>()?;
         let AliasRecord { name, generation, canary, shadow, .. } = record;
-        Ok(Self { name, generation, history, canary, shadow, traffic: Arc::default() })
+        Ok(Self { name, generation, history, canary, shadow })
     }
 }
 
@@ -84,9 +133,27 @@ impl TryFrom<AliasRecord> for Alias {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Alias, String> {
+    fn read(text: &str) -> std::result::Result<AliasEntry, String> {
         let record: AliasRecord = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        Alias::try_from(record).map_err(|error| error.to_string())
+        AliasEntry::try_from(record).map_err(|error| error.to_string())
+    }
+
+    /// As the first version with this format wrote it: a takeover, a canary, a shadow, a peer, a deleted service, and one that gave its
+    /// place in memory to another.
+    const RECORDED: &str = include_str!("fixtures/state.json");
+
+    #[test]
+    fn the_record_of_an_earlier_version_is_read_and_written_alike() {
+        let state = DesiredState::from_record(RECORDED, "the fixture").unwrap();
+        assert_eq!((state.services().count(), state.aliases().count()), (5, 5));
+        assert_eq!(String::from_utf8(state.to_record().unwrap()).unwrap(), RECORDED);
+    }
+
+    #[test]
+    fn another_format_is_refused() {
+        let text = RECORDED.replacen("\"format\": 1", "\"format\": 2", 1);
+        let error = DesiredState::from_record(&text, "the fixture").unwrap_err().to_string();
+        assert!(error.ends_with("the fixture is damaged: format 1 expected, found 2"), "{error}");
     }
 
     #[test]
