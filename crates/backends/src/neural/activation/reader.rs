@@ -5,6 +5,7 @@
 
 mod held;
 mod inside;
+mod pieces;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -13,10 +14,12 @@ use std::rc::Rc;
 use dede_core::backend::OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
 
 use super::axes::Along;
+use super::bends::bends;
 use super::counts::{Count, Counting};
 use super::facts::{Fact, Held, Part};
 use super::forms::{Form, Items};
 use super::functions::Functions;
+use super::limits::{self, Limits};
 use super::operators::{Codes, Operator, codes, operator};
 use super::origin::{Maker, Origin};
 use super::producers::{Producers, Scale, taken};
@@ -26,9 +29,10 @@ use super::signs::never_negative;
 use super::ties::{Tie, Tied, mixing, stronger, unsteady};
 use super::weights::{Ranges, Weights};
 use super::written_out::{Quotient, Sum, log_softmax_sum, normalized};
-use super::{classes, means};
+use super::{beside, classes, means};
 use crate::neural::onnx_view::{Dimension, FunctionView, GraphView, NodeView, ValueView};
 use inside::Inside;
+pub(super) use pieces::Pieces;
 
 /// Nodes, constants and operators that are read of graphs inside of operators, at most.
 const MOST_INSIDE: usize = 1 << 18;
@@ -165,6 +169,7 @@ impl<'v, 'a> Reader<'v, 'a> {
             Quotient::WeightedShare(above) => self.fact(above).never_negative,
             Quotient::Sigmoid | Quotient::ShareOf(..) => true,
         });
+        let quotient = quotient.or_else(|| self.share_in_pieces(node).map(Quotient::WeightedShare));
         let is_difference = kind == Operator::Affine && node.op == "Sub";
         let log_sum = if is_difference { log_softmax_sum(producers, node) } else { None };
         let origins: Vec<Origin> = inputs.iter().map(|fact| fact.origin).collect();
@@ -178,10 +183,13 @@ impl<'v, 'a> Reader<'v, 'a> {
             Some(made) if made.is_label => Held::Label,
             Some(_) | None => self.held(&call),
         };
-        let origin = match crossing {
-            None => self.origin(&call, index, &held, &origins),
-            Some(made) => made.origin_of_chosen(Origin::combined(origins.iter().copied())),
+        let (origin, beside, limits) = match crossing {
+            None => self.source(&call, index, &held, &origins),
+            Some(made) => (made.origin_of_chosen(self.origin_of_taken(node)), made.beside, made.limits),
         };
+        let pieces = crossing.map_or_else(|| Pieces::of(&call), |made| made.pieces);
+        let bends = crossing.is_some() || bends(node, kind, &call.inputs, producers);
+        let is_bent = bends || call.inputs.iter().any(|fact| fact.is_bent);
         let (is_coded, scale) = match crossing {
             None => self.scale(&call, index),
             Some(made) => (made.is_coded, None),
@@ -196,14 +204,57 @@ impl<'v, 'a> Reader<'v, 'a> {
             None => classes::made(node, kind, &call.inputs, &along, &form, producers),
         };
         let (tie, part, is_rounded) = (self.tie(&call, met, inside), call.part, is_rounded(&call));
-        Fact { held, origin, form, is_coded, scale, is_rounded, classes, part, never_negative, tie }
+        Fact {
+            held,
+            origin,
+            beside,
+            limits,
+            pieces,
+            is_bent,
+            form,
+            is_coded,
+            scale,
+            is_rounded,
+            classes,
+            part,
+            never_negative,
+            tie,
+        }
+    }
+
+    /// What numbers come from, what others beside them do, and between which they are.
+    fn source(
+        &self,
+        call: &Call<'_, 'v, 'a>,
+        index: usize,
+        held: &Held<'v, 'a>,
+        origins: &[Origin],
+    ) -> (Origin, Origin, Limits) {
+        let limits = limits::made(call.node, held, &call.inputs, &self.producers);
+        let beside = beside::made(call.node, call.kind, &call.inputs);
+        let own = self.origin(call, index, held, origins);
+        // What is chosen of several may be what shows most of them.
+        let own = if beside::is_choice(call.node) { own.or(beside) } else { own };
+        let is_gate = own == Origin::Free && limits.are_of_probabilities();
+        (if is_gate { Origin::Gate } else { own }, beside, limits)
+    }
+
+    /// What all that a node takes comes from, also what the graphs inside it do.
+    fn origin_of_taken(&self, node: &'v NodeView<'a>) -> Origin {
+        let known = taken(node).into_iter().filter_map(|value| self.known.get(value));
+        Origin::combined(known.map(|fact| fact.origin))
     }
 
     fn origin(&self, call: &Call<'_, 'v, 'a>, index: usize, held: &Held<'v, 'a>, origins: &[Origin]) -> Origin {
         let of_inputs = || {
             let takes_no_negative = call.inputs.first().is_some_and(|fact| fact.never_negative);
             let (node, kind, weights) = (call.node, call.kind, call.weights);
-            Origin::of(&Maker { node, index, kind, weights, takes_no_negative, producers: &self.producers }, origins)
+            let is_of_constant = origins.first() == Some(&Origin::Constant)
+                && Origin::combined(origins.iter().copied()) != Origin::Constant;
+            let table = node.inputs.first().filter(|_| is_of_constant && beside::is_choice(node));
+            let takes_shares = table.is_some_and(|table| self.ranges.holds_shares(table, &self.producers));
+            let producers = &self.producers;
+            Origin::of(&Maker { node, index, kind, weights, takes_no_negative, takes_shares, producers }, origins)
         };
         match held {
             Held::Found(Softmax | LogSoftmax | Heads) => Origin::Shares,

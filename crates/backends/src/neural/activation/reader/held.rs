@@ -14,7 +14,7 @@ use crate::neural::activation::operators::{Operator, is_rectifier, joined, keeps
 use crate::neural::activation::origin::Origin;
 use crate::neural::activation::scales;
 use crate::neural::activation::weights::Weights;
-use crate::neural::activation::written_out::{Quotient, Sum, is_complement};
+use crate::neural::activation::written_out::{Quotient, Sum, is_complement, is_half_of_tanh};
 use crate::neural::onnx_view::NodeView;
 
 /// What a mean or the largest of shares goes over.
@@ -148,6 +148,9 @@ impl<'v, 'a> Reader<'v, 'a> {
         if let Some(part) = call.part.filter(|part| part.is_whole()) {
             return Held::Found(part.of);
         }
+        if is_half_of_tanh(&self.producers, node) {
+            return Held::Found(Sigmoid);
+        }
         match agreed(&operands(call)).and_then(|held| held.found()) {
             Some(Softmax | Sigmoid) if is_complement(&self.producers, node) => Held::Found(Sigmoid),
             Some(Logits) => Held::Found(Logits),
@@ -182,6 +185,7 @@ impl<'v, 'a> Reader<'v, 'a> {
             Some(Quotient::WeightedShare(_)) => {
                 return Held::Unclear(Cause::of(node, "of numbers by a sum of them with weights"));
             }
+            None if is_half_of_tanh(&self.producers, node) => return Held::Found(Sigmoid),
             None => {}
         }
         if let Some(part) = call.part.filter(|part| part.is_whole()) {
