@@ -66,7 +66,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         started.elapsed().as_millis(),
         memory_mb("VmRSS:")
     ));
-    let samples = samples(description.shape, arguments.batch);
+    let shape = description.shape.ok_or("the network takes tensors alone")?;
+    let samples = samples(shape, arguments.batch);
     for &callers in &arguments.callers {
         let (items, cpu) = run(model.as_ref(), &samples, callers, Duration::from_secs(arguments.seconds))?;
         let per_second = items as f64 / arguments.seconds as f64;

@@ -5,11 +5,14 @@
 //! it, never at numbers that come out, and must not know engines, services or how an answer is computed.
 
 mod axes;
+mod bends;
+mod beside;
 mod classes;
 mod counts;
 mod facts;
 mod forms;
 mod functions;
+mod limits;
 mod lists;
 mod means;
 mod operators;
@@ -58,6 +61,8 @@ pub(super) struct Known {
     pub(super) lacks_scale: bool,
     /// Whether they are what they hold only about: quantised since.
     pub(super) is_rounded: bool,
+    /// Whether some operator on the way to them may end at 0 and 1, as probabilities do.
+    pub(super) is_bent: bool,
     /// What makes the numbers of one item depend on other items of a request, or on chance, or puts them where no item is.
     pub(super) tie: Option<KnownTie>,
 }
@@ -111,7 +116,7 @@ impl<'v, 'a> Values<'v, 'a> {
             (Some(tie), _) => Some(tie),
             (None, moved) => moved,
         };
-        Known { reading, lacks_scale: fact.is_coded, is_rounded: fact.is_rounded, tie }
+        Known { reading, lacks_scale: fact.is_coded, is_rounded: fact.is_rounded, is_bent: fact.is_bent, tie }
     }
 }
 

@@ -9,8 +9,10 @@ use dede_model::quote::quote;
 
 use super::axes::Along;
 use super::forms::Form;
+use super::limits::Limits;
 use super::origin::Origin;
 use super::producers::Scale;
+use super::reader::Pieces;
 use super::ties::Tie;
 use crate::neural::onnx_view::NodeView;
 
@@ -86,6 +88,14 @@ pub(super) struct Fact<'v, 'a> {
     pub(super) held: Held<'v, 'a>,
     /// What they come from.
     pub(super) origin: Origin,
+    /// What some of them come from, where numbers of other origins were put beside each other: of all, that which shows most.
+    pub(super) beside: Origin,
+    /// Between which numbers they are.
+    pub(super) limits: Limits,
+    /// Which pieces of a softmax they are.
+    pub(super) pieces: Pieces,
+    /// Whether something on the way to them may have ends that scores have not.
+    pub(super) is_bent: bool,
     /// Its shape.
     pub(super) form: Form,
     /// Whether they are whole numbers that stand for others, their scale not applied.
@@ -109,6 +119,10 @@ impl Fact<'_, '_> {
     pub(super) const CONSTANT: Self = Self {
         held: Held::Unclear(Cause::NO_OPERATOR),
         origin: Origin::Constant,
+        beside: Origin::Constant,
+        limits: Limits::NONE,
+        pieces: Pieces::NONE,
+        is_bent: false,
         form: Form::FIXED,
         is_coded: false,
         scale: None,

@@ -9,6 +9,9 @@ use super::producers::Producers;
 use super::weights::Weights;
 use crate::neural::onnx_view::NodeView;
 
+/// Operators between a gate and what it is made of.
+const LONGEST: usize = 8;
+
 /// Where numbers come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -38,6 +41,8 @@ pub(super) struct Maker<'r, 'v, 'a> {
     pub(super) weights: Option<Weights>,
     /// Whether its first input has no number below 0: a rectifier changes none of these.
     pub(super) takes_no_negative: bool,
+    /// Whether its first input is a constant of numbers from 0 to 1.
+    pub(super) takes_shares: bool,
     /// Which operators are the file's own.
     pub(super) producers: &'r Producers<'v, 'a>,
 }
@@ -117,7 +122,8 @@ impl Origin {
             },
             ("Gather" | "GatherElements" | "GatherND" | "ArrayFeatureExtractor", _) => match (first, all) {
                 (Self::Constant, Self::Constant) => Self::Constant,
-                // A row of a table for each index.
+                // A row of a table for each index: learnt features, or distributions.
+                (Self::Constant, _) if maker.takes_shares => Self::Shares,
                 (Self::Constant, _) => Self::Free,
                 (first, _) => first,
             },
@@ -126,8 +132,10 @@ impl Origin {
             (_, Operator::Passing | Operator::Bounding | Operator::Rounding | Operator::Renaming) => first,
             (_, Operator::Weighting) => Self::of_weighted(all, maker.weights),
             (_, Operator::Affine) | ("Mean" | "Max" | "Min", _) => Self::blended(inputs),
-            // A gate bends what it lets through.
-            ("Mul" | "QLinearMul", _) if all == Self::Merged && inputs.contains(&Self::Gate) => Self::Free,
+            // A gate that is made of what it lets through is an activation of a hidden layer.
+            ("Mul" | "QLinearMul", _) if all == Self::Merged && inputs.contains(&Self::Gate) && is_own_gate(maker) => {
+                Self::Free
+            }
             ("Sigmoid" | "HardSigmoid" | "QLinearSigmoid", _) => match all {
                 Self::Free | Self::Merged => Self::Gate,
                 other @ (Self::Constant | Self::Gate | Self::Choice | Self::Shares) => other,
@@ -151,6 +159,28 @@ impl Origin {
     fn after_nonlinear(self) -> Self {
         if self == Self::Merged { Self::Free } else { self }
     }
+}
+
+/// Whether one of two numbers that are multiplied is a gate made of the other, as in Swish, written out or not.
+fn is_own_gate(maker: &Maker<'_, '_, '_>) -> bool {
+    let producers = maker.producers;
+    let step = if maker.node.op == "QLinearMul" { 3 } else { 1 };
+    let operands: Vec<&str> = maker.node.inputs.iter().copied().step_by(step).take(2).collect();
+    let &[one, other] = operands.as_slice() else { return false };
+    let is_made_of = |gate: &str, taken: &str| {
+        let mut value = gate;
+        for _ in 0..LONGEST {
+            let Some(node) = producers.maker(producers.held(value)) else { return false };
+            let mut computed = node.inputs.iter().filter(|input| !producers.is_constant(input));
+            let (Some(inner), None) = (computed.next(), computed.next()) else { return false };
+            if producers.are_alike(inner, taken) {
+                return true;
+            }
+            value = inner;
+        }
+        false
+    };
+    is_made_of(one, other) || is_made_of(other, one)
 }
 
 /// Whether the power of a norm is an attribute of the operator that calls this one.

@@ -110,6 +110,11 @@ impl<'v, 'a> Producers<'v, 'a> {
         self.made(value).map(|(node, _)| node).filter(|node| self.is_standard(node))
     }
 
+    /// The node that makes a value, whatever its operator.
+    pub(super) fn maker_of_any(&self, value: &str) -> Option<&'v NodeView<'a>> {
+        self.made(self.same(value)).map(|(node, _)| node)
+    }
+
     /// The node that makes a value, where its operator is known.
     pub(super) fn maker(&self, value: &str) -> Option<&'v NodeView<'a>> {
         self.made(value).map(|(node, _)| node).filter(|node| !self.is_foreign(node))

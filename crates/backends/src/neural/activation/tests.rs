@@ -1,5 +1,6 @@
 //! Small graphs, each with what its output holds.
 
+mod disguises;
 mod insides;
 mod items;
 mod lookalikes;

@@ -11,8 +11,8 @@ use super::origin::Origin;
 use super::producers::Producers;
 use crate::neural::onnx_view::{NodeView, TensorView};
 
-/// What weights of means add up to at most.
-const ALL: f64 = 1.001;
+/// What weights of means add up to at most: in a file of 16 bits three thirds are 1.002.
+const ALL: f64 = 1.0 + 1.0 / 256.0;
 
 /// The weights of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,11 @@ struct Range {
 
 /// Constants that were looked at, each once.
 #[derive(Debug, Default)]
-pub(super) struct Ranges<'v>(RefCell<HashMap<(&'v str, Layout), Option<Range>>>);
+pub(super) struct Ranges<'v> {
+    ranges: RefCell<HashMap<(&'v str, Layout), Option<Range>>>,
+    /// Whether they have numbers from 0 to 1 alone.
+    shares: RefCell<HashMap<&'v str, bool>>,
+}
 
 impl<'v> Ranges<'v> {
     /// The weights that a node has; where it has none, or several, they are not read.
@@ -116,6 +120,14 @@ impl<'v> Ranges<'v> {
         is_known && matches!(weights, Weights::Sums | Weights::Means | Weights::Positive)
     }
 
+    /// Whether a constant that rows are taken of has numbers from 0 to 1 alone.
+    pub(super) fn holds_shares<'a>(&self, named: &'v str, producers: &Producers<'v, 'a>) -> bool {
+        let is_share = |number: f64| (0.0..=ALL).contains(&number);
+        let look =
+            || producers.constant(named).and_then(TensorView::numbers).is_some_and(|mut held| held.all(is_share));
+        *self.shares.borrow_mut().entry(producers.same(named)).or_insert_with(look)
+    }
+
     /// The number that stands for 0; the least where there are several: what is below that one is negative certainly.
     fn zero<'a>(&self, zero: Option<&&'v str>, producers: &Producers<'v, 'a>) -> Option<f64> {
         match zero.filter(|zero| !zero.is_empty()) {
@@ -127,7 +139,7 @@ impl<'v> Ranges<'v> {
     fn range<'a>(&self, named: &'v str, layout: Layout, producers: &Producers<'v, 'a>) -> Option<Range> {
         let constant = producers.constant(named)?;
         let key = (producers.same(named), layout);
-        *self.0.borrow_mut().entry(key).or_insert_with(|| look(constant, layout))
+        *self.ranges.borrow_mut().entry(key).or_insert_with(|| look(constant, layout))
     }
 }
 

@@ -268,6 +268,43 @@ fn log_of<'v, 'a>(producers: &Producers<'v, 'a>, used: &'v str) -> Option<(&'v s
     }
 }
 
+/// Whether a node ends `(tanh(x) + 1) / 2`, which is the sigmoid of twice `x`.
+pub(super) fn is_half_of_tanh(producers: &Producers<'_, '_>, node: &NodeView<'_>) -> bool {
+    let (mut factor, mut sum) = (1.0_f32, 0.0_f32);
+    let mut node = node;
+    for _ in 0..LONGEST {
+        let inner = match (node.op, node.inputs.as_slice()) {
+            ("Tanh", _) => return (factor.abs() - 0.5).abs() <= TINY && (sum - 0.5).abs() <= TINY,
+            (_, &[one, other]) => match (producers.number(one), producers.number(other)) {
+                (None, Some(number)) => {
+                    match node.op {
+                        "Add" => sum += factor * number,
+                        "Sub" => sum -= factor * number,
+                        "Mul" => factor *= number,
+                        "Div" => factor /= number,
+                        _ => return false,
+                    }
+                    one
+                }
+                (Some(number), None) => {
+                    match node.op {
+                        "Add" => sum += factor * number,
+                        "Sub" => (sum, factor) = (sum + factor * number, -factor),
+                        "Mul" => factor *= number,
+                        _ => return false,
+                    }
+                    other
+                }
+                (Some(_), Some(_)) | (None, None) => return false,
+            },
+            _ => return false,
+        };
+        let Some(before) = producers.producer(producers.held(inner)) else { return false };
+        node = before;
+    }
+    false
+}
+
 /// Whether a `Sub` is `1 - x`.
 pub(super) fn is_complement(producers: &Producers<'_, '_>, node: &NodeView<'_>) -> bool {
     match (node.op, node.inputs.as_slice()) {

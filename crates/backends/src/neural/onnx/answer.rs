@@ -8,7 +8,7 @@ use dede_model::backend::{DecidingFile, OutputActivation, ServiceType, Task};
 use dede_model::error::{Error, Result};
 
 use super::heads::{Head, heads};
-use super::numbers::{self, Exactness};
+use super::numbers::{self, Exactness, Found};
 use crate::neural::activation::decided;
 use crate::neural::engine::Tensor;
 use crate::neural::loading::Trial;
@@ -116,7 +116,8 @@ pub(super) fn conclude(
                 let exactness = if is_rounded { Exactness::About } else { Exactness::Exact };
                 let alone = trial.alone.iter().map(|answers| &answers[..]);
                 let tried = alone.chain(std::iter::once(&trial.outputs[..]));
-                numbers::check(activation, exactness, tried.filter_map(|outputs| outputs.get(place)), output)?;
+                let found = Found { activation, exactness, is_bent: head.is_bent };
+                numbers::check(found, tried.filter_map(|outputs| outputs.get(place)), output)?;
             }
             check_softmax(activation, classes, output)?;
             Ok((task, Meaning::of(activation), Some(activation)))

@@ -31,6 +31,8 @@ pub(super) struct Head {
     lacks_scale: bool,
     /// Whether its numbers are what they hold only about.
     pub(super) is_rounded: bool,
+    /// Whether an operator on the way to them may end at 0 and 1.
+    pub(super) is_bent: bool,
     /// What makes the numbers of an item depend on other items, or on chance.
     tie: Option<KnownTie>,
     is_behind_maps: bool,
@@ -38,7 +40,7 @@ pub(super) struct Head {
 
 impl Head {
     fn of(known: Known, producer: &str, (name, value): (&str, &str), shape: Option<Vec<usize>>) -> Self {
-        let Known { reading, lacks_scale, is_rounded, tie } = known;
+        let Known { reading, lacks_scale, is_rounded, is_bent, tie } = known;
         let reading = if producer == OF_SCIKIT_LEARN && reading == Reading::Found(OutputActivation::Logits) {
             Reading::Unclear("a classifier of scikit-learn without probabilities".to_owned())
         } else {
@@ -46,7 +48,7 @@ impl Head {
         };
         let is_label = reading == Reading::Label;
         let candidate = Candidate { name: name.to_owned(), value: value.to_owned(), shape, is_label };
-        Self { candidate, reading, lacks_scale, is_rounded, tie, is_behind_maps: name != value }
+        Self { candidate, reading, lacks_scale, is_rounded, is_bent, tie, is_behind_maps: name != value }
     }
 
     /// A value inside the network, whose numbers are features whatever they hold.
@@ -58,7 +60,8 @@ impl Head {
         let Known { tie, .. } = Values::of(&view).known(&value);
         let candidate = Candidate { name: name.to_owned(), value, shape: None, is_label: false };
         let reading = Reading::Unclear("a layer".to_owned());
-        Ok(Self { candidate, reading, lacks_scale: false, is_rounded: false, tie, is_behind_maps: false })
+        let (lacks_scale, is_rounded, is_bent) = (false, false, false);
+        Ok(Self { candidate, reading, lacks_scale, is_rounded, is_bent, tie, is_behind_maps: false })
     }
 
     /// Refuses what is not the same for an item alone and beside others, where a run takes several items, or at another time.

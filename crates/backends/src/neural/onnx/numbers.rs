@@ -1,6 +1,9 @@
 //! Whether the numbers that came out for generated samples are what an output was found to hold.
 //!
-//! What is read in a file and what its numbers are have to agree: where they do not, the reading is not certain. It must not know graphs.
+//! What is read in a file and what its numbers are have to agree: where they do not, or no number is one, the reading is not certain. It
+//! must not know graphs.
+
+mod scores;
 
 use dede_model::backend::OutputActivation;
 use dede_model::error::{Error, Result};
@@ -11,14 +14,21 @@ use crate::neural::options::MLLIB;
 
 /// How far the probabilities of a sample may be from 1 together: some networks compute them in half precision.
 const ROUNDING: f32 = 0.01;
-/// Samples none of which has a score below 0 by chance.
-const SEVERAL: usize = 4;
 /// How near to 1 numbers are together that were divided by their sum.
 const EXACT: f32 = 1e-5;
 /// How far a number may be off that is one of 127 steps or more, as a probability mostly is. Of many classes any sum is possible.
 const STEP: f32 = 1.0 / 127.0;
 /// How far the probabilities of a sample may be from 1 together where they are known about, their logarithms above all.
 const COARSE: f32 = 0.25;
+
+/// What was found in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) activation: OutputActivation,
+    pub(super) exactness: Exactness,
+    /// Whether some operator on the way may end at 0 and 1, as probabilities do.
+    pub(super) is_bent: bool,
+}
 
 /// How exactly numbers are what they hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +56,10 @@ impl Exactness {
         }
     }
 
-    /// How far numbers may be from parts of 1 that are taken for such.
+    /// How far numbers may be from parts of 1 that are taken for such: weights of files of 16 bits add up to 1 about.
     fn of_parts(self, count: usize) -> f32 {
         match self {
-            Self::Exact => EXACT,
+            Self::Exact => ROUNDING,
             Self::About => (count as f32 * STEP).min(COARSE),
         }
     }
@@ -60,16 +70,18 @@ impl Exactness {
 /// # Errors
 /// [`Error::BadParameter`] naming the readings that there are.
 pub(super) fn check<'a>(
-    activation: OutputActivation,
-    exactness: Exactness,
+    Found { activation, exactness, is_bent }: Found,
     outputs: impl Iterator<Item = &'a Tensor>,
     output: &str,
 ) -> Result<()> {
     let tensors: Vec<_> = outputs.filter_map(|output| output.clone().into_floats()).collect();
     let rows = tensors.iter().flat_map(|tensor| (0..tensor.rows()).map(|row| tensor.row(row)));
-    let rows = rows.filter(|row| row.iter().all(|number| number.is_finite()));
-    let rows: Vec<&[f32]> = rows.collect();
+    // What is certainly no class has no end below.
+    let is_logarithm = matches!(activation, OutputActivation::LogSoftmax | OutputActivation::Logits);
+    let is_number = |number: &f32| number.is_finite() || is_logarithm && *number == f32::NEG_INFINITY;
+    let rows: Vec<&[f32]> = rows.filter(|row| row.iter().all(is_number)).collect();
     let found = match activation {
+        _ if rows.is_empty() => Some("no generated sample whose numbers are finite".to_owned()),
         OutputActivation::Softmax => {
             let is_other = |row: &&&[f32]| !are_shares(row, exactness.of_shares(row.len()));
             rows.iter().find(is_other).filter(|_| !is_capped(&rows, exactness)).map(|row| sum_of(row))
@@ -83,19 +95,7 @@ pub(super) fn check<'a>(
             let is_other = |number: &&f32| !(-ROUNDING..=1.0 + ROUNDING).contains(*number);
             rows.iter().flat_map(|row| row.iter()).find(is_other).map(ToString::to_string)
         }
-        OutputActivation::Logits => {
-            // Of several samples also parts of what sums to 1: a class may be left out.
-            let are_parts = |row: &&[f32]| {
-                let most = 1.0 + exactness.of_parts(row.len());
-                row.iter().sum::<f32>() <= most && row.iter().all(|number| *number >= -EXACT)
-            };
-            let are_all = rows.iter().all(|row| row.len() > 1 && are_shares(row, EXACT));
-            let are_parts = rows.len() >= SEVERAL
-                && rows.iter().all(are_parts)
-                && rows.iter().any(|row| row.iter().any(|number| *number != 0.0));
-            (!rows.is_empty() && (are_all || are_parts))
-                .then(|| "numbers of each sample that sum to 1 or less, as probabilities do".to_owned())
-        }
+        OutputActivation::Logits => scores::likeness(&rows, exactness, is_bent).map(str::to_owned),
     };
     let Some(found) = found else { return Ok(()) };
     let reason = format!(
@@ -152,26 +152,32 @@ mod tests {
             (Softmax, [f32::NAN, 0.5, 0.5, 0.5], true),
             (LogSoftmax, [0.5_f32.ln(), 0.5_f32.ln(), 0.1_f32.ln(), 0.9_f32.ln()], true),
             (LogSoftmax, [0.0; 4], false),
+            (LogSoftmax, [0.0, f32::NEG_INFINITY, f32::NEG_INFINITY, 0.0], true),
+            (LogSoftmax, [1.0, f32::NEG_INFINITY, f32::NEG_INFINITY, 1.0], false),
             (Sigmoid, [1.0, 1.0, 0.0, 0.3], true),
             (Sigmoid, [1.0, 1.0, 0.0, 1.3], false),
             (Logits, [3.0, -2.0, 0.5, 0.5], true),
             (Logits, [1.0, 0.0, 0.5, 0.5], false),
             (Logits, [1.5, -0.5, 0.5, 0.5], true),
+            (Logits, [1.5, f32::NEG_INFINITY, 0.5, f32::NEG_INFINITY], true),
         ] {
-            let checked = check(activation, Exactness::Exact, [numbers(values)].iter(), "y");
+            let found = Found { activation, exactness: Exactness::Exact, is_bent: false };
+            let checked = check(found, [numbers(values)].iter(), "y");
             assert_eq!(checked.is_ok(), is_good, "{activation:?} {values:?}");
         }
     }
 
     #[test]
-    fn scores_of_several_samples_are_not_all_parts_of_1() {
-        let numbers = |values: [f32; 4]| Tensor::new(vec![2, 2], Values::F32(values.to_vec())).expect("fits");
-        let parts = [numbers([0.5, 0.2, 0.1, 0.9]), numbers([0.3, 0.3, 0.0, 0.4])];
-        let scores = [numbers([0.5, 0.2, 0.1, 0.9]), numbers([0.3, 0.3, -0.1, 0.4])];
-        assert!(check(OutputActivation::Logits, Exactness::Exact, parts.iter(), "y").is_err());
-        assert!(check(OutputActivation::Logits, Exactness::Exact, scores.iter(), "y").is_ok());
-        let zeros = [numbers([0.0; 4]), numbers([0.0; 4])];
-        assert!(check(OutputActivation::Logits, Exactness::Exact, zeros.iter(), "y").is_ok());
+    fn a_network_without_a_finite_number_is_not_believed() {
+        use OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
+        for activation in [Softmax, LogSoftmax, Sigmoid, Heads, Logits] {
+            let found = Found { activation, exactness: Exactness::Exact, is_bent: false };
+            for number in [f32::NAN, f32::INFINITY] {
+                let tensor = Tensor::new(vec![2, 2], Values::F32(vec![number, 1.0, 0.0, number])).expect("fits");
+                let text = check(found, [tensor].iter(), "y").expect_err("nothing is checked").to_string();
+                assert!(text.contains("output_activation") && text.contains("finite"), "{text}");
+            }
+        }
     }
 
     #[test]
@@ -188,7 +194,8 @@ mod tests {
             (Logits, [0.5, 0.51, -0.1, 0.3], true),
             (Logits, [0.9, 0.51, 0.1, 0.3], true),
         ] {
-            let checked = check(activation, Exactness::About, [numbers(values), numbers(values)].iter(), "y");
+            let found = Found { activation, exactness: Exactness::About, is_bent: false };
+            let checked = check(found, [numbers(values), numbers(values)].iter(), "y");
             assert_eq!(checked.is_ok(), is_good, "{activation:?} {values:?}");
         }
     }

@@ -428,5 +428,48 @@ def beside():
               [creation({"nclasses": 3})], {"refused": ["parameters.mllib.output_activation", "softmax", "logits"]}, {"repo/net.onnx": model})
 
 
-for kind in (meanings, operators, caffe, requests, replacements, places, contradictions, beside):
+# ---- probabilities in other clothes than those of a softmax ----
+def disguises():
+    both = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 0], [0, 0, 1], [1, 0, 1]], np.float32)
+    constants = {"w": floats(4, 6), "v": floats(4, 6), "u": floats(4, 1), "both": both, "ones": np.ones((6, 1), np.float32), "one": np.float32(1),
+                 "yes": np.array(True), "last": np.array([1]), "from": np.array([4]), "to": np.array([10]), "half": np.float32(0.5),
+                 "zero": np.float32(0), "sixth": np.float32(1 / 6), "table": np.eye(6, dtype=np.float32) * np.float32(0.5) + np.float32(1 / 12),
+                 "means": np.tile(np.eye(3, dtype=np.float32), (2, 1)) / 2, "thirds": np.tile(np.eye(2, dtype=np.float32), (3, 1)) * np.float32(0.333984375)}
+    scores, last = ("MatMul", ["x", "w"], ["s"], {}), ("MatMul", ["p", "both"], ["y"], {})
+
+    def branch(nodes, name):
+        nodes = [helper.make_node(op, taken, given, **attributes) for op, taken, given, attributes in nodes]
+        return helper.make_graph(nodes, "b", [], [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)])
+
+    sums = {name: branch([("ReduceSum", ["e", "last"], [made], {"keepdims": 1})], made)
+            for name, made in (("then_branch", "t1"), ("else_branch", "t2"))}
+    gated = [scores, ("Softmax", ["s"], ["a"], {"axis": 1}), ("MatMul", ["a", "table"], ["k"], {}), ("MatMul", ["x", "v"], ["o"], {}),
+             ("Softmax", ["o"], ["b"], {"axis": 1}), ("MatMul", ["b", "table"], ["l"], {}), ("MatMul", ["x", "u"], ["h"], {}), ("Sigmoid", ["h"], ["g"], {}),
+             ("Sub", ["one", "g"], ["n"], {}), ("Mul", ["k", "g"], ["m1"], {}), ("Mul", ["l", "n"], ["m2"], {}), ("Add", ["m1", "m2"], ["p"], {}), last]
+    tanh = [scores, ("Mul", ["s", "half"], ["a"], {}), ("Tanh", ["a"], ["b"], {}), ("Mul", ["b", "half"], ["c"], {}), ("Add", ["c", "half"], ["p"], {})]
+    line = [scores, ("Mul", ["s", "sixth"], ["a"], {}), ("Add", ["a", "half"], ["b"], {}), ("Clip", ["b", "zero", "one"], ["p"], {})]
+    edges = [scores, ("Relu", ["s"], ["a"], {}), ("Sub", ["s", "one"], ["b"], {}), ("Relu", ["b"], ["c"], {}), ("Sub", ["a", "c"], ["p"], {})]
+    found = {
+        "pieces-around-a-branch": [scores, ("Exp", ["s"], ["e"], {}), ("If", ["yes"], ["t"], sums), ("Div", ["e", "t"], ["p"], {}), last],
+        "less-the-logarithm-of-a-product": [scores, ("Exp", ["s"], ["e"], {}), ("MatMul", ["e", "ones"], ["t"], {}), ("Log", ["t"], ["l"], {}),
+                                            ("Sub", ["s", "l"], ["d"], {}), ("Exp", ["d"], ["p"], {}), last],
+        "beside-features": [scores, ("Softmax", ["s"], ["a"], {"axis": 1}), ("Concat", ["x", "a"], ["b"], {"axis": 1}),
+                            ("Slice", ["b", "from", "to", "last"], ["p"], {}), last],
+        "rows-of-a-table": [scores, ("ArgMax", ["s"], ["a"], {"axis": 1, "keepdims": 0}), ("Gather", ["table", "a"], ["p"], {}), last],
+        "gates-over-merged": gated,
+        "mean-of-sigmoids-by-tanh": [*tanh, ("MatMul", ["p", "means"], ["y"], {})],
+        "mean-of-cut-lines": [*line, ("MatMul", ["p", "means"], ["y"], {})],
+        "mean-of-lines-between-rectifiers": [*edges, ("MatMul", ["p", "means"], ["y"], {})],
+        "thirds-of-16-bits": [scores, ("Sigmoid", ["s"], ["p"], {}), ("MatMul", ["p", "thirds"], ["y"], {})],
+        "no-finite-number": [("Abs", ["x"], ["a"], {}), ("Neg", ["a"], ["b"], {}), ("Sub", ["b", "one"], ["c"], {}), ("Log", ["c"], ["l"], {}),
+                             ("MatMul", ["l", "w"], ["s"], {}), ("Softmax", ["s"], ["p"], {"axis": 1}), ("Identity", ["p"], ["y"], {})],
+    }
+    for name, nodes in found.items():
+        classes = {"thirds-of-16-bits": 2, "no-finite-number": 6}.get(name, 3)
+        model = network(nodes, 4, {"y": [classes]}, constants)
+        write(f"disguise-{name}", "what looks like scores may be probabilities: it cannot be told", [creation({"nclasses": classes})],
+              {"refused": ["parameters.mllib.output_activation", "softmax", "logits"]}, {"repo/net.onnx": model})
+
+
+for kind in (meanings, operators, caffe, requests, replacements, places, contradictions, beside, disguises):
     kind()

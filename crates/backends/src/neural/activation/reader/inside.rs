@@ -3,10 +3,11 @@
 //! They are read as the network is, with what is known of the values that go in. It owns which of these are which inputs of the graph.
 //! It must not know what other operators do.
 
-use super::Reader;
+use super::{Pieces, Reader};
 use crate::neural::activation::axes::{Along, Mixes, integer, integers};
 use crate::neural::activation::facts::{Fact, Held};
 use crate::neural::activation::forms::{Form, Items, place_of};
+use crate::neural::activation::limits::Limits;
 use crate::neural::activation::origin::Origin;
 use crate::neural::activation::producers::taken;
 use crate::neural::activation::ties::{Tied, stronger};
@@ -17,8 +18,8 @@ use std::rc::Rc;
 const DEEPEST: usize = 32;
 /// How often a loop is read until what it makes is what it takes.
 const MOST_ROUNDS: usize = 3;
-/// How often what is known of one value may change: where it comes from, and what it is.
-const MOST_CHANGES: usize = 8;
+/// How often what is known of one value may change: where it comes from, what is beside it, its limits, and what it is.
+const MOST_CHANGES: usize = 16;
 /// A graph that is too large.
 const TOO_MUCH: Tied = Tied::possible("in graphs that are too large to be looked at");
 /// Attributes that change numbers, and not which ones are combined.
@@ -29,6 +30,9 @@ const ALONE: [&str; 8] = ["alpha", "beta", "epsilon", "momentum", "to", "saturat
 pub(super) struct Crossing {
     pub(super) form: Form,
     origin: Origin,
+    pub(super) beside: Origin,
+    pub(super) limits: Limits,
+    pub(super) pieces: Pieces,
     pub(super) never_negative: bool,
     /// Classes, or truth values.
     pub(super) is_label: bool,
@@ -38,11 +42,18 @@ pub(super) struct Crossing {
 
 impl Crossing {
     /// Of numbers that may be anything, merged probabilities too.
-    const UNKNOWN: Self =
-        Self { form: Form::UNKNOWN, origin: Origin::Merged, never_negative: false, is_label: false, is_coded: false };
+    const UNKNOWN: Self = Self { form: Form::UNKNOWN, origin: Origin::Merged, ..Self::FIXED };
     /// The number of a round, and inputs that are left out.
-    const FIXED: Self =
-        Self { form: Form::FIXED, origin: Origin::Constant, never_negative: false, is_label: false, is_coded: false };
+    const FIXED: Self = Self {
+        form: Form::FIXED,
+        origin: Origin::Constant,
+        beside: Origin::Constant,
+        limits: Limits::NONE,
+        pieces: Pieces::NONE,
+        never_negative: false,
+        is_label: false,
+        is_coded: false,
+    };
     /// Whether a loop goes on.
     const GOING: Self = Self { origin: Origin::Choice, ..Self::FIXED };
 
@@ -50,6 +61,9 @@ impl Crossing {
         Self {
             form: fact.form.clone(),
             origin: fact.origin,
+            beside: fact.beside,
+            limits: fact.limits,
+            pieces: fact.pieces,
             never_negative: fact.never_negative,
             is_label: matches!(fact.held, Held::Label),
             is_coded: fact.is_coded,
@@ -176,9 +190,11 @@ impl<'v, 'a> Reader<'v, 'a> {
             inner.producers.adopt(input.name, &self.producers, outer);
         }
         let given = inputs.into_iter().chain(std::iter::repeat(Crossing::FIXED));
-        for (input, Crossing { form, origin, never_negative, is_label, is_coded }) in graph.inputs.iter().zip(given) {
+        for (input, given) in graph.inputs.iter().zip(given) {
+            let Crossing { form, origin, beside, limits, pieces, never_negative, is_label, is_coded } = given;
             let held = if is_label { Held::Label } else { Fact::UNKNOWN.held };
-            inner.known.insert(input.name, Fact { held, form, origin, never_negative, is_coded, ..Fact::UNKNOWN });
+            let known = Fact { held, form, origin, beside, limits, pieces, never_negative, is_coded, ..Fact::UNKNOWN };
+            inner.known.insert(input.name, known);
         }
         inner.read(graph);
         let facts = || graph.outputs.iter().map(|output| inner.fact(output.name));
@@ -207,6 +223,10 @@ impl<'v, 'a> Reader<'v, 'a> {
             let mut both: Vec<Crossing> = carried.iter().zip(made).map(|(given, made)| joined(given, made)).collect();
             if found.outputs.len() < skipped + carried.len() {
                 return Inside::unknown(super::FOREIGN);
+            }
+            // Limits that a round widens are none.
+            for (both, _) in both.iter_mut().zip(&carried).filter(|(both, given)| both.limits != given.limits) {
+                both.limits = Limits::NONE;
             }
             if tie.is_some() || round + 1 >= MOST_ROUNDS {
                 both.iter_mut().for_each(|both| both.form = Form::UNKNOWN);
@@ -281,6 +301,9 @@ fn joined(one: &Crossing, other: &Crossing) -> Crossing {
     Crossing {
         form: joined_form(&one.form, &other.form),
         origin: one.origin.or(other.origin),
+        beside: one.beside.or(other.beside),
+        limits: one.limits.or(other.limits),
+        pieces: one.pieces.or(other.pieces),
         never_negative: one.never_negative && other.never_negative,
         is_label: one.is_label || other.is_label,
         is_coded: one.is_coded || other.is_coded,
