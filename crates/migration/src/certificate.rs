@@ -16,14 +16,12 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use hex::FromHex as _;
 use serde_json::{Value, json};
 
-use super::MoveContext;
-use super::record::Effects;
-use super::state::{Move, now_ms};
+use crate::MoveContext;
+use crate::handle::{Move, now_ms};
+use crate::record::{CERTIFICATE, Effects};
 
 /// Name of the server's key in its state directory.
 const KEY: &str = "certificate.key";
-/// Name of the file in the directory of a move.
-pub(super) const FILE: &str = "certificate.json";
 /// Largest certificate, bytes.
 const LIMIT: u64 = 16 << 20;
 
@@ -37,7 +35,7 @@ pub struct Verified {
 }
 
 /// Writes the certificate of a move that is about to be done.
-pub(super) fn write(this: &Move, context: &MoveContext) -> Result<()> {
+pub(crate) fn write(this: &Move, context: &MoveContext) -> Result<()> {
     let path = path(context, this);
     let record = this.record();
     let there = read_text(&path, LIMIT).ok().flatten();
@@ -70,7 +68,7 @@ fn place(id: MoveId) -> String {
 ///
 /// # Errors
 /// [`Error::MoveConflict`] for a file that cannot be read, or is damaged.
-pub(super) fn check_key(directory: &Path) -> Result<()> {
+pub(crate) fn check_key(directory: &Path) -> Result<()> {
     recorded_key(directory).map(drop).map_err(|error| {
         Error::MoveConflict(format!("no certificate could be signed: {error}; put the key back, or remove its file"))
     })
@@ -97,7 +95,7 @@ fn check(text: &str, id: MoveId, effects: &Effects, context: &MoveContext) -> Re
 ///
 /// # Errors
 /// [`Error::MoveNotFound`] while there is none; [`Error::Internal`] for one that is not good, or not of this move.
-pub(super) fn read(this: &Move, context: &MoveContext) -> Result<String> {
+pub(crate) fn read(this: &Move, context: &MoveContext) -> Result<String> {
     let text = read_text(&path(context, this), LIMIT)?;
     let record = this.record();
     let was_done = record.report.phases.iter().any(|time| time.phase == MovePhase::Done);
@@ -111,7 +109,7 @@ pub(super) fn read(this: &Move, context: &MoveContext) -> Result<String> {
 ///
 /// # Errors
 /// [`Error::Io`].
-pub(super) fn forget(this: &Move, context: &MoveContext) -> Result<()> {
+pub(crate) fn forget(this: &Move, context: &MoveContext) -> Result<()> {
     this.change_report(|report| report.certificate = None);
     remove_file(&path(context, this)).map_err(Error::from)
 }
@@ -120,8 +118,8 @@ pub(super) fn forget(this: &Move, context: &MoveContext) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::MoveNotFound`]; [`Error::Internal`] for one that is not good.
-pub(super) fn read_forgotten(id: MoveId, context: &MoveContext) -> Result<String> {
-    let path = context.directory.join("moves").join(id.to_string()).join(FILE);
+pub(crate) fn read_forgotten(id: MoveId, context: &MoveContext) -> Result<String> {
+    let path = context.directory.join("moves").join(id.to_string()).join(CERTIFICATE);
     let text = read_text(&path, LIMIT)?.ok_or_else(|| Error::MoveNotFound(id.to_string()))?;
     let nonce = verify(&text)?.certificate.get("nonce").and_then(Value::as_str).map(str::to_owned);
     check(&text, id, &Effects { nonce, ..Effects::default() }, context)?;
@@ -129,7 +127,7 @@ pub(super) fn read_forgotten(id: MoveId, context: &MoveContext) -> Result<String
 }
 
 fn path(context: &MoveContext, this: &Move) -> PathBuf {
-    context.directory.join("moves").join(this.id.to_string()).join(FILE)
+    context.directory.join("moves").join(this.id.to_string()).join(CERTIFICATE)
 }
 
 fn sign(certificate: Value, key: &SigningKey) -> Value {

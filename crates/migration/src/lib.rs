@@ -1,10 +1,10 @@
 //! Moves: a running service comes from another server, is proved, and takes over under a stable name.
 //!
 //! A move is a job on the target. It pulls from a [`ModelSource`], so the switch and its record are local and one fsync
-//! decides. `procedure` is the procedure; its phases are in `copying`, `loading`, `verifying`, `proving`, `switching` and
-//! `following`. `record` is what survives a crash; `moves` owns the list of moves and the commands of operators;
-//! `standing` and `ownership` tell whether the alias and the directory of a move are still its own. None of it knows
-//! HTTP.
+//! decides. `procedure` is the procedure on one page; its phases are in `phases`, and what is between copied files and a switched
+//! alias in `strategy`. `record` is what survives a crash, `handle` one move as seen from outside; `moves` owns the list of
+//! moves and the commands of operators; `standing` and `files` tell whether the alias and the directory of a move are still
+//! its own. None of it knows HTTP.
 //!
 //! ```text
 //! planned ─ copying ─ loading ─ warming ─ verifying ─ shadowing ─ switching ─ watching ─ draining ─ done
@@ -12,39 +12,26 @@
 //! ```
 
 mod certificate;
-mod contents;
-mod copying;
-mod destination;
-mod estimate;
+mod execution;
 mod fetch;
-mod following;
-mod former_services;
+mod files;
 mod golden;
-mod golden_store;
-mod in_place;
-mod loading;
+mod handle;
+mod live;
 mod moves;
-mod ownership;
 mod package;
-mod patient;
-mod pipe;
-mod plan;
+mod phases;
+mod planning;
 mod procedure;
-mod proving;
 mod record;
-mod recorded;
-mod relay;
-mod relay_source;
+mod relays;
 mod served;
-mod shadowing;
 mod source;
-mod sources;
+mod spec;
 mod standing;
-mod state;
-mod switching;
+mod strategy;
 mod undo;
-mod upload;
-mod verifying;
+mod versions;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,14 +39,14 @@ use std::sync::Arc;
 use dede_bundle::store::{BlobStore, StoreError};
 
 pub use certificate::{Verified, verify};
-pub use estimate::TransferRate;
 pub use golden::captured_cases;
+pub use handle::Move;
 pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};
+pub use planning::TransferRate;
 pub use record::check_record;
-pub use relay::{Content, Relays};
+pub use relays::{Content, Relays};
 pub use source::{HostDescription, ModelSource, Peers};
-pub use state::Move;
 
 use dede_engine::catalogue::Catalogue;
 use dede_model::error::Error;

@@ -138,7 +138,7 @@ fn training_state(directory: &Directory, published: Option<&Published>, root: &P
 }
 
 /// What a PUT needs, without places on this server.
-pub(super) fn description(service: &Service) -> Object {
+pub(crate) fn description(service: &Service) -> Object {
     let request = &service.definition.request;
     let parameters = &service.definition.parameters;
     let mut input = parameters.input.clone();
@@ -170,7 +170,7 @@ pub(super) fn description(service: &Service) -> Object {
 }
 
 /// Absolute paths in a description: they mean nothing on another server.
-pub(super) fn absolute_paths(value: &Value, at: &str, found: &mut Vec<String>) {
+pub(crate) fn absolute_paths(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::String(text) if text.starts_with('/') && text.len() > 1 => found.push(format!("{at}: {text}")),
         Value::Array(items) => {

@@ -6,12 +6,12 @@ use dede_api::moves::ServedRequests;
 use dede_engine::catalogue::Catalogue;
 use dede_engine::service::Service;
 
-use super::record::MoveRecord;
-use super::standing::own_service;
-use super::state::Move;
+use crate::handle::Move;
+use crate::record::MoveRecord;
+use crate::standing::own_service;
 
 /// The service that answered under the alias when the move began or was resumed, and its counters then.
-pub(super) struct Served {
+pub(crate) struct Served {
     first: Option<(Arc<Service>, Counts)>,
 }
 
@@ -37,7 +37,7 @@ impl Counts {
 }
 
 impl Served {
-    pub(super) fn begin(record: &MoveRecord, catalogue: &Catalogue) -> Self {
+    pub(crate) fn begin(record: &MoveRecord, catalogue: &Catalogue) -> Self {
         let answers = record.request.alias.as_ref().and_then(|alias| catalogue.resolve(alias).ok());
         let first = answers.map(|found| {
             let counts = Counts::of(&found.service);
@@ -47,12 +47,12 @@ impl Served {
     }
 
     /// Requests that found the queue of that service full before.
-    pub(super) fn full_before(&self) -> u64 {
+    pub(crate) fn full_before(&self) -> u64 {
         self.first.as_ref().map_or(0, |(_, counts)| counts.full)
     }
 
     /// Puts the counts into the report; they become durable with the next note.
-    pub(super) fn count(&self, this: &Move, catalogue: &Catalogue) {
+    pub(crate) fn count(&self, this: &Move, catalogue: &Catalogue) {
         let record = this.record();
         if record.request.alias.is_none() {
             return;

@@ -12,11 +12,14 @@ use dede_model::repository::Clear;
 use dede_storage::Place;
 use dede_storage::failpoint;
 
-use super::ownership::{is_own, mark_of, partial, remove_added, remove_directory, remove_own, remove_parents, unmark};
-use super::record::{Before, MoveRecord};
-use super::standing::{Standing, former_service, has_switched, own_service, standing};
-use super::state::{Held, Move};
-use super::{MoveContext, certificate, golden_store};
+use crate::files::ownership::{
+    is_own, mark_of, partial, remove_added, remove_directory, remove_own, remove_parents, unmark,
+};
+use crate::golden::file;
+use crate::handle::{Held, Move};
+use crate::record::{Before, MoveRecord};
+use crate::standing::{Standing, former_service, has_switched, own_service, standing};
+use crate::{MoveContext, certificate};
 
 /// Files of others that are named to people.
 const NAMED: usize = 3;
@@ -25,7 +28,7 @@ const NAMED: usize = 3;
 ///
 /// # Errors
 /// Whatever keeps it from being undone now; the move stays as it is, to be aborted again.
-pub(super) fn undo(this: &Move, context: &MoveContext) -> Result<()> {
+pub(crate) fn undo(this: &Move, context: &MoveContext) -> Result<()> {
     let (record, catalogue) = (this.record(), &context.catalogue);
     // Clients wait for this, and a full disk must not keep it from them.
     if standing(&record, &catalogue.snapshot()) != Standing::Switched {
@@ -71,7 +74,7 @@ pub(super) fn undo(this: &Move, context: &MoveContext) -> Result<()> {
     }
     failpoint("files-removed");
     forget_content(&record, context);
-    golden_store::forget(this, context)?;
+    file::forget(this, context)?;
     end(this, catalogue, MovePhase::Aborted)
 }
 
@@ -90,7 +93,7 @@ fn end(this: &Move, catalogue: &Catalogue, phase: MovePhase) -> Result<()> {
 ///
 /// # Errors
 /// As [`roll_back_done`]; nothing was changed.
-pub(super) fn check_possible(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
+pub(crate) fn check_possible(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
     let snapshot = catalogue.snapshot();
     if standing(record, &snapshot) != Standing::Switched || record.effects.before == Some(Before::Free) {
         return Ok(());
@@ -107,7 +110,7 @@ pub(super) fn check_possible(record: &MoveRecord, catalogue: &Catalogue) -> Resu
 /// # Errors
 /// [`Error::AliasConflict`] when the alias leads elsewhere, or was made again; when the former service is gone, cannot answer, or is another
 /// version by now.
-pub(super) fn roll_back_done(this: &Move, context: &MoveContext) -> Result<()> {
+pub(crate) fn roll_back_done(this: &Move, context: &MoveContext) -> Result<()> {
     let (record, snapshot) = (this.record(), context.catalogue.snapshot());
     let Some(alias) = &record.request.alias else {
         return Err(Error::MoveConflict(format!("move {} switched no alias: there is nothing to go back to", this.id)));

@@ -1,0 +1,206 @@
+//! The golden set: inputs and the source's answers to them, which the new service must reproduce before it sees traffic.
+//!
+//! Answers cross the wire as JSON; numbers keep their bits there (single precision, widened), so that "equal" means equal. What a
+//! recorded answer says of a new one is in `recorded`.
+
+mod answers;
+pub(crate) mod file;
+
+use std::time::{Duration, Instant};
+
+use dede_api::Object;
+use dede_api::moves::{GoldenCase, MoveRequest};
+use dede_comparison::{Exactness, Golden, GoldenCheck, Tolerance, compare};
+use dede_engine::output::{OutputOptions, render};
+use dede_engine::service::{PredictCall, Service, Serving};
+use dede_model::backend::Task;
+use dede_model::error::{Error, Fault, Result};
+use dede_model::parameters::{Parameters, over};
+use serde_json::{Value, json};
+
+use self::answers::Recorded;
+use crate::ModelSource;
+
+/// Generated inputs, when there are no others.
+pub(crate) const GENERATED: usize = 16;
+/// Fewer of them are enough where the source took [`ANSWERING_FOR`]; each is computed here again afterwards.
+const LEAST_GENERATED: usize = 4;
+/// How long the source is asked for answers to generated inputs.
+const ANSWERING_FOR: Duration = Duration::from_secs(5);
+/// Most golden cases that are looked at.
+const CASES: usize = 1000;
+
+/// Where golden cases came from, for the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The request of the move brought them.
+    Given,
+    /// Recent requests of the source.
+    Captured,
+    /// Made here, answered by the source.
+    Generated,
+}
+
+impl Origin {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Captured => "captured requests of the source",
+            Self::Generated => "generated inputs, answered by the source",
+        }
+    }
+}
+
+/// Whether as many cases are looked at as a request brings.
+///
+/// # Errors
+/// [`Error::Malformed`] with their number.
+pub(crate) fn check_count(given: &[GoldenCase]) -> Result<()> {
+    if given.len() <= CASES {
+        return Ok(());
+    }
+    let text = format!("at most {CASES} cases expected, found {}", given.len());
+    Err(Error::Malformed(Fault::at("golden", text)))
+}
+
+/// The cases of a move, with the source's answers.
+///
+/// # Errors
+/// [`Error::Peer`]; [`Error::BadInput`] when inputs cannot be made.
+pub(crate) fn cases(
+    request: &MoveRequest,
+    service: &Service,
+    peer: &dyn ModelSource,
+) -> Result<(Origin, Vec<GoldenCase>)> {
+    if !request.golden.is_empty() {
+        return Ok((Origin::Given, request.golden.clone()));
+    }
+    if request.with_requests {
+        let mut captured = peer.captured(&request.service)?;
+        captured.truncate(CASES);
+        if !captured.is_empty() {
+            return Ok((Origin::Captured, captured));
+        }
+    }
+    let serving = service.serving()?;
+    let ask = |call: PredictCall| {
+        let request_body = request_of(&call, &serving);
+        let predictions = peer.predict(&request.service, &request_body)?;
+        Ok(GoldenCase { request: request_body, predictions })
+    };
+    Ok((Origin::Generated, asked(service.generated_calls(GENERATED)?, ANSWERING_FOR, ask)?))
+}
+
+/// All calls where they take less than `most` together, else as many as fit into it, and [`LEAST_GENERATED`] at least.
+fn asked<T>(calls: Vec<PredictCall>, most: Duration, ask: impl Fn(PredictCall) -> Result<T>) -> Result<Vec<T>> {
+    let began = Instant::now();
+    let is_due = |number: usize| number < LEAST_GENERATED || began.elapsed() < most;
+    calls.into_iter().enumerate().take_while(|(number, _)| is_due(*number)).map(|(_, call)| ask(call)).collect()
+}
+
+/// Recent requests of a service, with what it answers to them now: the golden set that it gives to others.
+///
+/// # Errors
+/// [`Error::Internal`] for a service that cannot answer.
+pub fn captured_cases(service: &Service) -> Result<Vec<GoldenCase>> {
+    let serving = service.serving()?;
+    let mut cases = Vec::new();
+    for captured in service.captured() {
+        // What it cannot answer any more proves nothing.
+        let Ok(answered) = service.dry_run(&captured.call) else { continue };
+        let request = request_of(&captured.call, &serving);
+        let uris = (1..=answered.outputs.len()).map(|number| number.to_string()).collect();
+        let output =
+            request.get("parameters").and_then(|parameters| parameters.get("output")).and_then(Value::as_object);
+        let options = OutputOptions::parse(&over(output.unwrap_or(&Object::new()), &serving.parameters.output))?;
+        let rendered = render(&answered.outputs, uris, &serving.labels, &options);
+        let predictions = rendered.iter().map(serde_json::to_value).collect::<std::result::Result<_, _>>();
+        cases.push(GoldenCase {
+            request,
+            predictions: predictions.map_err(|error| Error::Internal(error.to_string()))?,
+        });
+    }
+    Ok(cases)
+}
+
+/// Answers all cases here and compares; `goes_on` is called before each, and its error ends the check.
+///
+/// # Errors
+/// [`Error::Internal`] for a service without a network; that of `goes_on`.
+pub(crate) fn check(
+    service: &Service,
+    cases: &[GoldenCase],
+    exactness: Exactness,
+    goes_on: impl Fn() -> Result<()>,
+) -> Result<Golden> {
+    let serving = service.serving()?;
+    let task = serving.task.ok_or_else(|| Error::Internal("the service has no network".into()))?;
+    let mut check = GoldenCheck::new(exactness);
+    for (number, case) in cases.iter().enumerate() {
+        goes_on()?;
+        let input = format!("case {}", number + 1);
+        match differences(service, &serving, task, case) {
+            Ok(found) => check.add(&input, &found),
+            Err(error) => check.failed(&input, &error.to_string()),
+        }
+    }
+    Ok(check.finish())
+}
+
+fn differences(
+    service: &Service,
+    serving: &Serving,
+    task: Task,
+    case: &GoldenCase,
+) -> Result<Vec<dede_comparison::Difference>> {
+    let call = call_of(&case.request)?;
+    let options = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
+    let answered = service.dry_run(&call)?.outputs;
+    let recorded = Recorded { predictions: &case.predictions, labels: &serving.labels, options: &options };
+    let (expected, found) = recorded.beside(task, answered)?;
+    compare(&expected, &found, &Tolerance::numerical()).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// A predict as the wire has it, asking for every class.
+fn request_of(call: &PredictCall, serving: &Serving) -> Object {
+    let best = match serving.task {
+        Some(Task::Classification { classes }) => classes,
+        Some(Task::Regression { targets }) => targets,
+        Some(Task::Features) | None => 1,
+    };
+    let mut output = call.parameters.output.clone();
+    output.insert("best".into(), best.into());
+    let body = json!({
+        "parameters": {"input": call.parameters.input, "mllib": call.parameters.mllib, "output": output},
+        "data": call.data,
+    });
+    match body {
+        Value::Object(body) => body,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Object::new(),
+    }
+}
+
+/// The call of a golden case.
+fn call_of(request: &Object) -> Result<PredictCall> {
+    let mut object = request.clone();
+    object.insert("service".into(), "golden".into());
+    let read = dede_api::requests::PredictRequest::read(object);
+    let read = read.map_err(|error| Error::bad_parameter_at("golden", error.to_string()))?;
+    let sections = read.parameters;
+    let parameters = Parameters { input: sections.input, mllib: sections.mllib, output: sections.output };
+    Ok(PredictCall { is_guest: false, parameters, data: read.data, ids: read.ids })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_network_is_asked_for_fewer_answers() {
+        let calls = || vec![PredictCall::default(); GENERATED];
+        let count = |most| asked(calls(), most, Ok).map(|answers| answers.len()).unwrap();
+        assert_eq!((count(Duration::ZERO), count(Duration::MAX)), (LEAST_GENERATED, GENERATED));
+        let away = asked(calls(), Duration::MAX, |_| Err::<(), _>(Error::Internal("away".into())));
+        assert!(away.is_err(), "no golden set is made of a part of the answers");
+    }
+}

@@ -1,0 +1,511 @@
+//! One move as seen from outside: its record, its present activity, and the commands it was given.
+//!
+//! One lock, held for memory only. The record is written outside of it and by the move's own thread alone, so that no
+//! older one overwrites a newer one; commands reach the disk with that thread's next step.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dede_api::moves::{ExchangeReport, MoveInfo, MovePhase, MoveProgress, MoveReport, MoveRequest, PhaseTime};
+use dede_engine::catalogue::Catalogue;
+use dede_engine::limiter::{Hold, HoldCounts};
+use dede_engine::move_id::MoveId;
+use dede_engine::service::Service;
+use dede_model::error::{Error, Result};
+use dede_storage::Place;
+use dede_storage::failpoint;
+use tokio::sync::watch;
+
+use crate::live::{Live, Outcome};
+use crate::record::MoveRecord;
+use crate::standing::{Standing, has_switched, standing};
+
+/// A move, shared by its thread and all clients that ask about it.
+pub struct Move {
+    /// Which.
+    pub id: MoveId,
+    directory: PathBuf,
+    running: AtomicBool,
+    state: Mutex<State>,
+    /// Wakes the threads of this server that wait for a change.
+    changed: Condvar,
+    /// Grows with every change, so that watchers know what they have seen.
+    version: watch::Sender<u64>,
+    /// The requests that wait for this move.
+    held: Mutex<Option<Held>>,
+    /// What is known of the new service while live requests are compared.
+    live: Mutex<Option<Arc<Live>>>,
+}
+
+/// A service that gives up its place in memory, and the requests that wait meanwhile.
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub(crate) service: Arc<Service>,
+    pub(crate) hold: Arc<Hold>,
+}
+
+struct State {
+    record: MoveRecord,
+    activity: String,
+    progress: Option<MoveProgress>,
+    waits_for: Option<&'static str>,
+    /// Where its files go, once that is known.
+    place: Option<Place>,
+    /// Its end is being recorded: commands wait for the outcome.
+    is_ending: bool,
+}
+
+/// When this is dropped, it is known whether the move has ended; a panic drops it too.
+struct Decided<'a>(&'a Move);
+
+impl Drop for Decided<'_> {
+    fn drop(&mut self) {
+        self.0.change(|state| state.is_ending = false);
+    }
+}
+
+impl State {
+    fn begin(&mut self, phase: MovePhase) {
+        self.progress = None;
+        self.activity.clear();
+        self.waits_for = None;
+        begin(&mut self.record, phase);
+    }
+}
+
+fn begin(record: &mut MoveRecord, phase: MovePhase) {
+    let now = now_ms();
+    let phases = &mut record.report.phases;
+    if let Some(last) = phases.last_mut() {
+        last.took_ms = now.saturating_sub(last.began_ms);
+    }
+    if phases.last().is_none_or(|last| last.phase != phase) {
+        phases.push(PhaseTime { phase, began_ms: now, took_ms: 0 });
+    }
+    record.phase = phase;
+}
+
+impl Move {
+    /// A move found by a restart.
+    pub(crate) fn recorded(record: MoveRecord, directory: PathBuf) -> Arc<Self> {
+        let planned = record.plan.as_ref().map(|plan| plan.repository.clone());
+        let place = planned.or_else(|| record.request.repository.clone());
+        let place = place.filter(|_| !record.phase.is_over()).map(|place| Place::of(Path::new(&place)));
+        let interrupted = Self::new(record, directory, false, place);
+        if !interrupted.phase().is_over() {
+            interrupted.show_interrupted("interrupted by a restart");
+        }
+        interrupted
+    }
+
+    /// A move that begins: its maker has the right to run it. `place`: where its files go, where that was asked for.
+    pub(crate) fn begun(record: MoveRecord, directory: PathBuf, place: Option<Place>) -> Arc<Self> {
+        Self::new(record, directory, true, place)
+    }
+
+    fn new(record: MoveRecord, directory: PathBuf, running: bool, place: Option<Place>) -> Arc<Self> {
+        let state = State { record, activity: String::new(), progress: None, waits_for: None, place, is_ending: false };
+        Arc::new(Self {
+            id: state.record.id,
+            directory,
+            running: AtomicBool::new(running),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            version: watch::Sender::new(1),
+            held: Mutex::default(),
+            live: Mutex::default(),
+        })
+    }
+
+    fn show_interrupted(&self, why: &str) {
+        self.show(format!("{why}: resume goes on, abort undoes"), None);
+        self.show_waiting(Some("resume"));
+    }
+
+    pub(crate) fn set_held(&self, held: Option<Held>) -> Option<Held> {
+        std::mem::replace(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner), held)
+    }
+
+    pub(crate) fn held(&self) -> Option<Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What [`Move::promote`] looks at, while live requests are compared.
+    pub(crate) fn set_live(&self, live: Option<Arc<Live>>) {
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = live;
+    }
+
+    /// The comparison that goes on.
+    pub(crate) fn live(&self) -> Option<Arc<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why the new service is worse than the former one, where that is known.
+    fn worse(&self) -> Option<String> {
+        match self.live()?.outcome() {
+            Outcome::Worse(reason) => Some(reason),
+            Outcome::Safe | Outcome::Undecided => None,
+        }
+    }
+
+    /// Changes the report; it becomes durable with the next note.
+    pub(crate) fn change_report(&self, change: impl FnOnce(&mut MoveReport)) {
+        self.change(|state| change(&mut state.record.report));
+    }
+
+    /// The alias was made again by a person while it was compared; it becomes durable with the next note.
+    pub(crate) fn note_remade(&self) {
+        self.change(|state| state.record.effects.remade = true);
+    }
+
+    /// Requests that wait go on, and the report says what became of them; it becomes durable with the next note.
+    pub(crate) fn release_held(&self) {
+        if let Some(Held { service, hold }) = self.set_held(None) {
+            let counts = service.queue.release(&hold);
+            self.change_report(|report| report.exchange = Some(exchange_report(counts)));
+        }
+    }
+
+    /// Where it is.
+    pub fn phase(&self) -> MovePhase {
+        self.lock().record.phase
+    }
+
+    /// All that is known of it.
+    pub fn info(&self) -> MoveInfo {
+        self.info_at(&self.lock())
+    }
+
+    /// The state after `seen`, once there is one; `None` when nothing changed in time. A watcher holds no thread.
+    pub async fn change_after(&self, seen: u64, patience: Duration) -> Option<(u64, MoveInfo)> {
+        let mut version = self.version.subscribe();
+        let changed = tokio::time::timeout(patience, version.wait_for(|version| *version > seen)).await;
+        // The version that is seen is not kept from growing meanwhile.
+        drop(changed.ok()?.ok()?);
+        let state = self.lock();
+        Some((*self.version.borrow(), self.info_at(&state)))
+    }
+
+    /// Waits until it is over.
+    pub fn wait_until_over(&self) -> MoveInfo {
+        let going_on = |state: &mut State| !state.record.phase.is_over();
+        let state = self.changed.wait_while(self.lock(), going_on).unwrap_or_else(PoisonError::into_inner);
+        self.info_at(&state)
+    }
+
+    fn info_at(&self, state: &State) -> MoveInfo {
+        let mut report = state.record.report.clone();
+        let now = now_ms();
+        if let Some(present) = report.phases.last_mut().filter(|_| !state.record.phase.is_over()) {
+            present.took_ms = now.saturating_sub(present.began_ms);
+        }
+        MoveInfo {
+            id: self.id.to_string(),
+            request: state.record.request.clone(),
+            phase: state.record.phase,
+            waits_for: state.waits_for.map(str::to_owned),
+            activity: state.activity.clone(),
+            progress: state.progress.clone(),
+            error: state.record.undoing.clone(),
+            report,
+        }
+    }
+
+    /// Whether it works on a name, or brings files to a directory, that the request wants too.
+    /// `place`: where the request wants its files.
+    pub(crate) fn touches(&self, request: &MoveRequest, place: Option<&Place>) -> bool {
+        let state = self.lock();
+        let names = |request: &MoveRequest| {
+            [request.alias.clone(), request.name.clone().or_else(|| Some(request.service.clone()))]
+        };
+        let own = names(&state.record.request).map(|name| name.map(|name| name.to_ascii_lowercase()));
+        if names(request).into_iter().flatten().any(|name| own.contains(&Some(name.to_ascii_lowercase()))) {
+            return true;
+        }
+        state.place.as_ref().zip(place).is_some_and(|(own, other)| own.overlaps(other))
+    }
+
+    /// Where its files go.
+    pub(crate) fn set_place(&self, place: Place) {
+        self.change(|state| state.place = Some(place));
+    }
+
+    /// Whether a restart takes it up without being told.
+    pub(crate) fn goes_on_by_itself(&self, catalogue: &Catalogue) -> bool {
+        let record = self.record();
+        !record.phase.is_over() && (record.undoing.is_some() || has_switched(&record, &catalogue.snapshot()))
+    }
+
+    /// When the service that it replaced leaves memory, if it still has to.
+    pub(crate) fn keeps_until_ms(&self) -> Option<u64> {
+        let state = self.lock();
+        let kept = state.record.report.kept.as_ref().filter(|kept| kept.outcome.is_none())?;
+        state.record.phase.is_over().then_some(kept.until_ms)
+    }
+
+    /// Takes the right to run it; false when another thread has it.
+    pub(crate) fn claim(&self) -> bool {
+        let claimed = !self.running.swap(true, Ordering::AcqRel);
+        if claimed {
+            self.change(|state| {
+                state.waits_for = None;
+                state.activity.clear();
+            });
+        }
+        claimed
+    }
+
+    /// Gives the right to run it back where nothing runs: an operator may try again.
+    pub(crate) fn release_unfinished(&self) {
+        self.release();
+        if !self.phase().is_over() {
+            self.show_interrupted("no thread could be started for it");
+        }
+    }
+
+    /// Gives the right to run it back.
+    pub(crate) fn release(&self) {
+        self.running.store(false, Ordering::Release);
+    }
+
+    /// Allows the switch; whether it can be made is checked by the switch itself.
+    pub(crate) fn promote(&self) -> Result<()> {
+        if let Some(reason) = self.worse() {
+            return Err(Error::MoveConflict(format!(
+                "move {} does not switch, {}",
+                self.id,
+                turned_out_worse(&reason)
+            )));
+        }
+        let mut state = self.decided();
+        if state.record.phase.is_over() || state.record.phase.is_after_switch() {
+            return Err(self.over(&state));
+        }
+        if state.waits_for == Some("resume") && !self.running.load(Ordering::Acquire) {
+            return Err(Error::MoveConflict(format!(
+                "move {} was interrupted: resume it first, then promote",
+                self.id
+            )));
+        }
+        state.record.promoted = true;
+        drop(state);
+        self.change(|_| ());
+        Ok(())
+    }
+
+    pub(crate) fn ask_to_undo(&self, reason: &str) -> Result<()> {
+        let mut state = self.decided();
+        if state.record.phase.is_over() {
+            return Err(self.over(&state));
+        }
+        state.record.undoing.get_or_insert_with(|| reason.to_owned());
+        drop(state);
+        self.change(|_| ());
+        Ok(())
+    }
+
+    /// Adds to the reason that people read; it becomes durable with the next note.
+    pub(crate) fn tell(&self, more: &str) {
+        self.change(|state| {
+            let reason = state.record.undoing.get_or_insert_default();
+            if !reason.contains(more) {
+                reason.push_str("; ");
+                reason.push_str(more);
+            }
+        });
+    }
+
+    /// Another end of a move that is done. Nothing changes where it cannot be recorded.
+    pub(crate) fn end_done(&self, phase: MovePhase, reason: &str) -> Result<()> {
+        let before = self.record();
+        self.change(|state| state.record.undoing = Some(reason.to_owned()));
+        self.end(phase, || ()).inspect_err(|_| self.change(|state| state.record = before))
+    }
+
+    fn over(&self, state: &State) -> Error {
+        let why = state.record.undoing.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        Error::MoveConflict(format!("move {} is {}{why}", self.id, state.record.phase.as_str().replace('_', " ")))
+    }
+
+    /// The error of a command that comes after the end, with why the move ended.
+    pub(crate) fn refusal(&self) -> Error {
+        self.over(&self.lock())
+    }
+
+    /// Looks at the record without copying it.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&MoveRecord) -> T) -> T {
+        look(&self.lock().record)
+    }
+
+    /// Why it is being undone, if it is.
+    pub(crate) fn undoing(&self) -> Option<String> {
+        self.lock().record.undoing.clone()
+    }
+
+    pub(crate) fn is_promoted(&self) -> bool {
+        self.lock().record.promoted
+    }
+
+    /// What is recorded.
+    pub(crate) fn record(&self) -> MoveRecord {
+        self.lock().record.clone()
+    }
+
+    /// Changes the record and makes it durable.
+    pub(crate) fn note(&self, change: impl FnOnce(&mut MoveRecord)) -> Result<()> {
+        self.change(|state| change(&mut state.record));
+        self.save()
+    }
+
+    /// Begins a phase: recorded before anything of it is done.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn enter(&self, phase: MovePhase) -> Result<()> {
+        self.change(|state| state.begin(phase));
+        self.save()?;
+        failpoint(phase.as_str());
+        Ok(())
+    }
+
+    /// Ends it. The end is recorded, `before_it_is_seen` cleans up, then the end becomes visible: no restart takes it
+    /// back, and a client that sees it finds everything in its final state. An end that cannot be recorded does not
+    /// happen.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn end(&self, phase: MovePhase, before_it_is_seen: impl FnOnce()) -> Result<()> {
+        let (record, decided) = self.record_end(phase)?;
+        before_it_is_seen();
+        self.see_end(record);
+        drop(decided);
+        failpoint(phase.as_str());
+        Ok(())
+    }
+
+    /// As [`Move::end`], for a move that is done: whether the alias still leads to its service is checked, and the end
+    /// becomes visible, in one step among the changes of the catalogue.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Cancelled`] where a person was promised that it is undone; [`Error::MoveConflict`] where a person changed
+    /// the alias while the end was recorded: it is to be undone then.
+    pub(crate) fn end_well(self: &Arc<Self>, catalogue: &Catalogue, before_it_is_seen: impl FnOnce()) -> Result<()> {
+        let (record, decided) = self.record_end(MovePhase::Done)?;
+        before_it_is_seen();
+        let this = Arc::clone(self);
+        catalogue.in_step(move |snapshot| {
+            if let Standing::Changed(reason) = standing(&record, snapshot) {
+                return Err(Error::MoveConflict(format!("{reason}; nothing more is done")));
+            }
+            this.see_end(record);
+            Ok(())
+        })?;
+        drop(decided);
+        failpoint(MovePhase::Done.as_str());
+        Ok(())
+    }
+
+    /// Records an end, without making it visible.
+    fn record_end(&self, phase: MovePhase) -> Result<(MoveRecord, Decided<'_>)> {
+        let record = {
+            let mut state = self.lock();
+            if let Some(reason) = state.record.undoing.clone().filter(|_| phase == MovePhase::Done) {
+                return Err(Error::Cancelled(reason));
+            }
+            state.is_ending = true;
+            let mut record = state.record.clone();
+            begin(&mut record, phase);
+            record
+        };
+        let decided = Decided(self);
+        record.save(&self.directory)?;
+        failpoint("ending");
+        Ok((record, decided))
+    }
+
+    fn see_end(&self, record: MoveRecord) {
+        self.change(|state| {
+            state.begin(record.phase);
+            state.record = record;
+        });
+    }
+
+    /// What it does now. Not durable.
+    pub(crate) fn show(&self, activity: impl Into<String>, progress: Option<MoveProgress>) {
+        self.change(|state| {
+            state.activity = activity.into();
+            state.progress = progress;
+        });
+    }
+
+    /// Shows what the move waits for an operator to do.
+    pub(crate) fn show_waiting(&self, what: Option<&'static str>) {
+        self.change(|state| state.waits_for = what);
+    }
+
+    /// Waits until `done`, looked at whenever something changed, or until `deadline`. False when the time ran out.
+    pub(crate) fn wait_until(&self, deadline: Option<Instant>, mut done: impl FnMut() -> bool) -> bool {
+        loop {
+            // Called without the lock: `done` may lock this very move.
+            if done() {
+                return true;
+            }
+            let left = match deadline {
+                Some(deadline) if deadline <= Instant::now() => return false,
+                Some(deadline) => deadline - Instant::now(),
+                None => Duration::from_secs(1),
+            };
+            let patience = left.min(Duration::from_millis(50));
+            let _ = self.changed.wait_timeout(self.lock(), patience).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(crate) fn save(&self) -> Result<()> {
+        self.record().save(&self.directory)
+    }
+
+    /// Removes what is kept of it, except its certificate.
+    pub(crate) fn forget(&self) -> Result<()> {
+        MoveRecord::forget(&self.directory, self.id)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        self.version.send_modify(|version| *version += 1);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// The state once it is known whether the move has ended.
+    fn decided(&self) -> MutexGuard<'_, State> {
+        let ending = |state: &mut State| state.is_ending;
+        self.changed.wait_while(self.lock(), ending).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The reason given for a new service that is not switched to, or not kept.
+pub(crate) fn turned_out_worse(reason: &str) -> String {
+    format!("the new service turned out worse: {reason}")
+}
+
+/// What clients noticed of the exchange.
+fn exchange_report(counts: HoldCounts) -> ExchangeReport {
+    ExchangeReport {
+        pause_ms: counts.lasted.as_secs_f64() * 1000.0,
+        held_requests: counts.held,
+        failed_requests: counts.refused,
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
