@@ -17,7 +17,7 @@ use hex::FromHex as _;
 use serde_json::{Value, json};
 
 use crate::MoveContext;
-use crate::handle::{Move, now_ms};
+use crate::handle::Move;
 use crate::record::{CERTIFICATE, Effects};
 
 /// Name of the server's key in its state directory.
@@ -47,7 +47,7 @@ pub(crate) fn write(this: &Move, context: &MoveContext) -> Result<()> {
     let certificate = json!({
         "move": this.id.to_string(),
         "nonce": record.effects.nonce,
-        "at_ms": now_ms(),
+        "at_ms": context.clock.unix_ms(),
         "from": peer.map(|peer| peer.address()).unwrap_or_else(|_| record.request.source.clone()),
         "to": context.host,
         "who": record.request.who,

@@ -3,6 +3,7 @@
 //! It knows no phase.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dede_engine::service::Service;
 use dede_model::error::{Error, Result};
@@ -24,6 +25,16 @@ pub(crate) struct Execution<'a> {
 }
 
 impl Execution<'_> {
+    /// The moment that is so far away.
+    pub(crate) fn deadline(&self, after: Duration) -> Instant {
+        self.context.clock.now() + after
+    }
+
+    /// The time since a moment.
+    pub(crate) fn since(&self, began: Instant) -> Duration {
+        self.context.clock.now().saturating_duration_since(began)
+    }
+
     /// Runs a phase; what is logged meanwhile says so.
     pub(crate) fn in_phase<T>(&self, phase: &'static str, work: impl FnOnce() -> T) -> T {
         let _in_span = tracing::error_span!(target: "spans", "phase", phase).entered();

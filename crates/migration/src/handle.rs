@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use dede_api::moves::{ExchangeReport, MoveInfo, MovePhase, MoveProgress, MoveReport, MoveRequest, PhaseTime};
 use dede_engine::catalogue::Catalogue;
@@ -18,19 +18,26 @@ use dede_storage::Place;
 use dede_storage::failpoint;
 use tokio::sync::watch;
 
+use crate::clock::{Clock, Signal};
 use crate::live::{Live, Outcome};
 use crate::record::MoveRecord;
 use crate::standing::{Standing, has_switched, standing};
+
+/// How often a thread that waits looks at what is not of the move.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A move, shared by its thread and all clients that ask about it.
 pub struct Move {
     /// Which.
     pub id: MoveId,
     directory: PathBuf,
+    clock: Arc<dyn Clock>,
     running: AtomicBool,
     state: Mutex<State>,
-    /// Wakes the threads of this server that wait for a change.
+    /// Wakes the threads that wait for its end.
     changed: Condvar,
+    /// Wakes the threads that wait for a change, or for a time.
+    signal: Signal,
     /// Grows with every change, so that watchers know what they have seen.
     version: watch::Sender<u64>,
     /// The requests that wait for this move.
@@ -67,16 +74,15 @@ impl Drop for Decided<'_> {
 }
 
 impl State {
-    fn begin(&mut self, phase: MovePhase) {
+    fn begin(&mut self, phase: MovePhase, now_ms: u64) {
         self.progress = None;
         self.activity.clear();
         self.waits_for = None;
-        begin(&mut self.record, phase);
+        begin(&mut self.record, phase, now_ms);
     }
 }
 
-fn begin(record: &mut MoveRecord, phase: MovePhase) {
-    let now = now_ms();
+fn begin(record: &mut MoveRecord, phase: MovePhase, now: u64) {
     let phases = &mut record.report.phases;
     if let Some(last) = phases.last_mut() {
         last.took_ms = now.saturating_sub(last.began_ms);
@@ -89,11 +95,11 @@ fn begin(record: &mut MoveRecord, phase: MovePhase) {
 
 impl Move {
     /// A move found by a restart.
-    pub(crate) fn recorded(record: MoveRecord, directory: PathBuf) -> Arc<Self> {
+    pub(crate) fn recorded(record: MoveRecord, directory: PathBuf, clock: Arc<dyn Clock>) -> Arc<Self> {
         let planned = record.plan.as_ref().map(|plan| plan.repository.clone());
         let place = planned.or_else(|| record.request.repository.clone());
         let place = place.filter(|_| !record.phase.is_over()).map(|place| Place::of(Path::new(&place)));
-        let interrupted = Self::new(record, directory, false, place);
+        let interrupted = Self::new(record, directory, false, place, clock);
         if !interrupted.phase().is_over() {
             interrupted.show_interrupted("interrupted by a restart");
         }
@@ -101,15 +107,28 @@ impl Move {
     }
 
     /// A move that begins: its maker has the right to run it. `place`: where its files go, where that was asked for.
-    pub(crate) fn begun(record: MoveRecord, directory: PathBuf, place: Option<Place>) -> Arc<Self> {
-        Self::new(record, directory, true, place)
+    pub(crate) fn begun(
+        record: MoveRecord,
+        directory: PathBuf,
+        place: Option<Place>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Self::new(record, directory, true, place, clock)
     }
 
-    fn new(record: MoveRecord, directory: PathBuf, running: bool, place: Option<Place>) -> Arc<Self> {
+    fn new(
+        record: MoveRecord,
+        directory: PathBuf,
+        running: bool,
+        place: Option<Place>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
         let state = State { record, activity: String::new(), progress: None, waits_for: None, place, is_ending: false };
         Arc::new(Self {
             id: state.record.id,
             directory,
+            clock,
+            signal: Signal::default(),
             running: AtomicBool::new(running),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -197,7 +216,7 @@ impl Move {
 
     fn info_at(&self, state: &State) -> MoveInfo {
         let mut report = state.record.report.clone();
-        let now = now_ms();
+        let now = self.clock.unix_ms();
         if let Some(present) = report.phases.last_mut().filter(|_| !state.record.phase.is_over()) {
             present.took_ms = now.saturating_sub(present.began_ms);
         }
@@ -364,7 +383,7 @@ impl Move {
     /// # Errors
     /// [`Error::Io`].
     pub(crate) fn enter(&self, phase: MovePhase) -> Result<()> {
-        self.change(|state| state.begin(phase));
+        self.change(|state| state.begin(phase, self.clock.unix_ms()));
         self.save()?;
         failpoint(phase.as_str());
         Ok(())
@@ -416,7 +435,7 @@ impl Move {
             }
             state.is_ending = true;
             let mut record = state.record.clone();
-            begin(&mut record, phase);
+            begin(&mut record, phase, self.clock.unix_ms());
             record
         };
         let decided = Decided(self);
@@ -427,7 +446,7 @@ impl Move {
 
     fn see_end(&self, record: MoveRecord) {
         self.change(|state| {
-            state.begin(record.phase);
+            state.begin(record.phase, self.clock.unix_ms());
             state.record = record;
         });
     }
@@ -448,18 +467,24 @@ impl Move {
     /// Waits until `done`, looked at whenever something changed, or until `deadline`. False when the time ran out.
     pub(crate) fn wait_until(&self, deadline: Option<Instant>, mut done: impl FnMut() -> bool) -> bool {
         loop {
+            let seen = self.signal.count();
             // Called without the lock: `done` may lock this very move.
             if done() {
                 return true;
             }
-            let left = match deadline {
-                Some(deadline) if deadline <= Instant::now() => return false,
-                Some(deadline) => deadline - Instant::now(),
-                None => Duration::from_secs(1),
-            };
-            let patience = left.min(Duration::from_millis(50));
-            let _ = self.changed.wait_timeout(self.lock(), patience).unwrap_or_else(PoisonError::into_inner);
+            let now = self.clock.now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return false;
+            }
+            // Not all that `done` looks at is of this move.
+            let look = now + LOOK;
+            self.clock.wait(&self.signal, seen, deadline.map_or(look, |deadline| deadline.min(look)));
         }
+    }
+
+    /// The time of this move.
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
     }
 
     pub(crate) fn save(&self) -> Result<()> {
@@ -477,6 +502,7 @@ impl Move {
         self.version.send_modify(|version| *version += 1);
         drop(state);
         self.changed.notify_all();
+        self.signal.raise();
     }
 
     /// The state once it is known whether the move has ended.
@@ -502,10 +528,4 @@ fn exchange_report(counts: HoldCounts) -> ExchangeReport {
         held_requests: counts.held,
         failed_requests: counts.refused,
     }
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -12,6 +12,7 @@
 //! ```
 
 mod certificate;
+mod clock;
 mod execution;
 mod fetch;
 mod files;
@@ -28,8 +29,12 @@ mod relays;
 mod served;
 mod source;
 mod spec;
+#[cfg(test)]
+mod stage;
 mod standing;
 mod strategy;
+#[cfg(test)]
+mod tests;
 mod undo;
 mod versions;
 
@@ -39,6 +44,7 @@ use std::sync::Arc;
 use dede_bundle::store::{BlobStore, StoreError};
 
 pub use certificate::{Verified, verify};
+pub use clock::{Clock, Signal, SystemClock};
 pub use golden::captured_cases;
 pub use handle::Move;
 pub use moves::{KEPT_MOVES, Moves};
@@ -65,6 +71,8 @@ pub struct MoveContext {
     pub directory: PathBuf,
     /// How fast files come here, as far as that is known.
     pub rate: TransferRate,
+    /// What time it is, wherever that decides.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// An error of the blob store as one of this crate.

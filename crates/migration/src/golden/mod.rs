@@ -6,7 +6,7 @@
 mod answers;
 pub(crate) mod file;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dede_api::Object;
 use dede_api::moves::{GoldenCase, MoveRequest};
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use self::answers::Recorded;
 use crate::ModelSource;
+use crate::clock::Clock;
 
 /// Generated inputs, when there are no others.
 pub(crate) const GENERATED: usize = 16;
@@ -71,6 +72,7 @@ pub(crate) fn cases(
     request: &MoveRequest,
     service: &Service,
     peer: &dyn ModelSource,
+    clock: &dyn Clock,
 ) -> Result<(Origin, Vec<GoldenCase>)> {
     if !request.golden.is_empty() {
         return Ok((Origin::Given, request.golden.clone()));
@@ -88,13 +90,18 @@ pub(crate) fn cases(
         let predictions = peer.predict(&request.service, &request_body)?;
         Ok(GoldenCase { request: request_body, predictions })
     };
-    Ok((Origin::Generated, asked(service.generated_calls(GENERATED)?, ANSWERING_FOR, ask)?))
+    Ok((Origin::Generated, asked(service.generated_calls(GENERATED)?, ANSWERING_FOR, clock, ask)?))
 }
 
 /// All calls where they take less than `most` together, else as many as fit into it, and [`LEAST_GENERATED`] at least.
-fn asked<T>(calls: Vec<PredictCall>, most: Duration, ask: impl Fn(PredictCall) -> Result<T>) -> Result<Vec<T>> {
-    let began = Instant::now();
-    let is_due = |number: usize| number < LEAST_GENERATED || began.elapsed() < most;
+fn asked<T>(
+    calls: Vec<PredictCall>,
+    most: Duration,
+    clock: &dyn Clock,
+    ask: impl Fn(PredictCall) -> Result<T>,
+) -> Result<Vec<T>> {
+    let began = clock.now();
+    let is_due = |number: usize| number < LEAST_GENERATED || clock.now().saturating_duration_since(began) < most;
     calls.into_iter().enumerate().take_while(|(number, _)| is_due(*number)).map(|(_, call)| ask(call)).collect()
 }
 
@@ -194,13 +201,26 @@ fn call_of(request: &Object) -> Result<PredictCall> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::controlled::ControlledClock;
 
     #[test]
     fn a_slow_network_is_asked_for_fewer_answers() {
         let calls = || vec![PredictCall::default(); GENERATED];
-        let count = |most| asked(calls(), most, Ok).map(|answers| answers.len()).unwrap();
-        assert_eq!((count(Duration::ZERO), count(Duration::MAX)), (LEAST_GENERATED, GENERATED));
-        let away = asked(calls(), Duration::MAX, |_| Err::<(), _>(Error::Internal("away".into())));
+        let count = |answer_takes: Duration| {
+            let clock = ControlledClock::new();
+            let answer = |call| {
+                clock.advance(answer_takes);
+                Ok(call)
+            };
+            asked(calls(), ANSWERING_FOR, clock.as_ref(), answer).map(|answers| answers.len()).unwrap()
+        };
+        for (answer_takes, expected) in
+            [(Duration::ZERO, GENERATED), (ANSWERING_FOR / 10, 10), (ANSWERING_FOR, LEAST_GENERATED)]
+        {
+            assert_eq!(count(answer_takes), expected, "{answer_takes:?}");
+        }
+        let away = |_| Err::<(), _>(Error::Internal("away".into()));
+        let away = asked(calls(), Duration::MAX, ControlledClock::new().as_ref(), away);
         assert!(away.is_err(), "no golden set is made of a part of the answers");
     }
 }

@@ -3,7 +3,7 @@
 //! One thread for all of them. When a service is due is in the record of its move, so that a restart does not forget it. Only
 //! memory is freed: files are never touched, nor a service that anything points to.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dede_api::moves::MovePhase;
@@ -11,58 +11,47 @@ use dede_engine::catalogue::Catalogue;
 use dede_model::error::{Error, Result};
 use dede_model::repository::Clear;
 
-use crate::Moves;
-use crate::handle::{Move, now_ms};
+use super::Moves;
+use crate::MoveContext;
+use crate::clock::Signal;
+use crate::handle::Move;
 
 /// Longest time between two looks: clocks are set, and what failed is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Notifies the thread that there is another service to unload later.
-#[derive(Default)]
-pub(crate) struct Notifier {
-    is_notified: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Notifier {
-    pub(crate) fn notify(&self) {
-        *self.is_notified.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-
-    fn wait(&self, patience: Duration) {
-        let is_notified = self.is_notified.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(is_notified, patience, |is_notified| !*is_notified);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
-    }
-}
-
-/// Starts the thread; it ends with the moves.
-pub(crate) fn start(moves: &Arc<Moves>) -> Result<()> {
-    let (notifier, moves) = (Arc::clone(&moves.notifier), Arc::downgrade(moves));
+/// Starts the thread; it ends with the moves. `changed`: raised when there is another service to unload later, and when
+/// the moves end.
+pub(crate) fn start(moves: &Arc<Moves>, changed: Signal) -> Result<()> {
+    let (clock, moves) = (Arc::clone(&moves.context.clock), Arc::downgrade(moves));
     let work = move || {
-        while let Some(patience) = look(&moves) {
-            notifier.wait(patience);
+        loop {
+            let seen = changed.count();
+            let Some(next) = look_again(&moves) else { return };
+            clock.wait(&changed, seen, clock.now() + next);
         }
     };
     std::thread::Builder::new().name("former-services".into()).spawn(work).map_err(Error::io("start a thread"))?;
     Ok(())
 }
 
-/// Unloads the services that are due, and says when to look again.
-fn look(moves: &Weak<Moves>) -> Option<Duration> {
+/// As [`look`], as long as there are moves.
+fn look_again(moves: &Weak<Moves>) -> Option<Duration> {
     let moves = moves.upgrade()?;
-    let waiting = moves.all().into_iter().filter_map(|over| Some((over.keeps_until_ms()?, over)));
+    Some(look(&moves.all(), &moves.context))
+}
+
+/// Unloads the services that are due, and says when to look again.
+pub(crate) fn look(moves: &[Arc<Move>], context: &MoveContext) -> Duration {
     let mut next = LOOK_EVERY;
-    for (until_ms, over) in waiting {
-        let left = Duration::from_millis(until_ms.saturating_sub(now_ms()));
+    for (until_ms, over) in moves.iter().filter_map(|over| Some((over.keeps_until_ms()?, over))) {
+        let left = Duration::from_millis(until_ms.saturating_sub(context.clock.unix_ms()));
         if !left.is_zero() {
             next = next.min(left);
-        } else if let Err(error) = let_go(&over, &moves.context.catalogue) {
+        } else if let Err(error) = let_go(over, &context.catalogue) {
             tracing::warn!(id = %over.id, %error, "a former service stays in memory for now");
         }
     }
-    Some(next)
+    next
 }
 
 fn let_go(over: &Arc<Move>, catalogue: &Catalogue) -> Result<()> {

@@ -1,13 +1,13 @@
 //! The list of moves, and the commands of operators: plan, begin, promote, abort, resume, roll back.
 
-mod former_services;
+pub(crate) mod former_services;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dede_api::moves::{MoveInfo, MovePhase, MovePlan, MoveRequest};
 use dede_bundle::Digest;
@@ -17,6 +17,7 @@ use dede_engine::name::ServiceName;
 use dede_model::error::{Error, Fault, Result};
 use dede_storage::Place;
 
+use crate::clock::Signal;
 use crate::golden::{self, file};
 use crate::handle::Move;
 use crate::record::MoveRecord;
@@ -40,7 +41,8 @@ pub struct Moves {
     next: AtomicU64,
     /// Finished moves that are remembered.
     keep: usize,
-    pub(crate) notifier: Arc<former_services::Notifier>,
+    /// Raised when a former service is kept, and when the moves end.
+    former_services_changed: Signal,
     uploads: Arc<Uploads>,
     relays: Arc<Relays>,
 }
@@ -67,18 +69,20 @@ impl Moves {
             claim_again(record, &context.catalogue);
         }
         let context = Arc::new(context);
-        let known: BTreeMap<_, _> =
-            records.into_iter().map(|record| (record.id, Move::recorded(record, directory.clone()))).collect();
-        let (known, notifier) = (Mutex::new(known), Arc::default());
+        let known: BTreeMap<_, _> = records
+            .into_iter()
+            .map(|record| (record.id, Move::recorded(record, directory.clone(), Arc::clone(&context.clock))))
+            .collect();
+        let (known, former_services_changed) = (Mutex::new(known), Signal::default());
         let next = AtomicU64::new(next);
-        let moves = Arc::new(Self { context, known, next, keep, notifier, uploads, relays });
+        let moves = Arc::new(Self { context, known, next, keep, former_services_changed, uploads, relays });
         let forgotten = forget_oldest(&mut moves.known(), keep);
         forget(&forgotten);
         let goes_on = |known: &Arc<Move>| known.goes_on_by_itself(&moves.context.catalogue);
         for unfinished in moves.all().into_iter().filter(goes_on) {
             moves.run(&unfinished)?;
         }
-        former_services::start(&moves)?;
+        former_services::start(&moves, moves.former_services_changed.clone())?;
         Ok(moves)
     }
 
@@ -133,7 +137,8 @@ impl Moves {
             let id = MoveId(self.next.fetch_add(1, Ordering::Relaxed));
             let mut record = MoveRecord::new(id, request, nonce);
             record.golden_given = !golden.is_empty();
-            let begun = Move::begun(record, self.context.directory.join("moves"), place);
+            let begun =
+                Move::begun(record, self.context.directory.join("moves"), place, Arc::clone(&self.context.clock));
             known.insert(id, Arc::clone(&begun));
             (begun, forget_oldest(&mut known, self.keep))
         };
@@ -246,7 +251,7 @@ impl Moves {
             return self.abort(id, reason);
         }
         // Its thread may not have ended yet.
-        if !found.wait_until(Some(Instant::now() + PATIENCE), || found.claim()) {
+        if !found.wait_until(Some(self.context.clock.now() + PATIENCE), || found.claim()) {
             return Err(Error::MoveConflict(format!("move {id} is being worked on; try again")));
         }
         let outcome = undo::roll_back_done(&found, &self.context);
@@ -282,10 +287,10 @@ impl Moves {
     fn run_claimed(&self, claimed: &Arc<Move>) -> Result<()> {
         let (running, context) = (Arc::clone(claimed), Arc::clone(&self.context));
         let name = format!("move-{}", running.id);
-        let notifier = Arc::clone(&self.notifier);
+        let former_services_changed = self.former_services_changed.clone();
         let work = move || {
             procedure::run(&running, &context);
-            notifier.notify();
+            former_services_changed.raise();
         };
         let started = std::thread::Builder::new().name(name).spawn(work).map_err(Error::io("start a thread"));
         started.map(drop).inspect_err(|_| claimed.release_unfinished())
@@ -294,7 +299,7 @@ impl Moves {
 
 impl Drop for Moves {
     fn drop(&mut self) {
-        self.notifier.notify();
+        self.former_services_changed.raise();
     }
 }
 

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use dede_api::moves::{MovePhase, MoveProgress};
 use dede_bundle::modelpack::BundleFile;
@@ -50,14 +49,14 @@ pub(crate) fn copy(run: &Execution<'_>, planned: &Planned) -> Result<Lease> {
         record.effects.blobs.extend(brought);
         record.effects.parents.extend(missing_parents(&directory));
     })?;
-    let began = Instant::now();
+    let began = run.context.clock.now();
     let (mut there, mut sent) = (0, 0);
     for file in planned.bundle.files() {
         sent += bring(run, file, planned, &local, &lease, there)?;
         there += file.size;
         failpoint("file");
     }
-    run.context.rate.learn(sent, began.elapsed());
+    run.context.rate.learn(sent, run.since(began));
     run.this.note(|record| record.report.sent_bytes += sent)?;
     run.this.show("places the files", None);
     let placing = Placing { run, planned, local: &local, lease: &lease };

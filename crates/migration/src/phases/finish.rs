@@ -7,14 +7,13 @@ use serde_json::Value;
 use crate::certificate;
 use crate::execution::Execution;
 use crate::files::ownership::{self, mark_of};
-use crate::handle::now_ms;
 
 /// Certifies the move, and ends it.
 pub(crate) fn finish(run: &Execution<'_>) -> Result<()> {
     run.check()?;
     let record = run.this.record();
     if let (Some(seconds), Some(_), None) = (record.request.keep_for_s, run.replaced(), &record.report.kept) {
-        let until_ms = now_ms().saturating_add(seconds.saturating_mul(1000));
+        let until_ms = run.context.clock.unix_ms().saturating_add(seconds.saturating_mul(1000));
         run.this.note(|record| record.report.kept = Some(FormerService { until_ms, outcome: None }))?;
     }
     run.served.count(run.this, &run.context.catalogue);

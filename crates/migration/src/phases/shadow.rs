@@ -1,7 +1,7 @@
 //! The phase that compares live answers: until a verdict, through the shares of a canary, until a person promotes.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dede_api::moves::{MovePhase, MoveProgress, MoveRequest};
 use dede_comparison::Expect;
@@ -133,7 +133,7 @@ pub(crate) fn take_hold(run: &Execution<'_>, alias: &ServiceName, former: &Arc<S
 fn learn_noise(run: &Execution<'_>, shadowing: &Shadowing<'_>, former: &Arc<Service>, most: Duration) -> Result<()> {
     shadowing.copy_to(former)?;
     run.this.show("measures the baseline disagreement of the current service", None);
-    let deadline = Instant::now() + most;
+    let deadline = run.deadline(most);
     let decided = || run.this.is_promoted() || run.must_end();
     run.this.wait_until(Some(deadline), || shadowing.knows_noise() || decided());
     run.check()
@@ -141,17 +141,17 @@ fn learn_noise(run: &Execution<'_>, shadowing: &Shadowing<'_>, former: &Arc<Serv
 
 /// The verdict on live requests; undecided when the time runs out, or when a person promotes the new service.
 fn compare_live(run: &Execution<'_>, shadowing: &Shadowing<'_>, patience: Duration) -> Result<Outcome> {
-    let deadline = Instant::now() + patience;
+    let deadline = run.deadline(patience);
     loop {
         run.check()?;
         let outcome = shadowing.outcome();
         let done = shadowing.requests();
         let progress = MoveProgress { done, total: shadowing.wanted(), unit: "requests".into() };
         run.this.show("compares live answers", Some(progress));
-        if outcome != Outcome::Undecided || run.this.is_promoted() || Instant::now() >= deadline {
+        if outcome != Outcome::Undecided || run.this.is_promoted() || run.context.clock.now() >= deadline {
             return Ok(outcome);
         }
-        let step = deadline.min(Instant::now() + SHOWN_EVERY);
+        let step = deadline.min(run.deadline(SHOWN_EVERY));
         run.this.wait_until(Some(step), || {
             shadowing.outcome() != Outcome::Undecided || run.this.is_promoted() || run.must_end()
         });
@@ -162,7 +162,7 @@ fn compare_live(run: &Execution<'_>, shadowing: &Shadowing<'_>, patience: Durati
 fn canary(run: &Execution<'_>, shadowing: &Shadowing<'_>, percent: u8) -> Result<()> {
     shadowing.set_canary(percent)?;
     run.this.show(format!("answers {percent} % of the requests"), None);
-    let step = Instant::now() + CANARY_STEP;
+    let step = run.deadline(CANARY_STEP);
     run.this.wait_until(Some(step), || shadowing.is_worse() || run.must_end());
     let outcome = note_shadow(run, shadowing)?;
     run.check()?;

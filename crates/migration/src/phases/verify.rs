@@ -29,7 +29,7 @@ pub(crate) fn verify(
         let nothing = json!({"origin": "none: the source cannot be asked, and no cases were given", "cases": 0});
         return run.this.note(|record| record.report.golden = Some(nothing));
     }
-    let (origin, cases) = golden::cases(request, service, peer)?;
+    let (origin, cases) = golden::cases(request, service, peer, run.context.clock.as_ref())?;
     let alike = host.is_some_and(|host| host.computes_alike(&run.context.host));
     let exactness = if alike { Exactness::BitEqual } else { Exactness::WithinTolerance };
     let found = golden::check(service, &cases, exactness, goes_on)?;

@@ -1,7 +1,5 @@
 //! The phase after the switch in which the former service is compared with the new one.
 
-use std::time::Instant;
-
 use dede_api::moves::{MovePhase, MoveRequest};
 use dede_engine::service::Service;
 use dede_model::error::{Error, Result};
@@ -29,7 +27,7 @@ pub(crate) fn watch(run: &Execution<'_>) -> Result<()> {
     let full_before = run.served.full_before();
     let watching = Shadowing::begin(run.this, run.context, &alias, (&former, &new), policy, full_before)?;
     watching.copy_to(&former)?;
-    let deadline = Instant::now() + seconds(record.request.watch_for_s);
+    let deadline = run.deadline(seconds(record.request.watch_for_s));
     run.this.show("compares the former service's answers with the new one's", None);
     run.this.wait_until(Some(deadline), || watching.is_worse() || run.must_end());
     let (summary, _, outcome) = watching.report();
@@ -60,7 +58,7 @@ pub(crate) fn watch_alone(run: &Execution<'_>, new: &Service, request: &MoveRequ
         })
     };
     run.this.show("counts errors of the new service", None);
-    let deadline = Instant::now() + seconds(request.watch_for_s);
+    let deadline = run.deadline(seconds(request.watch_for_s));
     run.this.wait_until(Some(deadline), || worse().is_some() || run.must_end());
     run.check()?;
     let since = Refusals::of(new);

@@ -66,14 +66,14 @@ impl Patient {
         &self,
         attempt: impl Fn(&dyn ModelSource, &SyncSender<Result<T>>) + Clone + Send + 'static,
     ) -> Result<T> {
-        let deadline = Instant::now() + self.patience;
+        let deadline = self.this.clock().now() + self.patience;
         loop {
             let reason = match self.once(attempt.clone()) {
-                Err(Error::PeerAway(reason)) if Instant::now() < deadline => reason,
+                Err(Error::PeerAway(reason)) if self.this.clock().now() < deadline => reason,
                 other => return other,
             };
             self.this.show(format!("waits for the source: {reason}"), None);
-            let pause = deadline.min(Instant::now() + PAUSE);
+            let pause = deadline.min(self.this.clock().now() + PAUSE);
             self.this.wait_until(Some(pause), || self.this.undoing().is_some());
         }
     }

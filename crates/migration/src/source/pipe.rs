@@ -45,7 +45,7 @@ pub(crate) fn receive<T>(items: &Receiver<T>, this: &Move, until: Option<Instant
                 if let Some(reason) = this.undoing() {
                     return Received::Undone(reason);
                 }
-                if until.is_some_and(|until| Instant::now() >= until) {
+                if until.is_some_and(|until| this.clock().now() >= until) {
                     return Received::Late;
                 }
             }

@@ -5,7 +5,7 @@
 //! the source has been asked for its answers. At each point, a restart loads the service that the alias points to.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dede_api::moves::MovePhase;
 use dede_engine::catalogue::check_idle;
@@ -57,7 +57,7 @@ pub(crate) fn exchange(run: &Execution<'_>, planned: &Planned, former: &Arc<Serv
     shadow::take_hold(run, &alias, former)?;
     failpoint("held");
     run.this.enter(MovePhase::Loading)?;
-    let deadline = Instant::now() + seconds(request.hold_for_s);
+    let deadline = run.deadline(seconds(request.hold_for_s));
     let hold = former.queue.hold(deadline)?;
     run.this.set_held(Some(Held { service: Arc::clone(former), hold }));
     run.this.show("waits for requests in flight, others are held", None);
@@ -85,11 +85,11 @@ fn verify_in_time(
 ) -> Result<()> {
     let request = &planned.plan.request;
     let most = seconds(request.hold_for_s).max(LEAST_VERIFYING);
-    let until = Instant::now() + most;
+    let until = run.deadline(most);
     let peer = abandonable_at(source, run.this, until);
     let in_time = || {
         let text = || format!("answering the golden inputs takes longer than {} s", most.as_secs());
-        let is_late = Instant::now() >= until;
+        let is_late = run.context.clock.now() >= until;
         run.check().and_then(|()| if is_late { Err(Error::MoveConflict(text())) } else { Ok(()) })
     };
     let verified = verify::verify(run, service, request, peer.as_ref(), in_time);
@@ -101,11 +101,11 @@ fn warm_shortly(run: &Execution<'_>, service: &Arc<Service>, captured: Vec<Predi
     // Captured requests were answered to clients.
     let were_answered = !captured.is_empty();
     let calls = if were_answered { captured } else { service.generated_calls(IN_PLACE_WARMING_CALLS)? };
-    let began = Instant::now();
+    let began = run.context.clock.now();
     let (mut requests, mut failed, mut refused) = (0, 0, Refused::default());
     for call in calls.iter().take(IN_PLACE_WARMING_CALLS) {
         run.check()?;
-        if requests > 0 && began.elapsed() >= most {
+        if requests > 0 && run.since(began) >= most {
             break;
         }
         requests += 1;
@@ -116,7 +116,7 @@ fn warm_shortly(run: &Execution<'_>, service: &Arc<Service>, captured: Vec<Predi
             }
         }
     }
-    let took_ms = began.elapsed().as_secs_f64() * 1000.0;
+    let took_ms = run.since(began).as_secs_f64() * 1000.0;
     let warmed = json!({"requests": requests, "failed": failed, "took_ms": took_ms});
     run.this.note(|record| record.report.warming = Some(warmed))?;
     warm::judge_refused(run, &refused)
