@@ -190,6 +190,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_certificate_of_the_first_release_is_verified() {
+        let text = include_str!("record/fixtures/certificate.json");
+        let verified = verify(text).unwrap();
+        assert_eq!(verified.certificate["move"], "m1");
+        assert_eq!(verified.certificate["report"]["version"], verified.certificate["plan"]["version"]);
+    }
+
+    #[test]
     fn a_certificate_is_verified_offline_and_a_changed_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let key = key(directory.path()).unwrap();

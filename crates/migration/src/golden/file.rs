@@ -88,3 +88,16 @@ pub(crate) fn forget(this: &Move, context: &MoveContext) -> Result<()> {
 fn path(this: &Move, context: &MoveContext) -> PathBuf {
     context.directory.join("moves").join(this.id.to_string()).join(FILE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_of_the_first_release_are_read_and_written_byte_for_byte() {
+        let text = include_str!("../record/fixtures/golden.json");
+        let stored: StoredCases = serde_json::from_str(text).unwrap();
+        assert_eq!((stored.origin.as_str(), stored.cases.len()), (Origin::Captured.as_str(), 1));
+        assert_eq!(serde_json::to_string(&stored).unwrap(), text);
+    }
+}

@@ -201,6 +201,42 @@ mod tests {
         assert_eq!((records[2].phase, next), (MovePhase::Damaged, 31));
     }
 
+    /// Records that the first release with this format wrote: of a move that was just begun, of one that is done, and of one
+    /// that holds everything a record can hold.
+    const FIRST: [&str; 3] = [
+        include_str!("fixtures/planned.json"),
+        include_str!("fixtures/done.json"),
+        include_str!("fixtures/rolled-back.json"),
+    ];
+
+    #[test]
+    fn records_of_the_first_release_are_read_and_written_byte_for_byte() {
+        for text in FIRST {
+            assert_eq!(serde_json::to_string_pretty(&parse(text).unwrap()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn everything_that_was_under_the_name_of_an_alias_is_read() {
+        let text = FIRST[2];
+        let service = "\"before\": {\n      \"service\": 3\n    }";
+        assert!(text.contains(service));
+        for (written, expected) in [
+            (service, Before::Service(ServiceId(3))),
+            ("\"before\": \"free\"", Before::Free),
+            ("\"before\": {\"alias\": {\"service\": 3}}", Before::Alias { service: ServiceId(3) }),
+        ] {
+            let read = parse(&text.replace(service, written)).unwrap();
+            assert_eq!(read.effects.before, Some(expected), "{written}");
+        }
+    }
+
+    #[test]
+    fn another_format_is_refused_with_its_number() {
+        let text = FIRST[0].replace("\"format\": 1", "\"format\": 2");
+        assert_eq!(parse(&text).unwrap_err(), "format 1 expected, found 2");
+    }
+
     #[test]
     fn what_is_forgotten_leaves_its_certificate_and_its_number() {
         let directory = tempfile::tempdir().unwrap();
