@@ -45,7 +45,7 @@ impl Execution<'_> {
     /// The error of a question to the source; where the service has changed on the source meanwhile, an error that says
     /// so.
     pub(crate) fn explained(&self, error: Error, planned: &Planned) -> Error {
-        let asked = self.context.peers.peer(&planned.plan.request.source);
+        let asked = self.context.peers.peer(&planned.plan.spec.source);
         match asked.map(|peer| abandonable(peer, self.this)) {
             Ok(peer) => self.explained_by(error, planned, peer.as_ref()),
             Err(_) => error,
@@ -57,7 +57,7 @@ impl Execution<'_> {
         if !matches!(error, Error::Peer(_) | Error::MoveConflict(_)) || self.this.undoing().is_some() {
             return error;
         }
-        let request = &planned.plan.request;
+        let request = &planned.plan.spec;
         let Ok((manifest, _)) = peer.bundle(&request.service, request.with_training_state) else { return error };
         if dede_bundle::Digest::of(&manifest) == planned.bundle.manifest_digest() {
             return error;

@@ -3,12 +3,11 @@
 //! One lock, held for memory only. The record is written outside of it and by the move's own thread alone, so that no
 //! older one overwrites a newer one; commands reach the disk with that thread's next step.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use dede_api::moves::{ExchangeReport, MoveInfo, MovePhase, MoveProgress, MoveReport, MoveRequest, PhaseTime};
 use dede_engine::catalogue::Catalogue;
 use dede_engine::limiter::{Hold, HoldCounts};
 use dede_engine::move_id::MoveId;
@@ -20,8 +19,9 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, Signal};
 use crate::live::{Live, Outcome};
-use crate::record::MoveRecord;
+use crate::record::{ExchangeReport, MovePhase, MoveProgress, MoveRecord, MoveReport, MoveSpec, PhaseTime};
 use crate::standing::{Standing, has_switched, standing};
+use crate::status::MoveStatus;
 
 /// How often a thread that waits looks at what is not of the move.
 const LOOK: Duration = Duration::from_millis(50);
@@ -96,9 +96,9 @@ fn begin(record: &mut MoveRecord, phase: MovePhase, now: u64) {
 impl Move {
     /// A move found by a restart.
     pub(crate) fn recorded(record: MoveRecord, directory: PathBuf, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let planned = record.plan.as_ref().map(|plan| plan.repository.clone());
-        let place = planned.or_else(|| record.request.repository.clone());
-        let place = place.filter(|_| !record.phase.is_over()).map(|place| Place::of(Path::new(&place)));
+        let planned = record.plan.as_ref().map(|plan| PathBuf::from(&plan.repository));
+        let place = planned.or_else(|| record.spec.repository.clone());
+        let place = place.filter(|_| !record.phase.is_over()).map(|place| Place::of(&place));
         let interrupted = Self::new(record, directory, false, place, clock);
         if !interrupted.phase().is_over() {
             interrupted.show_interrupted("interrupted by a restart");
@@ -193,12 +193,12 @@ impl Move {
     }
 
     /// All that is known of it.
-    pub fn info(&self) -> MoveInfo {
+    pub fn info(&self) -> MoveStatus {
         self.info_at(&self.lock())
     }
 
     /// The state after `seen`, once there is one; `None` when nothing changed in time. A watcher holds no thread.
-    pub async fn change_after(&self, seen: u64, patience: Duration) -> Option<(u64, MoveInfo)> {
+    pub async fn change_after(&self, seen: u64, patience: Duration) -> Option<(u64, MoveStatus)> {
         let mut version = self.version.subscribe();
         let changed = tokio::time::timeout(patience, version.wait_for(|version| *version > seen)).await;
         // The version that is seen is not kept from growing meanwhile.
@@ -208,23 +208,23 @@ impl Move {
     }
 
     /// Waits until it is over.
-    pub fn wait_until_over(&self) -> MoveInfo {
+    pub fn wait_until_over(&self) -> MoveStatus {
         let going_on = |state: &mut State| !state.record.phase.is_over();
         let state = self.changed.wait_while(self.lock(), going_on).unwrap_or_else(PoisonError::into_inner);
         self.info_at(&state)
     }
 
-    fn info_at(&self, state: &State) -> MoveInfo {
+    fn info_at(&self, state: &State) -> MoveStatus {
         let mut report = state.record.report.clone();
         let now = self.clock.unix_ms();
         if let Some(present) = report.phases.last_mut().filter(|_| !state.record.phase.is_over()) {
             present.took_ms = now.saturating_sub(present.began_ms);
         }
-        MoveInfo {
-            id: self.id.to_string(),
-            request: state.record.request.clone(),
+        MoveStatus {
+            id: self.id,
+            spec: state.record.spec.clone(),
             phase: state.record.phase,
-            waits_for: state.waits_for.map(str::to_owned),
+            waits_for: state.waits_for,
             activity: state.activity.clone(),
             progress: state.progress.clone(),
             error: state.record.undoing.clone(),
@@ -232,15 +232,13 @@ impl Move {
         }
     }
 
-    /// Whether it works on a name, or brings files to a directory, that the request wants too.
-    /// `place`: where the request wants its files.
-    pub(crate) fn touches(&self, request: &MoveRequest, place: Option<&Place>) -> bool {
+    /// Whether it works on a name, or brings files to a directory, that another move wants too.
+    /// `place`: where that one wants its files.
+    pub(crate) fn touches(&self, spec: &MoveSpec, place: Option<&Place>) -> bool {
         let state = self.lock();
-        let names = |request: &MoveRequest| {
-            [request.alias.clone(), request.name.clone().or_else(|| Some(request.service.clone()))]
-        };
-        let own = names(&state.record.request).map(|name| name.map(|name| name.to_ascii_lowercase()));
-        if names(request).into_iter().flatten().any(|name| own.contains(&Some(name.to_ascii_lowercase()))) {
+        let names = |spec: &MoveSpec| [spec.alias().cloned(), spec.name_here()];
+        let own = names(&state.record.spec);
+        if names(spec).into_iter().flatten().any(|name| own.contains(&Some(name))) {
             return true;
         }
         state.place.as_ref().zip(place).is_some_and(|(own, other)| own.overlaps(other))

@@ -27,11 +27,13 @@ mod procedure;
 mod record;
 mod relays;
 mod served;
+mod service_api;
 mod source;
-mod spec;
+
 #[cfg(test)]
 mod stage;
 mod standing;
+mod status;
 mod strategy;
 #[cfg(test)]
 mod tests;
@@ -45,14 +47,18 @@ use dede_bundle::store::{BlobStore, StoreError};
 
 pub use certificate::{Verified, verify};
 pub use clock::{Clock, Signal, SystemClock};
-pub use golden::captured_cases;
 pub use handle::Move;
 pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};
 pub use planning::TransferRate;
-pub use record::check_record;
-pub use relays::{Content, Relays};
+pub use record::{
+    CutRequest, ExchangeReport, FormerService, GoldenCase, MovePhase, MovePlan, MoveProgress, MoveReport, MoveSpec,
+    Object, PhaseTime, PlannedFile, PlannedTime, Replaced, RequestedName, ServedRequests, check_record,
+};
+pub use relays::{Content, Failure, FailureKind, NumberedQuestion, Question, Relays};
+pub use service_api::{RecordedCase, ServiceApi};
 pub use source::{HostDescription, ModelSource, Peers};
+pub use status::MoveStatus;
 
 use dede_engine::catalogue::Catalogue;
 use dede_model::error::Error;
@@ -65,6 +71,8 @@ pub struct MoveContext {
     pub store: Arc<BlobStore>,
     /// Where it may fetch from.
     pub peers: Arc<dyn Peers>,
+    /// Reads and writes what travels in the words of the API that servers speak.
+    pub api: Arc<dyn ServiceApi>,
     /// Engine and processor of this server.
     pub host: HostDescription,
     /// The state directory.

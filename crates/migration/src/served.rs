@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use dede_api::moves::ServedRequests;
 use dede_engine::catalogue::Catalogue;
 use dede_engine::service::Service;
 
 use crate::handle::Move;
-use crate::record::MoveRecord;
+use crate::record::{MoveRecord, ServedRequests};
 use crate::standing::own_service;
 
 /// The service that answered under the alias when the move began or was resumed, and its counters then.
@@ -38,7 +37,7 @@ impl Counts {
 
 impl Served {
     pub(crate) fn begin(record: &MoveRecord, catalogue: &Catalogue) -> Self {
-        let answers = record.request.alias.as_ref().and_then(|alias| catalogue.resolve(alias).ok());
+        let answers = record.spec.alias().and_then(|alias| catalogue.resolve(alias.as_str()).ok());
         let first = answers.map(|found| {
             let counts = Counts::of(&found.service);
             (found.service, counts)
@@ -54,7 +53,7 @@ impl Served {
     /// Puts the counts into the report; they become durable with the next note.
     pub(crate) fn count(&self, this: &Move, catalogue: &Catalogue) {
         let record = this.record();
-        if record.request.alias.is_none() {
+        if record.spec.alias.is_none() {
             return;
         }
         let mut counted = Counts::default();

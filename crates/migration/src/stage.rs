@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dede_api::moves::Replaced;
 use dede_api::requests::CreateRequest;
 use dede_bundle::Digest;
 use dede_bundle::store::BlobStore;
@@ -14,7 +13,8 @@ use dede_engine::catalogue::{Catalogue, Creation};
 use dede_engine::environment::Environment;
 use dede_engine::limiter::{Bounds, Limiter};
 use dede_engine::move_id::MoveId;
-use dede_engine::service::Service;
+use dede_engine::name::ServiceName;
+use dede_engine::service::{PredictCall, Service, Serving};
 use dede_model::backend::{
     Backend, EngineOptions, Model, ModelDescription, OpenRequest, Opened, OutputDescription, PredictOptions,
     ServiceType, Task, TrainRequest, TrainingPlan,
@@ -32,9 +32,11 @@ use serde_json::{Value, json};
 use crate::clock::controlled::ControlledClock;
 use crate::execution::Execution;
 use crate::handle::Move;
-use crate::record::{Former, MoveRecord};
+use crate::record::{Former, MoveRecord, Replaced};
 use crate::served::Served;
-use crate::{HostDescription, ModelSource, MoveContext, Peers, TransferRate};
+use crate::{
+    GoldenCase, HostDescription, ModelSource, MoveContext, Object, Peers, RecordedCase, ServiceApi, TransferRate,
+};
 
 /// A target whose alias `a` leads to the service `old`, and a move that brought the service `new` for it.
 pub(crate) struct Stage {
@@ -61,6 +63,7 @@ impl Stage {
         let context = MoveContext {
             store: Arc::new(BlobStore::open(&state.join("store")).unwrap()),
             peers: Arc::new(NoPeers),
+            api: Arc::new(NoApi),
             host: HostDescription {
                 dede: "0".into(),
                 engine: "none".into(),
@@ -131,6 +134,23 @@ impl Peers for NoPeers {
     }
 }
 
+/// No request travels.
+struct NoApi;
+
+impl ServiceApi for NoApi {
+    fn predict_request(&self, _: &PredictCall, _: &Serving) -> Object {
+        Object::new()
+    }
+
+    fn read_case<'a>(&self, _: &'a GoldenCase, _: &'a Serving) -> Result<Box<dyn RecordedCase + 'a>> {
+        Err(Error::bad_parameter("no case is recorded"))
+    }
+
+    fn create(&self, _: &Catalogue, name: &ServiceName, _: &Object, _: &Path, _: Creation) -> Result<Arc<Service>> {
+        Err(Error::ServiceNotFound(name.to_string()))
+    }
+}
+
 /// A source that cannot be reached until it is back.
 #[derive(Default)]
 pub(crate) struct AwaySource {
@@ -165,11 +185,11 @@ impl ModelSource for AwaySource {
         self.answer(None)
     }
 
-    fn predict(&self, _: &str, _: &dede_api::Object) -> Result<Vec<Value>> {
+    fn predict(&self, _: &str, _: &Object) -> Result<Vec<Value>> {
         self.answer(Vec::new())
     }
 
-    fn captured(&self, _: &str) -> Result<Vec<dede_api::moves::GoldenCase>> {
+    fn captured(&self, _: &str) -> Result<Vec<GoldenCase>> {
         self.answer(Vec::new())
     }
 }

@@ -24,10 +24,8 @@ pub(crate) enum Standing {
 
 /// Looks at the catalogue.
 pub(crate) fn standing(record: &MoveRecord, snapshot: &Snapshot) -> Standing {
-    let Some(name) = record.request.alias.as_deref().and_then(|alias| ServiceName::parse(alias).ok()) else {
-        return Standing::Untouched;
-    };
-    let alias = snapshot.alias(&name);
+    let Some(name) = record.spec.alias() else { return Standing::Untouched };
+    let alias = snapshot.alias(name);
     let own = own_service(record, snapshot).map(|service| service.id);
     // A canary or a shadow is a generation too, without being a step.
     let is_by_move =
@@ -37,10 +35,10 @@ pub(crate) fn standing(record: &MoveRecord, snapshot: &Snapshot) -> Standing {
     {
         return Standing::Switched;
     }
-    if !record.effects.remade && !has_switched(record, snapshot) && is_untouched(record, snapshot, &name, alias) {
+    if !record.effects.remade && !has_switched(record, snapshot) && is_untouched(record, snapshot, name, alias) {
         return Standing::Untouched;
     }
-    Standing::Changed(changed(&name, snapshot))
+    Standing::Changed(changed(name, snapshot))
 }
 
 /// Whether the commit happened: the catalogue knows, whatever was recorded.
@@ -48,8 +46,7 @@ pub(crate) fn has_switched(record: &MoveRecord, snapshot: &Snapshot) -> bool {
     if record.phase.is_after_switch() || record.report.generation.is_some() {
         return true;
     }
-    let alias = record.request.alias.as_deref().and_then(|alias| ServiceName::parse(alias).ok());
-    alias.and_then(|name| snapshot.alias(&name)).is_some_and(|alias| alias.was_pointed_by(record.id))
+    record.spec.alias().and_then(|name| snapshot.alias(name)).is_some_and(|alias| alias.was_pointed_by(record.id))
 }
 
 /// The service that the move created, whatever it is called now.
@@ -70,8 +67,8 @@ pub(crate) fn former_service<'a>(record: &MoveRecord, snapshot: &'a Snapshot) ->
     if let Some(found) = snapshot.by_id(id) {
         return Some(found);
     }
-    let name = record.request.alias.as_deref().and_then(|alias| ServiceName::parse(alias).ok())?;
-    let step = snapshot.alias(&name)?.history.iter().rev().find(|step| step.target.service() == Some(id))?;
+    let step =
+        snapshot.alias(record.spec.alias()?)?.history.iter().rev().find(|step| step.target.service() == Some(id))?;
     snapshot.by_id(snapshot.place_of(step)?)
 }
 

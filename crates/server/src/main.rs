@@ -13,6 +13,7 @@ mod leaving;
 mod logging;
 mod peer;
 mod serve;
+mod service_api;
 mod start_list;
 mod tls;
 mod token;

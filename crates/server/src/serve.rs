@@ -35,6 +35,7 @@ use crate::http::{connection, distribution};
 use crate::leaving::leave;
 use crate::peer::Peers;
 use crate::peer::source::ConfiguredPeers;
+use crate::service_api::DeepDetectApi;
 use crate::start_list;
 use crate::tls::Certificates;
 use crate::tokens::Tokens;
@@ -173,6 +174,7 @@ async fn bring_back(
             directory: directory.clone(),
             rate: TransferRate::default(),
             clock: Arc::new(SystemClock),
+            api: Arc::new(DeepDetectApi),
         };
         let moves = Moves::start(context, keep_moves);
         Ok(Started { catalogue, moves: moves.map_err(|error| failed(&error))?, store, host })

@@ -7,7 +7,6 @@
 
 use std::path::PathBuf;
 
-use dede_api::moves::GoldenCase;
 use dede_bundle::Digest;
 use dede_model::error::{Error, Fault, Result};
 use dede_storage::files::{read_text, remove_file, write_atomically};
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::MoveContext;
 use crate::golden::Origin;
 use crate::handle::Move;
+use crate::record::GoldenCase;
 
 /// Name of the file in the directory of a move.
 const FILE: &str = "golden.json";

@@ -1,26 +1,21 @@
 //! The golden set: inputs and the source's answers to them, which the new service must reproduce before it sees traffic.
 //!
-//! Answers cross the wire as JSON; numbers keep their bits there (single precision, widened), so that "equal" means equal. What a
-//! recorded answer says of a new one is in `recorded`.
+//! Answers cross the wire in the words of the API; numbers keep their bits there (single precision, widened), so that "equal"
+//! means equal. What a recorded answer says of a new one is read by the [`ServiceApi`].
 
-mod answers;
 pub(crate) mod file;
 
 use std::time::Duration;
 
-use dede_api::Object;
-use dede_api::moves::{GoldenCase, MoveRequest};
 use dede_comparison::{Exactness, Golden, GoldenCheck, Tolerance, compare};
-use dede_engine::output::{OutputOptions, render};
 use dede_engine::service::{PredictCall, Service, Serving};
 use dede_model::backend::Task;
 use dede_model::error::{Error, Fault, Result};
-use dede_model::parameters::{Parameters, over};
-use serde_json::{Value, json};
 
-use self::answers::Recorded;
-use crate::ModelSource;
 use crate::clock::Clock;
+use crate::record::{GoldenCase, MoveSpec};
+use crate::service_api::ServiceApi;
+use crate::source::ModelSource;
 
 /// Generated inputs, when there are no others.
 pub(crate) const GENERATED: usize = 16;
@@ -69,9 +64,10 @@ pub(crate) fn check_count(given: &[GoldenCase]) -> Result<()> {
 /// # Errors
 /// [`Error::Peer`]; [`Error::BadInput`] when inputs cannot be made.
 pub(crate) fn cases(
-    request: &MoveRequest,
+    request: &MoveSpec,
     service: &Service,
     peer: &dyn ModelSource,
+    api: &dyn ServiceApi,
     clock: &dyn Clock,
 ) -> Result<(Origin, Vec<GoldenCase>)> {
     if !request.golden.is_empty() {
@@ -86,7 +82,7 @@ pub(crate) fn cases(
     }
     let serving = service.serving()?;
     let ask = |call: PredictCall| {
-        let request_body = request_of(&call, &serving);
+        let request_body = api.predict_request(&call, &serving);
         let predictions = peer.predict(&request.service, &request_body)?;
         Ok(GoldenCase { request: request_body, predictions })
     };
@@ -105,31 +101,6 @@ fn asked<T>(
     calls.into_iter().enumerate().take_while(|(number, _)| is_due(*number)).map(|(_, call)| ask(call)).collect()
 }
 
-/// Recent requests of a service, with what it answers to them now: the golden set that it gives to others.
-///
-/// # Errors
-/// [`Error::Internal`] for a service that cannot answer.
-pub fn captured_cases(service: &Service) -> Result<Vec<GoldenCase>> {
-    let serving = service.serving()?;
-    let mut cases = Vec::new();
-    for captured in service.captured() {
-        // What it cannot answer any more proves nothing.
-        let Ok(answered) = service.dry_run(&captured.call) else { continue };
-        let request = request_of(&captured.call, &serving);
-        let uris = (1..=answered.outputs.len()).map(|number| number.to_string()).collect();
-        let output =
-            request.get("parameters").and_then(|parameters| parameters.get("output")).and_then(Value::as_object);
-        let options = OutputOptions::parse(&over(output.unwrap_or(&Object::new()), &serving.parameters.output))?;
-        let rendered = render(&answered.outputs, uris, &serving.labels, &options);
-        let predictions = rendered.iter().map(serde_json::to_value).collect::<std::result::Result<_, _>>();
-        cases.push(GoldenCase {
-            request,
-            predictions: predictions.map_err(|error| Error::Internal(error.to_string()))?,
-        });
-    }
-    Ok(cases)
-}
-
 /// Answers all cases here and compares; `goes_on` is called before each, and its error ends the check.
 ///
 /// # Errors
@@ -138,6 +109,7 @@ pub(crate) fn check(
     service: &Service,
     cases: &[GoldenCase],
     exactness: Exactness,
+    api: &dyn ServiceApi,
     goes_on: impl Fn() -> Result<()>,
 ) -> Result<Golden> {
     let serving = service.serving()?;
@@ -146,7 +118,7 @@ pub(crate) fn check(
     for (number, case) in cases.iter().enumerate() {
         goes_on()?;
         let input = format!("case {}", number + 1);
-        match differences(service, &serving, task, case) {
+        match differences(service, &serving, task, case, api) {
             Ok(found) => check.add(&input, &found),
             Err(error) => check.failed(&input, &error.to_string()),
         }
@@ -159,43 +131,12 @@ fn differences(
     serving: &Serving,
     task: Task,
     case: &GoldenCase,
+    api: &dyn ServiceApi,
 ) -> Result<Vec<dede_comparison::Difference>> {
-    let call = call_of(&case.request)?;
-    let options = OutputOptions::parse(&over(&call.parameters.output, &serving.parameters.output))?;
-    let answered = service.dry_run(&call)?.outputs;
-    let recorded = Recorded { predictions: &case.predictions, labels: &serving.labels, options: &options };
-    let (expected, found) = recorded.beside(task, answered)?;
+    let case = api.read_case(case, serving)?;
+    let answered = service.dry_run(case.call())?.outputs;
+    let (expected, found) = case.beside(task, answered)?;
     compare(&expected, &found, &Tolerance::numerical()).map_err(|error| Error::Internal(error.to_string()))
-}
-
-/// A predict as the wire has it, asking for every class.
-fn request_of(call: &PredictCall, serving: &Serving) -> Object {
-    let best = match serving.task {
-        Some(Task::Classification { classes }) => classes,
-        Some(Task::Regression { targets }) => targets,
-        Some(Task::Features) | None => 1,
-    };
-    let mut output = call.parameters.output.clone();
-    output.insert("best".into(), best.into());
-    let body = json!({
-        "parameters": {"input": call.parameters.input, "mllib": call.parameters.mllib, "output": output},
-        "data": call.data,
-    });
-    match body {
-        Value::Object(body) => body,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Object::new(),
-    }
-}
-
-/// The call of a golden case.
-fn call_of(request: &Object) -> Result<PredictCall> {
-    let mut object = request.clone();
-    object.insert("service".into(), "golden".into());
-    let read = dede_api::requests::PredictRequest::read(object);
-    let read = read.map_err(|error| Error::bad_parameter_at("golden", error.to_string()))?;
-    let sections = read.parameters;
-    let parameters = Parameters { input: sections.input, mllib: sections.mllib, output: sections.output };
-    Ok(PredictCall { is_guest: false, parameters, data: read.data, ids: read.ids })
 }
 
 #[cfg(test)]

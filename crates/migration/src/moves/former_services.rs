@@ -6,7 +6,6 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use dede_api::moves::MovePhase;
 use dede_engine::catalogue::Catalogue;
 use dede_model::error::{Error, Result};
 use dede_model::repository::Clear;
@@ -15,6 +14,7 @@ use super::Moves;
 use crate::MoveContext;
 use crate::clock::Signal;
 use crate::handle::Move;
+use crate::record::MovePhase;
 
 /// Longest time between two looks: clocks are set, and what failed is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(60);

@@ -4,12 +4,10 @@ pub(crate) mod former_services;
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dede_api::moves::{MoveInfo, MovePhase, MovePlan, MoveRequest};
 use dede_bundle::Digest;
 use dede_engine::catalogue::Catalogue;
 use dede_engine::move_id::MoveId;
@@ -20,12 +18,13 @@ use dede_storage::Place;
 use crate::clock::Signal;
 use crate::golden::{self, file};
 use crate::handle::Move;
-use crate::record::MoveRecord;
+use crate::record::{MovePhase, MovePlan, MoveRecord, MoveSpec};
 use crate::relays::Relays;
 use crate::source::router::Sources;
 use crate::source::upload::Uploads;
 use crate::standing::{former_service, own_service};
-use crate::{MoveContext, certificate, planning, procedure, spec, undo};
+use crate::status::MoveStatus;
+use crate::{MoveContext, certificate, planning, procedure, undo};
 
 /// Most moves that go on at once.
 const AT_ONCE: usize = 8;
@@ -90,42 +89,56 @@ impl Moves {
     ///
     /// # Errors
     /// [`Error::Peer`], [`Error::Forbidden`], [`Error::ServiceNotFound`].
-    pub fn plan(&self, request: &MoveRequest) -> Result<MovePlan> {
-        let peer = self.context.peers.peer(&request.source)?;
-        planning::plan(request, peer, &self.context).map(|planned| planned.plan)
+    pub fn plan(&self, spec: &MoveSpec) -> Result<MovePlan> {
+        let peer = self.context.peers.peer(&spec.source)?;
+        planning::plan(spec, peer, &self.context).map(|planned| planned.plan)
+    }
+
+    /// Checks that a source may be moved from.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a source that is no peer.
+    pub fn check_peer(&self, source: &str) -> Result<()> {
+        self.context.peers.peer(source).map(drop)
+    }
+
+    /// Checks that a source may be moved from, and that a move from it can begin now.
+    ///
+    /// # Errors
+    /// As [`Moves::check_peer`]; [`Error::MoveConflict`] for a relay that no command serves.
+    pub fn check_source(&self, source: &str) -> Result<()> {
+        self.check_peer(source)?;
+        self.relays.check(source)
     }
 
     /// Begins a move.
     ///
     /// # Errors
     /// [`Error::MoveConflict`] while another move to the same alias or name goes on; [`Error::Forbidden`] for a source that is
-    /// no peer; [`Error::Malformed`] for names that are none.
-    pub fn begin(&self, mut request: MoveRequest) -> Result<MoveInfo> {
-        self.context.peers.peer(&request.source)?;
-        self.relays.check(&request.source)?;
-        for name in [Some(&request.service), request.alias.as_ref(), request.name.as_ref()].into_iter().flatten() {
-            ServiceName::parse(name)?;
-        }
-        spec::policy(&request)?;
-        spec::check_numbers(&request)?;
-        golden::check_count(&request.golden)?;
-        file::check_size(&request.golden)?;
-        spec::check_replace_first(&request)?;
-        if let Some(directory) = &request.repository {
-            planning::check_place(Path::new(directory), &self.context.catalogue.snapshot())?;
+    /// no peer; [`Error::Malformed`] for what contradicts itself.
+    pub fn begin(&self, mut spec: MoveSpec) -> Result<MoveStatus> {
+        self.check_source(&spec.source)?;
+        ServiceName::parse(&spec.service)?;
+        spec.policy()?;
+        spec.check_numbers()?;
+        golden::check_count(&spec.golden)?;
+        file::check_size(&spec.golden)?;
+        spec.check_replace_first()?;
+        if let Some(directory) = &spec.repository {
+            planning::check_place(directory, &self.context.catalogue.snapshot())?;
         }
         certificate::check_key(&self.context.directory)?;
         let nonce = nonce()?;
-        if request.keep_for_s.is_some() && request.alias.is_none() {
+        if spec.keep_for.is_some() && spec.alias.is_none() {
             let text = "only together with as: otherwise nothing is replaced";
             return Err(Error::Malformed(Fault::at("keep_for_s", text)));
         }
-        let golden = std::mem::take(&mut request.golden);
-        let place = request.repository.as_deref().map(|directory| Place::of(Path::new(directory)));
+        let golden = std::mem::take(&mut spec.golden);
+        let place = spec.repository.as_deref().map(Place::of);
         let (begun, forgotten) = {
             let mut known = self.known();
             let going_on = known.values().filter(|other| !other.phase().is_over());
-            if let Some(other) = going_on.clone().find(|other| other.touches(&request, place.as_ref())) {
+            if let Some(other) = going_on.clone().find(|other| other.touches(&spec, place.as_ref())) {
                 return Err(Error::MoveConflict(format!(
                     "move {} to the same name or directory goes on; wait for it, or abort it",
                     other.id
@@ -135,7 +148,7 @@ impl Moves {
                 return Err(Error::Overloaded(format!("{AT_ONCE} moves go on, the most at once")));
             }
             let id = MoveId(self.next.fetch_add(1, Ordering::Relaxed));
-            let mut record = MoveRecord::new(id, request, nonce);
+            let mut record = MoveRecord::new(id, spec, nonce);
             record.golden_given = !golden.is_empty();
             let begun =
                 Move::begun(record, self.context.directory.join("moves"), place, Arc::clone(&self.context.clock));
@@ -197,7 +210,7 @@ impl Moves {
     ///
     /// # Errors
     /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it has switched, is over, or was interrupted and waits for a resume.
-    pub fn promote(&self, id: &str) -> Result<MoveInfo> {
+    pub fn promote(&self, id: &str) -> Result<MoveStatus> {
         let found = self.find(id)?;
         certificate::check_key(&self.context.directory)?;
         found.promote()?;
@@ -210,7 +223,7 @@ impl Moves {
     /// # Errors
     /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over; [`Error::AliasConflict`] when the former service cannot serve
     /// again.
-    pub fn abort(&self, id: &str, reason: &str) -> Result<MoveInfo> {
+    pub fn abort(&self, id: &str, reason: &str) -> Result<MoveStatus> {
         let found = self.find(id)?;
         if !found.phase().is_over() {
             undo::check_possible(&found.record(), &self.context.catalogue)?;
@@ -227,14 +240,14 @@ impl Moves {
     ///
     /// # Errors
     /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over, or when no command relays its source.
-    pub fn resume(&self, id: &str) -> Result<MoveInfo> {
+    pub fn resume(&self, id: &str) -> Result<MoveStatus> {
         let found = self.find(id)?;
         if found.phase().is_over() {
             return Err(found.refusal());
         }
         certificate::check_key(&self.context.directory)?;
         if !found.goes_on_by_itself(&self.context.catalogue) {
-            self.relays.check(&found.info().request.source)?;
+            self.relays.check(&found.info().spec.source)?;
         }
         self.run(&found)?;
         Ok(found.info())
@@ -244,7 +257,7 @@ impl Moves {
     ///
     /// # Errors
     /// [`Error::MoveNotFound`]; [`Error::AliasConflict`] when the alias was pointed elsewhere since.
-    pub fn roll_back(&self, id: &str) -> Result<MoveInfo> {
+    pub fn roll_back(&self, id: &str) -> Result<MoveStatus> {
         let found = self.find(id)?;
         if found.phase() != MovePhase::Done {
             let reason = if found.phase().is_after_switch() { "rolled back on request" } else { "aborted on request" };

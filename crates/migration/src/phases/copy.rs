@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dede_api::moves::{MovePhase, MoveProgress};
 use dede_bundle::modelpack::BundleFile;
 use dede_bundle::store::{Lease, StoreError};
 use dede_bundle::{Digest, Directory, FileName};
@@ -18,7 +17,7 @@ use crate::fetch::{Local, fetch};
 use crate::files::destination::Destination;
 use crate::files::ownership::{is_own, mark, mark_of, missing_parents, partial, remove_directory, rename_new};
 use crate::planning::Planned;
-use crate::record::FileIdentity;
+use crate::record::{FileIdentity, MovePhase, MoveProgress};
 use crate::stored;
 
 /// How often a file is fetched whose content in the store turns out damaged.
@@ -83,7 +82,7 @@ fn bring(
         run.this.show(format!("fetches {}", file.name), Some(progress));
         run.check_abort()
     };
-    let (service, store) = (&planned.plan.request.service, &*run.context.store);
+    let (service, store) = (&planned.plan.spec.service, &*run.context.store);
     fetch(file, service, &planned.peer, local, (store, lease), &mut watch)
 }
 

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use dede_api::moves::{CutRequest, MovePhase};
 use dede_model::error::Result;
 
 use crate::execution::Execution;
-use crate::spec::seconds;
+use crate::record::{CutRequest, MovePhase, bounded};
 
 /// Requests that are listed of those that were still running at the end of the drain.
 const CUT_LISTED: usize = 100;
@@ -16,7 +15,7 @@ pub(crate) fn drain(run: &Execution<'_>) -> Result<()> {
     let record = run.this.record();
     run.this.enter(MovePhase::Draining)?;
     let Some(former) = run.replaced() else { return Ok(()) };
-    let deadline = run.deadline(seconds(record.request.drain_for_s));
+    let deadline = run.deadline(bounded(record.spec.drain_for));
     run.this.show("waits for requests in flight on the former service", None);
     let drained = run.this.wait_until(Some(deadline), || former.queue.inside() == 0 || run.must_end());
     run.check()?;

@@ -1,23 +1,23 @@
 //! The last step of a move that is done: the certificate is written, and the end recorded.
 
-use dede_api::moves::{FormerService, MoveReport};
 use dede_model::error::Result;
 use serde_json::Value;
 
 use crate::certificate;
 use crate::execution::Execution;
 use crate::files::ownership::{self, mark_of};
+use crate::record::{FormerService, MoveReport};
 
 /// Certifies the move, and ends it.
 pub(crate) fn finish(run: &Execution<'_>) -> Result<()> {
     run.check()?;
     let record = run.this.record();
-    if let (Some(seconds), Some(_), None) = (record.request.keep_for_s, run.replaced(), &record.report.kept) {
-        let until_ms = run.context.clock.unix_ms().saturating_add(seconds.saturating_mul(1000));
+    if let (Some(keep_for), Some(_), None) = (record.spec.keep_for, run.replaced(), &record.report.kept) {
+        let until_ms = run.context.clock.unix_ms().saturating_add(keep_for.as_secs().saturating_mul(1000));
         run.this.note(|record| record.report.kept = Some(FormerService { until_ms, outcome: None }))?;
     }
     run.served.count(run.this, &run.context.catalogue);
-    if record.request.alias.is_some() {
+    if record.spec.alias.is_some() {
         run.this.note(|record| record.report.unproved = unproved(&record.report))?;
         // Undoing it removes no files from here on.
         unmark(run);

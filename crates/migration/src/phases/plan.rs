@@ -3,14 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dede_api::moves::{MovePhase, MovePlan};
 use dede_model::error::{Error, Result};
 use dede_storage::Place;
 
 use crate::execution::Execution;
 use crate::golden::file;
 use crate::planning::{self, Planned};
-use crate::record::Former;
+use crate::record::{Former, MovePhase, MovePlan};
 use crate::source::patient::{abandonable, patient};
 use crate::standing::{former_service, own_service};
 
@@ -19,7 +18,7 @@ pub(crate) fn plan(run: &Execution<'_>) -> Result<Planned> {
     run.this.enter(MovePhase::Planned)?;
     run.this.show("asks the source what there is to move", None);
     let record = run.this.record();
-    let mut request = record.request.clone();
+    let mut request = record.spec.clone();
     if record.golden_given {
         request.golden = file::given(run.this, run.context)?;
     }
@@ -36,7 +35,7 @@ pub(crate) fn plan(run: &Execution<'_>) -> Result<Planned> {
             let text = "the service on the source changed since this move began; abort it, and begin anew";
             return Err(Error::MoveConflict(text.into()));
         }
-        planned.plan = MovePlan { request, ..agreed.clone() };
+        planned.plan = MovePlan { spec: request, ..agreed.clone() };
     } else if let Some(digest) = request.plan.as_ref().filter(|digest| **digest != planned.plan.digest) {
         let text = format!("the plan {digest} is out of date: it would be {} now", planned.plan.digest);
         return Err(Error::MoveConflict(text));
@@ -52,7 +51,7 @@ pub(crate) fn plan(run: &Execution<'_>) -> Result<Planned> {
         report.repository = planned.plan.repository.clone();
         report.former = planned.plan.replaces.clone();
         report.total_bytes = planned.plan.total_bytes;
-        record.plan = Some(MovePlan { request: record.request.clone(), ..planned.plan.clone() });
+        record.plan = Some(MovePlan { spec: record.spec.clone(), ..planned.plan.clone() });
         record.former = record.former.take().or_else(|| planned.former.as_deref().map(Former::of));
     })?;
     Ok(planned)

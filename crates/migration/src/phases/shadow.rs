@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dede_api::moves::{MovePhase, MoveProgress, MoveRequest};
 use dede_comparison::Expect;
 use dede_engine::catalogue::{Expected, SwitchRequest};
 use dede_engine::name::ServiceName;
@@ -15,21 +14,19 @@ use super::compare::Shadowing;
 use crate::execution::Execution;
 use crate::handle::turned_out_worse;
 use crate::live::Outcome;
-use crate::record::Before;
-use crate::spec::{alias, policy, seconds};
+use crate::planning::CANARY_STEP;
+use crate::record::{Before, MovePhase, MoveProgress, MoveSpec, bounded};
 
 /// Longest time to measure the noise of the former service.
 const LEARNING: Duration = Duration::from_secs(2);
 /// How often the progress of a comparison is shown.
 const SHOWN_EVERY: Duration = Duration::from_millis(500);
-/// Time of each share of a canary.
-pub(crate) const CANARY_STEP: Duration = Duration::from_secs(5);
 
 /// Live requests go to old and new; clients get the old one's answers. The comparison goes on as long as what is returned lives, so
 /// that its verdict can be looked at in the switch.
 pub(crate) fn shadow<'a>(run: &Execution<'a>, service: &Arc<Service>) -> Result<Option<Shadowing<'a>>> {
-    let request = run.this.record().request;
-    let (Some(alias), Some(former)) = (alias(&request)?, run.former()?) else { return Ok(None) };
+    let request = run.this.record().spec;
+    let (Some(alias), Some(former)) = (request.alias().cloned(), run.former()?) else { return Ok(None) };
     run.this.enter(MovePhase::Shadowing)?;
     take_hold(run, &alias, &former)?;
     failpoint("held");
@@ -41,10 +38,10 @@ pub(crate) fn shadow<'a>(run: &Execution<'a>, service: &Arc<Service>) -> Result<
         run.context,
         &alias,
         (&former, service),
-        policy(&request)?,
+        request.policy()?,
         run.served.full_before(),
     )?;
-    let shadow_for = seconds(request.shadow_for_s);
+    let shadow_for = bounded(request.shadow_for);
     let compares_later = !request.auto || !request.canary.is_empty();
     learn_noise(run, &shadowing, &former, if compares_later { LEARNING } else { LEARNING.min(shadow_for) })?;
     // Where a person has decided already there is nothing to find out before the switch, unless shares of the requests come first.
@@ -68,7 +65,7 @@ pub(crate) fn shadow<'a>(run: &Execution<'a>, service: &Arc<Service>) -> Result<
 }
 
 /// There is nothing to compare with: a person decides, or the policy.
-fn replace_what_cannot_answer(run: &Execution<'_>, request: &MoveRequest) -> Result<()> {
+fn replace_what_cannot_answer(run: &Execution<'_>, request: &MoveSpec) -> Result<()> {
     judge(run, request, &Outcome::Undecided)?;
     if !request.auto && !run.this.is_promoted() {
         let meanwhile = "the service there cannot answer, so nothing is compared";
@@ -78,8 +75,8 @@ fn replace_what_cannot_answer(run: &Execution<'_>, request: &MoveRequest) -> Res
 }
 
 /// What follows from the comparison before the switch.
-fn judge(run: &Execution<'_>, request: &MoveRequest, outcome: &Outcome) -> Result<()> {
-    let wants_proof = || policy(request).map(|policy| policy.expect != Expect::Report);
+fn judge(run: &Execution<'_>, request: &MoveSpec, outcome: &Outcome) -> Result<()> {
+    let wants_proof = || request.policy().map(|policy| policy.expect != Expect::Report);
     match outcome {
         Outcome::Worse(reason) => Err(Error::MoveConflict(format!("the new service is worse: {reason}"))),
         Outcome::Undecided if request.auto && !run.this.is_promoted() && wants_proof()? => {

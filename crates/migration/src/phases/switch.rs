@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dede_api::moves::MovePhase;
 use dede_engine::catalogue::{Expected, SwitchRequest};
 use dede_engine::service::{Service, ServiceId};
 use dede_model::error::{Error, Result};
@@ -12,8 +11,7 @@ use dede_storage::failpoint;
 use crate::execution::Execution;
 use crate::handle::turned_out_worse;
 use crate::live::{Live, Outcome};
-use crate::record::Before;
-use crate::spec::alias;
+use crate::record::{Before, MovePhase};
 use crate::versions::unchanged;
 
 /// The commit: the alias points to the new service, if the alias is unchanged, both services are the versions that
@@ -25,8 +23,8 @@ pub(crate) fn switch(
     given_up: Option<ServiceId>,
     live: Option<Arc<Live>>,
 ) -> Result<()> {
-    let request = run.this.record().request;
-    let Some(alias) = alias(&request)? else { return Ok(()) };
+    let request = run.this.record().spec;
+    let Some(alias) = request.alias().cloned() else { return Ok(()) };
     if run.this.record().effects.before.is_none() {
         run.this.note(|record| record.effects.before = Some(Before::Free))?;
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use dede_api::moves::{MovePhase, MoveRequest};
 use dede_comparison::Exactness;
 use dede_engine::service::Service;
 use dede_model::error::{Error, Result};
@@ -10,6 +9,7 @@ use serde_json::json;
 
 use crate::execution::Execution;
 use crate::golden::{self, file};
+use crate::record::{MovePhase, MoveSpec};
 use crate::source::ModelSource;
 
 /// The new service must answer as it does on the source, before it sees traffic. `goes_on` is called before each
@@ -17,7 +17,7 @@ use crate::source::ModelSource;
 pub(crate) fn verify(
     run: &Execution<'_>,
     service: &Arc<Service>,
-    request: &MoveRequest,
+    request: &MoveSpec,
     peer: &dyn ModelSource,
     goes_on: impl Fn() -> Result<()>,
 ) -> Result<()> {
@@ -29,10 +29,11 @@ pub(crate) fn verify(
         let nothing = json!({"origin": "none: the source cannot be asked, and no cases were given", "cases": 0});
         return run.this.note(|record| record.report.golden = Some(nothing));
     }
-    let (origin, cases) = golden::cases(request, service, peer, run.context.clock.as_ref())?;
+    let api = run.context.api.as_ref();
+    let (origin, cases) = golden::cases(request, service, peer, api, run.context.clock.as_ref())?;
     let alike = host.is_some_and(|host| host.computes_alike(&run.context.host));
     let exactness = if alike { Exactness::BitEqual } else { Exactness::WithinTolerance };
-    let found = golden::check(service, &cases, exactness, goes_on)?;
+    let found = golden::check(service, &cases, exactness, api, goes_on)?;
     let passed = found.passed();
     let kept = file::keep(run.this, run.context, origin, &cases)?;
     run.this.note(|record| {

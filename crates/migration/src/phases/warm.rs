@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use dede_api::moves::MovePhase;
 use dede_comparison::warming::warm as warm_up;
 use dede_engine::service::{PredictCall, Service};
 use dede_model::error::{Error, Result};
 
 use crate::execution::Execution;
-use crate::spec::policy;
+use crate::record::MovePhase;
 
 /// Generated requests that warm a network.
 const WARMING_CALLS: usize = 32;
@@ -45,7 +44,7 @@ pub(crate) fn warm(run: &Execution<'_>, service: &Arc<Service>) -> Result<()> {
 /// The new service may refuse captured requests, which the former one answered, no more often than the policy
 /// allows.
 pub(crate) fn judge_refused(run: &Execution<'_>, refused: &Refused) -> Result<()> {
-    let allowed = policy(&run.this.record().request)?.max_errors;
+    let allowed = run.this.record().spec.policy()?.max_errors;
     if refused.count <= allowed {
         return Ok(());
     }

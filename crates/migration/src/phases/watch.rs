@@ -1,6 +1,5 @@
 //! The phase after the switch in which the former service is compared with the new one.
 
-use dede_api::moves::{MovePhase, MoveRequest};
 use dede_engine::service::Service;
 use dede_model::error::{Error, Result};
 
@@ -9,25 +8,25 @@ use super::refusals::{LEAST_SHARE, Refusals};
 use crate::execution::Execution;
 use crate::handle::turned_out_worse;
 use crate::live::Outcome;
-use crate::spec::{alias, policy, seconds};
+use crate::record::{MovePhase, MoveSpec, bounded};
 
 /// The former service answers copies; a new one that turns out worse is rolled back.
 pub(crate) fn watch(run: &Execution<'_>) -> Result<()> {
     let record = run.this.record();
-    let Some(alias) = alias(&record.request)? else { return Ok(()) };
+    let Some(alias) = record.spec.alias().cloned() else { return Ok(()) };
     run.this.enter(MovePhase::Watching)?;
     run.check()?;
     let new = run.own()?.ok_or_else(|| Error::MoveConflict("the new service is gone".into()))?;
     let Some(former) = run.replaced() else { return Ok(()) };
     let noted = record.former.as_ref().map(|former| former.version.as_str());
     if !former.is_loaded() || noted.is_some_and(|version| *former.version() != *version) {
-        return watch_alone(run, &new, &record.request);
+        return watch_alone(run, &new, &record.spec);
     }
-    let policy = policy(&record.request)?;
+    let policy = record.spec.policy()?;
     let full_before = run.served.full_before();
     let watching = Shadowing::begin(run.this, run.context, &alias, (&former, &new), policy, full_before)?;
     watching.copy_to(&former)?;
-    let deadline = run.deadline(seconds(record.request.watch_for_s));
+    let deadline = run.deadline(bounded(record.spec.watch_for));
     run.this.show("compares the former service's answers with the new one's", None);
     run.this.wait_until(Some(deadline), || watching.is_worse() || run.must_end());
     let (summary, _, outcome) = watching.report();
@@ -42,8 +41,8 @@ pub(crate) fn watch(run: &Execution<'_>) -> Result<()> {
 /// Without the former service in memory, it cannot be asked about requests that the new one refuses: only faults
 /// show that the new one is worse, and a share of refused requests that is surely above the former one's. All
 /// requests to the new service count: none came before this move made it, and some may have come since the switch.
-pub(crate) fn watch_alone(run: &Execution<'_>, new: &Service, request: &MoveRequest) -> Result<()> {
-    let policy = policy(request)?;
+pub(crate) fn watch_alone(run: &Execution<'_>, new: &Service, request: &MoveSpec) -> Result<()> {
+    let policy = request.policy()?;
     let usual = run.this.look(|record| record.effects.usually_refused).unwrap_or_default().max(LEAST_SHARE);
     let worse = || {
         let faults = new.statistics.faults();
@@ -58,7 +57,7 @@ pub(crate) fn watch_alone(run: &Execution<'_>, new: &Service, request: &MoveRequ
         })
     };
     run.this.show("counts errors of the new service", None);
-    let deadline = run.deadline(seconds(request.watch_for_s));
+    let deadline = run.deadline(bounded(request.watch_for));
     run.this.wait_until(Some(deadline), || worse().is_some() || run.must_end());
     run.check()?;
     let since = Refusals::of(new);

@@ -4,7 +4,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dede_api::moves::{MovePhase, MovePlan, PlannedTime};
 use dede_bundle::modelpack::{Bundle, Role};
 use dede_engine::catalogue::Snapshot;
 use dede_engine::service::{ServedFile, Service};
@@ -12,9 +11,13 @@ use dede_model::backend::WeightFile;
 
 use crate::MoveContext;
 use crate::golden::GENERATED;
-use crate::record::MoveRecord;
-use crate::spec::{CANARY_STEP, IN_PLACE_WARMING_CALLS};
+use crate::record::{MovePhase, MovePlan, MoveRecord, PlannedTime};
 
+/// Time of each share of a canary.
+pub(crate) const CANARY_STEP: Duration = Duration::from_secs(5);
+/// Requests that run on a network before clients wait for it: each of them waits for this, where the two networks do not
+/// fit in memory side by side.
+pub(crate) const IN_PLACE_WARMING_CALLS: usize = 20;
 /// What any phase takes besides, milliseconds: synced records, and some requests.
 const FIXED_MS: f64 = 50.0;
 /// What loading takes where there is no service to go by, milliseconds per byte: ResNet-50 takes some 2 s.
@@ -65,15 +68,15 @@ pub(crate) fn estimate(plan: &mut MovePlan, bundle: &Bundle, snapshot: &Snapshot
     let former = former.and_then(|former| Former::of(&former.service, weights));
     let mllib = bundle.service().get("mllib").and_then(|mllib| mllib.as_str()).unwrap_or_default();
     let needed = |files: &[WeightFile<'_>]| context.catalogue.memory_needed(mllib, files);
-    let leaving = former.as_ref().filter(|_| plan.request.replace_first);
+    let leaving = former.as_ref().filter(|_| plan.spec.replace_first);
     let leaves = leaving.map_or(0, |former| needed(&former.weights()));
     plan.memory_needed_bytes = needed(&files).saturating_sub(leaves);
     let requests = |count: usize| former.as_ref().map_or(0.0, |former| count as f64 * former.request_ms);
     let loading_ms = former.as_ref().map_or(weights as f64 * LOADING_MS, |former| former.loading_ms);
     // The source computes golden answers too.
-    let golden = &plan.request.golden;
+    let golden = &plan.spec.golden;
     let golden_ms = requests(if golden.is_empty() { 2 * GENERATED } else { golden.len() });
-    if plan.request.replace_first && former.is_some() {
+    if plan.spec.replace_first && former.is_some() {
         plan.pause_ms = Some((FIXED_MS + loading_ms + requests(IN_PLACE_WARMING_CALLS) + golden_ms).round() as u64);
     }
     let copying_ms = plan.send_bytes as f64 * 1000.0 / context.rate.bytes_per_s() as f64;
@@ -83,13 +86,13 @@ pub(crate) fn estimate(plan: &mut MovePlan, bundle: &Bundle, snapshot: &Snapshot
 
 /// Longest time that old and new are compared, before and after the switch.
 fn compared_ms(plan: &MovePlan) -> u64 {
-    let request = &plan.request;
+    let request = &plan.spec;
     if plan.replaces.is_none() {
         return 0;
     }
     let canary_s = request.canary.len() as u64 * CANARY_STEP.as_secs();
-    let before_s = if request.replace_first { 0 } else { request.shadow_for_s.saturating_add(canary_s) };
-    before_s.saturating_add(request.watch_for_s).saturating_mul(1000)
+    let before_s = if request.replace_first { 0 } else { request.shadow_for.as_secs().saturating_add(canary_s) };
+    before_s.saturating_add(request.watch_for.as_secs()).saturating_mul(1000)
 }
 
 /// What the service that is replaced tells of the new one: everything takes as long for each byte as it takes with this one.

@@ -5,7 +5,6 @@ mod estimate;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dede_api::moves::{MovePlan, MoveRequest, PlannedFile, PlannedTime, Replaced};
 use dede_bundle::Digest;
 use dede_bundle::modelpack::Bundle;
 use dede_engine::catalogue::{Snapshot, check_idle};
@@ -17,9 +16,11 @@ use serde_json::json;
 
 pub use self::estimate::TransferRate;
 use self::estimate::estimate;
+pub(crate) use self::estimate::{CANARY_STEP, IN_PLACE_WARMING_CALLS};
 use crate::fetch::{Local, bytes_to_send};
 use crate::files::destination::Destination;
 use crate::package::absolute_paths;
+use crate::record::{MovePlan, MoveSpec, PlannedFile, PlannedTime, Replaced};
 use crate::{ModelSource, MoveContext, certificate};
 
 /// A plan and what it was computed from.
@@ -32,7 +33,7 @@ pub(crate) struct Planned {
 }
 
 /// Computes the plan of a request.
-pub(crate) fn plan(request: &MoveRequest, peer: Arc<dyn ModelSource>, context: &MoveContext) -> Result<Planned> {
+pub(crate) fn plan(request: &MoveSpec, peer: Arc<dyn ModelSource>, context: &MoveContext) -> Result<Planned> {
     let (manifest, config) = peer.bundle(&request.service, request.with_training_state)?;
     let refused =
         |error: String| Error::Peer(format!("{} sent no valid bundle of {}: {error}", peer.address(), request.service));
@@ -48,7 +49,7 @@ pub(crate) fn plan(request: &MoveRequest, peer: Arc<dyn ModelSource>, context: &
     let host = peer.describe()?;
     let mut plan = MovePlan {
         digest: String::new(),
-        request: request.clone(),
+        spec: request.clone(),
         version: bundle.version().to_string(),
         manifest: bundle.manifest_digest().to_string(),
         name: name.to_string(),
@@ -81,9 +82,8 @@ pub(crate) fn plan(request: &MoveRequest, peer: Arc<dyn ModelSource>, context: &
 }
 
 /// What answers under the alias now.
-fn former(request: &MoveRequest, snapshot: &Snapshot) -> Result<Option<(Arc<Service>, Replaced)>> {
-    let Some(alias) = &request.alias else { return Ok(None) };
-    let alias = ServiceName::parse(alias)?;
+fn former(request: &MoveSpec, snapshot: &Snapshot) -> Result<Option<(Arc<Service>, Replaced)>> {
+    let Some(alias) = request.alias() else { return Ok(None) };
     Ok(snapshot.resolve(alias.as_str()).ok().map(|resolved| {
         let replaced = Replaced {
             takeover: !resolved.is_alias(),
@@ -96,7 +96,7 @@ fn former(request: &MoveRequest, snapshot: &Snapshot) -> Result<Option<(Arc<Serv
 
 /// What stops the move besides names, space and memory: places that cannot be used, services that change, keys that cannot be read.
 fn obstacles(
-    request: &MoveRequest,
+    request: &MoveSpec,
     directory: &Path,
     bundle: &Bundle,
     context: &MoveContext,
@@ -110,8 +110,8 @@ fn obstacles(
     if let Destination::Unusable(reason) = Destination::look(directory, bundle) {
         check(Err(Error::MoveConflict(reason)));
     }
-    let alias = request.alias.as_deref().and_then(|alias| ServiceName::parse(alias).ok());
-    if let Some(alias) = alias.and_then(|name| snapshot.alias(&name)).filter(|alias| alias.target().service().is_none())
+    let alias = request.alias();
+    if let Some(alias) = alias.and_then(|name| snapshot.alias(name)).filter(|alias| alias.target().service().is_none())
     {
         let text = format!(
             "{} forwards to {}, which cannot be compared with: point it to a service of this server, or delete it, first",
@@ -134,18 +134,20 @@ pub(crate) fn check_place(directory: &Path, snapshot: &Snapshot) -> Result<()> {
 }
 
 /// The name asked for, or the one it has on the source; with the first eight digits of its version where that is taken.
-fn name(request: &MoveRequest, bundle: &Bundle, snapshot: &Snapshot) -> Result<ServiceName> {
-    let wanted = ServiceName::parse(request.name.as_ref().unwrap_or(&request.service))?;
-    let alias = request.alias.as_ref().map(|alias| alias.to_ascii_lowercase());
-    if !snapshot.is_taken(&wanted) && alias.as_deref() != Some(wanted.as_str()) {
+fn name(request: &MoveSpec, bundle: &Bundle, snapshot: &Snapshot) -> Result<ServiceName> {
+    let wanted = match &request.name {
+        Some(name) => name.name().clone(),
+        None => ServiceName::parse(&request.service)?,
+    };
+    if !snapshot.is_taken(&wanted) && request.alias() != Some(&wanted) {
         return Ok(wanted);
     }
     Ok(wanted.with_suffix(&bundle.version().short()))
 }
 
-fn directory(request: &MoveRequest, name: &ServiceName, bundle: &Bundle, context: &MoveContext) -> PathBuf {
+fn directory(request: &MoveSpec, name: &ServiceName, bundle: &Bundle, context: &MoveContext) -> PathBuf {
     match &request.repository {
-        Some(directory) => PathBuf::from(directory),
+        Some(directory) => directory.clone(),
         None => {
             context.directory.join(dede_engine::environment::BROUGHT).join(name.as_str()).join(bundle.version().hex())
         }
@@ -160,7 +162,7 @@ pub(crate) fn local(replaces: Option<&Replaced>, snapshot: &Snapshot) -> Local {
 
 fn planned_files(
     bundle: &Bundle,
-    request: &MoveRequest,
+    request: &MoveSpec,
     peer: &dyn ModelSource,
     local: &Local,
     context: &MoveContext,
@@ -178,7 +180,7 @@ fn planned_files(
 }
 
 /// What people should know, and what stops the move.
-fn remark(plan: &mut MovePlan, bundle: &Bundle, request: &MoveRequest, snapshot: &Snapshot) {
+fn remark(plan: &mut MovePlan, bundle: &Bundle, request: &MoveSpec, snapshot: &Snapshot) {
     let mut paths = Vec::new();
     absolute_paths(&bundle.service().clone().into(), "", &mut paths);
     plan.notes.extend(paths.into_iter().map(|path| format!("absolute path in the configuration, {path}")));
@@ -217,7 +219,7 @@ fn remark(plan: &mut MovePlan, bundle: &Bundle, request: &MoveRequest, snapshot:
 }
 
 /// What follows from the former network leaving memory first.
-fn remark_exchange(plan: &mut MovePlan, request: &MoveRequest, snapshot: &Snapshot) {
+fn remark_exchange(plan: &mut MovePlan, request: &MoveSpec, snapshot: &Snapshot) {
     let Some(former) = plan.replaces.as_ref().filter(|_| request.replace_first).map(|former| former.service.clone())
     else {
         return;
@@ -225,15 +227,14 @@ fn remark_exchange(plan: &mut MovePlan, request: &MoveRequest, snapshot: &Snapsh
     let pause_ms = plan.pause_ms.unwrap_or_default();
     plan.notes.push(format!(
         "requests wait for about {pause_ms} ms while {former} leaves memory and the new network is loaded; after {} s they are answered 503",
-        request.hold_for_s
+        request.hold_for.as_secs()
     ));
     plan.notes.push("nothing is compared on live requests; going back loads the former network again".into());
-    if pause_ms > request.hold_for_s.saturating_mul(1000) {
+    if pause_ms > request.hold_for.as_secs().saturating_mul(1000) {
         plan.notes.push("requests are expected to fail: --hold-for is shorter than that".into());
     }
     let Ok(found) = snapshot.resolve(&former) else { return };
-    let asked = request.alias.as_deref().and_then(|alias| ServiceName::parse(alias).ok());
-    let alone = asked.map_or(Ok(()), |asked| snapshot.check_alone(&asked, found.service.id));
+    let alone = request.alias().map_or(Ok(()), |asked| snapshot.check_alone(asked, found.service.id));
     let refused = alone.err().into_iter().chain(check_idle(&found.service).err());
     plan.obstacles.extend(refused.map(|error| format!("{former} cannot leave memory: {error}")));
 }
@@ -241,7 +242,7 @@ fn remark_exchange(plan: &mut MovePlan, request: &MoveRequest, snapshot: &Snapsh
 /// Everything that carrying out the plan relies on; not how much is free at the moment.
 fn digest(plan: &MovePlan) -> Digest {
     let relied_on = json!({
-        "request": MoveRequest { plan: None, who: None, ..plan.request.clone() },
+        "request": MoveSpec { plan: None, who: None, ..plan.spec.clone() },
         "version": plan.version, "manifest": plan.manifest, "name": plan.name, "repository": plan.repository,
         "replaces": plan.replaces, "differences": plan.differences,
     });

@@ -4,11 +4,14 @@
 //! committed by the catalogue's own fsync, and a crash beside it is read from there.
 
 mod effects;
+mod phase;
+mod plan;
+mod report;
+mod spec;
 
 use std::fs;
 use std::path::Path;
 
-use dede_api::moves::{MovePhase, MovePlan, MoveReport, MoveRequest};
 use dede_engine::move_id::MoveId;
 use dede_engine::service::ServiceId;
 use dede_model::error::{Error, Result};
@@ -16,6 +19,13 @@ use dede_storage::files::{read_text, sync_directory, write_atomically};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::effects::{Before, Effects, FileIdentity, Former};
+pub use self::phase::MovePhase;
+pub use self::plan::{MovePlan, PlannedFile, PlannedTime, Replaced};
+pub use self::report::{
+    CutRequest, ExchangeReport, FormerService, MoveProgress, MoveReport, PhaseTime, ServedRequests,
+};
+pub(crate) use self::spec::bounded;
+pub use self::spec::{GoldenCase, MoveSpec, Object, RequestedName};
 
 /// The format written by this version.
 const FORMAT: u32 = 1;
@@ -35,7 +45,8 @@ pub(crate) struct MoveRecord {
     format: u32,
     pub(crate) id: MoveId,
     /// Without the golden cases that it brought: they are in a file of their own.
-    pub(crate) request: MoveRequest,
+    #[serde(rename = "request")]
+    pub(crate) spec: MoveSpec,
     /// It brought golden cases.
     #[serde(default)]
     pub(crate) golden_given: bool,
@@ -54,11 +65,11 @@ pub(crate) struct MoveRecord {
 
 impl MoveRecord {
     /// `nonce`: some random digits.
-    pub(crate) fn new(id: MoveId, request: MoveRequest, nonce: String) -> Self {
+    pub(crate) fn new(id: MoveId, spec: MoveSpec, nonce: String) -> Self {
         Self {
             format: FORMAT,
             id,
-            request,
+            spec,
             golden_given: false,
             phase: MovePhase::Planned,
             promoted: false,
@@ -72,7 +83,7 @@ impl MoveRecord {
 
     /// What stands for a move whose record cannot be read.
     fn damaged(id: MoveId, reason: String) -> Self {
-        let request = MoveRequest::of(String::new(), String::new());
+        let request = MoveSpec::of(String::new(), String::new());
         Self { phase: MovePhase::Damaged, undoing: Some(reason), ..Self::new(id, request, String::new()) }
     }
 
@@ -175,7 +186,7 @@ pub fn check_record(text: &str) -> std::result::Result<(), String> {
 mod tests {
     use super::*;
 
-    fn request() -> MoveRequest {
+    fn request() -> MoveSpec {
         serde_json::from_value(serde_json::json!({"service": "s", "source": "dev", "as": "a"})).unwrap()
     }
 

@@ -1,17 +1,18 @@
 //! Relays: a source that this server cannot reach, asked by a command that reaches both.
 //!
 //! It owns the list of relays and their names. Each has a [`queue`] of questions. A relay lives in memory; a command
-//! that continues it makes it anew under its name. Questions and the meaning of answers are in `relay_source.rs`.
+//! that continues it makes it anew under its name. What is asked is in [`question`]; the meaning of answers in `source/relay.rs`.
 
+mod question;
 mod queue;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dede_api::relays::{NumberedQuestion, RelayFailure, RelayFailureKind, RelayQuestion};
 use dede_model::error::{Error, Result};
 
+pub use self::question::{Failure, FailureKind, NumberedQuestion, Question};
 use self::queue::{Queue, Times, away};
 
 /// Prefix of a move's source that is a relay.
@@ -87,18 +88,18 @@ impl Relays {
     ///
     /// # Errors
     /// As [`Relays::answer`].
-    pub fn refuse(&self, source: &str, number: u64, failure: RelayFailure) -> Result<()> {
+    pub fn refuse(&self, source: &str, number: u64, failure: Failure) -> Result<()> {
         let text: String = failure.text.chars().take(REASON_LIMIT).collect();
         let error = match failure.kind {
-            RelayFailureKind::Away => Error::PeerAway(text),
-            RelayFailureKind::Refused => Error::Peer(text),
-            RelayFailureKind::Forbidden => Error::Forbidden(text),
+            FailureKind::Away => Error::PeerAway(text),
+            FailureKind::Refused => Error::Peer(text),
+            FailureKind::Forbidden => Error::Forbidden(text),
         };
         self.find(source)?.answer(number, Err(error))
     }
 
     /// Asks, and waits until the answer begins.
-    pub(crate) fn ask(&self, source: &str, question: RelayQuestion) -> Result<Content> {
+    pub(crate) fn ask(&self, source: &str, question: Question) -> Result<Content> {
         let queue = self.find(source).map_err(|_| away())?;
         queue.ask(question)
     }

@@ -7,10 +7,10 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use dede_api::relays::{NumberedQuestion, RelayQuestion};
 use dede_model::error::{Error, Result};
 
 use super::Content;
+use super::question::{NumberedQuestion, Question};
 
 /// Questions that wait at once: a move asks one after the other.
 pub(crate) const QUESTIONS: usize = 16;
@@ -56,7 +56,7 @@ struct State {
 
 struct Asked {
     number: u64,
-    question: RelayQuestion,
+    question: Question,
     answer: Option<Result<Content>>,
 }
 
@@ -107,7 +107,7 @@ impl Queue {
     }
 
     /// Asks, and waits until the answer begins, the command is gone, or the time is over.
-    pub(crate) fn ask(&self, question: RelayQuestion) -> Result<Content> {
+    pub(crate) fn ask(&self, question: Question) -> Result<Content> {
         let mut state = self.lock();
         if !state.is_attended(self.times) {
             return Err(away());

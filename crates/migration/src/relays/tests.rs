@@ -23,12 +23,12 @@ fn content(text: &str) -> Content {
     Box::new(Cursor::new(text.to_owned().into_bytes()))
 }
 
-fn predict(service: &str) -> RelayQuestion {
-    RelayQuestion::Predict { service: service.into(), request: dede_api::Object::new() }
+fn predict(service: &str) -> Question {
+    Question::Predict { service: service.into(), request: crate::Object::new() }
 }
 
 /// Asks on a thread of its own.
-fn asking(relays: &Arc<Relays>, source: &str, question: RelayQuestion) -> std::thread::JoinHandle<Result<String>> {
+fn asking(relays: &Arc<Relays>, source: &str, question: Question) -> std::thread::JoinHandle<Result<String>> {
     let (relays, source) = (Arc::clone(relays), source.to_owned());
     std::thread::spawn(move || {
         let mut text = String::new();
@@ -66,19 +66,17 @@ fn a_question_is_fetched_until_it_is_answered_and_answered_once() {
 fn failures_cross_with_their_kind_and_a_bounded_text() {
     let relays = relays();
     let source = relays.open(FROM, None).unwrap();
-    for (number, kind) in
-        [RelayFailureKind::Away, RelayFailureKind::Refused, RelayFailureKind::Forbidden].into_iter().enumerate()
-    {
-        let asked = asking(&relays, &source, RelayQuestion::Host);
+    for (number, kind) in [FailureKind::Away, FailureKind::Refused, FailureKind::Forbidden].into_iter().enumerate() {
+        let asked = asking(&relays, &source, Question::Host);
         let number = number as u64 + 1;
         assert_eq!(next(&relays, &source, 0).number, number);
         let text = format!("dev says {}", "no".repeat(REASON_LIMIT));
-        relays.refuse(&source, number, RelayFailure { kind, text }).unwrap();
+        relays.refuse(&source, number, Failure { kind, text }).unwrap();
         let error = asked.join().unwrap().unwrap_err();
         let fits = match kind {
-            RelayFailureKind::Away => matches!(error, Error::PeerAway(_)),
-            RelayFailureKind::Refused => matches!(error, Error::Peer(_)),
-            RelayFailureKind::Forbidden => matches!(error, Error::Forbidden(_)),
+            FailureKind::Away => matches!(error, Error::PeerAway(_)),
+            FailureKind::Refused => matches!(error, Error::Peer(_)),
+            FailureKind::Forbidden => matches!(error, Error::Forbidden(_)),
         };
         let text = error.to_string();
         assert!(fits && text.starts_with("dev says no") && text.len() == REASON_LIMIT, "{error:?}");
@@ -89,18 +87,18 @@ fn failures_cross_with_their_kind_and_a_bounded_text() {
 fn without_a_command_the_source_is_away_and_one_that_comes_back_goes_on() {
     let gone = forgotten();
     let source = gone.open(FROM, None).unwrap();
-    assert!(matches!(gone.ask(&source, RelayQuestion::Host), Err(Error::PeerAway(_))));
+    assert!(matches!(gone.ask(&source, Question::Host), Err(Error::PeerAway(_))));
     assert!(matches!(gone.check(&source), Err(Error::MoveConflict(_))));
     assert!(gone.check("dev").is_ok(), "a peer is none of its business");
 
     // After a restart nothing is known; the name is made anew.
     let relays = relays();
-    let away = relays.ask(&source, RelayQuestion::Host).map(drop).unwrap_err();
+    let away = relays.ask(&source, Question::Host).map(drop).unwrap_err();
     assert!(matches!(&away, Error::PeerAway(text) if text.contains("dede resume ID --relay")), "{away:?}");
     assert!(matches!(relays.next(&source, 0), Err(Error::MoveConflict(_))));
     assert_eq!(relays.open("http://elsewhere", Some(&source)).unwrap(), source);
     assert!(relays.check(&source).is_ok());
-    let asked = asking(&relays, &source, RelayQuestion::Host);
+    let asked = asking(&relays, &source, Question::Host);
     let number = next(&relays, &source, 0).number;
     // A second command takes over: the question is there for it too.
     assert_eq!(relays.open(FROM, Some(&source)).unwrap(), source);
@@ -114,7 +112,7 @@ fn a_question_ends_when_its_command_leaves_or_never_answers() {
     for (absence, answer) in [(Duration::from_millis(20), Duration::from_secs(60)), (Duration::MAX, Duration::ZERO)] {
         let relays = Relays::with_times(Times { poll: Duration::ZERO, absence, answer });
         let source = relays.open(FROM, None).unwrap();
-        assert!(matches!(relays.ask(&source, RelayQuestion::Host), Err(Error::PeerAway(_))));
+        assert!(matches!(relays.ask(&source, Question::Host), Err(Error::PeerAway(_))));
         assert_eq!(relays.next(&source, 0).unwrap(), None, "it does not stay behind");
     }
 }
@@ -123,9 +121,9 @@ fn a_question_ends_when_its_command_leaves_or_never_answers() {
 fn questions_and_relays_are_bounded() {
     let relays = relays();
     let source = relays.open(FROM, None).unwrap();
-    let asked: Vec<_> = (0..QUESTIONS).map(|_| asking(&relays, &source, RelayQuestion::Host)).collect();
+    let asked: Vec<_> = (0..QUESTIONS).map(|_| asking(&relays, &source, Question::Host)).collect();
     let numbers: Vec<u64> = (0..QUESTIONS as u64).map(|after| next(&relays, &source, after).number).collect();
-    let full = relays.ask(&source, RelayQuestion::Host).map(drop).unwrap_err();
+    let full = relays.ask(&source, Question::Host).map(drop).unwrap_err();
     assert!(matches!(&full, Error::PeerAway(text) if text.contains("the most at once")), "{full:?}");
     for number in numbers {
         relays.answer(&source, number, content("")).unwrap();

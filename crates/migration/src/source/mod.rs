@@ -12,11 +12,11 @@ use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
-use dede_api::Object;
-use dede_api::moves::GoldenCase;
 use dede_bundle::Digest;
 use dede_model::error::Result;
 use serde::{Deserialize, Serialize};
+
+use crate::record::{GoldenCase, Object};
 
 /// Finds sources by name. A server only ever moves from its own peers.
 pub trait Peers: Send + Sync {

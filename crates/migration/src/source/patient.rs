@@ -11,14 +11,13 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dede_api::Object;
-use dede_api::moves::GoldenCase;
 use dede_bundle::Digest;
 use dede_model::error::{Error, Result};
 use dede_model::priority;
 use serde_json::Value;
 
 use crate::handle::Move;
+use crate::record::{GoldenCase, Object};
 use crate::source::pipe::{Received, pipe, receive};
 use crate::{HostDescription, ModelSource};
 

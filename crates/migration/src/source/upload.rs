@@ -8,14 +8,13 @@ use std::io::{Read, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dede_api::Object;
-use dede_api::moves::GoldenCase;
 use dede_bundle::Digest;
 use dede_bundle::modelpack::Bundle;
 use dede_bundle::store::{BlobStore, Lease};
 use dede_model::error::{Error, Result};
 use serde_json::Value;
 
+use crate::record::{GoldenCase, Object};
 use crate::{HostDescription, ModelSource, stored};
 
 /// Prefix of a move's source that is an upload.

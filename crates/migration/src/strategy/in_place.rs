@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dede_api::moves::MovePhase;
 use dede_engine::catalogue::check_idle;
 use dede_engine::service::{PredictCall, Service};
 use dede_model::error::{Error, Result};
@@ -21,10 +20,10 @@ use crate::live::Outcome;
 use crate::phases::refusals::Refusals;
 use crate::phases::warm::{self, Refused};
 use crate::phases::{load, shadow, switch, verify};
-use crate::planning::Planned;
+use crate::planning::{IN_PLACE_WARMING_CALLS, Planned};
+use crate::record::{MovePhase, bounded};
 use crate::source::ModelSource;
 use crate::source::patient::{abandonable, abandonable_at};
-use crate::spec::{IN_PLACE_WARMING_CALLS, alias, seconds};
 
 /// The golden inputs may take as long as requests may wait, and this long where that is short.
 const LEAST_VERIFYING: Duration = Duration::from_secs(5);
@@ -33,14 +32,14 @@ const WARMING_PART: u32 = 10;
 
 /// The service that is unloaded to make room for the new one, where that was asked for.
 pub(crate) fn given_up(run: &Execution<'_>, planned: &Planned) -> Result<Option<Arc<Service>>> {
-    if planned.plan.request.replace_first { run.former() } else { Ok(None) }
+    if planned.plan.spec.replace_first { run.former() } else { Ok(None) }
 }
 
 /// From loading to the switch, while requests wait. After a failure, undoing the move restores the former service
 /// and lets them go on.
 pub(crate) fn exchange(run: &Execution<'_>, planned: &Planned, former: &Arc<Service>) -> Result<()> {
-    let request = &planned.plan.request;
-    let Some(alias) = alias(request)? else { return Ok(()) };
+    let request = &planned.plan.spec;
+    let Some(alias) = request.alias().cloned() else { return Ok(()) };
     if !request.auto && !run.this.is_promoted() {
         let meanwhile = "then requests are held while the network is exchanged";
         shadow::wait_for_promotion(run, meanwhile, || Outcome::Undecided)?;
@@ -57,12 +56,12 @@ pub(crate) fn exchange(run: &Execution<'_>, planned: &Planned, former: &Arc<Serv
     shadow::take_hold(run, &alias, former)?;
     failpoint("held");
     run.this.enter(MovePhase::Loading)?;
-    let deadline = run.deadline(seconds(request.hold_for_s));
+    let deadline = run.deadline(bounded(request.hold_for));
     let hold = former.queue.hold(deadline)?;
     run.this.set_held(Some(Held { service: Arc::clone(former), hold }));
     run.this.show("waits for requests in flight, others are held", None);
     if !former.queue.wait_until_empty(deadline) {
-        let text = format!("requests to {} did not end within {} s", former.name(), request.hold_for_s);
+        let text = format!("requests to {} did not end within {} s", former.name(), request.hold_for.as_secs());
         return Err(Error::MoveConflict(text));
     }
     former.unload();
@@ -71,7 +70,7 @@ pub(crate) fn exchange(run: &Execution<'_>, planned: &Planned, former: &Arc<Serv
     let service = priority::ordinary(|| load::load(run, planned))?;
     failpoint("exchanged");
     let calls = calls.into_iter().map(|captured| captured.call).collect();
-    warm_shortly(run, &service, calls, seconds(request.hold_for_s) / WARMING_PART)?;
+    warm_shortly(run, &service, calls, bounded(request.hold_for) / WARMING_PART)?;
     verify_in_time(run, &service, planned, source)?;
     switch::switch(run, &service, Some(former.id), None)
 }
@@ -83,8 +82,8 @@ fn verify_in_time(
     planned: &Planned,
     source: Arc<dyn ModelSource>,
 ) -> Result<()> {
-    let request = &planned.plan.request;
-    let most = seconds(request.hold_for_s).max(LEAST_VERIFYING);
+    let request = &planned.plan.spec;
+    let most = bounded(request.hold_for).max(LEAST_VERIFYING);
     let until = run.deadline(most);
     let peer = abandonable_at(source, run.this, until);
     let in_time = || {

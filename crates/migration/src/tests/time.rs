@@ -44,7 +44,7 @@ fn requests_are_compared_before_the_switch_until_the_time_is_over() {
 fn each_share_of_a_canary_has_its_time() {
     let stage = Stage::new(json!({"shadow_for_s": 0, "canary": [5, 50, 100]}));
     shadow::shadow(&stage.run(), &stage.new).unwrap();
-    assert_eq!(stage.clock.passed(), LEARNING + 2 * crate::spec::CANARY_STEP);
+    assert_eq!(stage.clock.passed(), LEARNING + 2 * crate::planning::CANARY_STEP);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! What the directory does not say is not guessed: the command ends, and names what is missing.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use dede_api::Object;
 use dede_api::requests::CreateRequest;
@@ -11,6 +12,7 @@ use dede_bundle::modelpack::Packed;
 use dede_bundle::{Digest, Directory};
 use dede_engine::environment::Environment;
 use dede_engine::limiter::{Bounds, Limiter};
+use dede_engine::service::Definition;
 use dede_migration::package_directory;
 use dede_model::backend::EngineOptions;
 use dede_model::quote::quote;
@@ -23,6 +25,7 @@ use super::remote::Remote;
 use super::report::{bytes, remark};
 use crate::catalog::{BACKENDS, CONNECTORS};
 use crate::peer::path_part;
+use crate::service_api::describe;
 
 /// Largest JSON file that is read, bytes.
 const LIMIT: u64 = 16 << 20;
@@ -48,7 +51,7 @@ pub(super) fn hand_over(root: &Path, parameters: Option<&Path>, name: &str, targ
         connectors: CONNECTORS,
         backends: BACKENDS,
         engine: EngineOptions { threads: 1, concurrency: 1, engine: None },
-        limits: std::sync::Arc::default(),
+        limits: Arc::default(),
         guest_limits: None,
         limiter: Limiter::new(Bounds::of_machine(1, 1)),
         queue_limit: 1,
@@ -58,7 +61,9 @@ pub(super) fn hand_over(root: &Path, parameters: Option<&Path>, name: &str, targ
         state_directory: scratch.path().to_owned(),
         trial: None,
     };
-    let packed = package_directory(name, request, environment).map_err(|error| failed(&error))?;
+    let environment = Arc::new(environment);
+    let definition = Definition::check(request, &environment, |_| Ok(())).map_err(|error| failed(&error))?;
+    let packed = package_directory(name, definition, &environment, describe).map_err(|error| failed(&error))?;
     upload(&packed, target)
 }
 

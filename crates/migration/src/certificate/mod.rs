@@ -6,9 +6,10 @@
 //!
 //! The signature (Ed25519, RFC 8032) is over the bytes of the member `certificate` as compact JSON in the order written.
 
+mod strict;
+
 use std::path::{Path, PathBuf};
 
-use dede_api::moves::MovePhase;
 use dede_engine::move_id::MoveId;
 use dede_model::error::{Error, Result};
 use dede_storage::files::{read_text, remove_file, write_atomically, write_new_private};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::MoveContext;
 use crate::handle::Move;
-use crate::record::{CERTIFICATE, Effects};
+use crate::record::{CERTIFICATE, Effects, MovePhase};
 
 /// Name of the server's key in its state directory.
 const KEY: &str = "certificate.key";
@@ -43,15 +44,15 @@ pub(crate) fn write(this: &Move, context: &MoveContext) -> Result<()> {
         // Written before a crash.
         return this.note(|record| record.report.certificate = Some(place(record.id)));
     }
-    let peer = context.peers.peer(&record.request.source);
+    let peer = context.peers.peer(&record.spec.source);
     let certificate = json!({
         "move": this.id.to_string(),
         "nonce": record.effects.nonce,
         "at_ms": context.clock.unix_ms(),
-        "from": peer.map(|peer| peer.address()).unwrap_or_else(|_| record.request.source.clone()),
+        "from": peer.map(|peer| peer.address()).unwrap_or_else(|_| record.spec.source.clone()),
         "to": context.host,
-        "who": record.request.who,
-        "request": record.request,
+        "who": record.spec.who,
+        "request": record.spec,
         "plan": record.plan,
         "report": record.report,
     });
@@ -145,7 +146,7 @@ fn sign(certificate: Value, key: &SigningKey) -> Value {
 /// [`Error::BadParameter`] saying what is wrong.
 pub fn verify(text: &str) -> Result<Verified> {
     let wrong = |reason: &str| Error::bad_parameter_at("certificate", reason);
-    let signed = dede_api::json::parse_strictly(text).map_err(|error| wrong(&error.to_string()))?;
+    let signed = strict::parse(text).map_err(|error| wrong(&error.to_string()))?;
     let known = ["certificate", "public_key", "signature"];
     let members = signed.as_object().into_iter().flat_map(|members| members.keys());
     if let Some(other) = members.into_iter().find(|name| !known.contains(&name.as_str())) {
@@ -191,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_certificate_of_the_first_release_is_verified() {
-        let text = include_str!("record/fixtures/certificate.json");
+        let text = include_str!("../record/fixtures/certificate.json");
         let verified = verify(text).unwrap();
         assert_eq!(verified.certificate["move"], "m1");
         assert_eq!(verified.certificate["report"]["version"], verified.certificate["plan"]["version"]);

@@ -15,13 +15,13 @@ use dede_model::tensor::Tensor;
 use serde_json::Value;
 
 /// The answers of one case.
-pub(crate) struct Recorded<'a> {
+pub(super) struct Recorded<'a> {
     /// As on the wire, one per item.
-    pub(crate) predictions: &'a [Value],
+    pub(super) predictions: &'a [Value],
     /// Names of the classes.
-    pub(crate) labels: &'a Labels,
+    pub(super) labels: &'a Labels,
     /// Of the request, over those of the service.
-    pub(crate) options: &'a OutputOptions,
+    pub(super) options: &'a OutputOptions,
 }
 
 impl Recorded<'_> {
@@ -29,7 +29,7 @@ impl Recorded<'_> {
     ///
     /// # Errors
     /// [`Error::BadParameter`] with what was expected of the case and what it holds.
-    pub(crate) fn beside(&self, task: Task, answered: Outputs) -> Result<(Outputs, Outputs)> {
+    pub(super) fn beside(&self, task: Task, answered: Outputs) -> Result<(Outputs, Outputs)> {
         if !self.options.measures.is_empty() {
             return Err(refused("its request asks for measures, where predictions are compared".into()));
         }

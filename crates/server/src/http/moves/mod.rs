@@ -1,6 +1,8 @@
 //! /moves: services that come here from other servers.
 //!
-//! It owns routes and answers; what a move does is in `dede_migration`.
+//! It owns routes and answers; their words are in [`wire`], and what a move does is in `dede_migration`.
+
+pub(super) mod wire;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,9 +14,10 @@ use axum::response::Response;
 use dede_api::Object;
 use dede_api::answer::{Answer, Status};
 use dede_api::errors::ErrorKind;
-use dede_api::moves::{MoveInfo, MovePhase, MoveRequest};
+use dede_api::moves::MoveRequest;
 use dede_api::query::decode_path;
-use dede_migration::{Move, Moves};
+use dede_engine::name::ServiceName;
+use dede_migration::{Move, MovePhase, MoveStatus, Moves};
 use serde::Serialize;
 
 use super::error::{Failure, Outcome};
@@ -34,13 +37,21 @@ fn shown<T: Serialize>(code: u16, body: T) -> Response {
 
 /// POST /moves: begins a move.
 pub(crate) async fn begin(State(server): State<Arc<Server>>, request: Request) -> Response {
-    let outcome = with_request(&server, request, |moves, request| Ok(shown(202, moves.begin(request)?)));
+    let outcome = with_request(&server, request, |moves, request| {
+        // What is wrong with the source is said first.
+        moves.check_source(&request.source)?;
+        ServiceName::parse(&request.service)?;
+        Ok(shown(202, wire::info(moves.begin(wire::spec(request)?)?)))
+    });
     reply::of(outcome.await)
 }
 
 /// POST /moves/plan: what a move would do.
 pub(crate) async fn plan(State(server): State<Arc<Server>>, request: Request) -> Response {
-    let outcome = with_request(&server, request, |moves, request| Ok(shown(200, moves.plan(&request)?)));
+    let outcome = with_request(&server, request, |moves, request| {
+        moves.check_peer(&request.source)?;
+        Ok(shown(200, wire::plan(moves.plan(&wire::spec(request)?)?)))
+    });
     reply::of(outcome.await)
 }
 
@@ -62,7 +73,7 @@ fn parse(object: Object) -> Outcome<MoveRequest> {
 pub(crate) async fn list(State(server): State<Arc<Server>>) -> Response {
     let outcome = async {
         let moves = server.moves().await?;
-        let infos: Vec<_> = moves.all().iter().map(|known| known.info()).collect();
+        let infos: Vec<_> = moves.all().iter().map(|known| wire::info(known.info())).collect();
         Ok(shown(200, infos))
     };
     reply::of(outcome.await)
@@ -70,7 +81,7 @@ pub(crate) async fn list(State(server): State<Arc<Server>>) -> Response {
 
 /// GET /moves/{id}: one of them.
 pub(crate) async fn get(State(server): State<Arc<Server>>, uri: Uri) -> Response {
-    let outcome = async { Ok(shown(200, server.moves().await?.find(&id_in(&uri))?.info())) };
+    let outcome = async { Ok(shown(200, wire::info(server.moves().await?.find(&id_in(&uri))?.info()))) };
     reply::of(outcome.await)
 }
 
@@ -88,7 +99,7 @@ pub(crate) async fn act(State(server): State<Arc<Server>>, uri: Uri) -> Response
                     "resume" => moves.resume(&id)?,
                     _ => moves.roll_back(&id)?,
                 };
-                Ok(shown(200, info))
+                Ok(shown(200, wire::info(info)))
             })
             .await
     };
@@ -122,11 +133,12 @@ async fn follow(watched: Arc<Move>, events: BodySender) {
         // No state is kept while the client reads another.
         let (text, over) = match next_state(&watched, seen, sent.as_ref()).await {
             None => (": still going on\n\n".to_owned(), false),
-            Some((version, info)) => {
+            Some((version, status)) => {
                 seen = version;
-                sent = Some(Sent::now(&info));
-                let Ok(json) = serde_json::to_string(&info) else { return };
-                (format!("id: {version}\nevent: move\ndata: {json}\n\n"), info.phase.is_over())
+                sent = Some(Sent::now(&status));
+                let over = status.phase.is_over();
+                let Ok(json) = serde_json::to_string(&wire::info(status)) else { return };
+                (format!("id: {version}\nevent: move\ndata: {json}\n\n"), over)
             }
         };
         if !events.send_soon(text).await || over {
@@ -136,7 +148,7 @@ async fn follow(watched: Arc<Move>, events: BodySender) {
 }
 
 /// The state after `seen`, once it may be sent; `None` when nothing changed for a while.
-async fn next_state(watched: &Move, seen: u64, sent: Option<&Sent>) -> Option<(u64, MoveInfo)> {
+async fn next_state(watched: &Move, seen: u64, sent: Option<&Sent>) -> Option<(u64, MoveStatus)> {
     let mut newest = watched.change_after(seen, KEEP_ALIVE).await?;
     while let Some(left) = sent.and_then(|sent| sent.holds_back(&newest.1, Instant::now())) {
         match watched.change_after(newest.0, left).await {
@@ -151,19 +163,19 @@ async fn next_state(watched: &Move, seen: u64, sent: Option<&Sent>) -> Option<(u
 struct Sent {
     at: Instant,
     phase: MovePhase,
-    waits_for: Option<String>,
+    waits_for: Option<&'static str>,
     error: Option<String>,
 }
 
 impl Sent {
-    fn now(info: &MoveInfo) -> Self {
-        let (waits_for, error) = (info.waits_for.clone(), info.error.clone());
-        Self { at: Instant::now(), phase: info.phase, waits_for, error }
+    fn now(status: &MoveStatus) -> Self {
+        let (waits_for, error) = (status.waits_for, status.error.clone());
+        Self { at: Instant::now(), phase: status.phase, waits_for, error }
     }
 
     /// How long a state that says no more than how far the move has come waits for a newer one.
-    fn holds_back(&self, info: &MoveInfo, now: Instant) -> Option<Duration> {
-        let says_more = self.phase != info.phase || self.waits_for != info.waits_for || self.error != info.error;
+    fn holds_back(&self, status: &MoveStatus, now: Instant) -> Option<Duration> {
+        let says_more = self.phase != status.phase || self.waits_for != status.waits_for || self.error != status.error;
         let left = (self.at + PROGRESS).saturating_duration_since(now);
         (!says_more && !left.is_zero()).then_some(left)
     }
