@@ -57,12 +57,12 @@ impl Execution<'_> {
         if !matches!(error, Error::Peer(_) | Error::MoveConflict(_)) || self.this.undoing().is_some() {
             return error;
         }
-        let request = &planned.plan.spec;
-        let Ok((manifest, _)) = peer.bundle(&request.service, request.with_training_state) else { return error };
+        let spec = &planned.plan.spec;
+        let Ok((manifest, _)) = peer.bundle(&spec.service, spec.with_training_state) else { return error };
         if dede_bundle::Digest::of(&manifest) == planned.bundle.manifest_digest() {
             return error;
         }
-        let text = format!("{} changed on the source while it was moved; begin anew ({error})", request.service);
+        let text = format!("{} changed on the source while it was moved; begin anew ({error})", spec.service);
         Error::MoveConflict(text)
     }
 

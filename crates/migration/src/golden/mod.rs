@@ -64,17 +64,17 @@ pub(crate) fn check_count(given: &[GoldenCase]) -> Result<()> {
 /// # Errors
 /// [`Error::Peer`]; [`Error::BadInput`] when inputs cannot be made.
 pub(crate) fn cases(
-    request: &MoveSpec,
+    spec: &MoveSpec,
     service: &Service,
     peer: &dyn ModelSource,
     api: &dyn ServiceApi,
     clock: &dyn Clock,
 ) -> Result<(Origin, Vec<GoldenCase>)> {
-    if !request.golden.is_empty() {
-        return Ok((Origin::Given, request.golden.clone()));
+    if !spec.golden.is_empty() {
+        return Ok((Origin::Given, spec.golden.clone()));
     }
-    if request.with_requests {
-        let mut captured = peer.captured(&request.service)?;
+    if spec.with_requests {
+        let mut captured = peer.captured(&spec.service)?;
         captured.truncate(CASES);
         if !captured.is_empty() {
             return Ok((Origin::Captured, captured));
@@ -83,7 +83,7 @@ pub(crate) fn cases(
     let serving = service.serving()?;
     let ask = |call: PredictCall| {
         let request_body = api.predict_request(&call, &serving);
-        let predictions = peer.predict(&request.service, &request_body)?;
+        let predictions = peer.predict(&spec.service, &request_body)?;
         Ok(GoldenCase { request: request_body, predictions })
     };
     Ok((Origin::Generated, asked(service.generated_calls(GENERATED)?, ANSWERING_FOR, clock, ask)?))

@@ -18,15 +18,15 @@ pub(crate) fn plan(run: &Execution<'_>) -> Result<Planned> {
     run.this.enter(MovePhase::Planned)?;
     run.this.show("asks the source what there is to move", None);
     let record = run.this.record();
-    let mut request = record.spec.clone();
+    let mut spec = record.spec.clone();
     if record.golden_given {
-        request.golden = file::given(run.this, run.context)?;
+        spec.golden = file::given(run.this, run.context)?;
     }
-    let peer = run.context.peers.peer(&request.source)?;
+    let peer = run.context.peers.peer(&spec.source)?;
     let patient = patient(Arc::clone(&peer), run.this);
     // A source that was never reached is not retried.
     let asked = if record.plan.is_some() { Arc::clone(&patient) } else { abandonable(peer, run.this) };
-    let mut planned = planning::plan(&request, asked, run.context)?;
+    let mut planned = planning::plan(&spec, asked, run.context)?;
     planned.peer = patient;
     if let Some(agreed) = &record.plan {
         // Resumed after a restart: names, places and versions are those of the record.
@@ -35,8 +35,8 @@ pub(crate) fn plan(run: &Execution<'_>) -> Result<Planned> {
             let text = "the service on the source changed since this move began; abort it, and begin anew";
             return Err(Error::MoveConflict(text.into()));
         }
-        planned.plan = MovePlan { spec: request, ..agreed.clone() };
-    } else if let Some(digest) = request.plan.as_ref().filter(|digest| **digest != planned.plan.digest) {
+        planned.plan = MovePlan { spec, ..agreed.clone() };
+    } else if let Some(digest) = spec.plan.as_ref().filter(|digest| **digest != planned.plan.digest) {
         let text = format!("the plan {digest} is out of date: it would be {} now", planned.plan.digest);
         return Err(Error::MoveConflict(text));
     }

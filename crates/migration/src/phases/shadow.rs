@@ -25,37 +25,31 @@ const SHOWN_EVERY: Duration = Duration::from_millis(500);
 /// Live requests go to old and new; clients get the old one's answers. The comparison goes on as long as what is returned lives, so
 /// that its verdict can be looked at in the switch.
 pub(crate) fn shadow<'a>(run: &Execution<'a>, service: &Arc<Service>) -> Result<Option<Shadowing<'a>>> {
-    let request = run.this.record().spec;
-    let (Some(alias), Some(former)) = (request.alias().cloned(), run.former()?) else { return Ok(None) };
+    let spec = run.this.record().spec;
+    let (Some(alias), Some(former)) = (spec.alias().cloned(), run.former()?) else { return Ok(None) };
     run.this.enter(MovePhase::Shadowing)?;
     take_hold(run, &alias, &former)?;
     failpoint("held");
     if !former.is_loaded() {
-        return replace_what_cannot_answer(run, &request).map(|()| None);
+        return replace_what_cannot_answer(run, &spec).map(|()| None);
     }
-    let shadowing = Shadowing::begin(
-        run.this,
-        run.context,
-        &alias,
-        (&former, service),
-        request.policy()?,
-        run.served.full_before(),
-    )?;
-    let shadow_for = bounded(request.shadow_for);
-    let compares_later = !request.auto || !request.canary.is_empty();
+    let shadowing =
+        Shadowing::begin(run.this, run.context, &alias, (&former, service), spec.policy()?, run.served.full_before())?;
+    let shadow_for = bounded(spec.shadow_for);
+    let compares_later = !spec.auto || !spec.canary.is_empty();
     learn_noise(run, &shadowing, &former, if compares_later { LEARNING } else { LEARNING.min(shadow_for) })?;
     // Where a person has decided already there is nothing to find out before the switch, unless shares of the requests come first.
-    let shares = || request.canary.iter().filter(|percent| **percent < 100);
+    let shares = || spec.canary.iter().filter(|percent| **percent < 100);
     if !run.this.is_promoted() || shares().next().is_some() {
         shadowing.copy_to(service)?;
     }
     let compared = compare_live(run, &shadowing, shadow_for);
     note_shadow(run, &shadowing)?;
-    judge(run, &request, &compared?)?;
+    judge(run, &spec, &compared?)?;
     for percent in shares() {
         canary(run, &shadowing, *percent)?;
     }
-    if !request.auto && !run.this.is_promoted() {
+    if !spec.auto && !run.this.is_promoted() {
         let waited = wait_for_promotion(run, "live requests are compared meanwhile", || shadowing.outcome());
         note_shadow(run, &shadowing)?;
         waited?;
@@ -65,9 +59,9 @@ pub(crate) fn shadow<'a>(run: &Execution<'a>, service: &Arc<Service>) -> Result<
 }
 
 /// There is nothing to compare with: a person decides, or the policy.
-fn replace_what_cannot_answer(run: &Execution<'_>, request: &MoveSpec) -> Result<()> {
-    judge(run, request, &Outcome::Undecided)?;
-    if !request.auto && !run.this.is_promoted() {
+fn replace_what_cannot_answer(run: &Execution<'_>, spec: &MoveSpec) -> Result<()> {
+    judge(run, spec, &Outcome::Undecided)?;
+    if !spec.auto && !run.this.is_promoted() {
         let meanwhile = "the service there cannot answer, so nothing is compared";
         wait_for_promotion(run, meanwhile, || Outcome::Undecided)?;
     }
@@ -75,11 +69,11 @@ fn replace_what_cannot_answer(run: &Execution<'_>, request: &MoveSpec) -> Result
 }
 
 /// What follows from the comparison before the switch.
-fn judge(run: &Execution<'_>, request: &MoveSpec, outcome: &Outcome) -> Result<()> {
-    let wants_proof = || request.policy().map(|policy| policy.expect != Expect::Report);
+fn judge(run: &Execution<'_>, spec: &MoveSpec, outcome: &Outcome) -> Result<()> {
+    let wants_proof = || spec.policy().map(|policy| policy.expect != Expect::Report);
     match outcome {
         Outcome::Worse(reason) => Err(Error::MoveConflict(format!("the new service is worse: {reason}"))),
-        Outcome::Undecided if request.auto && !run.this.is_promoted() && wants_proof()? => {
+        Outcome::Undecided if spec.auto && !run.this.is_promoted() && wants_proof()? => {
             let text =
                 "the new service was not shown to be safe in time; compare longer with --shadow-for, or promote it";
             Err(Error::MoveConflict(text.into()))

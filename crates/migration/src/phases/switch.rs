@@ -23,8 +23,8 @@ pub(crate) fn switch(
     given_up: Option<ServiceId>,
     live: Option<Arc<Live>>,
 ) -> Result<()> {
-    let request = run.this.record().spec;
-    let Some(alias) = request.alias().cloned() else { return Ok(()) };
+    let spec = run.this.record().spec;
+    let Some(alias) = spec.alias().cloned() else { return Ok(()) };
     if run.this.record().effects.before.is_none() {
         run.this.note(|record| record.effects.before = Some(Before::Free))?;
     }

@@ -17,7 +17,7 @@ use crate::source::ModelSource;
 pub(crate) fn verify(
     run: &Execution<'_>,
     service: &Arc<Service>,
-    request: &MoveSpec,
+    spec: &MoveSpec,
     peer: &dyn ModelSource,
     goes_on: impl Fn() -> Result<()>,
 ) -> Result<()> {
@@ -25,12 +25,12 @@ pub(crate) fn verify(
     run.this.show("compares its answers with the source's", None);
     goes_on()?;
     let host = peer.describe()?;
-    if host.is_none() && request.golden.is_empty() {
+    if host.is_none() && spec.golden.is_empty() {
         let nothing = json!({"origin": "none: the source cannot be asked, and no cases were given", "cases": 0});
         return run.this.note(|record| record.report.golden = Some(nothing));
     }
     let api = run.context.api.as_ref();
-    let (origin, cases) = golden::cases(request, service, peer, api, run.context.clock.as_ref())?;
+    let (origin, cases) = golden::cases(spec, service, peer, api, run.context.clock.as_ref())?;
     let alike = host.is_some_and(|host| host.computes_alike(&run.context.host));
     let exactness = if alike { Exactness::BitEqual } else { Exactness::WithinTolerance };
     let found = golden::check(service, &cases, exactness, api, goes_on)?;

@@ -41,8 +41,8 @@ pub(crate) fn watch(run: &Execution<'_>) -> Result<()> {
 /// Without the former service in memory, it cannot be asked about requests that the new one refuses: only faults
 /// show that the new one is worse, and a share of refused requests that is surely above the former one's. All
 /// requests to the new service count: none came before this move made it, and some may have come since the switch.
-pub(crate) fn watch_alone(run: &Execution<'_>, new: &Service, request: &MoveSpec) -> Result<()> {
-    let policy = request.policy()?;
+pub(crate) fn watch_alone(run: &Execution<'_>, new: &Service, spec: &MoveSpec) -> Result<()> {
+    let policy = spec.policy()?;
     let usual = run.this.look(|record| record.effects.usually_refused).unwrap_or_default().max(LEAST_SHARE);
     let worse = || {
         let faults = new.statistics.faults();
@@ -57,7 +57,7 @@ pub(crate) fn watch_alone(run: &Execution<'_>, new: &Service, request: &MoveSpec
         })
     };
     run.this.show("counts errors of the new service", None);
-    let deadline = run.deadline(bounded(request.watch_for));
+    let deadline = run.deadline(bounded(spec.watch_for));
     run.this.wait_until(Some(deadline), || worse().is_some() || run.must_end());
     run.check()?;
     let since = Refusals::of(new);

@@ -86,13 +86,13 @@ pub(crate) fn estimate(plan: &mut MovePlan, bundle: &Bundle, snapshot: &Snapshot
 
 /// Longest time that old and new are compared, before and after the switch.
 fn compared_ms(plan: &MovePlan) -> u64 {
-    let request = &plan.spec;
+    let spec = &plan.spec;
     if plan.replaces.is_none() {
         return 0;
     }
-    let canary_s = request.canary.len() as u64 * CANARY_STEP.as_secs();
-    let before_s = if request.replace_first { 0 } else { request.shadow_for.as_secs().saturating_add(canary_s) };
-    before_s.saturating_add(request.watch_for.as_secs()).saturating_mul(1000)
+    let canary_s = spec.canary.len() as u64 * CANARY_STEP.as_secs();
+    let before_s = if spec.replace_first { 0 } else { spec.shadow_for.as_secs().saturating_add(canary_s) };
+    before_s.saturating_add(spec.watch_for.as_secs()).saturating_mul(1000)
 }
 
 /// What the service that is replaced tells of the new one: everything takes as long for each byte as it takes with this one.

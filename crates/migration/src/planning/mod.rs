@@ -33,23 +33,23 @@ pub(crate) struct Planned {
 }
 
 /// Computes the plan of a request.
-pub(crate) fn plan(request: &MoveSpec, peer: Arc<dyn ModelSource>, context: &MoveContext) -> Result<Planned> {
-    let (manifest, config) = peer.bundle(&request.service, request.with_training_state)?;
+pub(crate) fn plan(spec: &MoveSpec, peer: Arc<dyn ModelSource>, context: &MoveContext) -> Result<Planned> {
+    let (manifest, config) = peer.bundle(&spec.service, spec.with_training_state)?;
     let refused =
-        |error: String| Error::Peer(format!("{} sent no valid bundle of {}: {error}", peer.address(), request.service));
+        |error: String| Error::Peer(format!("{} sent no valid bundle of {}: {error}", peer.address(), spec.service));
     let bundle = Bundle::parse(&manifest, &config).map_err(|error| refused(error.to_string()))?;
     let snapshot = context.catalogue.snapshot();
-    let former = former(request, &snapshot)?;
+    let former = former(spec, &snapshot)?;
     let replaces = former.as_ref().map(|(_, replaced)| replaced.clone());
-    let name = name(request, &bundle, &snapshot)?;
-    let directory = directory(request, &name, &bundle, context);
+    let name = name(spec, &bundle, &snapshot)?;
+    let directory = directory(spec, &name, &bundle, context);
     let local = local(replaces.as_ref(), &snapshot);
-    let files = planned_files(&bundle, request, peer.as_ref(), &local, context)?;
+    let files = planned_files(&bundle, spec, peer.as_ref(), &local, context)?;
     let send_bytes = files.iter().map(|file| file.send_bytes).sum();
     let host = peer.describe()?;
     let mut plan = MovePlan {
         digest: String::new(),
-        spec: request.clone(),
+        spec: spec.clone(),
         version: bundle.version().to_string(),
         manifest: bundle.manifest_digest().to_string(),
         name: name.to_string(),
@@ -68,9 +68,9 @@ pub(crate) fn plan(request: &MoveSpec, peer: Arc<dyn ModelSource>, context: &Mov
         obstacles: Vec::new(),
     };
     estimate(&mut plan, &bundle, &snapshot, context);
-    remark(&mut plan, &bundle, request, &snapshot);
-    plan.obstacles.extend(obstacles(request, &directory, &bundle, context, &snapshot));
-    if host.is_none() && request.golden.is_empty() {
+    remark(&mut plan, &bundle, spec, &snapshot);
+    plan.obstacles.extend(obstacles(spec, &directory, &bundle, context, &snapshot));
+    if host.is_none() && spec.golden.is_empty() {
         plan.notes.push(
             "the source cannot be asked, and no golden cases are given: only live requests will tell how it answers"
                 .into(),
@@ -82,8 +82,8 @@ pub(crate) fn plan(request: &MoveSpec, peer: Arc<dyn ModelSource>, context: &Mov
 }
 
 /// What answers under the alias now.
-fn former(request: &MoveSpec, snapshot: &Snapshot) -> Result<Option<(Arc<Service>, Replaced)>> {
-    let Some(alias) = request.alias() else { return Ok(None) };
+fn former(spec: &MoveSpec, snapshot: &Snapshot) -> Result<Option<(Arc<Service>, Replaced)>> {
+    let Some(alias) = spec.alias() else { return Ok(None) };
     Ok(snapshot.resolve(alias.as_str()).ok().map(|resolved| {
         let replaced = Replaced {
             takeover: !resolved.is_alias(),
@@ -96,7 +96,7 @@ fn former(request: &MoveSpec, snapshot: &Snapshot) -> Result<Option<(Arc<Service
 
 /// What stops the move besides names, space and memory: places that cannot be used, services that change, keys that cannot be read.
 fn obstacles(
-    request: &MoveSpec,
+    spec: &MoveSpec,
     directory: &Path,
     bundle: &Bundle,
     context: &MoveContext,
@@ -110,7 +110,7 @@ fn obstacles(
     if let Destination::Unusable(reason) = Destination::look(directory, bundle) {
         check(Err(Error::MoveConflict(reason)));
     }
-    let alias = request.alias();
+    let alias = spec.alias();
     if let Some(alias) = alias.and_then(|name| snapshot.alias(name)).filter(|alias| alias.target().service().is_none())
     {
         let text = format!(
@@ -134,19 +134,19 @@ pub(crate) fn check_place(directory: &Path, snapshot: &Snapshot) -> Result<()> {
 }
 
 /// The name asked for, or the one it has on the source; with the first eight digits of its version where that is taken.
-fn name(request: &MoveSpec, bundle: &Bundle, snapshot: &Snapshot) -> Result<ServiceName> {
-    let wanted = match &request.name {
+fn name(spec: &MoveSpec, bundle: &Bundle, snapshot: &Snapshot) -> Result<ServiceName> {
+    let wanted = match &spec.name {
         Some(name) => name.name().clone(),
-        None => ServiceName::parse(&request.service)?,
+        None => ServiceName::parse(&spec.service)?,
     };
-    if !snapshot.is_taken(&wanted) && request.alias() != Some(&wanted) {
+    if !snapshot.is_taken(&wanted) && spec.alias() != Some(&wanted) {
         return Ok(wanted);
     }
     Ok(wanted.with_suffix(&bundle.version().short()))
 }
 
-fn directory(request: &MoveSpec, name: &ServiceName, bundle: &Bundle, context: &MoveContext) -> PathBuf {
-    match &request.repository {
+fn directory(spec: &MoveSpec, name: &ServiceName, bundle: &Bundle, context: &MoveContext) -> PathBuf {
+    match &spec.repository {
         Some(directory) => directory.clone(),
         None => {
             context.directory.join(dede_engine::environment::BROUGHT).join(name.as_str()).join(bundle.version().hex())
@@ -162,7 +162,7 @@ pub(crate) fn local(replaces: Option<&Replaced>, snapshot: &Snapshot) -> Local {
 
 fn planned_files(
     bundle: &Bundle,
-    request: &MoveSpec,
+    spec: &MoveSpec,
     peer: &dyn ModelSource,
     local: &Local,
     context: &MoveContext,
@@ -171,7 +171,7 @@ fn planned_files(
         .files()
         .iter()
         .map(|file| {
-            let send_bytes = bytes_to_send(file, &request.service, peer, local, &context.store)?;
+            let send_bytes = bytes_to_send(file, &spec.service, peer, local, &context.store)?;
             Ok(PlannedFile { name: file.name.to_string(), size: file.size, send_bytes })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -180,11 +180,11 @@ fn planned_files(
 }
 
 /// What people should know, and what stops the move.
-fn remark(plan: &mut MovePlan, bundle: &Bundle, request: &MoveSpec, snapshot: &Snapshot) {
+fn remark(plan: &mut MovePlan, bundle: &Bundle, spec: &MoveSpec, snapshot: &Snapshot) {
     let mut paths = Vec::new();
     absolute_paths(&bundle.service().clone().into(), "", &mut paths);
     plan.notes.extend(paths.into_iter().map(|path| format!("absolute path in the configuration, {path}")));
-    match (&plan.replaces, &request.alias) {
+    match (&plan.replaces, &spec.alias) {
         (Some(replaced), Some(alias)) if replaced.takeover => plan.notes.push(format!(
             "{alias} is a service here: it is renamed, and {alias} becomes an alias in its place, in one step"
         )),
@@ -204,14 +204,14 @@ fn remark(plan: &mut MovePlan, bundle: &Bundle, request: &MoveSpec, snapshot: &S
         plan.obstacles.push(format!("{} is in training; wait for its end, or stop it", former.name));
     }
     // Content is kept once in the store and once more in the directory where the file system cannot share it.
-    remark_exchange(plan, request, snapshot);
+    remark_exchange(plan, spec, snapshot);
     let disk = plan.total_bytes.saturating_mul(2);
     if plan.disk_free_bytes < disk {
         plan.obstacles.push(format!("{} bytes are free on the disk, {disk} may be needed", plan.disk_free_bytes));
     }
     if plan.memory_free_bytes > 0 && plan.memory_free_bytes < plan.memory_needed_bytes {
         let (free, needed) = (plan.memory_free_bytes, plan.memory_needed_bytes);
-        let advice = if request.replace_first { "" } else { "; --replace-first needs less, and has clients wait" };
+        let advice = if spec.replace_first { "" } else { "; --replace-first needs less, and has clients wait" };
         let text =
             format!("{free} bytes of memory are free, {needed} may be needed to load it beside the others{advice}");
         plan.obstacles.push(text);
@@ -219,22 +219,22 @@ fn remark(plan: &mut MovePlan, bundle: &Bundle, request: &MoveSpec, snapshot: &S
 }
 
 /// What follows from the former network leaving memory first.
-fn remark_exchange(plan: &mut MovePlan, request: &MoveSpec, snapshot: &Snapshot) {
-    let Some(former) = plan.replaces.as_ref().filter(|_| request.replace_first).map(|former| former.service.clone())
+fn remark_exchange(plan: &mut MovePlan, spec: &MoveSpec, snapshot: &Snapshot) {
+    let Some(former) = plan.replaces.as_ref().filter(|_| spec.replace_first).map(|former| former.service.clone())
     else {
         return;
     };
     let pause_ms = plan.pause_ms.unwrap_or_default();
     plan.notes.push(format!(
         "requests wait for about {pause_ms} ms while {former} leaves memory and the new network is loaded; after {} s they are answered 503",
-        request.hold_for.as_secs()
+        spec.hold_for.as_secs()
     ));
     plan.notes.push("nothing is compared on live requests; going back loads the former network again".into());
-    if pause_ms > request.hold_for.as_secs().saturating_mul(1000) {
+    if pause_ms > spec.hold_for.as_secs().saturating_mul(1000) {
         plan.notes.push("requests are expected to fail: --hold-for is shorter than that".into());
     }
     let Ok(found) = snapshot.resolve(&former) else { return };
-    let alone = request.alias().map_or(Ok(()), |asked| snapshot.check_alone(asked, found.service.id));
+    let alone = spec.alias().map_or(Ok(()), |asked| snapshot.check_alone(asked, found.service.id));
     let refused = alone.err().into_iter().chain(check_idle(&found.service).err());
     plan.obstacles.extend(refused.map(|error| format!("{former} cannot leave memory: {error}")));
 }

@@ -38,9 +38,9 @@ pub(crate) fn given_up(run: &Execution<'_>, planned: &Planned) -> Result<Option<
 /// From loading to the switch, while requests wait. After a failure, undoing the move restores the former service
 /// and lets them go on.
 pub(crate) fn exchange(run: &Execution<'_>, planned: &Planned, former: &Arc<Service>) -> Result<()> {
-    let request = &planned.plan.spec;
-    let Some(alias) = request.alias().cloned() else { return Ok(()) };
-    if !request.auto && !run.this.is_promoted() {
+    let spec = &planned.plan.spec;
+    let Some(alias) = spec.alias().cloned() else { return Ok(()) };
+    if !spec.auto && !run.this.is_promoted() {
         let meanwhile = "then requests are held while the network is exchanged";
         shadow::wait_for_promotion(run, meanwhile, || Outcome::Undecided)?;
     }
@@ -50,18 +50,18 @@ pub(crate) fn exchange(run: &Execution<'_>, planned: &Planned, former: &Arc<Serv
     run.context.catalogue.snapshot().check_alone(&alias, former.id)?;
     let usual = Refusals::of(former).share();
     run.this.note(|record| record.effects.usually_refused = Some(usual))?;
-    let source = run.context.peers.peer(&request.source)?;
+    let source = run.context.peers.peer(&spec.source)?;
     abandonable(Arc::clone(&source), run.this).describe()?;
     let calls = former.captured();
     shadow::take_hold(run, &alias, former)?;
     failpoint("held");
     run.this.enter(MovePhase::Loading)?;
-    let deadline = run.deadline(bounded(request.hold_for));
+    let deadline = run.deadline(bounded(spec.hold_for));
     let hold = former.queue.hold(deadline)?;
     run.this.set_held(Some(Held { service: Arc::clone(former), hold }));
     run.this.show("waits for requests in flight, others are held", None);
     if !former.queue.wait_until_empty(deadline) {
-        let text = format!("requests to {} did not end within {} s", former.name(), request.hold_for.as_secs());
+        let text = format!("requests to {} did not end within {} s", former.name(), spec.hold_for.as_secs());
         return Err(Error::MoveConflict(text));
     }
     former.unload();
@@ -70,7 +70,7 @@ pub(crate) fn exchange(run: &Execution<'_>, planned: &Planned, former: &Arc<Serv
     let service = priority::ordinary(|| load::load(run, planned))?;
     failpoint("exchanged");
     let calls = calls.into_iter().map(|captured| captured.call).collect();
-    warm_shortly(run, &service, calls, bounded(request.hold_for) / WARMING_PART)?;
+    warm_shortly(run, &service, calls, bounded(spec.hold_for) / WARMING_PART)?;
     verify_in_time(run, &service, planned, source)?;
     switch::switch(run, &service, Some(former.id), None)
 }
@@ -82,8 +82,8 @@ fn verify_in_time(
     planned: &Planned,
     source: Arc<dyn ModelSource>,
 ) -> Result<()> {
-    let request = &planned.plan.spec;
-    let most = bounded(request.hold_for).max(LEAST_VERIFYING);
+    let spec = &planned.plan.spec;
+    let most = bounded(spec.hold_for).max(LEAST_VERIFYING);
     let until = run.deadline(most);
     let peer = abandonable_at(source, run.this, until);
     let in_time = || {
@@ -91,7 +91,7 @@ fn verify_in_time(
         let is_late = run.context.clock.now() >= until;
         run.check().and_then(|()| if is_late { Err(Error::MoveConflict(text())) } else { Ok(()) })
     };
-    let verified = verify::verify(run, service, request, peer.as_ref(), in_time);
+    let verified = verify::verify(run, service, spec, peer.as_ref(), in_time);
     verified.map_err(|error| run.explained_by(error, planned, peer.as_ref()))
 }
 

@@ -12,8 +12,8 @@ use crate::planning::Planned;
 pub(crate) fn prove(run: &Execution<'_>, planned: &Planned, lease: Lease) -> Result<()> {
     let service = run.in_phase("loading", || load::load(run, planned))?;
     run.in_phase("warming", || warm::warm(run, &service))?;
-    let (request, source) = (&planned.plan.spec, planned.peer.as_ref());
-    let verified = run.in_phase("verifying", || verify::verify(run, &service, request, source, || run.check()));
+    let (spec, source) = (&planned.plan.spec, planned.peer.as_ref());
+    let verified = run.in_phase("verifying", || verify::verify(run, &service, spec, source, || run.check()));
     verified.map_err(|error| run.explained(error, planned))?;
     drop(lease);
     let shadowing = run.in_phase("shadowing", || shadow::shadow(run, &service))?;

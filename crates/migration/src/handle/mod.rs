@@ -1,26 +1,28 @@
-//! One move as seen from outside: its record, its present activity, and the commands it was given.
+//! One move as seen from outside: its record and its present activity. Commands of operators are in [`commands`], its end in
+//! [`ending`].
 //!
 //! One lock, held for memory only. The record is written outside of it and by the move's own thread alone, so that no
 //! older one overwrites a newer one; commands reach the disk with that thread's next step.
 
+mod commands;
+mod ending;
+
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use dede_engine::catalogue::Catalogue;
 use dede_engine::limiter::{Hold, HoldCounts};
 use dede_engine::move_id::MoveId;
 use dede_engine::service::Service;
-use dede_model::error::{Error, Result};
+use dede_model::error::Result;
 use dede_storage::Place;
 use dede_storage::failpoint;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Signal};
-use crate::live::{Live, Outcome};
-use crate::record::{ExchangeReport, MovePhase, MoveProgress, MoveRecord, MoveReport, MoveSpec, PhaseTime};
-use crate::standing::{Standing, has_switched, standing};
+use crate::live::Live;
+use crate::record::{ExchangeReport, MovePhase, MoveProgress, MoveRecord, MoveReport, PhaseTime};
 use crate::status::MoveStatus;
 
 /// How often a thread that waits looks at what is not of the move.
@@ -62,15 +64,6 @@ struct State {
     place: Option<Place>,
     /// Its end is being recorded: commands wait for the outcome.
     is_ending: bool,
-}
-
-/// When this is dropped, it is known whether the move has ended; a panic drops it too.
-struct Decided<'a>(&'a Move);
-
-impl Drop for Decided<'_> {
-    fn drop(&mut self) {
-        self.0.change(|state| state.is_ending = false);
-    }
 }
 
 impl State {
@@ -161,14 +154,6 @@ impl Move {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Why the new service is worse than the former one, where that is known.
-    fn worse(&self) -> Option<String> {
-        match self.live()?.outcome() {
-            Outcome::Worse(reason) => Some(reason),
-            Outcome::Safe | Outcome::Undecided => None,
-        }
-    }
-
     /// Changes the report; it becomes durable with the next note.
     pub(crate) fn change_report(&self, change: impl FnOnce(&mut MoveReport)) {
         self.change(|state| change(&mut state.record.report));
@@ -232,27 +217,9 @@ impl Move {
         }
     }
 
-    /// Whether it works on a name, or brings files to a directory, that another move wants too.
-    /// `place`: where that one wants its files.
-    pub(crate) fn touches(&self, spec: &MoveSpec, place: Option<&Place>) -> bool {
-        let state = self.lock();
-        let names = |spec: &MoveSpec| [spec.alias().cloned(), spec.name_here()];
-        let own = names(&state.record.spec);
-        if names(spec).into_iter().flatten().any(|name| own.contains(&Some(name))) {
-            return true;
-        }
-        state.place.as_ref().zip(place).is_some_and(|(own, other)| own.overlaps(other))
-    }
-
     /// Where its files go.
     pub(crate) fn set_place(&self, place: Place) {
         self.change(|state| state.place = Some(place));
-    }
-
-    /// Whether a restart takes it up without being told.
-    pub(crate) fn goes_on_by_itself(&self, catalogue: &Catalogue) -> bool {
-        let record = self.record();
-        !record.phase.is_over() && (record.undoing.is_some() || has_switched(&record, &catalogue.snapshot()))
     }
 
     /// When the service that it replaced leaves memory, if it still has to.
@@ -260,95 +227,6 @@ impl Move {
         let state = self.lock();
         let kept = state.record.report.kept.as_ref().filter(|kept| kept.outcome.is_none())?;
         state.record.phase.is_over().then_some(kept.until_ms)
-    }
-
-    /// Takes the right to run it; false when another thread has it.
-    pub(crate) fn claim(&self) -> bool {
-        let claimed = !self.running.swap(true, Ordering::AcqRel);
-        if claimed {
-            self.change(|state| {
-                state.waits_for = None;
-                state.activity.clear();
-            });
-        }
-        claimed
-    }
-
-    /// Gives the right to run it back where nothing runs: an operator may try again.
-    pub(crate) fn release_unfinished(&self) {
-        self.release();
-        if !self.phase().is_over() {
-            self.show_interrupted("no thread could be started for it");
-        }
-    }
-
-    /// Gives the right to run it back.
-    pub(crate) fn release(&self) {
-        self.running.store(false, Ordering::Release);
-    }
-
-    /// Allows the switch; whether it can be made is checked by the switch itself.
-    pub(crate) fn promote(&self) -> Result<()> {
-        if let Some(reason) = self.worse() {
-            return Err(Error::MoveConflict(format!(
-                "move {} does not switch, {}",
-                self.id,
-                turned_out_worse(&reason)
-            )));
-        }
-        let mut state = self.decided();
-        if state.record.phase.is_over() || state.record.phase.is_after_switch() {
-            return Err(self.over(&state));
-        }
-        if state.waits_for == Some("resume") && !self.running.load(Ordering::Acquire) {
-            return Err(Error::MoveConflict(format!(
-                "move {} was interrupted: resume it first, then promote",
-                self.id
-            )));
-        }
-        state.record.promoted = true;
-        drop(state);
-        self.change(|_| ());
-        Ok(())
-    }
-
-    pub(crate) fn ask_to_undo(&self, reason: &str) -> Result<()> {
-        let mut state = self.decided();
-        if state.record.phase.is_over() {
-            return Err(self.over(&state));
-        }
-        state.record.undoing.get_or_insert_with(|| reason.to_owned());
-        drop(state);
-        self.change(|_| ());
-        Ok(())
-    }
-
-    /// Adds to the reason that people read; it becomes durable with the next note.
-    pub(crate) fn tell(&self, more: &str) {
-        self.change(|state| {
-            let reason = state.record.undoing.get_or_insert_default();
-            if !reason.contains(more) {
-                reason.push_str("; ");
-                reason.push_str(more);
-            }
-        });
-    }
-
-    /// Another end of a move that is done. Nothing changes where it cannot be recorded.
-    pub(crate) fn end_done(&self, phase: MovePhase, reason: &str) -> Result<()> {
-        let before = self.record();
-        self.change(|state| state.record.undoing = Some(reason.to_owned()));
-        self.end(phase, || ()).inspect_err(|_| self.change(|state| state.record = before))
-    }
-
-    fn over(&self, state: &State) -> Error {
-        let why = state.record.undoing.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        Error::MoveConflict(format!("move {} is {}{why}", self.id, state.record.phase.as_str().replace('_', " ")))
-    }
-
-    /// The error of a command that comes after the end, with why the move ended.
-    pub(crate) fn refusal(&self) -> Error {
-        self.over(&self.lock())
     }
 
     /// Looks at the record without copying it.
@@ -385,68 +263,6 @@ impl Move {
         self.save()?;
         failpoint(phase.as_str());
         Ok(())
-    }
-
-    /// Ends it. The end is recorded, `before_it_is_seen` cleans up, then the end becomes visible: no restart takes it
-    /// back, and a client that sees it finds everything in its final state. An end that cannot be recorded does not
-    /// happen.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub(crate) fn end(&self, phase: MovePhase, before_it_is_seen: impl FnOnce()) -> Result<()> {
-        let (record, decided) = self.record_end(phase)?;
-        before_it_is_seen();
-        self.see_end(record);
-        drop(decided);
-        failpoint(phase.as_str());
-        Ok(())
-    }
-
-    /// As [`Move::end`], for a move that is done: whether the alias still leads to its service is checked, and the end
-    /// becomes visible, in one step among the changes of the catalogue.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; [`Error::Cancelled`] where a person was promised that it is undone; [`Error::MoveConflict`] where a person changed
-    /// the alias while the end was recorded: it is to be undone then.
-    pub(crate) fn end_well(self: &Arc<Self>, catalogue: &Catalogue, before_it_is_seen: impl FnOnce()) -> Result<()> {
-        let (record, decided) = self.record_end(MovePhase::Done)?;
-        before_it_is_seen();
-        let this = Arc::clone(self);
-        catalogue.in_step(move |snapshot| {
-            if let Standing::Changed(reason) = standing(&record, snapshot) {
-                return Err(Error::MoveConflict(format!("{reason}; nothing more is done")));
-            }
-            this.see_end(record);
-            Ok(())
-        })?;
-        drop(decided);
-        failpoint(MovePhase::Done.as_str());
-        Ok(())
-    }
-
-    /// Records an end, without making it visible.
-    fn record_end(&self, phase: MovePhase) -> Result<(MoveRecord, Decided<'_>)> {
-        let record = {
-            let mut state = self.lock();
-            if let Some(reason) = state.record.undoing.clone().filter(|_| phase == MovePhase::Done) {
-                return Err(Error::Cancelled(reason));
-            }
-            state.is_ending = true;
-            let mut record = state.record.clone();
-            begin(&mut record, phase, self.clock.unix_ms());
-            record
-        };
-        let decided = Decided(self);
-        record.save(&self.directory)?;
-        failpoint("ending");
-        Ok((record, decided))
-    }
-
-    fn see_end(&self, record: MoveRecord) {
-        self.change(|state| {
-            state.begin(record.phase, self.clock.unix_ms());
-            state.record = record;
-        });
     }
 
     /// What it does now. Not durable.
@@ -501,12 +317,6 @@ impl Move {
         drop(state);
         self.changed.notify_all();
         self.signal.raise();
-    }
-
-    /// The state once it is known whether the move has ended.
-    fn decided(&self) -> MutexGuard<'_, State> {
-        let ending = |state: &mut State| state.is_ending;
-        self.changed.wait_while(self.lock(), ending).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
