@@ -3,12 +3,8 @@
 use std::collections::BTreeMap;
 
 use dede_model::error::Result;
-use dede_model::labels::Labels;
-use dede_model::outputs::Outputs;
-use serde_json::Value;
 
 use crate::job::JobView;
-use crate::output::OutputOptions;
 use crate::service::{Answered, Service};
 
 /// The protocol of a server.
@@ -19,18 +15,6 @@ pub trait Protocol: Send + Sync {
     /// The histories in such a file, by the name of their measure, so that plots go on where a training does. A file of another kind has
     /// none.
     fn histories(&self, metrics: &str) -> BTreeMap<String, Vec<f64>>;
-
-    /// Predictions as they are answered, one for each item.
-    ///
-    /// # Errors
-    /// [`dede_model::error::Error::Internal`] where they cannot be written.
-    fn predictions(
-        &self,
-        outputs: &Outputs,
-        uris: Vec<String>,
-        labels: &Labels,
-        output: &OutputOptions,
-    ) -> Result<Vec<Value>>;
 
     /// Renders an answer that is not sent, to see whether it can be.
     ///
@@ -50,10 +34,6 @@ impl Protocol for Plain {
 
     fn histories(&self, _metrics: &str) -> BTreeMap<String, Vec<f64>> {
         BTreeMap::new()
-    }
-
-    fn predictions(&self, _: &Outputs, uris: Vec<String>, _: &Labels, _: &OutputOptions) -> Result<Vec<Value>> {
-        Ok(uris.into_iter().map(Value::from).collect())
     }
 
     fn rehearse(&self, _service: &Service, _answered: &Answered) -> Result<()> {

@@ -12,7 +12,7 @@ use dede_engine::service::{ServedFile, Service};
 use dede_model::error::{Error, Result};
 use dede_storage::failpoint;
 
-use super::{ModelSource, stored};
+use crate::{ModelSource, stored};
 
 /// Files below this size travel whole, bytes: asking for their chunks would take as long.
 const WHOLE: u64 = 256 << 10;
@@ -21,19 +21,19 @@ const WHOLE: u64 = 256 << 10;
 const ATTEMPTS: usize = 3;
 
 /// Files that are on this server and may hold parts of what is wanted.
-pub(super) struct Local {
+pub(crate) struct Local {
     files: Vec<(ServedFile, ChunkList)>,
     index: LocalIndex,
 }
 
 impl Local {
     /// Nothing.
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self { files: Vec::new(), index: LocalIndex::new() }
     }
 
     /// The large files of a service: the one that is replaced is the most alike. Reads them once.
-    pub(super) fn of_service(service: &Service) -> Self {
+    pub(crate) fn of_service(service: &Service) -> Self {
         let mut local = Self::none();
         let Ok(serving) = service.serving() else { return local };
         for file in serving.files.iter().filter(|file| file.size >= WHOLE) {
@@ -47,7 +47,7 @@ impl Local {
     }
 
     /// Files that may come into the store, to take parts of them.
-    pub(super) fn digests(&self) -> impl Iterator<Item = Digest> {
+    pub(crate) fn digests(&self) -> impl Iterator<Item = Digest> {
         self.files.iter().map(|(file, _)| file.sha256)
     }
 
@@ -70,7 +70,7 @@ impl Local {
 ///
 /// # Errors
 /// [`Error::Peer`].
-pub(super) fn bytes_to_send(
+pub(crate) fn bytes_to_send(
     file: &BundleFile,
     service: &str,
     peer: &dyn ModelSource,
@@ -87,7 +87,7 @@ pub(super) fn bytes_to_send(
 ///
 /// # Errors
 /// [`Error::Peer`] when the source fails or sends something else than it said; [`Error::Cancelled`] by `watch`; [`Error::Io`].
-pub(super) fn fetch(
+pub(crate) fn fetch(
     file: &BundleFile,
     service: &str,
     peer: &Arc<dyn ModelSource>,

@@ -1,10 +1,10 @@
 //! Moves: a running service comes from another server, is proved, and takes over under a stable name.
 //!
 //! A move is a job on the target. It pulls from a [`ModelSource`], so the switch and its record are local and one fsync
-//! decides. `procedure` is the procedure; its phases are in `copying`, `loading`, `verifying`, `proving`, `switching` and
-//! `following`. `record` is what survives a crash; `moves` owns the list of moves and the commands of operators;
-//! `standing` and `ownership` tell whether the alias and the directory of a move are still its own. None of it knows
-//! HTTP.
+//! decides. `procedure` is the procedure on one page; its phases are in `phases`, and what is between copied files and a switched
+//! alias in `strategy`. `record` is what survives a crash, `handle` one move as seen from outside; `moves` owns the list of
+//! moves and the commands of operators; `standing` and `files` tell whether the alias and the directory of a move are still
+//! its own. None of it knows HTTP.
 //!
 //! ```text
 //! planned ─ copying ─ loading ─ warming ─ verifying ─ shadowing ─ switching ─ watching ─ draining ─ done
@@ -12,39 +12,33 @@
 //! ```
 
 mod certificate;
-mod contents;
-mod copying;
-mod destination;
-mod estimate;
+mod clock;
+mod execution;
 mod fetch;
-mod following;
-mod former_services;
+mod files;
 mod golden;
-mod golden_store;
-mod in_place;
-mod loading;
+mod handle;
+mod live;
 mod moves;
-mod ownership;
 mod package;
-mod patient;
-mod pipe;
-mod plan;
+mod phases;
+mod planning;
 mod procedure;
-mod proving;
 mod record;
-mod recorded;
-mod relay;
-mod relay_source;
+mod relays;
 mod served;
-mod shadowing;
+mod service_api;
 mod source;
-mod sources;
+
+#[cfg(test)]
+mod stage;
 mod standing;
-mod state;
-mod switching;
+mod status;
+mod strategy;
+#[cfg(test)]
+mod tests;
 mod undo;
-mod upload;
-mod verifying;
+mod versions;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,14 +46,19 @@ use std::sync::Arc;
 use dede_bundle::store::{BlobStore, StoreError};
 
 pub use certificate::{Verified, verify};
-pub use estimate::TransferRate;
-pub use golden::captured_cases;
+pub use clock::{Clock, Signal, SystemClock};
+pub use handle::Move;
 pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};
-pub use record::check_record;
-pub use relay::{Content, Relays};
+pub use planning::TransferRate;
+pub use record::{
+    CutRequest, ExchangeReport, FormerService, GoldenCase, MovePhase, MovePlan, MoveProgress, MoveReport, MoveSpec,
+    Object, PhaseTime, PlannedFile, PlannedTime, Replaced, RequestedName, ServedRequests, check_record,
+};
+pub use relays::{Content, Failure, FailureKind, NumberedQuestion, Question, Relays};
+pub use service_api::{RecordedCase, ServiceApi};
 pub use source::{HostDescription, ModelSource, Peers};
-pub use state::Move;
+pub use status::MoveStatus;
 
 use dede_engine::catalogue::Catalogue;
 use dede_model::error::Error;
@@ -72,12 +71,16 @@ pub struct MoveContext {
     pub store: Arc<BlobStore>,
     /// Where it may fetch from.
     pub peers: Arc<dyn Peers>,
+    /// Reads and writes what travels in the words of the API that servers speak.
+    pub api: Arc<dyn ServiceApi>,
     /// Engine and processor of this server.
     pub host: HostDescription,
     /// The state directory.
     pub directory: PathBuf,
     /// How fast files come here, as far as that is known.
     pub rate: TransferRate,
+    /// What time it is, wherever that decides.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// An error of the blob store as one of this crate.

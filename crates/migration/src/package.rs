@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use dede_api::Object;
 use dede_bundle::modelpack::{Packed, Role, SourceFile};
 use dede_bundle::{Directory, FileName};
 use dede_engine::environment::Environment;
@@ -18,6 +17,8 @@ use dede_model::error::{Error, Result};
 use dede_model::repository::{LABELS, Published};
 use serde_json::Value;
 
+use crate::record::Object;
+
 /// What is in a bundle besides what answers need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct PackageOptions {
@@ -25,19 +26,18 @@ pub struct PackageOptions {
     pub with_training_state: bool,
 }
 
-/// Members of `model` in a creation that say where files are on this server.
-const PLACES: [&str; 4] = ["repository", "create_repository", "templates", "init"];
 /// Endings of files that are small and readable; anything else is a network.
 const CONFIGURATIONS: [&str; 5] = ["json", "prototxt", "txt", "binaryproto", "published"];
 /// Records at the top level that a resumed training reads.
 const TRAINING_RECORDS: [&str; 3] = ["best_model.txt", "metrics.json", "model.json"];
 
-/// Packs what a service answers with now. Reads all files once.
+/// Packs what a service answers with now. Reads all files once. `description`: what creates the service again, without places on
+/// this server.
 ///
 /// # Errors
 /// [`Error::BadParameter`] for a service without a network, or with a file outside of its repository; [`Error::Io`] for links,
 /// devices and files that cannot be read; [`Error::MoveConflict`] when files changed since they were loaded.
-pub fn package(service: &Service, options: PackageOptions) -> Result<Packed> {
+pub fn package(service: &Service, description: &Object, options: PackageOptions) -> Result<Packed> {
     let serving = service.serving()?;
     let version =
         serving.digest.ok_or_else(|| Error::bad_parameter(format!("{} has no trained network", service.name())))?;
@@ -63,21 +63,23 @@ pub fn package(service: &Service, options: PackageOptions) -> Result<Packed> {
         .into_iter()
         .map(|(name, role)| SourceFile { place: name.clone(), name, directory: Arc::clone(&directory), role })
         .collect();
-    let packed =
-        Packed::new(sources, &description(service), version).map_err(|error| Error::Internal(error.to_string()))?;
+    let packed = Packed::new(sources, description, version).map_err(|error| Error::Internal(error.to_string()))?;
     check_unchanged(&packed, &serving, root)?;
     Ok(packed)
 }
 
-/// Packs a directory that no server serves, as the request to create a service on it says: it is opened as a server would, so that what
-/// is packed is what loads. Nothing is written there.
+/// Packs a directory that no server serves, as its definition says: it is opened as a server would, so that what is packed is what
+/// loads. Nothing is written there. `describe`: the description of the service that is opened.
 ///
 /// # Errors
-/// As [`package`], and those of creating the service; [`Error::BadParameter`] naming corresp.txt when classes have no names.
-pub fn package_directory(name: &str, request: CreationRequest, environment: Environment) -> Result<Packed> {
-    let environment = Arc::new(environment);
-    let definition = Definition::check(request, &environment, |_| Ok(()))?;
-    let serving = Serving::open(&definition, &environment)?;
+/// As [`package`], and those of opening the service; [`Error::BadParameter`] naming corresp.txt when classes have no names.
+pub fn package_directory(
+    name: &str,
+    definition: Definition,
+    environment: &Arc<Environment>,
+    describe: impl FnOnce(&Service) -> Object,
+) -> Result<Packed> {
+    let serving = Serving::open(&definition, environment)?;
     if serving.digest.is_none() {
         let text = "a trained network is missing: deploy.prototxt with a *.caffemodel, or a *.onnx";
         return Err(Error::bad_parameter_at("model", text));
@@ -89,8 +91,8 @@ pub fn package_directory(name: &str, request: CreationRequest, environment: Envi
         let text = "the names of the classes are missing: one line per class, number and name";
         return Err(Error::bad_parameter_at(LABELS, text));
     }
-    let service = Service::new(ServiceId(0), ServiceName::parse(name)?, definition, Ok(serving), &environment);
-    package(&service, PackageOptions::default())
+    let service = Service::new(ServiceId(0), ServiceName::parse(name)?, definition, Ok(serving), environment);
+    package(&service, &describe(&service), PackageOptions::default())
 }
 
 /// Checks that the packed files are those that were loaded.
@@ -136,40 +138,8 @@ fn training_state(directory: &Directory, published: Option<&Published>, root: &P
     Ok(all.into_iter().filter(wanted).collect())
 }
 
-/// What a PUT needs, without places on this server.
-pub(super) fn description(service: &Service) -> Object {
-    let request = &service.definition.request;
-    let parameters = &service.definition.parameters;
-    let mut input = parameters.input.clone();
-    input.insert("connector".into(), request.connector.clone().into());
-    let mut model = request.model.clone();
-    model.retain(|key, _| !PLACES.contains(&key.as_str()));
-    // A file of the repository, however it was named; there it has its name alone.
-    if let Some(Value::String(file)) = model.get_mut("corresp")
-        && let Some(name) = Path::new(file.as_str()).file_name().and_then(|name| name.to_str())
-    {
-        *file = name.to_owned();
-    }
-    let section = |section: &Object| Value::Object(section.clone());
-    Object::from_iter([
-        ("mllib".to_owned(), request.mllib.clone().into()),
-        ("description".to_owned(), request.description.clone().into()),
-        ("type".to_owned(), request.service_type.clone().into()),
-        (
-            "parameters".to_owned(),
-            Object::from_iter([
-                ("input".to_owned(), section(&input)),
-                ("mllib".to_owned(), section(&parameters.mllib)),
-                ("output".to_owned(), section(&parameters.output)),
-            ])
-            .into(),
-        ),
-        ("model".to_owned(), model.into()),
-    ])
-}
-
 /// Absolute paths in a description: they mean nothing on another server.
-pub(super) fn absolute_paths(value: &Value, at: &str, found: &mut Vec<String>) {
+pub(crate) fn absolute_paths(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::String(text) if text.starts_with('/') && text.len() > 1 => found.push(format!("{at}: {text}")),
         Value::Array(items) => {

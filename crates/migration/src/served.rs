@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use dede_api::moves::ServedRequests;
 use dede_engine::catalogue::Catalogue;
 use dede_engine::service::Service;
 
-use super::record::MoveRecord;
-use super::standing::own_service;
-use super::state::Move;
+use crate::handle::Move;
+use crate::record::{MoveRecord, ServedRequests};
+use crate::standing::own_service;
 
 /// The service that answered under the alias when the move began or was resumed, and its counters then.
-pub(super) struct Served {
+pub(crate) struct Served {
     first: Option<(Arc<Service>, Counts)>,
 }
 
@@ -37,8 +36,8 @@ impl Counts {
 }
 
 impl Served {
-    pub(super) fn begin(record: &MoveRecord, catalogue: &Catalogue) -> Self {
-        let answers = record.request.alias.as_ref().and_then(|alias| catalogue.resolve(alias).ok());
+    pub(crate) fn begin(record: &MoveRecord, catalogue: &Catalogue) -> Self {
+        let answers = record.spec.alias().and_then(|alias| catalogue.resolve(alias.as_str()).ok());
         let first = answers.map(|found| {
             let counts = Counts::of(&found.service);
             (found.service, counts)
@@ -47,14 +46,14 @@ impl Served {
     }
 
     /// Requests that found the queue of that service full before.
-    pub(super) fn full_before(&self) -> u64 {
+    pub(crate) fn full_before(&self) -> u64 {
         self.first.as_ref().map_or(0, |(_, counts)| counts.full)
     }
 
     /// Puts the counts into the report; they become durable with the next note.
-    pub(super) fn count(&self, this: &Move, catalogue: &Catalogue) {
+    pub(crate) fn count(&self, this: &Move, catalogue: &Catalogue) {
         let record = this.record();
-        if record.request.alias.is_none() {
+        if record.spec.alias.is_none() {
             return;
         }
         let mut counted = Counts::default();

@@ -9,11 +9,11 @@ use dede_engine::catalogue::{Alias, Snapshot};
 use dede_engine::name::ServiceName;
 use dede_engine::service::{Service, ServiceId};
 
-use super::record::{Before, MoveRecord};
+use crate::record::{Before, MoveRecord};
 
 /// The state of a move's alias.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// As the move found it.
     Untouched,
     /// The move pointed it to its service, and it points there since.
@@ -23,11 +23,9 @@ pub(super) enum Standing {
 }
 
 /// Looks at the catalogue.
-pub(super) fn standing(record: &MoveRecord, snapshot: &Snapshot) -> Standing {
-    let Some(name) = record.request.alias.as_deref().and_then(|alias| ServiceName::parse(alias).ok()) else {
-        return Standing::Untouched;
-    };
-    let alias = snapshot.alias(&name);
+pub(crate) fn standing(record: &MoveRecord, snapshot: &Snapshot) -> Standing {
+    let Some(name) = record.spec.alias() else { return Standing::Untouched };
+    let alias = snapshot.alias(name);
     let own = own_service(record, snapshot).map(|service| service.id);
     // A canary or a shadow is a generation too, without being a step.
     let is_by_move =
@@ -37,23 +35,22 @@ pub(super) fn standing(record: &MoveRecord, snapshot: &Snapshot) -> Standing {
     {
         return Standing::Switched;
     }
-    if !record.effects.remade && !has_switched(record, snapshot) && is_untouched(record, snapshot, &name, alias) {
+    if !record.effects.remade && !has_switched(record, snapshot) && is_untouched(record, snapshot, name, alias) {
         return Standing::Untouched;
     }
-    Standing::Changed(changed(&name, snapshot))
+    Standing::Changed(changed(name, snapshot))
 }
 
 /// Whether the commit happened: the catalogue knows, whatever was recorded.
-pub(super) fn has_switched(record: &MoveRecord, snapshot: &Snapshot) -> bool {
+pub(crate) fn has_switched(record: &MoveRecord, snapshot: &Snapshot) -> bool {
     if record.phase.is_after_switch() || record.report.generation.is_some() {
         return true;
     }
-    let alias = record.request.alias.as_deref().and_then(|alias| ServiceName::parse(alias).ok());
-    alias.and_then(|name| snapshot.alias(&name)).is_some_and(|alias| alias.was_pointed_by(record.id))
+    record.spec.alias().and_then(|name| snapshot.alias(name)).is_some_and(|alias| alias.was_pointed_by(record.id))
 }
 
 /// The service that the move created, whatever it is called now.
-pub(super) fn own_service<'a>(record: &MoveRecord, snapshot: &'a Snapshot) -> Option<&'a Arc<Service>> {
+pub(crate) fn own_service<'a>(record: &MoveRecord, snapshot: &'a Snapshot) -> Option<&'a Arc<Service>> {
     snapshot.created_by(record.id).or_else(|| {
         // Moves of versions that did not record it.
         let (name, plan) = (record.effects.service.as_ref(), record.plan.as_ref()?);
@@ -65,13 +62,13 @@ pub(super) fn own_service<'a>(record: &MoveRecord, snapshot: &'a Snapshot) -> Op
 }
 
 /// The service that the move replaces, also where it was deleted and created again since.
-pub(super) fn former_service<'a>(record: &MoveRecord, snapshot: &'a Snapshot) -> Option<&'a Arc<Service>> {
+pub(crate) fn former_service<'a>(record: &MoveRecord, snapshot: &'a Snapshot) -> Option<&'a Arc<Service>> {
     let id = record.former_id()?;
     if let Some(found) = snapshot.by_id(id) {
         return Some(found);
     }
-    let name = record.request.alias.as_deref().and_then(|alias| ServiceName::parse(alias).ok())?;
-    let step = snapshot.alias(&name)?.history.iter().rev().find(|step| step.target.service() == Some(id))?;
+    let step =
+        snapshot.alias(record.spec.alias()?)?.history.iter().rev().find(|step| step.target.service() == Some(id))?;
     snapshot.by_id(snapshot.place_of(step)?)
 }
 
@@ -96,7 +93,7 @@ fn is_untouched(record: &MoveRecord, snapshot: &Snapshot, name: &ServiceName, al
 }
 
 /// What became of the name of an alias that a person changed.
-pub(super) fn changed(name: &ServiceName, snapshot: &Snapshot) -> String {
+pub(crate) fn changed(name: &ServiceName, snapshot: &Snapshot) -> String {
     match snapshot.alias(name) {
         Some(alias) => {
             let target = snapshot.present(alias.target());

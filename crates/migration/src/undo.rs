@@ -3,20 +3,21 @@
 //!
 //! Each step looks at what is there, so it may be done any number of times, from any point of the procedure.
 
-use dede_api::moves::MovePhase;
 use dede_engine::catalogue::{Catalogue, Expected};
-use dede_engine::name::ServiceName;
 use dede_model::error::{Error, Result};
 use dede_model::priority;
 use dede_model::repository::Clear;
 use dede_storage::Place;
 use dede_storage::failpoint;
 
-use super::ownership::{is_own, mark_of, partial, remove_added, remove_directory, remove_own, remove_parents, unmark};
-use super::record::{Before, MoveRecord};
-use super::standing::{Standing, former_service, has_switched, own_service, standing};
-use super::state::{Held, Move};
-use super::{MoveContext, certificate, golden_store};
+use crate::files::ownership::{
+    is_own, mark_of, partial, remove_added, remove_directory, remove_own, remove_parents, unmark,
+};
+use crate::golden::file;
+use crate::handle::{Held, Move};
+use crate::record::{Before, MovePhase, MoveRecord, RequestedName};
+use crate::standing::{Standing, former_service, has_switched, own_service, standing};
+use crate::{MoveContext, certificate};
 
 /// Files of others that are named to people.
 const NAMED: usize = 3;
@@ -25,7 +26,7 @@ const NAMED: usize = 3;
 ///
 /// # Errors
 /// Whatever keeps it from being undone now; the move stays as it is, to be aborted again.
-pub(super) fn undo(this: &Move, context: &MoveContext) -> Result<()> {
+pub(crate) fn undo(this: &Move, context: &MoveContext) -> Result<()> {
     let (record, catalogue) = (this.record(), &context.catalogue);
     // Clients wait for this, and a full disk must not keep it from them.
     if standing(&record, &catalogue.snapshot()) != Standing::Switched {
@@ -71,7 +72,7 @@ pub(super) fn undo(this: &Move, context: &MoveContext) -> Result<()> {
     }
     failpoint("files-removed");
     forget_content(&record, context);
-    golden_store::forget(this, context)?;
+    file::forget(this, context)?;
     end(this, catalogue, MovePhase::Aborted)
 }
 
@@ -90,7 +91,7 @@ fn end(this: &Move, catalogue: &Catalogue, phase: MovePhase) -> Result<()> {
 ///
 /// # Errors
 /// As [`roll_back_done`]; nothing was changed.
-pub(super) fn check_possible(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
+pub(crate) fn check_possible(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
     let snapshot = catalogue.snapshot();
     if standing(record, &snapshot) != Standing::Switched || record.effects.before == Some(Before::Free) {
         return Ok(());
@@ -107,12 +108,12 @@ pub(super) fn check_possible(record: &MoveRecord, catalogue: &Catalogue) -> Resu
 /// # Errors
 /// [`Error::AliasConflict`] when the alias leads elsewhere, or was made again; when the former service is gone, cannot answer, or is another
 /// version by now.
-pub(super) fn roll_back_done(this: &Move, context: &MoveContext) -> Result<()> {
+pub(crate) fn roll_back_done(this: &Move, context: &MoveContext) -> Result<()> {
     let (record, snapshot) = (this.record(), context.catalogue.snapshot());
-    let Some(alias) = &record.request.alias else {
+    let Some(alias) = &record.spec.alias else {
         return Err(Error::MoveConflict(format!("move {} switched no alias: there is nothing to go back to", this.id)));
     };
-    let there = snapshot.alias(&ServiceName::parse(alias)?);
+    let there = snapshot.alias(alias.name());
     let found = there.map(|alias| alias.target().clone());
     let own = own_service(&record, &snapshot).map(|own| own.id);
     let former = former_service(&record, &snapshot).map(|former| former.id);
@@ -141,21 +142,21 @@ fn rolled_back(this: &Move) -> Result<()> {
 
 /// Points the alias back to its target right before the switch.
 fn point_back(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
-    let (Some(alias), snapshot) = (&record.request.alias, catalogue.snapshot()) else { return Ok(()) };
-    let name = ServiceName::parse(alias)?;
+    let (Some(alias), snapshot) = (&record.spec.alias, catalogue.snapshot()) else { return Ok(()) };
+    let name = alias.name();
     let Some(own) = own_service(record, &snapshot) else { return Ok(()) };
     if record.effects.before == Some(Before::Free) {
-        return catalogue.delete_alias_of(&name, own.id);
+        return catalogue.delete_alias_of(name, own.id);
     }
     let former = former_service(record, &snapshot).ok_or_else(|| gone(record))?;
-    let generation = snapshot.alias(&name).map_or(0, |alias| alias.generation);
-    catalogue.return_alias(&name, (generation, own.id), former.id, former_version(record))
+    let generation = snapshot.alias(name).map_or(0, |alias| alias.generation);
+    catalogue.return_alias(name, (generation, own.id), former.id, former_version(record))
 }
 
 /// The error that there is nothing to go back to.
 fn gone(record: &MoveRecord) -> Error {
     let former = record.report.former.as_ref().map_or("the former service", |former| former.service.as_str());
-    let alias = record.request.alias.as_deref().unwrap_or_default();
+    let alias = record.spec.alias.as_ref().map_or("", RequestedName::as_written);
     let again = if record.phase == MovePhase::Done { "" } else { ", then abort again" };
     Error::AliasConflict(format!("{former} is not there any more; point {alias} to another service{again}"))
 }
@@ -168,8 +169,7 @@ fn former_version(record: &MoveRecord) -> Option<String> {
 /// Whether the alias leads to the former service.
 fn pointed_back(record: &MoveRecord, catalogue: &Catalogue) -> bool {
     let snapshot = catalogue.snapshot();
-    let alias = record.request.alias.as_deref().and_then(|alias| ServiceName::parse(alias).ok());
-    let target = alias.and_then(|name| snapshot.alias(&name)).and_then(|alias| alias.target().service());
+    let target = record.spec.alias().and_then(|name| snapshot.alias(name)).and_then(|alias| alias.target().service());
     has_switched(record, &snapshot)
         && target.is_some()
         && target == former_service(record, &snapshot).map(|former| former.id)
@@ -177,13 +177,13 @@ fn pointed_back(record: &MoveRecord, catalogue: &Catalogue) -> bool {
 
 /// Gives the name back to a plain service. Temporary overrides of the alias are gone already, and were never recorded.
 fn let_go(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
-    let (Some(alias), Some(Before::Service(service))) = (&record.request.alias, &record.effects.before) else {
+    let (Some(alias), Some(Before::Service(service))) = (record.spec.alias(), &record.effects.before) else {
         return Ok(());
     };
-    if catalogue.snapshot().alias(&ServiceName::parse(alias)?).is_none() {
+    if catalogue.snapshot().alias(alias).is_none() {
         return Ok(());
     }
-    catalogue.give_name_back(alias, Some(Expected::Service(*service)))
+    catalogue.give_name_back(alias.as_str(), Some(Expected::Service(*service)))
 }
 
 /// Loads the former service again where it was unloaded, and lets its requests go on. Nothing of it is recorded: a

@@ -14,7 +14,7 @@ use dede_bundle::store::BlobStore;
 use dede_engine::catalogue::Catalogue;
 use dede_engine::environment::{BROUGHT, Environment};
 use dede_engine::limiter::{Bounds, Limiter};
-use dede_migration::{HostDescription, MoveContext, Moves, TransferRate};
+use dede_migration::{HostDescription, MoveContext, Moves, SystemClock, TransferRate};
 use dede_model::backend::EngineOptions;
 use dede_model::connector::InputLimits;
 use dede_model::egress::EgressPolicy;
@@ -174,6 +174,8 @@ async fn bring_back(
             host: host.clone(),
             directory: directory.clone(),
             rate: TransferRate::default(),
+            clock: Arc::new(SystemClock),
+            api: Arc::new(DeepDetect),
         };
         let moves = Moves::start(context, keep_moves);
         Ok(Started { catalogue, moves: moves.map_err(|error| failed(&error))?, store, host })

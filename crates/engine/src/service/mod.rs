@@ -33,7 +33,6 @@ use crate::job::{JobQueue, JobStore};
 use crate::limiter::ServiceQueue;
 use crate::name::ServiceName;
 use crate::output;
-use crate::protocol::Protocol;
 use crate::statistics::Statistics;
 use dede_model::error::{Error, Result};
 use dede_model::memory;
@@ -159,11 +158,6 @@ impl Service {
     /// Recent inputs, the oldest first; none where capturing is off.
     pub fn captured(&self) -> Vec<CapturedCall> {
         self.ring.calls()
-    }
-
-    /// The protocol that it was created by.
-    pub fn protocol(&self) -> &'static dyn Protocol {
-        self.environment.protocol
     }
 
     /// Threads that compute in this server.

@@ -4,6 +4,7 @@
 //! What the directory does not say is not guessed: the command ends, and names what is missing.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use dede_api::Object;
 use dede_api::requests::CreateRequest;
@@ -12,7 +13,7 @@ use dede_bundle::{Digest, Directory};
 use dede_engine::environment::Environment;
 use dede_engine::limiter::{Bounds, Limiter};
 use dede_engine::protocol::Plain;
-use dede_engine::service::CreationRequest;
+use dede_engine::service::{CreationRequest, Definition};
 use dede_migration::package_directory;
 use dede_model::backend::EngineOptions;
 use dede_model::quote::quote;
@@ -24,7 +25,7 @@ use ureq::http::Method;
 use super::remote::Remote;
 use super::report::{bytes, remark};
 use crate::catalog::{BACKENDS, CONNECTORS};
-use crate::deepdetect;
+use crate::deepdetect::{self, describe};
 use crate::peer::path_part;
 
 /// Largest JSON file that is read, bytes.
@@ -51,7 +52,7 @@ pub(super) fn hand_over(root: &Path, parameters: Option<&Path>, name: &str, targ
         connectors: CONNECTORS,
         backends: BACKENDS,
         engine: EngineOptions { threads: 1, concurrency: 1, engine: None },
-        limits: std::sync::Arc::default(),
+        limits: Arc::default(),
         guest_limits: None,
         limiter: Limiter::new(Bounds::of_machine(1, 1)),
         queue_limit: 1,
@@ -62,7 +63,9 @@ pub(super) fn hand_over(root: &Path, parameters: Option<&Path>, name: &str, targ
         protocol: &Plain,
         trial: None,
     };
-    let packed = package_directory(name, request, environment).map_err(|error| failed(&error))?;
+    let environment = Arc::new(environment);
+    let definition = Definition::check(request, &environment, |_| Ok(())).map_err(|error| failed(&error))?;
+    let packed = package_directory(name, definition, &environment, describe).map_err(|error| failed(&error))?;
     upload(&packed, target)
 }
 

@@ -23,6 +23,7 @@ use dede_model::quote::quote;
 use serde::de::DeserializeOwned;
 
 use super::error::{Failure, Outcome};
+use super::moves::wire;
 use super::transport::body_reader;
 use super::{Server, body, query_of, reply};
 
@@ -50,7 +51,7 @@ pub(crate) async fn next(State(server): State<Arc<Server>>, uri: Uri) -> Respons
         // Each takes a thread, and there must be some left for everything else.
         let waiter = server.waiter()?;
         let work = move || {
-            let question = moves.relays().next(&source, after)?;
+            let question = moves.relays().next(&source, after)?.map(wire::question);
             drop(waiter);
             Ok(reply::json(&Answer::with_body(Status::ok(), question)))
         };
@@ -87,7 +88,7 @@ pub(crate) async fn fail(State(server): State<Arc<Server>>, request: Request) ->
         let moves = server.moves().await?;
         let work = move || {
             let failure: RelayFailure = parse(object)?;
-            moves.relays().refuse(&source, number, failure)?;
+            moves.relays().refuse(&source, number, wire::failure(failure))?;
             Ok(reply::json(&Answer::bare(Status::ok())))
         };
         server.blocking(work).await

@@ -23,7 +23,7 @@ use dede_bundle::Digest;
 use dede_bundle::chunks::ChunkList;
 use dede_bundle::modelpack::Packed;
 use dede_engine::service::{Service, Serving};
-use dede_migration::{PackageOptions, captured_cases, package};
+use dede_migration::{PackageOptions, package};
 use dede_model::error::Error;
 use dede_model::priority;
 use dede_storage::failpoint;
@@ -32,6 +32,7 @@ use super::error::{Failure, Outcome};
 use super::transport::ranges::{self, Wanted};
 use super::transport::stream;
 use super::{Server, query_of, reply};
+use crate::deepdetect::{captured_cases, describe};
 
 /// Bundles that are remembered, so that their files are not read again for each request.
 const BUNDLES: usize = 16;
@@ -64,7 +65,7 @@ impl Bundles {
                 return Ok(Arc::clone(&known.packed));
             }
         }
-        let made = Arc::new(priority::giving_way(|| package(service, options))??);
+        let made = Arc::new(priority::giving_way(|| package(service, &describe(service), options))??);
         let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
         packed.retain(|known| known.of.strong_count() > 0);
         packed.truncate(BUNDLES - 1);

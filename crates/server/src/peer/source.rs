@@ -7,11 +7,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use dede_api::Object;
-use dede_api::moves::GoldenCase;
 use dede_bundle::Digest;
 use dede_bundle::chunks::LIST_LIMIT;
 use dede_bundle::oci::MANIFEST_LIMIT;
-use dede_migration::{HostDescription, ModelSource as Source, Peers};
+use dede_migration::{GoldenCase, HostDescription, ModelSource as Source, Peers};
 use dede_model::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;

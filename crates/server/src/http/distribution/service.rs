@@ -84,7 +84,7 @@ fn of_moves(moves: &Moves, service: &Service, packed: &Packed) -> Vec<(&'static 
     });
     let documents = |id: &str| [(CERTIFICATE, moves.certificate(id)), (GOLDEN, moves.golden(id))];
     let there = |(kind, document): (&'static str, Result<String, _>)| Some((kind, document.ok()?.into_bytes()));
-    of_service.flat_map(|info| documents(&info.id).into_iter().filter_map(there)).collect()
+    of_service.flat_map(|info| documents(&info.id.to_string()).into_iter().filter_map(there)).collect()
 }
 
 impl Artifact {

@@ -4,10 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dede_api::moves::GoldenCase;
 use dede_bundle::modelpack::{Packed, Role, SourceFile};
 use dede_bundle::{Directory, FileName};
-use dede_migration::HostDescription;
+use dede_migration::{GoldenCase, HostDescription};
 use serde_json::json;
 
 use super::*;

@@ -1,0 +1,166 @@
+//! The questions of one relay. They wait until a command fetches and answers them; one that was fetched stays until it
+//! is answered, so that it is not lost with the command that fetched it. When no command has asked for a while, the
+//! source counts as away.
+//!
+//! One lock, held for memory only: the thread that asked a question reads its answer.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use dede_model::error::{Error, Result};
+
+use super::Content;
+use super::question::{NumberedQuestion, Question};
+
+/// Questions that wait at once: a move asks one after the other.
+pub(crate) const QUESTIONS: usize = 16;
+/// How long a command that asks for questions waits for one.
+const POLL: Duration = Duration::from_secs(3);
+/// How long a command may be silent before it counts as gone.
+const ABSENCE: Duration = Duration::from_secs(5);
+/// Longest time until an answer begins: a little more than the command waits for the source.
+const ANSWER: Duration = Duration::from_secs(660);
+
+/// Relay timeouts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// How long a command waits for a question.
+    pub(crate) poll: Duration,
+    /// How long a command may be silent before it counts as gone.
+    pub(crate) absence: Duration,
+    /// How long a question waits for its answer.
+    pub(crate) answer: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { poll: POLL, absence: ABSENCE, answer: ANSWER }
+    }
+}
+
+/// Questions in the order they were asked.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    times: Times,
+}
+
+struct State {
+    asked: Vec<Asked>,
+    last: u64,
+    /// Commands that wait for a question now.
+    waiting: usize,
+    /// When a command asked last.
+    seen: Instant,
+}
+
+struct Asked {
+    number: u64,
+    question: Question,
+    answer: Option<Result<Content>>,
+}
+
+impl Queue {
+    pub(crate) fn new(times: Times) -> Self {
+        let state = State { asked: Vec::new(), last: 0, waiting: 0, seen: Instant::now() };
+        Self { state: Mutex::new(state), changed: Condvar::new(), times }
+    }
+
+    /// Whether questions wait, or a command is there to answer them.
+    pub(crate) fn is_in_use(&self) -> bool {
+        let state = self.lock();
+        !state.asked.is_empty() || state.is_attended(self.times)
+    }
+
+    /// Notes that a command is there.
+    pub(crate) fn attend(&self) {
+        self.lock().seen = Instant::now();
+    }
+
+    /// Whether a command waits for questions, or did a moment ago.
+    pub(crate) fn is_attended(&self) -> bool {
+        self.lock().is_attended(self.times)
+    }
+
+    /// The first question after number `after` that is not answered; waits a moment for one.
+    pub(crate) fn next(&self, after: u64) -> Option<NumberedQuestion> {
+        let mut state = self.lock();
+        state.waiting += 1;
+        let waited = self.changed.wait_timeout_while(state, self.times.poll, |state| state.unanswered(after).is_none());
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state.seen = Instant::now();
+        let found = state.unanswered(after)?;
+        Some(NumberedQuestion { number: found.number, question: found.question.clone() })
+    }
+
+    /// Gives a question its answer, once.
+    pub(crate) fn answer(&self, number: u64, answer: Result<Content>) -> Result<()> {
+        let mut state = self.lock();
+        let asked = state.asked.iter_mut().find(|asked| asked.number == number && asked.answer.is_none());
+        let asked = asked
+            .ok_or_else(|| Error::MoveConflict(format!("question {number} is answered already, or no longer waits")))?;
+        asked.answer = Some(answer);
+        drop(state);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Asks, and waits until the answer begins, the command is gone, or the time is over.
+    pub(crate) fn ask(&self, question: Question) -> Result<Content> {
+        let mut state = self.lock();
+        if !state.is_attended(self.times) {
+            return Err(away());
+        }
+        if state.asked.len() >= QUESTIONS {
+            return Err(Error::PeerAway(format!(
+                "{QUESTIONS} questions wait for the relaying command, the most at once"
+            )));
+        }
+        state.last += 1;
+        let number = state.last;
+        state.asked.push(Asked { number, question, answer: None });
+        self.changed.notify_all();
+        let deadline = Instant::now() + self.times.answer;
+        loop {
+            if let Some(answer) = state.take_answer(number) {
+                return answer;
+            }
+            if !state.is_attended(self.times) || Instant::now() >= deadline {
+                state.asked.retain(|asked| asked.number != number);
+                return Err(away());
+            }
+            let left = deadline.saturating_duration_since(Instant::now()).min(state.attended_for(self.times));
+            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_attended(&self, times: Times) -> bool {
+        !self.attended_for(times).is_zero()
+    }
+
+    /// How long a command still counts as there if it stays silent.
+    fn attended_for(&self, times: Times) -> Duration {
+        if self.waiting > 0 { times.absence } else { times.absence.saturating_sub(self.seen.elapsed()) }
+    }
+
+    fn unanswered(&self, after: u64) -> Option<&Asked> {
+        self.asked.iter().find(|asked| asked.number > after && asked.answer.is_none())
+    }
+
+    fn take_answer(&mut self, number: u64) -> Option<Result<Content>> {
+        let place = self.asked.iter().position(|asked| asked.number == number && asked.answer.is_some())?;
+        self.asked.remove(place).answer
+    }
+}
+
+/// The source cannot be asked now.
+pub(crate) fn away() -> Error {
+    Error::PeerAway("no command relays to the source of this move any more (dede resume ID --relay --from PEER)".into())
+}

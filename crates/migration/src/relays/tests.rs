@@ -1,0 +1,164 @@
+//! Relays as a command sees them: each question is answered once, whichever command leaves or comes back.
+
+use std::io::Cursor;
+use std::time::Duration;
+
+use super::queue::QUESTIONS;
+use super::*;
+
+const FROM: &str = "http://dev:8080";
+
+fn relays() -> Arc<Relays> {
+    let poll = Duration::from_millis(1);
+    Arc::new(Relays::with_times(Times { poll, absence: Duration::from_secs(60), answer: Duration::from_secs(60) }))
+}
+
+/// Relays whose command counts as gone as soon as it does not wait.
+fn forgotten() -> Relays {
+    let poll = Duration::from_millis(1);
+    Relays::with_times(Times { poll, absence: Duration::ZERO, answer: Duration::from_secs(60) })
+}
+
+fn content(text: &str) -> Content {
+    Box::new(Cursor::new(text.to_owned().into_bytes()))
+}
+
+fn predict(service: &str) -> Question {
+    Question::Predict { service: service.into(), request: crate::Object::new() }
+}
+
+/// Asks on a thread of its own.
+fn asking(relays: &Arc<Relays>, source: &str, question: Question) -> std::thread::JoinHandle<Result<String>> {
+    let (relays, source) = (Arc::clone(relays), source.to_owned());
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        relays.ask(&source, question)?.read_to_string(&mut text).map_err(Error::io("read"))?;
+        Ok(text)
+    })
+}
+
+/// The next question, as a command gets it that asks until there is one.
+fn next(relays: &Relays, source: &str, after: u64) -> NumberedQuestion {
+    loop {
+        if let Some(asked) = relays.next(source, after).unwrap() {
+            return asked;
+        }
+    }
+}
+
+#[test]
+fn a_question_is_fetched_until_it_is_answered_and_answered_once() {
+    let relays = relays();
+    let source = relays.open(FROM, None).unwrap();
+    let asked = asking(&relays, &source, predict("s"));
+    let first = next(&relays, &source, 0);
+    assert_eq!(first, NumberedQuestion { number: 1, question: predict("s") });
+    assert_eq!(next(&relays, &source, 0), first, "whoever fetched it may be gone");
+    assert_eq!(relays.next(&source, 1).unwrap(), None, "a command that has it waits for the next");
+    relays.answer(&source, 1, content("yes")).unwrap();
+    assert_eq!(asked.join().unwrap().unwrap(), "yes");
+    let again = relays.answer(&source, 1, content("no")).unwrap_err();
+    assert!(matches!(again, Error::MoveConflict(_)), "{again}");
+    assert_eq!(relays.next(&source, 0).unwrap(), None);
+}
+
+#[test]
+fn failures_cross_with_their_kind_and_a_bounded_text() {
+    let relays = relays();
+    let source = relays.open(FROM, None).unwrap();
+    for (number, kind) in [FailureKind::Away, FailureKind::Refused, FailureKind::Forbidden].into_iter().enumerate() {
+        let asked = asking(&relays, &source, Question::Host);
+        let number = number as u64 + 1;
+        assert_eq!(next(&relays, &source, 0).number, number);
+        let text = format!("dev says {}", "no".repeat(REASON_LIMIT));
+        relays.refuse(&source, number, Failure { kind, text }).unwrap();
+        let error = asked.join().unwrap().unwrap_err();
+        let fits = match kind {
+            FailureKind::Away => matches!(error, Error::PeerAway(_)),
+            FailureKind::Refused => matches!(error, Error::Peer(_)),
+            FailureKind::Forbidden => matches!(error, Error::Forbidden(_)),
+        };
+        let text = error.to_string();
+        assert!(fits && text.starts_with("dev says no") && text.len() == REASON_LIMIT, "{error:?}");
+    }
+}
+
+#[test]
+fn without_a_command_the_source_is_away_and_one_that_comes_back_goes_on() {
+    let gone = forgotten();
+    let source = gone.open(FROM, None).unwrap();
+    assert!(matches!(gone.ask(&source, Question::Host), Err(Error::PeerAway(_))));
+    assert!(matches!(gone.check(&source), Err(Error::MoveConflict(_))));
+    assert!(gone.check("dev").is_ok(), "a peer is none of its business");
+
+    // After a restart nothing is known; the name is made anew.
+    let relays = relays();
+    let away = relays.ask(&source, Question::Host).map(drop).unwrap_err();
+    assert!(matches!(&away, Error::PeerAway(text) if text.contains("dede resume ID --relay")), "{away:?}");
+    assert!(matches!(relays.next(&source, 0), Err(Error::MoveConflict(_))));
+    assert_eq!(relays.open("http://elsewhere", Some(&source)).unwrap(), source);
+    assert!(relays.check(&source).is_ok());
+    let asked = asking(&relays, &source, Question::Host);
+    let number = next(&relays, &source, 0).number;
+    // A second command takes over: the question is there for it too.
+    assert_eq!(relays.open(FROM, Some(&source)).unwrap(), source);
+    assert_eq!(next(&relays, &source, 0).number, number);
+    relays.answer(&source, number, content("{}")).unwrap();
+    assert_eq!(asked.join().unwrap().unwrap(), "{}");
+}
+
+#[test]
+fn a_question_ends_when_its_command_leaves_or_never_answers() {
+    for (absence, answer) in [(Duration::from_millis(20), Duration::from_secs(60)), (Duration::MAX, Duration::ZERO)] {
+        let relays = Relays::with_times(Times { poll: Duration::ZERO, absence, answer });
+        let source = relays.open(FROM, None).unwrap();
+        assert!(matches!(relays.ask(&source, Question::Host), Err(Error::PeerAway(_))));
+        assert_eq!(relays.next(&source, 0).unwrap(), None, "it does not stay behind");
+    }
+}
+
+#[test]
+fn questions_and_relays_are_bounded() {
+    let relays = relays();
+    let source = relays.open(FROM, None).unwrap();
+    let asked: Vec<_> = (0..QUESTIONS).map(|_| asking(&relays, &source, Question::Host)).collect();
+    let numbers: Vec<u64> = (0..QUESTIONS as u64).map(|after| next(&relays, &source, after).number).collect();
+    let full = relays.ask(&source, Question::Host).map(drop).unwrap_err();
+    assert!(matches!(&full, Error::PeerAway(text) if text.contains("the most at once")), "{full:?}");
+    for number in numbers {
+        relays.answer(&source, number, content("")).unwrap();
+    }
+    assert!(asked.into_iter().all(|thread| thread.join().unwrap().is_ok()));
+
+    for _ in 1..REMEMBERED {
+        relays.open(FROM, None).unwrap();
+    }
+    assert!(matches!(relays.open(FROM, None), Err(Error::Overloaded(_))));
+    let gone = forgotten();
+    for _ in 0..3 * REMEMBERED {
+        gone.open(FROM, None).unwrap();
+    }
+    assert_eq!(gone.known.lock().unwrap().len(), 1, "relays that nobody uses make room");
+}
+
+#[test]
+fn names_are_not_guessed_and_only_names_are_taken() {
+    let relays = relays();
+    let (one, other) = (relays.open(FROM, None).unwrap(), relays.open(FROM, None).unwrap());
+    assert_ne!(one, other);
+    assert_eq!(origin(&one).unwrap(), FROM);
+    let digits = "0".repeat(DIGITS);
+    for wrong in [
+        "relay:".to_owned(),
+        "relay:1:http://dev".to_owned(),
+        format!("relay:{digits}"),
+        format!("relay:{digits}:"),
+        format!("relay:{digits}:http://dev /"),
+        format!("relay:{digits}:http://dev\n"),
+        format!("relay:{digits}:{}", "a".repeat(FROM_LIMIT + 1)),
+        format!("upload:{digits}:http://dev"),
+    ] {
+        assert!(matches!(relays.open(FROM, Some(&wrong)), Err(Error::BadParameter(_))), "{wrong:?}");
+    }
+    assert!(matches!(relays.open("two words", None), Err(Error::BadParameter(_))));
+}

@@ -1,0 +1,3 @@
+//! Moves with services of this process, where no file travels.
+
+mod time;
