@@ -52,8 +52,9 @@ pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};
 pub use planning::TransferRate;
 pub use record::{
-    CutRequest, ExchangeReport, FormerService, GoldenCase, MovePhase, MovePlan, MoveProgress, MoveReport, MoveSpec,
-    Object, PhaseTime, PlannedFile, PlannedTime, Replaced, RequestedName, ServedRequests, check_record,
+    CutRequest, ExchangeReport, Figures, FormerService, GoldenCase, GoldenReport, MovePhase, MovePlan, MoveProgress,
+    MoveReport, MoveSpec, Object, PhaseTime, PlannedFile, PlannedTime, Replaced, RequestedName, ServedRequests,
+    Warming, check_record,
 };
 pub use relays::{Content, Failure, FailureKind, NumberedQuestion, Question, Relays};
 pub use service_api::{RecordedCase, ServiceApi};
