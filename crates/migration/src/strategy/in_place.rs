@@ -74,7 +74,7 @@ pub(crate) fn exchange(run: &Execution<'_>, planned: &Planned, former: &Arc<Serv
     switch::switch(run, &service, Some(former.id), None)
 }
 
-/// As [`Execution::verify`], while clients wait.
+/// As [`verify::verify`], while clients wait.
 fn verify_in_time(
     run: &Execution<'_>,
     service: &Arc<Service>,
