@@ -4,7 +4,8 @@
 //! decides. `procedure` is the procedure on one page; its phases are in `phases`, and what is between copied files and a switched
 //! alias in `strategy`. `record` is what survives a crash, `handle` one move as seen from outside; `moves` owns the list of
 //! moves and the commands of operators; `standing` and `files` tell whether the alias and the directory of a move are still
-//! its own. None of it knows HTTP.
+//! its own. Time comes from a [`Clock`], and what travels in the words of the API goes through [`ServiceApi`]: none of it knows
+//! HTTP, nor the JSON of the wire.
 //!
 //! ```text
 //! planned ─ copying ─ loading ─ warming ─ verifying ─ shadowing ─ switching ─ watching ─ draining ─ done
@@ -29,16 +30,16 @@ mod relays;
 mod served;
 mod service_api;
 mod source;
-
-#[cfg(test)]
-mod stage;
 mod standing;
 mod status;
 mod strategy;
-#[cfg(test)]
-mod tests;
 mod undo;
 mod versions;
+
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,8 +53,9 @@ pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};
 pub use planning::TransferRate;
 pub use record::{
-    CutRequest, ExchangeReport, FormerService, GoldenCase, MovePhase, MovePlan, MoveProgress, MoveReport, MoveSpec,
-    Object, PhaseTime, PlannedFile, PlannedTime, Replaced, RequestedName, ServedRequests, check_record,
+    CutRequest, ExchangeReport, Figures, FormerService, GoldenCase, GoldenReport, MovePhase, MovePlan, MoveProgress,
+    MoveReport, MoveSpec, Object, PhaseTime, PlannedFile, PlannedTime, Replaced, RequestedName, ServedRequests,
+    Warming, check_record,
 };
 pub use relays::{Content, Failure, FailureKind, NumberedQuestion, Question, Relays};
 pub use service_api::{RecordedCase, ServiceApi};

@@ -11,7 +11,7 @@ use dede_bundle::modelpack::{Packed, Role, SourceFile};
 use dede_bundle::{Directory, FileName};
 use dede_engine::environment::Environment;
 use dede_engine::name::ServiceName;
-use dede_engine::service::{CreationRequest, Definition, Service, ServiceId, Serving};
+use dede_engine::service::{Definition, Service, ServiceId, Serving};
 use dede_model::backend::Task;
 use dede_model::error::{Error, Result};
 use dede_model::repository::{LABELS, Published};

@@ -13,7 +13,8 @@ use dede_engine::environment::Environment;
 use dede_engine::limiter::{Bounds, Limiter};
 use dede_engine::move_id::MoveId;
 use dede_engine::name::ServiceName;
-use dede_engine::service::{PredictCall, Service, Serving};
+use dede_engine::protocol::Plain;
+use dede_engine::service::{CreationRequest, PredictCall, Service, Serving};
 use dede_model::backend::{
     Backend, EngineOptions, Model, ModelDescription, OpenRequest, Opened, OutputDescription, PredictOptions,
     ServiceType, Task, TrainRequest, TrainingPlan,
@@ -24,7 +25,7 @@ use dede_model::error::{Error, Result};
 use dede_model::outputs::Outputs;
 use dede_model::parameters::keys::KeyTable;
 use dede_model::request_memory::MemoryShare;
-use dede_model::tensor::Tensor;
+use dede_model::tensor::Floats;
 use dede_storage::Roots;
 use serde_json::{Value, json};
 
@@ -220,7 +221,7 @@ impl Reader for Numbers {
     fn read_fetched(&self, data: &[String], _: &Fetched, _: usize, _: &MemoryShare) -> Result<(Batch, RetainedItems)> {
         let number = |item: &String| item.parse().map_err(|_| Error::bad_input(format!("no number: {item}")));
         let values: Vec<f32> = data.iter().map(number).collect::<Result<_>>()?;
-        let samples = Samples::Table(Tensor::new(vec![values.len(), 1], values).unwrap());
+        let samples = Samples::Table(Floats::new(vec![values.len(), 1], values).unwrap());
         Ok((Batch { samples, uris: data.to_vec(), targets: None }, RetainedItems::AsSent))
     }
 
@@ -256,7 +257,7 @@ impl Backend for Echo {
         let description = ModelDescription {
             task: Task::Regression { targets: 1 },
             output: OutputDescription::default(),
-            shape: SampleShape::Row { columns: 1 },
+            shape: Some(SampleShape::Row { columns: 1 }),
             parameters: 0,
             flops: 0,
             engine: "none".into(),

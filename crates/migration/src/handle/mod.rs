@@ -257,7 +257,7 @@ impl Move {
     /// Begins a phase: recorded before anything of it is done.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`dede_model::error::Error::Io`].
     pub(crate) fn enter(&self, phase: MovePhase) -> Result<()> {
         self.change(|state| state.begin(phase, self.clock.unix_ms()));
         self.save()?;

@@ -54,7 +54,7 @@ impl Moves {
     /// [`Error::Io`] when the directory of moves cannot be made or read.
     pub fn start(mut context: MoveContext, keep: usize) -> Result<Arc<Self>> {
         let uploads = Arc::new(Uploads::new(Arc::clone(&context.store)));
-        let relays = Arc::new(Relays::new());
+        let relays = Arc::new(Relays::new(Arc::clone(&context.clock)));
         let (peers, shared) = (context.peers, Arc::clone(&relays));
         context.peers = Arc::new(Sources { uploads: Arc::clone(&uploads), relays: shared, peers });
         let directory = context.directory.join("moves");

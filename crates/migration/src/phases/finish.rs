@@ -1,12 +1,12 @@
 //! The last step of a move that is done: the certificate is written, and the end recorded.
 
+use dede_comparison::Summary;
 use dede_model::error::Result;
-use serde_json::Value;
 
 use crate::certificate;
 use crate::execution::Execution;
 use crate::files::ownership::{self, mark_of};
-use crate::record::{FormerService, MoveReport};
+use crate::record::{Figures, FormerService, MoveReport};
 
 /// Certifies the move, and ends it.
 pub(crate) fn finish(run: &Execution<'_>) -> Result<()> {
@@ -39,17 +39,16 @@ fn unmark(run: &Execution<'_>) {
 
 /// Why nothing is proved on live requests, where no request was compared.
 fn unproved(report: &MoveReport) -> Option<String> {
-    let seen = |count: fn(&Value) -> &Value| {
-        [&report.shadow, &report.watch].into_iter().flatten().any(|found| count(found).as_u64() > Some(0))
-    };
-    if seen(|found| &found["requests"]) {
+    let figures = [&report.shadow, &report.watch].map(|figures| figures.as_ref().and_then(Figures::read));
+    let seen = |count: fn(&Summary) -> u64| figures.iter().flatten().any(|summary| count(summary) > 0);
+    if seen(|summary| summary.requests) {
         return None;
     }
     let reason = if report.former.is_none() {
         "no service answered under this name before, so nothing was compared on live requests"
     } else if report.exchange.is_some() {
         "the two networks were never in memory at once, so nothing was compared on live requests"
-    } else if seen(|found| &found["errors"]["both"]) || seen(|found| &found["errors"]["old_only"]) {
+    } else if seen(|summary| summary.errors.both + summary.errors.old_only) {
         "no answer was compared on live requests: the former service refused all that were asked"
     } else {
         "no live request was compared, before or after the switch"

@@ -1,4 +1,4 @@
-//! The phases that load the new service and run recent requests on it.
+//! The phase that creates the new service on the files that were brought, and loads its network.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use crate::execution::Execution;
 use crate::handle::turned_out_worse;
 use crate::live::Outcome;
 use crate::planning::CANARY_STEP;
-use crate::record::{Before, MovePhase, MoveProgress, MoveSpec, bounded};
+use crate::record::{Before, Figures, MovePhase, MoveProgress, MoveSpec, bounded};
 
 /// Longest time to measure the noise of the former service.
 const LEARNING: Duration = Duration::from_secs(2);
@@ -169,8 +169,8 @@ fn canary(run: &Execution<'_>, shadowing: &Shadowing<'_>, percent: u8) -> Result
 fn note_shadow(run: &Execution<'_>, shadowing: &Shadowing<'_>) -> Result<Outcome> {
     let (summary, verdict, outcome) = shadowing.report();
     run.this.note(|record| {
-        record.report.shadow = serde_json::to_value(&summary).ok();
-        record.report.verdict = serde_json::to_value(&verdict).ok();
+        record.report.shadow = Figures::of(&summary).ok();
+        record.report.verdict = Figures::of(&verdict).ok();
     })?;
     Ok(outcome)
 }

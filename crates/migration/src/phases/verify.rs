@@ -5,11 +5,10 @@ use std::sync::Arc;
 use dede_comparison::Exactness;
 use dede_engine::service::Service;
 use dede_model::error::{Error, Result};
-use serde_json::json;
 
 use crate::execution::Execution;
 use crate::golden::{self, file};
-use crate::record::{MovePhase, MoveSpec};
+use crate::record::{Figures, GoldenReport, MovePhase, MoveSpec};
 use crate::source::ModelSource;
 
 /// The new service must answer as it does on the source, before it sees traffic. `goes_on` is called before each
@@ -26,8 +25,11 @@ pub(crate) fn verify(
     goes_on()?;
     let host = peer.describe()?;
     if host.is_none() && spec.golden.is_empty() {
-        let nothing = json!({"origin": "none: the source cannot be asked, and no cases were given", "cases": 0});
-        return run.this.note(|record| record.report.golden = Some(nothing));
+        let nothing = GoldenReport::Nothing {
+            origin: "none: the source cannot be asked, and no cases were given".into(),
+            cases: 0,
+        };
+        return run.this.note(|record| record.report.golden = Figures::of(&nothing).ok());
     }
     let api = run.context.api.as_ref();
     let (origin, cases) = golden::cases(spec, service, peer, api, run.context.clock.as_ref())?;
@@ -36,15 +38,14 @@ pub(crate) fn verify(
     let found = golden::check(service, &cases, exactness, api, goes_on)?;
     let passed = found.passed();
     let kept = file::keep(run.this, run.context, origin, &cases)?;
-    run.this.note(|record| {
-        let (origin, cases) = (origin.as_str(), cases.len());
-        record.report.golden = Some(json!({"origin": origin, "cases": cases, "digest": kept, "result": found}));
-    })?;
-    if passed {
-        return Ok(());
-    }
     let worst = found.worst.first().map(|missed| format!(", {}: {}", missed.input, missed.found));
     let text =
         format!("{} of {} golden answers are not reproduced{}", found.missed, found.answers, worst.unwrap_or_default());
+    let origin = origin.as_str().to_owned();
+    let report = GoldenReport::Compared { origin, cases: cases.len(), digest: kept, result: found };
+    run.this.note(|record| record.report.golden = Figures::of(&report).ok())?;
+    if passed {
+        return Ok(());
+    }
     Err(Error::MoveConflict(text))
 }

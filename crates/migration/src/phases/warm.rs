@@ -8,7 +8,7 @@ use dede_engine::service::{PredictCall, Service};
 use dede_model::error::{Error, Result};
 
 use crate::execution::Execution;
-use crate::record::MovePhase;
+use crate::record::{Figures, MovePhase, Warming};
 
 /// Generated requests that warm a network.
 const WARMING_CALLS: usize = 32;
@@ -37,7 +37,7 @@ pub(crate) fn warm(run: &Execution<'_>, service: &Arc<Service>) -> Result<()> {
         }
         Ok(answered.is_ok())
     })?;
-    run.this.note(|record| record.report.warming = serde_json::to_value(&warmed).ok())?;
+    run.this.note(|record| record.report.warming = Figures::of(&Warming::UntilFlat(warmed)).ok())?;
     judge_refused(run, &refused)
 }
 

@@ -8,7 +8,7 @@ use super::refusals::{LEAST_SHARE, Refusals};
 use crate::execution::Execution;
 use crate::handle::turned_out_worse;
 use crate::live::Outcome;
-use crate::record::{MovePhase, MoveSpec, bounded};
+use crate::record::{Figures, MovePhase, MoveSpec, bounded};
 
 /// The former service answers copies; a new one that turns out worse is rolled back.
 pub(crate) fn watch(run: &Execution<'_>) -> Result<()> {
@@ -30,7 +30,7 @@ pub(crate) fn watch(run: &Execution<'_>) -> Result<()> {
     run.this.show("compares the former service's answers with the new one's", None);
     run.this.wait_until(Some(deadline), || watching.is_worse() || run.must_end());
     let (summary, _, outcome) = watching.report();
-    run.this.note(|record| record.report.watch = serde_json::to_value(&summary).ok())?;
+    run.this.note(|record| record.report.watch = Figures::of(&summary).ok())?;
     run.check()?;
     match outcome {
         Outcome::Worse(reason) => Err(Error::MoveConflict(turned_out_worse(&reason))),

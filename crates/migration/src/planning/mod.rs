@@ -262,3 +262,17 @@ fn memory_free() -> u64 {
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kilobytes.map_or(0, |kilobytes| kilobytes.saturating_mul(1024))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plan that was made before an upgrade can be carried out after it.
+    #[test]
+    fn the_digest_of_a_plan_is_that_of_the_first_release() {
+        let record: serde_json::Value =
+            serde_json::from_str(include_str!("../record/fixtures/rolled-back.json")).unwrap();
+        let plan: MovePlan = serde_json::from_value(record["plan"].clone()).unwrap();
+        assert_eq!(digest(&plan).hex(), "b2a9eed82e5d9125a514d6a2240aac0a0c4e748746fe90b16f97813b8e6748f0");
+    }
+}

@@ -4,6 +4,7 @@
 //! committed by the catalogue's own fsync, and a crash beside it is read from there.
 
 mod effects;
+mod figures;
 mod phase;
 mod plan;
 mod report;
@@ -19,6 +20,7 @@ use dede_storage::files::{read_text, sync_directory, write_atomically};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::effects::{Before, Effects, FileIdentity, Former};
+pub use self::figures::{Figures, GoldenReport, Warming};
 pub use self::phase::MovePhase;
 pub use self::plan::{MovePlan, PlannedFile, PlannedTime, Replaced};
 pub use self::report::{

@@ -1,8 +1,9 @@
 //! What a move found out, and how far it is.
 
+use dede_comparison::{Summary, Verdict};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::figures::{Figures, GoldenReport, Warming};
 use super::phase::MovePhase;
 use super::plan::Replaced;
 
@@ -39,19 +40,19 @@ pub struct MoveReport {
     pub phases: Vec<PhaseTime>,
     /// How it was warmed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub warming: Option<Value>,
+    pub warming: Option<Figures<Warming>>,
     /// How the golden set came out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub golden: Option<Value>,
+    pub golden: Option<Figures<GoldenReport>>,
     /// Old against new on live requests.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub shadow: Option<Value>,
+    pub shadow: Option<Figures<Summary>>,
     /// The verdict on it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Value>,
+    pub verdict: Option<Figures<Verdict>>,
     /// New against former after the switch.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub watch: Option<Value>,
+    pub watch: Option<Figures<Summary>>,
     /// From the last old answer begun to the first new one that could begin, milliseconds, the fsync included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub switch_ms: Option<f64>,

@@ -14,6 +14,7 @@ use dede_model::error::{Error, Result};
 
 pub use self::question::{Failure, FailureKind, NumberedQuestion, Question};
 use self::queue::{Queue, Times, away};
+use crate::clock::Clock;
 
 /// Prefix of a move's source that is a relay.
 pub(crate) const PREFIX: &str = "relay:";
@@ -33,15 +34,16 @@ pub type Content = Box<dyn Read + Send>;
 pub struct Relays {
     known: Mutex<BTreeMap<String, Arc<Queue>>>,
     times: Times,
+    clock: Arc<dyn Clock>,
 }
 
 impl Relays {
-    pub(crate) fn new() -> Self {
-        Self::with_times(Times::default())
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with_times(Times::default(), clock)
     }
 
-    fn with_times(times: Times) -> Self {
-        Self { known: Mutex::default(), times }
+    fn with_times(times: Times, clock: Arc<dyn Clock>) -> Self {
+        Self { known: Mutex::default(), times, clock }
     }
 
     /// Opens a relay to the server at this URL; returns the name that a move gives as its source. With the `source` of
@@ -64,7 +66,7 @@ impl Relays {
         if known.len() >= REMEMBERED {
             return Err(Error::Overloaded(format!("{REMEMBERED} relays are in use, the most at once")));
         }
-        known.insert(source.clone(), Arc::new(Queue::new(self.times)));
+        known.insert(source.clone(), Arc::new(Queue::new(self.times, Arc::clone(&self.clock))));
         Ok(source)
     }
 

@@ -4,13 +4,14 @@
 //!
 //! One lock, held for memory only: the thread that asked a question reads its answer.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dede_model::error::{Error, Result};
 
 use super::Content;
 use super::question::{NumberedQuestion, Question};
+use crate::clock::{Clock, Signal};
 
 /// Questions that wait at once: a move asks one after the other.
 pub(crate) const QUESTIONS: usize = 16;
@@ -41,8 +42,10 @@ impl Default for Times {
 /// Questions in the order they were asked.
 pub(crate) struct Queue {
     state: Mutex<State>,
-    changed: Condvar,
+    /// Raised with each question and each answer.
+    changed: Signal,
     times: Times,
+    clock: Arc<dyn Clock>,
 }
 
 struct State {
@@ -61,37 +64,49 @@ struct Asked {
 }
 
 impl Queue {
-    pub(crate) fn new(times: Times) -> Self {
-        let state = State { asked: Vec::new(), last: 0, waiting: 0, seen: Instant::now() };
-        Self { state: Mutex::new(state), changed: Condvar::new(), times }
+    pub(crate) fn new(times: Times, clock: Arc<dyn Clock>) -> Self {
+        let state = State { asked: Vec::new(), last: 0, waiting: 0, seen: clock.now() };
+        Self { state: Mutex::new(state), changed: Signal::default(), times, clock }
     }
 
     /// Whether questions wait, or a command is there to answer them.
     pub(crate) fn is_in_use(&self) -> bool {
         let state = self.lock();
-        !state.asked.is_empty() || state.is_attended(self.times)
+        !state.asked.is_empty() || self.is_attended_at(&state)
     }
 
     /// Notes that a command is there.
     pub(crate) fn attend(&self) {
-        self.lock().seen = Instant::now();
+        self.lock().seen = self.clock.now();
     }
 
     /// Whether a command waits for questions, or did a moment ago.
     pub(crate) fn is_attended(&self) -> bool {
-        self.lock().is_attended(self.times)
+        self.is_attended_at(&self.lock())
+    }
+
+    fn is_attended_at(&self, state: &State) -> bool {
+        !state.attended_for(self.times, self.clock.now()).is_zero()
     }
 
     /// The first question after number `after` that is not answered; waits a moment for one.
     pub(crate) fn next(&self, after: u64) -> Option<NumberedQuestion> {
-        let mut state = self.lock();
-        state.waiting += 1;
-        let waited = self.changed.wait_timeout_while(state, self.times.poll, |state| state.unanswered(after).is_none());
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.waiting -= 1;
-        state.seen = Instant::now();
-        let found = state.unanswered(after)?;
-        Some(NumberedQuestion { number: found.number, question: found.question.clone() })
+        let deadline = self.clock.now() + self.times.poll;
+        self.lock().waiting += 1;
+        loop {
+            let seen = self.changed.count();
+            let now = self.clock.now();
+            let mut state = self.lock();
+            let found = state.unanswered(after);
+            let found = found.map(|asked| NumberedQuestion { number: asked.number, question: asked.question.clone() });
+            if found.is_some() || now >= deadline {
+                state.waiting -= 1;
+                state.seen = now;
+                return found;
+            }
+            drop(state);
+            self.clock.wait(&self.changed, seen, deadline);
+        }
     }
 
     /// Gives a question its answer, once.
@@ -102,14 +117,35 @@ impl Queue {
             .ok_or_else(|| Error::MoveConflict(format!("question {number} is answered already, or no longer waits")))?;
         asked.answer = Some(answer);
         drop(state);
-        self.changed.notify_all();
+        self.changed.raise();
         Ok(())
     }
 
     /// Asks, and waits until the answer begins, the command is gone, or the time is over.
     pub(crate) fn ask(&self, question: Question) -> Result<Content> {
+        let number = self.put(question)?;
+        let deadline = self.clock.now() + self.times.answer;
+        loop {
+            let seen = self.changed.count();
+            let now = self.clock.now();
+            let mut state = self.lock();
+            if let Some(answer) = state.take_answer(number) {
+                return answer;
+            }
+            let left = deadline.saturating_duration_since(now).min(state.attended_for(self.times, now));
+            if left.is_zero() {
+                state.asked.retain(|asked| asked.number != number);
+                return Err(away());
+            }
+            drop(state);
+            self.clock.wait(&self.changed, seen, now + left);
+        }
+    }
+
+    /// Lines a question up; gives its number.
+    fn put(&self, question: Question) -> Result<u64> {
         let mut state = self.lock();
-        if !state.is_attended(self.times) {
+        if !self.is_attended_at(&state) {
             return Err(away());
         }
         if state.asked.len() >= QUESTIONS {
@@ -120,19 +156,9 @@ impl Queue {
         state.last += 1;
         let number = state.last;
         state.asked.push(Asked { number, question, answer: None });
-        self.changed.notify_all();
-        let deadline = Instant::now() + self.times.answer;
-        loop {
-            if let Some(answer) = state.take_answer(number) {
-                return answer;
-            }
-            if !state.is_attended(self.times) || Instant::now() >= deadline {
-                state.asked.retain(|asked| asked.number != number);
-                return Err(away());
-            }
-            let left = deadline.saturating_duration_since(Instant::now()).min(state.attended_for(self.times));
-            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-        }
+        drop(state);
+        self.changed.raise();
+        Ok(number)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -141,13 +167,13 @@ impl Queue {
 }
 
 impl State {
-    fn is_attended(&self, times: Times) -> bool {
-        !self.attended_for(times).is_zero()
-    }
-
     /// How long a command still counts as there if it stays silent.
-    fn attended_for(&self, times: Times) -> Duration {
-        if self.waiting > 0 { times.absence } else { times.absence.saturating_sub(self.seen.elapsed()) }
+    fn attended_for(&self, times: Times, now: Instant) -> Duration {
+        if self.waiting > 0 {
+            times.absence
+        } else {
+            times.absence.saturating_sub(now.saturating_duration_since(self.seen))
+        }
     }
 
     fn unanswered(&self, after: u64) -> Option<&Asked> {

@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use super::queue::QUESTIONS;
 use super::*;
+use crate::clock::SystemClock;
+use crate::clock::controlled::ControlledClock;
 
 const FROM: &str = "http://dev:8080";
 
 fn relays() -> Arc<Relays> {
-    let poll = Duration::from_millis(1);
-    Arc::new(Relays::with_times(Times { poll, absence: Duration::from_secs(60), answer: Duration::from_secs(60) }))
+    let times =
+        Times { poll: Duration::from_millis(1), absence: Duration::from_secs(60), answer: Duration::from_secs(60) };
+    Arc::new(Relays::with_times(times, Arc::new(SystemClock)))
 }
 
 /// Relays whose command counts as gone as soon as it does not wait.
 fn forgotten() -> Relays {
-    let poll = Duration::from_millis(1);
-    Relays::with_times(Times { poll, absence: Duration::ZERO, answer: Duration::from_secs(60) })
+    let times = Times { poll: Duration::from_millis(1), absence: Duration::ZERO, answer: Duration::from_secs(60) };
+    Relays::with_times(times, Arc::new(SystemClock))
 }
 
 fn content(text: &str) -> Content {
@@ -109,12 +112,31 @@ fn without_a_command_the_source_is_away_and_one_that_comes_back_goes_on() {
 
 #[test]
 fn a_question_ends_when_its_command_leaves_or_never_answers() {
-    for (absence, answer) in [(Duration::from_millis(20), Duration::from_secs(60)), (Duration::MAX, Duration::ZERO)] {
-        let relays = Relays::with_times(Times { poll: Duration::ZERO, absence, answer });
+    for (absence, answer) in [(5, 660), (900, 660)].map(|(absence, answer)| (seconds(absence), seconds(answer))) {
+        let clock = ControlledClock::new();
+        let relays =
+            Relays::with_times(Times { poll: Duration::ZERO, absence, answer }, Arc::<ControlledClock>::clone(&clock));
         let source = relays.open(FROM, None).unwrap();
         assert!(matches!(relays.ask(&source, Question::Host), Err(Error::PeerAway(_))));
+        assert_eq!(clock.passed(), absence.min(answer));
         assert_eq!(relays.next(&source, 0).unwrap(), None, "it does not stay behind");
     }
+}
+
+#[test]
+fn a_command_is_answered_after_a_moment_where_nothing_is_asked() {
+    let clock = ControlledClock::new();
+    let relays = Relays::with_times(Times::default(), Arc::<ControlledClock>::clone(&clock));
+    let source = relays.open(FROM, None).unwrap();
+    assert_eq!(relays.next(&source, 0).unwrap(), None);
+    assert_eq!(clock.passed(), seconds(3));
+    assert!(relays.check(&source).is_ok(), "it was there just now");
+    clock.advance(seconds(5));
+    assert!(matches!(relays.check(&source), Err(Error::MoveConflict(_))));
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
 }
 
 #[test]

@@ -12,7 +12,6 @@ use dede_engine::service::{PredictCall, Service};
 use dede_model::error::{Error, Result};
 use dede_model::priority;
 use dede_storage::failpoint;
-use serde_json::json;
 
 use crate::execution::Execution;
 use crate::handle::Held;
@@ -21,7 +20,7 @@ use crate::phases::refusals::Refusals;
 use crate::phases::warm::{self, Refused};
 use crate::phases::{load, shadow, switch, verify};
 use crate::planning::{IN_PLACE_WARMING_CALLS, Planned};
-use crate::record::{MovePhase, bounded};
+use crate::record::{Figures, MovePhase, Warming, bounded};
 use crate::source::ModelSource;
 use crate::source::patient::{abandonable, abandonable_at};
 
@@ -75,7 +74,7 @@ pub(crate) fn exchange(run: &Execution<'_>, planned: &Planned, former: &Arc<Serv
     switch::switch(run, &service, Some(former.id), None)
 }
 
-/// As [`Execution::verify`], while clients wait.
+/// As [`verify::verify`], while clients wait.
 fn verify_in_time(
     run: &Execution<'_>,
     service: &Arc<Service>,
@@ -116,7 +115,7 @@ fn warm_shortly(run: &Execution<'_>, service: &Arc<Service>, captured: Vec<Predi
         }
     }
     let took_ms = run.since(began).as_secs_f64() * 1000.0;
-    let warmed = json!({"requests": requests, "failed": failed, "took_ms": took_ms});
-    run.this.note(|record| record.report.warming = Some(warmed))?;
+    let warmed = Warming::Shortly { requests, failed, took_ms };
+    run.this.note(|record| record.report.warming = Figures::of(&warmed).ok())?;
     warm::judge_refused(run, &refused)
 }
