@@ -68,7 +68,7 @@ impl JobResult {
 #[serde(untagged)]
 enum Stored {
     Former(Box<FormerResult>),
-    Trained { figures: StoredFigures, input: Section, mllib: Section },
+    Trained { figures: Box<StoredFigures>, input: Section, mllib: Section },
     Untrained {},
 }
 
@@ -105,7 +105,7 @@ impl From<JobResult> for Stored {
             JobResult::Former(former) => Self::Former(former),
             JobResult::Trained(training) => {
                 let Training { figures, input, mllib } = *training;
-                Self::Trained { figures: figures.into(), input, mllib }
+                Self::Trained { figures: Box::new(figures.into()), input, mllib }
             }
         }
     }
@@ -117,7 +117,7 @@ impl From<Stored> for JobResult {
             Stored::Untrained {} => Self::Untrained,
             Stored::Former(former) => Self::Former(former),
             Stored::Trained { figures, input, mllib } => {
-                Self::Trained(Box::new(Training { figures: figures.into(), input, mllib }))
+                Self::Trained(Box::new(Training { figures: Figures::from(*figures), input, mllib }))
             }
         }
     }
