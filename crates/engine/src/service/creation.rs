@@ -48,13 +48,16 @@ impl CreationRequest {
     }
 
     /// Reads a record. Earlier versions recorded what the client had sent: an object and a list with that one object are the same thing,
-    /// `null` and an empty list are absent.
+    /// members that are `null`, at any depth, and empty lists are absent, and a byte order mark may stand before it all.
     ///
     /// # Errors
     /// [`Error::Malformed`] saying which member is missing or of another type.
     pub fn from_record(text: &str) -> Result<Self> {
         let malformed = |reason: String| Error::Malformed(Fault::new(reason));
-        let record: Record = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        let mut value: Value = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        drop_nulls(&mut value);
+        let record = Record::deserialize(value).map_err(|error| malformed(error.to_string()))?;
         let Sections { input, mllib, output } = record.parameters;
         let connector = input.get("connector").and_then(Value::as_str).map(str::to_owned);
         Ok(Self {
@@ -66,6 +69,20 @@ impl CreationRequest {
             model: record.model,
             unknown: Vec::new(),
         })
+    }
+}
+
+/// What some programs write before a text in UTF-8.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.retain(|_, member| !member.is_null());
+            object.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -133,8 +150,9 @@ mod tests {
 
     #[test]
     fn what_a_client_sent_is_read_as_well() {
-        let text = r#"{"mllib":"caffe","x":1,"type":null,"parameters":[{"input":[{"connector":"csv"}],"mllib":[],"output":null}]}"#;
-        let request = CreationRequest::from_record(text).expect("read");
+        let text = r#"{"mllib":"caffe","x":1,"type":null,"parameters":[{"input":[{"connector":"csv","id":null}],"mllib":[],"output":null}]}"#;
+        let request = CreationRequest::from_record(&format!("\u{feff}{text}")).expect("read");
+        assert_eq!(request.parameters.input.len(), 1);
         assert_eq!((request.connector.as_str(), request.service_type.as_str()), ("csv", "supervised"));
         assert!(request.parameters.mllib.is_empty() && request.model.is_empty());
         for (text, complaint) in [
