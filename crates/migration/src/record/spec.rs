@@ -293,3 +293,73 @@ mod optional_seconds {
         Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_secs))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn spec(members: &Value) -> MoveSpec {
+        let mut asked = json!({"service": "s", "source": "dev", "as": "a"});
+        asked.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        serde_json::from_value(asked).unwrap()
+    }
+
+    #[test]
+    fn names_are_told_apart_without_case_and_shown_as_they_were_asked_for() {
+        let (one, other) = (spec(&json!({"as": "Production"})), spec(&json!({"as": "production"})));
+        assert_eq!(one.alias(), other.alias());
+        assert_eq!(one.alias.as_ref().unwrap().to_string(), "Production");
+        assert_ne!(serde_json::to_value(&one).unwrap(), serde_json::to_value(&other).unwrap());
+        assert!(serde_json::from_value::<MoveSpec>(json!({"service": "s", "source": "dev", "as": "a/b"})).is_err());
+    }
+
+    #[test]
+    fn the_name_here_is_the_one_asked_for_or_that_on_the_source() {
+        for (members, expected) in [(json!({}), Some("s")), (json!({"name": "Fresh"}), Some("fresh"))] {
+            let name = spec(&members).name_here();
+            assert_eq!(name.as_ref().map(ServiceName::as_str), expected, "{members}");
+        }
+        assert_eq!(MoveSpec::of(String::new(), String::new()).name_here(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_applied_as_it_is_written_is_refused_with_its_member() {
+        let year = LONGEST.as_secs();
+        for (members, refused) in [
+            (json!({}), None),
+            (json!({"canary": [1, 50, 100], "keep_for_s": year}), None),
+            (json!({"canary": [0]}), Some("canary")),
+            (json!({"canary": [100, 5]}), Some("canary")),
+            (json!({"shadow_for_s": year + 1}), Some("shadow_for_s")),
+            (json!({"keep_for_s": u64::MAX}), Some("keep_for_s")),
+            (json!({"replace_first": true, "canary": [5]}), Some("not together with canary")),
+            (json!({"replace_first": true, "hold_for_s": 3601}), Some("hold_for_s is an hour at most")),
+            (json!({"replace_first": true, "keep_for_s": 1}), Some("not together with keep_for_s")),
+            (json!({"replace_first": true}), None),
+        ] {
+            let spec = spec(&members);
+            let found =
+                spec.check_numbers().and_then(|()| spec.check_replace_first()).map_err(|error| error.to_string());
+            match refused {
+                None => assert_eq!(found, Ok(()), "{members}"),
+                Some(text) => assert!(found.as_ref().unwrap_err().contains(text), "{members}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_of_an_earlier_version_is_bounded_where_it_is_waited_for() {
+        let spec = spec(&json!({"watch_for_s": u64::MAX}));
+        assert_eq!((spec.watch_for.as_secs(), bounded(spec.watch_for)), (u64::MAX, LONGEST));
+    }
+
+    #[test]
+    fn answers_that_differ_are_reported_unless_something_else_is_asked_for() {
+        use dede_comparison::Expect;
+        assert_eq!(spec(&json!({})).policy().unwrap().expect, Expect::Report);
+        assert_ne!(spec(&json!({"policy": {"expect": "same"}})).policy().unwrap().expect, Expect::Report);
+        assert!(spec(&json!({"policy": {"nothing": 1}})).policy().is_err());
+    }
+}
