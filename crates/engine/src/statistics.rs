@@ -43,6 +43,11 @@ impl Statistics {
         self.predict_us.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
     }
 
+    /// Adds what rendering the answer of a predict took.
+    pub fn rendered(&self, took: Duration) {
+        self.predict_us.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+    }
+
     /// Counts a predict that failed by the service's own fault, not its client's.
     pub fn faulted(&self) {
         self.faults.fetch_add(1, Ordering::Relaxed);

@@ -95,9 +95,9 @@ fn forget_orphans(environment: &Environment, recorded: &DesiredState) {
     }
 }
 
-fn definition(body: &str, environment: &Environment) -> Result<Definition> {
+fn definition(record: &str, environment: &Environment) -> Result<Definition> {
     let damaged = |error: Error| Error::Malformed(Fault::at("recorded request", error.to_string()));
-    let request = CreationRequest::from_record(body).map_err(damaged)?;
+    let request = CreationRequest::from_record(record).map_err(damaged)?;
     Definition::restore(request, environment)
 }
 

@@ -9,7 +9,7 @@ mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dede_model::caller::Presence;
 use dede_model::connector::Fetched;
@@ -220,12 +220,11 @@ fn answered<D: Door>(
     resolved: &Resolved,
     (request, predicted): (Box<PredictCall>, Predicted),
     (memory, slot): (MemoryShare, Slot),
-    (to, received): (&Addressee, std::time::Instant),
+    (to, received): (&Addressee, Instant),
 ) -> Result<D::Reply, D::Failure> {
     let Predicted { answered, version, items } = predicted;
     let Answered { outputs, uris, labels, measures, output, took } = answered;
     let service = &resolved.service;
-    service.queue.speed().record(took.total);
     let (asked, name) = (&resolved.asked, service.name());
     let inferred = Inferred {
         asked,
@@ -240,28 +239,36 @@ fn answered<D: Door>(
         memory,
         slot,
     };
+    let began = Instant::now();
     // A bug in a protocol is a failure that is counted like others.
     let rendered = catch_unwind(AssertUnwindSafe(|| door.render(inferred)));
+    let took_rendering = began.elapsed();
+    service.queue.speed().record(took.total + took_rendering);
+    service.statistics.rendered(took_rendering);
+    let is_fault = rendered.is_err();
     let reply = match rendered.unwrap_or_else(|_| Err(panicked().into())) {
         Ok(reply) => reply,
         Err(failure) => {
+            if is_fault {
+                service.statistics.faulted();
+            }
             if let Some(reason) = door.reason(&request, &failure) {
-                offer_refused(resolved, *request, Refusal { reason, is_fault: false });
+                offer_refused(resolved, *request, Refusal { reason, is_fault });
             }
             return Err(refused(door, to, received, failure));
         }
     };
     door.record(&Record { to, version: Some(&version), items, elapsed: received.elapsed() }, Ok(&reply));
     if let Some(shadow) = resolved.shadow() {
-        let primary =
-            Primary { service: Arc::clone(service), version, outputs: Ok(Arc::new(outputs)), took: took.total };
+        let took = took.total + took_rendering;
+        let primary = Primary { service: Arc::clone(service), version, outputs: Ok(Arc::new(outputs)), took };
         shadow.offer(*request, primary);
     }
     Ok(reply)
 }
 
 /// Records a call that has no answer.
-fn refused<D: Door>(door: &D, to: &Addressee, received: std::time::Instant, failure: D::Failure) -> D::Failure {
+fn refused<D: Door>(door: &D, to: &Addressee, received: Instant, failure: D::Failure) -> D::Failure {
     door.record(&Record { to, version: None, items: 0, elapsed: received.elapsed() }, Err(&failure));
     failure
 }

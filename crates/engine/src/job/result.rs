@@ -69,8 +69,13 @@ impl JobResult {
 enum Stored {
     Former(Box<FormerResult>),
     Trained { figures: Box<StoredFigures>, input: Section, mllib: Section },
-    Untrained {},
+    Untrained(Nothing),
 }
+
+/// No members: anything else is no result at all.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// JSON has no NaN: a loss that was none stands as `null`.
 #[derive(Serialize, Deserialize)]
@@ -101,7 +106,7 @@ fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>
 impl From<JobResult> for Stored {
     fn from(result: JobResult) -> Self {
         match result {
-            JobResult::Untrained => Self::Untrained {},
+            JobResult::Untrained => Self::Untrained(Nothing {}),
             JobResult::Former(former) => Self::Former(former),
             JobResult::Trained(training) => {
                 let Training { figures, input, mllib } = *training;
@@ -114,7 +119,7 @@ impl From<JobResult> for Stored {
 impl From<Stored> for JobResult {
     fn from(stored: Stored) -> Self {
         match stored {
-            Stored::Untrained {} => Self::Untrained,
+            Stored::Untrained(Nothing {}) => Self::Untrained,
             Stored::Former(former) => Self::Former(former),
             Stored::Trained { figures, input, mllib } => {
                 Self::Trained(Box::new(Training { figures: Figures::from(*figures), input, mllib }))
@@ -201,6 +206,13 @@ mod tests {
         let text = r#"{"measure":{"acc":1.0},"measures":[{"acc":1.0}],"input":{},"mllib":{},"measure_hist":{"acc_hist":[0.5,null]}}"#;
         let JobResult::Former(former) = serde_json::from_str(text).expect("read") else { panic!("another form") };
         assert_eq!((former.measure["acc"].clone(), former.measures.len()), (json!(1.0), 1));
+    }
+
+    #[test]
+    fn what_is_damaged_is_not_taken_for_untrained() {
+        for text in [r#"{"figures":{"iterations":"x"},"input":{},"mllib":{}}"#, r#"{"measure":{}}"#, "[]"] {
+            assert!(serde_json::from_str::<JobResult>(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -57,6 +57,7 @@ impl CreationRequest {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let mut value: Value = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
         drop_nulls(&mut value);
+        let unknown = unknown(&value);
         let record = Record::deserialize(value).map_err(|error| malformed(error.to_string()))?;
         let Sections { input, mllib, output } = record.parameters;
         let connector = input.get("connector").and_then(Value::as_str).map(str::to_owned);
@@ -67,7 +68,7 @@ impl CreationRequest {
             connector: connector.ok_or_else(|| malformed("missing member \"parameters.input.connector\"".into()))?,
             parameters: Parameters { input, mllib, output },
             model: record.model,
-            unknown: Vec::new(),
+            unknown,
         })
     }
 }
@@ -84,6 +85,18 @@ fn drop_nulls(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// Dotted paths of members that no record has.
+fn unknown(record: &Value) -> Vec<String> {
+    const MEMBERS: [&str; 5] = ["mllib", "description", "type", "parameters", "model"];
+    const SECTIONS: [&str; 3] = ["input", "mllib", "output"];
+    let members =
+        |value: &Value| value.as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+    let parameters = record.get("parameters").map(|found| found.get(0).unwrap_or(found));
+    let of_sections = parameters.map(members).unwrap_or_default().into_iter();
+    let inside = of_sections.filter(|key| !SECTIONS.contains(&key.as_str())).map(|key| format!("parameters.{key}"));
+    members(record).into_iter().filter(|key| !MEMBERS.contains(&key.as_str())).chain(inside).collect()
 }
 
 #[derive(Deserialize)]
@@ -152,9 +165,12 @@ mod tests {
     fn what_a_client_sent_is_read_as_well() {
         let text = r#"{"mllib":"caffe","x":1,"type":null,"parameters":[{"input":[{"connector":"csv","id":null}],"mllib":[],"output":null}]}"#;
         let request = CreationRequest::from_record(&format!("\u{feff}{text}")).expect("read");
-        assert_eq!(request.parameters.input.len(), 1);
+        assert_eq!((request.parameters.input.len(), request.unknown), (1, vec!["x".to_owned()]));
         assert_eq!((request.connector.as_str(), request.service_type.as_str()), ("csv", "supervised"));
         assert!(request.parameters.mllib.is_empty() && request.model.is_empty());
+        let text = r#"{"mllib":"caffe","parameters":{"input":{"connector":"csv"},"ouput":{}},"modle":{}}"#;
+        let unknown = CreationRequest::from_record(text).expect("read").unknown;
+        assert_eq!(unknown, ["modle", "parameters.ouput"]);
         for (text, complaint) in [
             ("{", "EOF"),
             ("{}", "missing field `mllib`"),

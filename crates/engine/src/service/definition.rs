@@ -19,7 +19,7 @@ use crate::output::{self, OutputOptions};
 /// Immutable for the life of a service.
 #[derive(Clone)]
 pub struct Definition {
-    /// The request as it came.
+    /// What it was created with, as written.
     pub request: CreationRequest,
     /// Supervised or not.
     pub service_type: ServiceType,

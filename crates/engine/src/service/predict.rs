@@ -144,8 +144,9 @@ impl Service {
         check_ids(call, &batch)?;
         let transform = started.elapsed();
         let outputs = compute(&**model, &batch, &options, &MemoryShare::unbounded())?;
+        let took = Timings { transform, total: started.elapsed() };
         let mut answered = answered(outputs, batch, &call.ids, &serving, output)?;
-        answered.took = Timings { transform, total: started.elapsed() };
+        answered.took = took;
         if answered.output.template.is_some() {
             self.environment.protocol.rehearse(self, &answered)?;
         }

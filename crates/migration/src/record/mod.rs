@@ -85,8 +85,8 @@ impl MoveRecord {
 
     /// What stands for a move whose record cannot be read.
     fn damaged(id: MoveId, reason: String) -> Self {
-        let request = MoveSpec::of(String::new(), String::new());
-        Self { phase: MovePhase::Damaged, undoing: Some(reason), ..Self::new(id, request, String::new()) }
+        let spec = MoveSpec::of(String::new(), String::new());
+        Self { phase: MovePhase::Damaged, undoing: Some(reason), ..Self::new(id, spec, String::new()) }
     }
 
     /// The service that is replaced.

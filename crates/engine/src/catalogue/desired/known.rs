@@ -64,7 +64,7 @@ impl<'a> Known<'a> {
         let is = |share: Option<Share>| share.is_some_and(|share| share.service == id);
         if alias.target().service() == Some(id) {
             Some("target")
-        } else if is(self.facts.canary_override(&alias.name).or(alias.canary)) {
+        } else if is(self.facts.canary_override(&alias.name)) || is(alias.canary) {
             Some("canary")
         } else {
             is(alias.shadow).then_some("shadow")

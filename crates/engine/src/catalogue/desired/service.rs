@@ -15,7 +15,7 @@ pub struct ServiceEntry {
     pub id: ServiceId,
     /// Its name now.
     pub name: ServiceName,
-    /// Body of the PUT, as it came.
+    /// Its creation, as a record: see [`crate::service::CreationRequest::from_record`].
     pub request: String,
     /// A restart does not load it, in favour of another service.
     #[serde(rename = "dormant", default, skip_serializing_if = "std::ops::Not::not")]
