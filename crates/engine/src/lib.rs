@@ -3,9 +3,11 @@
 //! Read first: [`dispatch`], which every call goes through, and [`catalogue`], which owns the services. This crate knows no
 //! HTTP, no data format and no native library, and nothing of moves.
 
+pub mod answered;
 pub mod call;
 pub mod capture;
 pub mod catalogue;
+pub mod creation;
 pub mod dispatch;
 pub mod environment;
 pub mod job;

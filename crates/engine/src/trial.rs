@@ -6,7 +6,7 @@
 
 use dede_model::error::Result;
 
-use crate::service::CreationRequest;
+use crate::creation::CreationRequest;
 
 /// What a trial does while others run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

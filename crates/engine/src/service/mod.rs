@@ -5,7 +5,6 @@
 //! A service must not know other services, aliases or HTTP.
 
 pub mod attempt;
-mod creation;
 pub(crate) mod definition;
 mod generated;
 mod predict;
@@ -19,10 +18,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::{Deserialize, Serialize};
 
+pub use crate::answered::{Answered, Timings};
 pub use crate::call::PredictCall;
-pub use creation::CreationRequest;
+pub use crate::creation::CreationRequest;
 pub use definition::Definition;
-pub use predict::{Answered, DryRun, Predicted, Timings};
+pub use predict::{DryRun, Predicted};
 pub use serving::{ServedFile, Serving};
 use state::ServiceState;
 pub use train::TrainCall;

@@ -9,7 +9,6 @@ use dede_model::backend::{Model, PredictOptions, Task};
 use dede_model::connector::{Fetched, Reader, ReaderContext};
 use dede_model::data::{Batch, Targets};
 use dede_model::error::{Error, Result};
-use dede_model::labels::Labels;
 use dede_model::measure::{MeasureSpec, MeasureValues, evaluate};
 use dede_model::outputs::Outputs;
 use dede_model::parameters::keys::Call;
@@ -19,26 +18,10 @@ use serde_json::Value;
 
 use super::Service;
 use super::serving::{Serving, predict_options};
+use crate::answered::{Answered, Timings};
 use crate::call::PredictCall;
 use crate::capture::Capture;
 use crate::output::{OutputOptions, rendered_bytes};
-
-/// An answer, before a protocol renders it.
-#[derive(Debug)]
-pub struct Answered {
-    /// What the model said.
-    pub outputs: Outputs,
-    /// A name for each item: that of the connector, or the client's own.
-    pub uris: Vec<String>,
-    /// Names of classes.
-    pub labels: Arc<Labels>,
-    /// What is answered instead of predictions, where measures are asked for.
-    pub measures: Option<MeasureValues>,
-    /// How it is to be rendered.
-    pub output: OutputOptions,
-    /// How long it took.
-    pub took: Timings,
-}
 
 /// An answer, and what gave it.
 #[derive(Debug)]
@@ -60,15 +43,6 @@ pub struct DryRun {
     pub version: Arc<str>,
     /// Time for reading and for all.
     pub took: Timings,
-}
-
-/// Timings of a predict.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Timings {
-    /// Reading and transforming.
-    pub transform: Duration,
-    /// All of it.
-    pub total: Duration,
 }
 
 /// The reader of the last call that brought input parameters: clients send the same ones again and again.
@@ -148,7 +122,7 @@ impl Service {
         let mut answered = answered(outputs, batch, &call.ids, &serving, output)?;
         answered.took = took;
         if answered.output.template.is_some() {
-            self.environment.protocol.rehearse(self, &answered)?;
+            self.environment.protocol.rehearse(&self.name(), &answered)?;
         }
         Ok(DryRun { outputs: answered.outputs, version: serving.version(), took: answered.took })
     }

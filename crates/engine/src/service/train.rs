@@ -21,6 +21,7 @@ use super::serving::{Serving, is_regression};
 use crate::job;
 use crate::job::{Job, JobResult};
 use crate::output::OutputOptions;
+use crate::protocol::ServiceIdentity;
 
 /// A train request, without the name it was addressed to.
 #[derive(Debug, Clone, Default)]
@@ -117,6 +118,17 @@ impl Service {
             training.run(job)
         };
         self.jobs.submit(progress, Box::new(run))
+    }
+
+    /// What records of its trainings say of it.
+    pub fn identity(&self) -> ServiceIdentity {
+        let mltype = self.serving().ok().and_then(|serving| serving.task).map_or("", |task| task.mltype());
+        ServiceIdentity {
+            name: self.name().to_string(),
+            mltype: mltype.to_owned(),
+            description: self.definition.request.description.clone(),
+            repository: self.definition.repository_as_sent().to_owned(),
+        }
     }
 
     /// Histories of the last training, from metrics.json, so that plots go on after a resume.
@@ -262,7 +274,7 @@ fn write_records(service: &Service, job: &Job, fitted: &Fitted, trained: &Traine
     }
     let mut view = job.view();
     view.status.result = Some(Arc::new(result.clone()));
-    if let Some(metrics) = service.environment.protocol.metrics(service, &view) {
+    if let Some(metrics) = service.environment.protocol.metrics(&service.identity(), &view) {
         record(service, "metrics.json", metrics.as_bytes());
     }
 }

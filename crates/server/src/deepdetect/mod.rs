@@ -20,7 +20,7 @@ use std::sync::Arc;
 use dede_engine::catalogue::{Catalogue, Creation};
 use dede_engine::job::JobView;
 use dede_engine::name::ServiceName;
-use dede_engine::protocol::Protocol;
+use dede_engine::protocol::{Protocol, ServiceIdentity};
 use dede_engine::service::{Answered, PredictCall, Service, Serving};
 use dede_migration::{GoldenCase, Object, RecordedCase, ServiceApi};
 use dede_model::error::Result;
@@ -38,7 +38,7 @@ pub(crate) use training::{blocking_body, job_status, status_body};
 pub(crate) struct DeepDetect;
 
 impl Protocol for DeepDetect {
-    fn metrics(&self, service: &Service, job: &JobView) -> Option<String> {
+    fn metrics(&self, service: &ServiceIdentity, job: &JobView) -> Option<String> {
         Some(training::metrics(service, job))
     }
 
@@ -46,11 +46,11 @@ impl Protocol for DeepDetect {
         training::histories(metrics)
     }
 
-    fn rehearse(&self, service: &Service, answered: &Answered) -> Result<()> {
+    fn rehearse(&self, service: &ServiceName, answered: &Answered) -> Result<()> {
         let Answered { outputs, uris, labels, measures, output, took } = answered;
         let Some(template) = &output.template else { return Ok(()) };
         let body = body(outputs, uris.clone(), labels, measures.as_ref(), output);
-        let answer = whole(service.name().as_str(), body, took.total);
+        let answer = whole(service.as_str(), body, took.total);
         through_template(template, &answer, &MemoryShare::unbounded()).map(drop)
     }
 }

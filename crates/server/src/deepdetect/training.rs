@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dede_api::Object;
 use dede_api::training::{JobStatus, ModelPlace, TrainBody, TrainedParameters};
 use dede_engine::job::{FormerResult, JobResult, JobState, JobView, Training};
-use dede_engine::service::Service;
+use dede_engine::protocol::ServiceIdentity;
 use dede_model::progress::{Figures, TestResult, thinned};
 use serde_json::{Value, json};
 
@@ -75,16 +75,15 @@ fn final_figures(figures: &Figures) -> Object {
 }
 
 /// The body of a job's status: with live figures while it goes on. At most `points` of each history.
-pub(crate) fn status_body(view: &JobView, service: &Service, points: usize) -> TrainBody {
+pub(crate) fn status_body(view: &JobView, service: &ServiceIdentity, points: usize) -> TrainBody {
     let (measure_hist, measure_sampling) = match &view.status.result {
         Some(result) => histories_of(result, points),
         None => sampled(&view.figures, points),
     };
-    let mltype = service.serving().ok().and_then(|serving| serving.task).map_or("", |task| task.mltype());
     let mut body = TrainBody {
-        sname: Some(service.name().to_string()),
-        mltype: Some(mltype.to_owned()),
-        description: Some(service.definition.request.description.clone()),
+        sname: Some(service.name.clone()),
+        mltype: Some(service.mltype.clone()),
+        description: Some(service.description.clone()),
         measure_hist: Some(measure_hist),
         measure_sampling: Some(measure_sampling),
         model: Some(place(service)),
@@ -98,7 +97,7 @@ pub(crate) fn status_body(view: &JobView, service: &Service, points: usize) -> T
 }
 
 /// The body of a blocking train, with histories when they were asked for.
-pub(crate) fn blocking_body(result: &JobResult, service: &Service, histories: Option<usize>) -> TrainBody {
+pub(crate) fn blocking_body(result: &JobResult, service: &ServiceIdentity, histories: Option<usize>) -> TrainBody {
     let mut body = TrainBody {
         model: Some(place(service)),
         measure_hist: histories.map(|points| histories_of(result, points).0),
@@ -108,8 +107,8 @@ pub(crate) fn blocking_body(result: &JobResult, service: &Service, histories: Op
     body
 }
 
-fn place(service: &Service) -> ModelPlace {
-    ModelPlace { repository: service.definition.repository_as_sent().to_owned() }
+fn place(service: &ServiceIdentity) -> ModelPlace {
+    ModelPlace { repository: service.repository.clone() }
 }
 
 fn add_result(body: &mut TrainBody, result: &JobResult) {
@@ -165,7 +164,7 @@ fn numbers(values: &Value) -> Vec<f64> {
 }
 
 /// metrics.json: the answer to a request for the status of a job, with all points.
-pub(super) fn metrics(service: &Service, view: &JobView) -> String {
+pub(super) fn metrics(service: &ServiceIdentity, view: &JobView) -> String {
     let body = status_body(view, service, usize::MAX);
     let head = json!({"method": "/train", "job": view.id, "status": "finished", "time": view.seconds.floor()});
     let answer = json!({"status": {"code": 200, "msg": "OK"}, "head": head, "body": body});

@@ -1,5 +1,6 @@
 //! What every request goes through: foreign web pages refused, panics caught, metrics, the access log line, CORS, compression.
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use tracing::Instrument as _;
 use super::error::Failure;
 use super::identity::{Identity, REQUEST_ID};
 use super::reply::{self, Encoding};
-use super::{Server, admission, authority, metrics, origin, routes};
+use super::{Server, admission, authority, metrics, origin};
 
 /// Methods a web page may use.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, HEAD, DELETE, PATCH, OPTIONS");
@@ -35,14 +36,22 @@ const EXPOSED: HeaderValue = HeaderValue::from_static("X-Request-Id, X-Dede-Serv
 #[derive(Debug, Clone)]
 pub(crate) struct LogName(pub(crate) Arc<str>);
 
+/// What requests are counted as, by the path of their route as the list of routes has it.
+pub(crate) type RouteLabels = HashMap<&'static str, &'static str>;
+
 /// Wraps every route, the unknown ones too.
-pub(crate) async fn observe(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn observe(
+    State((server, labels)): State<(Arc<Server>, Arc<RouteLabels>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let identity = Identity::take(request.headers_mut());
     let span = tracing::error_span!(target: "spans", "request", id = identity.text(), trace_id = identity.trace_id);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let encoding = Encoding::accepted(request.headers());
-    let route = request.extensions().get::<MatchedPath>().map_or("other", |path| routes::label(path.as_str()));
+    let route = request.extensions().get::<MatchedPath>().and_then(|path| labels.get(path.as_str()).copied());
+    let route = route.unwrap_or("other");
     let in_flight = metrics::in_flight();
     let allowed = server.settings.allow_origin.as_ref();
     let mut response = if allowed.is_some() && method == Method::OPTIONS {

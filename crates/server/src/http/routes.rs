@@ -1,8 +1,7 @@
 //! Every route once: path, method, who may call it, what answers. The router is built from this list, so a route without a rule
 //! cannot be written.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -13,6 +12,7 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use dede_api::answer::{Answer, Status};
 
+use super::access::RouteLabels;
 use super::authority::{self, Access};
 use super::{
     Server, access, admission, aliases, distribution, health, info, moves, predict, query_of, relays, reply, services,
@@ -101,17 +101,12 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-/// What a request is counted as, by the path of its route as the list has it.
-pub(super) fn label(path: &str) -> &'static str {
-    static LABELS: LazyLock<HashMap<&'static str, &'static str>> =
-        LazyLock::new(|| routes().into_iter().map(|route| (route.path, route.label)).collect());
-    LABELS.get(path).copied().unwrap_or("other")
-}
-
 /// The routes, with what every request goes through.
 pub(crate) fn router(server: &Arc<Server>) -> Router {
     let mut router = Router::new();
-    for Route { access, path, answers, .. } in routes() {
+    let mut labels = RouteLabels::default();
+    for Route { access, label, path, answers } in routes() {
+        labels.insert(path, label);
         let answers = match WITHOUT_QUERY.iter().any(|begin| path.starts_with(begin)) {
             true => answers.layer(from_fn_with_state(Arc::clone(server), without_query)),
             false => answers,
@@ -129,7 +124,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
     router
         .fallback(no_mapping)
         .method_not_allowed_fallback(no_mapping)
-        .layer(from_fn_with_state(Arc::clone(server), access::observe))
+        .layer(from_fn_with_state((Arc::clone(server), Arc::new(labels)), access::observe))
         .with_state(Arc::clone(server))
 }
 

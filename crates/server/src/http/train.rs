@@ -61,7 +61,7 @@ fn finished(service: &Service, view: JobView, histories: Histories) -> Outcome {
         return Err(error.into());
     }
     let result = view.status.result.unwrap_or_default();
-    let body = blocking_body(&result, service, histories.wanted.then_some(histories.points));
+    let body = blocking_body(&result, &service.identity(), histories.wanted.then_some(histories.points));
     Ok(reply::json(&Answer::whole(Status::created(), TrainHead::blocking(view.seconds.floor()), body)))
 }
 
@@ -110,7 +110,7 @@ fn status(service: &Service, view: &JobView, points: usize) -> Answer<TrainHead,
         let body = TrainBody { error: Some(Failure::from(error.clone()).status()), ..TrainBody::default() };
         return Answer::whole(Status::ok(), TrainHead::state(view.id, state, None), body);
     }
-    let body = status_body(view, service, points);
+    let body = status_body(view, &service.identity(), points);
     Answer::whole(Status::ok(), TrainHead::state(view.id, state, Some(view.seconds.floor())), body)
 }
 

@@ -9,10 +9,10 @@ use dede_model::quote::quote;
 
 use super::axes::Along;
 use super::forms::Form;
-use super::limits::Limits;
+use super::interval::Limits;
 use super::origin::Origin;
+use super::pieces::Pieces;
 use super::producers::Scale;
-use super::reader::Pieces;
 use super::ties::Tie;
 use crate::neural::onnx_view::NodeView;
 

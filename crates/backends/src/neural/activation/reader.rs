@@ -19,7 +19,8 @@ use super::counts::{Count, Counting};
 use super::facts::{Fact, Held, Part};
 use super::forms::{Form, Items};
 use super::functions::Functions;
-use super::limits::{self, Limits};
+use super::interval::Limits;
+use super::limits;
 use super::operators::{Codes, Operator, codes, operator};
 use super::origin::{Maker, Origin};
 use super::producers::{Producers, Scale, taken};
@@ -32,7 +33,7 @@ use super::written_out::{Quotient, Sum, log_softmax_sum, normalized};
 use super::{beside, classes, means};
 use crate::neural::onnx_view::{Dimension, FunctionView, GraphView, NodeView, ValueView};
 use inside::Inside;
-pub(super) use pieces::Pieces;
+use pieces::pieces_of;
 
 /// Nodes, constants and operators that are read of graphs inside of operators, at most.
 const MOST_INSIDE: usize = 1 << 18;
@@ -187,7 +188,7 @@ impl<'v, 'a> Reader<'v, 'a> {
             None => self.source(&call, index, &held, &origins),
             Some(made) => (made.origin_of_chosen(self.origin_of_taken(node)), made.beside, made.limits),
         };
-        let pieces = crossing.map_or_else(|| Pieces::of(&call), |made| made.pieces);
+        let pieces = crossing.map_or_else(|| pieces_of(&call), |made| made.pieces);
         let bends = crossing.is_some() || bends(node, kind, &call.inputs, producers);
         let is_bent = bends || call.inputs.iter().any(|fact| fact.is_bent);
         let (is_coded, scale) = match crossing {

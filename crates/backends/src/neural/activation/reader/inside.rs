@@ -3,12 +3,13 @@
 //! They are read as the network is, with what is known of the values that go in. It owns which of these are which inputs of the graph.
 //! It must not know what other operators do.
 
-use super::{Pieces, Reader};
+use super::Reader;
 use crate::neural::activation::axes::{Along, Mixes, integer, integers};
 use crate::neural::activation::facts::{Fact, Held};
 use crate::neural::activation::forms::{Form, Items, place_of};
-use crate::neural::activation::limits::Limits;
+use crate::neural::activation::interval::Limits;
 use crate::neural::activation::origin::Origin;
+use crate::neural::activation::pieces::Pieces;
 use crate::neural::activation::producers::taken;
 use crate::neural::activation::ties::{Tied, stronger};
 use crate::neural::onnx_view::{GraphView, NodeView};

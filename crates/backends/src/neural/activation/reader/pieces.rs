@@ -5,42 +5,24 @@
 
 use super::{Call, Reader};
 use crate::neural::activation::operators::Operator;
+use crate::neural::activation::pieces::Pieces;
 use crate::neural::onnx_view::NodeView;
 
 /// Operators that are looked at between a sum and its use.
 const MOST: usize = 16;
 
-/// Which pieces of a softmax a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::neural::activation) struct Pieces {
-    /// It may be a sum of numbers, or 1 over it.
-    is_sum: bool,
-    /// A logarithm is among what was added up in it, or taken away.
-    has_logarithm: bool,
-}
-
-impl Pieces {
-    /// None.
-    pub(in crate::neural::activation) const NONE: Self = Self { is_sum: false, has_logarithm: false };
-
-    /// Of a value that is one or the other.
-    pub(in crate::neural::activation) fn or(self, other: Self) -> Self {
-        Self { is_sum: self.is_sum || other.is_sum, has_logarithm: self.has_logarithm || other.has_logarithm }
-    }
-
-    /// Of what a node makes.
-    pub(super) fn of(call: &Call<'_, '_, '_>) -> Self {
-        let (op, taken) = (call.node.op, call.inputs.iter().map(|fact| fact.pieces).fold(Self::NONE, Self::or));
-        let is_moved = matches!(call.kind, Operator::Passing | Operator::Choosing | Operator::Joining);
-        let adds = matches!(op, "Add" | "Sub" | "Sum" | "Neg" | "Max" | "Min" | "Where");
-        let keeps_sum = matches!(op, "Clip" | "Reciprocal" | "Mul" | "Div" | "Pow");
-        let sums = matches!(call.kind, Operator::Weighting | Operator::Averaging)
-            || matches!(op, "ReduceSum" | "ReduceL1" | "CumSum" | "Add" | "Sum");
-        Self {
-            is_sum: sums || taken.is_sum && (is_moved || adds || keeps_sum),
-            has_logarithm: matches!(op, "Log" | "ReduceLogSum" | "ReduceLogSumExp")
-                || taken.has_logarithm && (is_moved || adds),
-        }
+/// Of what a node makes.
+pub(super) fn pieces_of(call: &Call<'_, '_, '_>) -> Pieces {
+    let (op, taken) = (call.node.op, call.inputs.iter().map(|fact| fact.pieces).fold(Pieces::NONE, Pieces::or));
+    let is_moved = matches!(call.kind, Operator::Passing | Operator::Choosing | Operator::Joining);
+    let adds = matches!(op, "Add" | "Sub" | "Sum" | "Neg" | "Max" | "Min" | "Where");
+    let keeps_sum = matches!(op, "Clip" | "Reciprocal" | "Mul" | "Div" | "Pow");
+    let sums = matches!(call.kind, Operator::Weighting | Operator::Averaging)
+        || matches!(op, "ReduceSum" | "ReduceL1" | "CumSum" | "Add" | "Sum");
+    Pieces {
+        is_sum: sums || taken.is_sum && (is_moved || adds || keeps_sum),
+        has_logarithm: matches!(op, "Log" | "ReduceLogSum" | "ReduceLogSumExp")
+            || taken.has_logarithm && (is_moved || adds),
     }
 }
 

@@ -7,7 +7,7 @@ use dede_model::parameters::{Parameters, Section};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-/// A creation, as far as structure goes: what its values mean is found out by [`super::Definition`].
+/// A creation, as far as structure goes: what its values mean is found out by [`crate::service::Definition`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CreationRequest {
     /// Name of the model library.
