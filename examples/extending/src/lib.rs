@@ -35,7 +35,7 @@ const REQUESTS: usize = 64;
 /// Services whose state is kept in `directory`.
 ///
 /// # Errors
-/// [`Error::Io`] where the directory cannot be used.
+/// [`dede_model::error::Error::Io`] where the directory cannot be used.
 pub fn catalogue(directory: &Path) -> Result<Arc<Catalogue>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     Catalogue::start(Environment {
