@@ -15,8 +15,7 @@ const LONGEST_REASON: usize = 500;
 pub(super) fn answer(outputs: &Outputs, index: usize, labels: &Labels) -> String {
     let text = match outputs {
         Outputs::Classification(tensor) => top(tensor.row(index), labels),
-        Outputs::Regression(tensor) => first(tensor.row(index)),
-        Outputs::Features(rows) => first(&rows[index]),
+        Outputs::Regression(tensor) | Outputs::Features(tensor) => first(tensor.row(index)),
         Outputs::Tensors(tensors) => shapes(tensors),
     };
     shortened(&text)

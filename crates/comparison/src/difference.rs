@@ -159,7 +159,7 @@ impl Matching {
                 each(&|index| regression(old.row(index), new.row(index), tolerance))
             }
             (Outputs::Features(old), Outputs::Features(new)) => {
-                each(&|index| features(&old[index], &new[index], tolerance))
+                each(&|index| features(old.row(index), new.row(index), tolerance))
             }
             (Outputs::Tensors(old), Outputs::Tensors(new)) => each(&|_| tensors(old, new, tolerance)),
             (

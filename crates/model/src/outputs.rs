@@ -12,8 +12,8 @@ pub enum Outputs {
     Classification(Floats),
     /// `[samples, targets]`: values.
     Regression(Floats),
-    /// One vector per sample: the values of a layer, flattened.
-    Features(Vec<Vec<f32>>),
+    /// `[samples, …]`: the values of a layer.
+    Features(Floats),
     /// The outputs of the network as they are: one answer to a call of tensors.
     Tensors(Vec<NamedTensor>),
 }
@@ -22,8 +22,7 @@ impl Outputs {
     /// Number of samples answered.
     pub fn len(&self) -> usize {
         match self {
-            Self::Classification(tensor) | Self::Regression(tensor) => tensor.rows(),
-            Self::Features(rows) => rows.len(),
+            Self::Classification(tensor) | Self::Regression(tensor) | Self::Features(tensor) => tensor.rows(),
             Self::Tensors(_) => 1,
         }
     }
@@ -32,10 +31,9 @@ impl Outputs {
     pub fn first_not_finite(&self) -> Option<(usize, f32)> {
         let of_row = |row: &[f32]| row.iter().copied().find(|value| !value.is_finite());
         match self {
-            Self::Classification(tensor) | Self::Regression(tensor) => {
+            Self::Classification(tensor) | Self::Regression(tensor) | Self::Features(tensor) => {
                 (0..tensor.rows()).find_map(|row| Some((row, of_row(tensor.row(row))?)))
             }
-            Self::Features(rows) => rows.iter().enumerate().find_map(|(row, values)| Some((row, of_row(values)?))),
             Self::Tensors(_) => None,
         }
     }
@@ -59,12 +57,11 @@ mod tests {
             ([0.0, f32::NEG_INFINITY, 0.0, f32::INFINITY], Some((0, f32::NEG_INFINITY))),
         ];
         for (values, expected) in cases {
-            let rows = values.chunks(2).map(<[f32]>::to_vec).collect();
             assert_eq!(Outputs::Classification(tensor(&values)).first_not_finite(), expected);
             assert_eq!(Outputs::Regression(tensor(&values)).first_not_finite(), expected);
-            assert_eq!(Outputs::Features(rows).first_not_finite(), expected);
+            assert_eq!(Outputs::Features(tensor(&values)).first_not_finite(), expected);
         }
-        let found = Outputs::Features(vec![vec![0.0], vec![f32::NAN]]).first_not_finite();
+        let found = Outputs::Features(tensor(&[0.0, 1.0, f32::NAN, 0.0])).first_not_finite();
         assert!(found.is_some_and(|(sample, value)| sample == 1 && value.is_nan()));
     }
 }

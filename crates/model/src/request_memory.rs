@@ -175,6 +175,14 @@ impl MemoryShare {
         grown.map(|()| Borrowed { share: self, bytes })
     }
 
+    /// As [`MemoryShare::borrow`] without waiting: for work that takes more while it goes on, where two would wait for each other.
+    ///
+    /// # Errors
+    /// As [`MemoryShare::grow`].
+    pub fn try_borrow(&self, bytes: u64) -> Result<Borrowed<'_>> {
+        self.grow(bytes).map(|()| Borrowed { share: self, bytes })
+    }
+
     /// A share beside this one, for what several requests use.
     ///
     /// # Errors

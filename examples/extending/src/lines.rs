@@ -87,8 +87,9 @@ impl Door for LineDoor {
             values.iter().enumerate().map(|(class, value)| format!("{class}={value:.4}")).collect()
         };
         let values = match inferred.outputs {
-            Outputs::Classification(tensor) | Outputs::Regression(tensor) => shown(tensor.row(0)),
-            Outputs::Features(rows) => shown(&rows[0]),
+            Outputs::Classification(tensor) | Outputs::Regression(tensor) | Outputs::Features(tensor) => {
+                shown(tensor.row(0))
+            }
             Outputs::Tensors(_) => Vec::new(),
         };
         Ok(format!("{} {}", inferred.service, values.join(" ")))

@@ -27,6 +27,8 @@ pub(super) struct Loaded {
     pub(super) threads: usize,
     /// The number of samples that every run must have, where the network's file fixes it.
     pub(super) fixed_batch: Option<usize>,
+    /// Bytes that a run answers for each sample, as it did for generated ones.
+    pub(super) answer_bytes: u64,
     /// Its file, for messages.
     pub(super) file: String,
 }
@@ -127,7 +129,8 @@ impl Loading<'_> {
             Err(_) => (1, example(1).and_then(|batch| runner.run(batch)).map_err(fail)?),
         };
         let fixed_batch = self.fixed_batch.or((samples == 1 || is_one_by_one).then_some(1));
-        let loaded = Loaded { runner, threads, fixed_batch, file: file.to_owned() };
+        let answer_bytes = outputs.iter().map(|output| output.values().bytes()).sum::<u64>() / samples as u64;
+        let loaded = Loaded { runner, threads, fixed_batch, answer_bytes, file: file.to_owned() };
         Ok((loaded, Trial { outputs, samples, alone: answers(alone), are_apart, is_coarse }))
     }
 }

@@ -33,6 +33,8 @@ const MOST_ROWS: usize = 512;
 const ROUNDING: f32 = 1e-5;
 /// How far beyond 0 and 1 the coarsest numbers put probabilities: those of 8 bits.
 const COARSE: f32 = 0.01;
+/// How often the values of an answer are there while it leaves the engine: there, and as what is given back.
+const ANSWER_COPIES: u64 = 2;
 /// Work worth more than starting a thread.
 const WORTH_A_THREAD: Duration = Duration::from_millis(1);
 
@@ -193,6 +195,8 @@ impl NeuralModel {
             batch = padded(batch, fixed).map_err(|error| Error::Internal(error.to_string()))?;
         }
         let rows = batch.shape().first().copied().unwrap_or(0);
+        let expected = (rows as u64).saturating_mul(loaded.answer_bytes).saturating_mul(ANSWER_COPIES);
+        let answer = memory.try_borrow(expected)?;
         let mut outputs = loaded.runner.run(batch).map_err(|error| loaded.complaint(&error))?;
         let output = outputs.swap_remove(0);
         let output = match rows == count && output.shape().first() == Some(&count) {
@@ -200,7 +204,9 @@ impl NeuralModel {
             false => rows_of(&output, 0, count, rows).map_err(|error| loaded.complaint(&error))?,
         };
         let output = floats(output).map_err(|error| loaded.complaint(&error))?;
-        memory.grow(size_of_val(output.values()) as u64)?;
+        let bytes = size_of_val(output.values()) as u64;
+        memory.grow(bytes.saturating_sub(expected))?;
+        answer.keep(bytes);
         Ok(output)
     }
 }
@@ -214,25 +220,25 @@ impl Model for NeuralModel {
         self.preparation.check(samples)?;
         if let Some(name) = &options.extract_layer {
             let layer = self.layer(name, memory)?;
-            return Ok(features(&self.rows(&layer.loaded, samples, options.batch_size, memory)?));
+            return features(self.rows(&layer.loaded, samples, options.batch_size, memory)?, memory);
         }
         let parts = self.rows(&self.loaded, samples, options.batch_size, memory)?;
         match (self.meaning, self.description.task) {
-            (Meaning::Features, _) | (_, Task::Features | Task::Tensors) => Ok(features(&parts)),
+            (Meaning::Features, _) | (_, Task::Features | Task::Tensors) => features(parts, memory),
             (Meaning::Scores, Task::Classification { classes }) => {
                 let mut parts = parts;
                 parts.iter_mut().for_each(softmax);
-                Ok(Outputs::Classification(stacked(parts, classes)?))
+                Ok(Outputs::Classification(stacked(parts, classes, memory)?))
             }
             (Meaning::LogProbabilities, Task::Classification { classes }) => {
-                let logarithms = stacked(parts, classes)?;
+                let logarithms = stacked(parts, classes, memory)?;
                 Ok(Outputs::Classification(probabilities(exponentials(logarithms)?)?))
             }
             (Meaning::Probabilities, Task::Classification { classes }) => {
-                Ok(Outputs::Classification(probabilities(stacked(parts, classes)?)?))
+                Ok(Outputs::Classification(probabilities(stacked(parts, classes, memory)?)?))
             }
-            (_, Task::Classification { classes }) => Ok(Outputs::Classification(stacked(parts, classes)?)),
-            (_, Task::Regression { targets }) => Ok(Outputs::Regression(stacked(parts, targets)?)),
+            (_, Task::Classification { classes }) => Ok(Outputs::Classification(stacked(parts, classes, memory)?)),
+            (_, Task::Regression { targets }) => Ok(Outputs::Regression(stacked(parts, targets, memory)?)),
         }
     }
 }
@@ -284,22 +290,33 @@ impl Cut {
     }
 }
 
-fn features(parts: &[Floats]) -> Outputs {
-    Outputs::Features(parts.iter().flat_map(|part| (0..part.rows()).map(|row| part.row(row).to_vec())).collect())
+/// Values of a layer, each sample's flattened.
+fn features(parts: Vec<Floats>, memory: &MemoryShare) -> Result<Outputs> {
+    let columns = parts.first().map_or(0, Floats::row_len);
+    Ok(Outputs::Features(stacked(parts, columns, memory)?))
 }
 
 /// Batches below each other as `[rows, columns]`.
-fn stacked(parts: Vec<Floats>, columns: usize) -> Result<Floats> {
-    let rows = parts.iter().map(Floats::rows).sum();
-    let mut values = Vec::with_capacity(rows * columns);
+fn stacked(parts: Vec<Floats>, columns: usize, memory: &MemoryShare) -> Result<Floats> {
+    let rows = parts.iter().map(Floats::rows).sum::<usize>();
+    // Several batches and the copy of them are there at once.
+    let copied = if parts.len() == 1 { 0 } else { rows.saturating_mul(columns).saturating_mul(size_of::<f32>()) };
+    let _copy = memory.try_borrow(copied as u64)?;
+    let mut parts = parts.into_iter();
+    let mut values = parts.next().map(|part| values_of(part, columns)).transpose()?.unwrap_or_default();
+    values.reserve_exact(rows.saturating_mul(columns).saturating_sub(values.len()));
     for part in parts {
-        let shape = part.shape().to_vec();
-        if part.row_len() != columns {
-            return Err(Error::Internal(format!("{columns} values for each sample expected, found shape {shape:?}")));
-        }
-        values.extend(part.into_values());
+        values.extend(values_of(part, columns)?);
     }
     Floats::new(vec![rows, columns], values).map_err(|error| Error::Internal(error.to_string()))
+}
+
+fn values_of(part: Floats, columns: usize) -> Result<Vec<f32>> {
+    if part.row_len() != columns {
+        let reason = format!("some are answered with {columns} values, others with {}", part.row_len());
+        return Err(Error::bad_input_at("data", reason));
+    }
+    Ok(part.into_values())
 }
 
 fn exponentials(tensor: Floats) -> Result<Floats> {

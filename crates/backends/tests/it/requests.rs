@@ -88,10 +88,9 @@ pub(crate) fn rows(model: &dyn Model, samples: &Samples) -> Vec<Vec<f32>> {
 
 pub(crate) fn rows_of(outputs: &Outputs) -> Vec<Vec<f32>> {
     match outputs {
-        Outputs::Classification(tensor) | Outputs::Regression(tensor) => {
+        Outputs::Classification(tensor) | Outputs::Regression(tensor) | Outputs::Features(tensor) => {
             (0..tensor.rows()).map(|row| tensor.row(row).to_vec()).collect()
         }
-        Outputs::Features(rows) => rows.clone(),
         Outputs::Tensors(_) => panic!("items are answered in rows"),
     }
 }

@@ -24,7 +24,8 @@ fn targets(rows: &[&[f32]]) -> Outputs {
 }
 
 fn vectors(rows: &[&[f32]]) -> Outputs {
-    Outputs::Features(rows.iter().map(|row| row.to_vec()).collect())
+    let width = rows.first().map_or(0, |row| row.len());
+    Outputs::Features(Floats::new(vec![rows.len(), width], rows.concat()).expect("equal rows"))
 }
 
 fn comparison() -> Comparison {

@@ -19,7 +19,7 @@ pub fn rendered_bytes(outputs: &Outputs, options: &OutputOptions) -> u64 {
             (NAMED_VALUE, tensor.rows().saturating_mul(columns))
         }
         Outputs::Regression(tensor) => (NAMED_VALUE, tensor.values().len()),
-        Outputs::Features(rows) => (VALUE, rows.iter().map(Vec::len).sum()),
+        Outputs::Features(tensor) => (VALUE, tensor.values().len()),
         Outputs::Tensors(tensors) => (VALUE, tensors.iter().map(|named| named.tensor.values().len()).sum()),
     };
     let each = if options.template.is_some() { each + TREE } else { each };

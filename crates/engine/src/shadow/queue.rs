@@ -120,8 +120,9 @@ fn size(copied: &Copied) -> usize {
     let bytes_of = |tensors: &[NamedTensor]| tensors.iter().map(|named| named.tensor.values().bytes()).sum::<u64>();
     let in_tensors = |tensors| usize::try_from(bytes_of(tensors)).unwrap_or(usize::MAX);
     let values = copied.primary.outputs.as_ref().map_or(0, |outputs| match &**outputs {
-        Outputs::Classification(tensor) | Outputs::Regression(tensor) => size_of_val(tensor.values()),
-        Outputs::Features(rows) => rows.iter().map(|row| size_of_val(row.as_slice())).sum(),
+        Outputs::Classification(tensor) | Outputs::Regression(tensor) | Outputs::Features(tensor) => {
+            size_of_val(tensor.values())
+        }
         Outputs::Tensors(tensors) => in_tensors(tensors),
     });
     let values = values.saturating_add(in_tensors(&copied.call.tensors));

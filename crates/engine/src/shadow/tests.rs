@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use dede_model::repository::Clear;
+use dede_model::tensor::Floats;
 use serde_json::json;
 
 use super::*;
@@ -213,7 +214,7 @@ fn what_waits_is_bounded_in_bytes() {
         let nested = json!([vec![0; length / 2 / size_of::<serde_json::Value>()]]);
         let mut call = PredictCall { data: vec!["x".repeat(length / 2)], ..PredictCall::default() };
         call.parameters.input.insert("unknown".into(), nested);
-        let outputs = Arc::new(Outputs::Features(Vec::new()));
+        let outputs = Arc::new(Outputs::Features(Floats::from_vec(Vec::new())));
         let service = Arc::clone(&service);
         let primary = Primary { service, version: "".into(), outputs: Ok(outputs), took: PATIENCE };
         Copied { id: 0, call, primary }

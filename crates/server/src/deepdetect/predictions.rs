@@ -22,9 +22,9 @@ pub(crate) fn predictions(
         Outputs::Regression(tensor) => {
             named(&|index| Prediction { vector: targets(tensor.row(index), labels), ..Prediction::default() })
         }
-        Outputs::Features(rows) => named(&|index| Prediction {
-            vals: Some(values(&rows[index], options.binarized)),
-            last: index + 1 == rows.len(),
+        Outputs::Features(tensor) => named(&|index| Prediction {
+            vals: Some(values(tensor.row(index), options.binarized)),
+            last: index + 1 == tensor.rows(),
             ..Prediction::default()
         }),
         // A call in items has no such answer.
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn features_mark_the_last_prediction() {
-        let outputs = Outputs::Features(vec![vec![0.5, -1.0], vec![0.0, 2.0]]);
+        let outputs = Outputs::Features(Floats::new(vec![2, 2], vec![0.5, -1.0, 0.0, 2.0]).unwrap());
         let names = || vec!["a".to_owned(), "b".to_owned()];
         let rendered = predictions(&outputs, names(), &Labels::default(), &options(json!({"string_binarized": true})));
         assert_eq!(rendered[0].vals, Some(Values::Bits("10".into())));

@@ -38,13 +38,11 @@ impl Recorded<'_> {
             return Err(refused(format!("it holds {recorded} predictions, and its request is answered with {found}")));
         }
         match (task, answered) {
-            (_, Outputs::Features(rows)) => {
-                let expected = self.predictions.iter().map(values).collect::<Result<_>>()?;
+            (_, Outputs::Features(found)) => {
+                let expected = self.features()?;
                 let found = match self.options.binarized {
-                    Binarized::No => rows,
-                    Binarized::Numbers | Binarized::Booleans | Binarized::Text => {
-                        rows.iter().map(|row| bits(row)).collect()
-                    }
+                    Binarized::No => found,
+                    Binarized::Numbers | Binarized::Booleans | Binarized::Text => bits(&found)?,
                 };
                 Ok((Outputs::Features(expected), Outputs::Features(found)))
             }
@@ -71,6 +69,15 @@ impl Recorded<'_> {
             all.extend(read(prediction, &Row { values: found.row(index), named: &named })?);
         }
         Floats::new(found.shape().to_vec(), all).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    fn features(&self) -> Result<Floats> {
+        let rows = self.predictions.iter().map(values).collect::<Result<Vec<_>>>()?;
+        let columns = rows.first().map_or(0, Vec::len);
+        if let Some(other) = rows.iter().find(|row| row.len() != columns) {
+            return Err(refused(format!("it holds predictions of {columns} and of {} values", other.len())));
+        }
+        Floats::new(vec![rows.len(), columns], rows.concat()).map_err(|error| Error::Internal(error.to_string()))
     }
 
     /// Probabilities of all classes: those listed, and for the others the new ones as far as they stay below.
@@ -169,8 +176,9 @@ fn values(prediction: &Value) -> Result<Vec<f32>> {
     }
 }
 
-fn bits(values: &[f32]) -> Vec<f32> {
-    values.iter().map(|value| if *value > 0.0 { 1.0 } else { 0.0 }).collect()
+fn bits(values: &Floats) -> Result<Floats> {
+    let bits = values.values().iter().map(|value| if *value > 0.0 { 1.0 } else { 0.0 }).collect();
+    Floats::new(values.shape().to_vec(), bits).map_err(|error| Error::Internal(error.to_string()))
 }
 
 #[cfg(test)]
@@ -246,7 +254,7 @@ mod tests {
         assert_eq!(judged(&json!({}), &targets(&[1.0, 2.0]), &targets(&[1.0, 2.0])), Ok((true, true)));
         assert_eq!(judged(&json!({}), &targets(&[1.0, 2.0]), &targets(&[1.0, 2.1])), Ok((false, false)));
         assert!(judged(&json!({}), &targets(&[1.0]), &targets(&[1.0, 2.1])).unwrap_err().contains("it holds 1 values"));
-        let features = |values: &[f32]| Outputs::Features(vec![values.to_vec()]);
+        let features = |values: &[f32]| Outputs::Features(Floats::new(vec![1, values.len()], values.to_vec()).unwrap());
         for form in ["binarized", "bool_binarized", "string_binarized"] {
             let found = judged(&json!({form: true}), &features(&[0.5, -1.0]), &features(&[0.1, -2.0]));
             assert_eq!(found, Ok((true, true)), "{form}");

@@ -89,10 +89,9 @@ fn answer(model: &dyn Model, samples: &Samples, batch_size: Option<usize>) -> Ve
 
 fn rows(outputs: &Outputs) -> Vec<Vec<f32>> {
     match outputs {
-        Outputs::Classification(tensor) | Outputs::Regression(tensor) => {
+        Outputs::Classification(tensor) | Outputs::Regression(tensor) | Outputs::Features(tensor) => {
             (0..tensor.rows()).map(|row| tensor.row(row).to_vec()).collect()
         }
-        Outputs::Features(rows) => rows.clone(),
         Outputs::Tensors(_) => panic!("items are answered in rows"),
     }
 }
