@@ -124,6 +124,15 @@ fn changed(item: &Tensor, change: Change) -> Option<Tensor> {
     Tensor::new(item.shape().to_vec(), values).ok()
 }
 
+/// Whether each number is apart from the other's by that share of the largest at most.
+pub(super) fn are_within(share: f32, one: &Tensor, other: &Tensor) -> bool {
+    let (one, other) = (numbers(one), numbers(other));
+    let most = share * largest(&one);
+    let is_close =
+        |(one, other): (&f32, &f32)| one == other || (one.is_nan() && other.is_nan()) || (one - other).abs() <= most;
+    one.len() == other.len() && one.iter().zip(&other).all(is_close)
+}
+
 fn numbers(tensor: &Tensor) -> Vec<f32> {
     tensor.clone().into_floats().map(Floats::into_values).unwrap_or_default()
 }

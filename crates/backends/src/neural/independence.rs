@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::closeness::{Closeness, Probe, Tolerance};
+use super::closeness::{Closeness, Probe, Tolerance, are_within};
 use super::engine::{EngineError, Parallelism, Session, Tensor};
 use super::runner::{join, padded, rows_of};
 
@@ -17,6 +17,9 @@ pub(super) const LONG: Duration = Duration::from_millis(300);
 const SHORT: Duration = Duration::from_millis(5);
 /// Items of so many numbers are tried two at a time: several take more memory than a run has to.
 const LARGE: usize = 4 << 20;
+/// How far numbers of a row may be apart in two runs of one size, as a share of the largest: what is computed of it is the same.
+const SAME: f32 = 1e-6;
+
 /// A loaded network, and items to try it with.
 pub(super) struct Tried<'t> {
     pub(super) session: &'t dyn Session,
@@ -85,6 +88,9 @@ impl Tried<'_> {
         sizes.into_iter().filter(is_tried).all(|size| {
             let items: Vec<Tensor> = alone.iter().cycle().take(size).map(|alone| alone.item.clone()).collect();
             let Ok(together) = join(&items).and_then(|items| self.run(items)) else { return false };
+            if self.is_coarse && !self.is_company_without_effect(alone, size, &together) {
+                return false;
+            }
             let mut places = alone.iter().enumerate().cycle().take(size).enumerate();
             places.all(|(place, (item, alone))| {
                 let mut outputs = alone.probe.answers.iter().zip(&together).enumerate();
@@ -96,7 +102,71 @@ impl Tried<'_> {
         })
     }
 
+    /// Whether each item of a run has the answer that it has among items like itself, in the same place of a run of as many: whole numbers
+    /// that are one step apart by the order of computing are the same then, so that a small difference comes from the others.
+    fn is_company_without_effect(&self, alone: &[Alone], size: usize, together: &[Tensor]) -> bool {
+        alone.iter().take(size).enumerate().all(|(item, alone_in)| {
+            let Ok(alike) = join(&vec![alone_in.item.clone(); size]).and_then(|items| self.run(items)) else {
+                return false;
+            };
+            (item..size).step_by(alone.len()).all(|place| {
+                together.iter().zip(&alike).all(|(together, alike)| {
+                    let of = |output| rows_of(output, place, 1, size);
+                    of(together).is_ok_and(|among| of(alike).is_ok_and(|own| are_within(SAME, &own, &among)))
+                })
+            })
+        })
+    }
+
     fn run(&self, batch: Tensor) -> Result<Vec<Tensor>, EngineError> {
         self.session.run(vec![batch], Parallelism::One)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neural::engine::{Port, Values};
+
+    /// Answers each row in steps of 0.01.
+    struct Steps {
+        /// Adds this share of the mean of the run.
+        of_others: f32,
+        /// Adds this where rows are several.
+        by_order: f32,
+    }
+
+    impl Session for Steps {
+        fn inputs(&self) -> &[Port] {
+            &[]
+        }
+
+        fn outputs(&self) -> &[Port] {
+            &[]
+        }
+
+        fn run(&self, inputs: Vec<Tensor>, _parallelism: Parallelism) -> Result<Vec<Tensor>, EngineError> {
+            let Values::F32(values) = inputs[0].values() else { return Err(EngineError::new("floats")) };
+            let mean = values.iter().sum::<f32>() / values.len() as f32;
+            let beside = mean * self.of_others + if values.len() > 2 { self.by_order } else { 0.0 };
+            let steps = values.iter().map(|value| (value * 100.0).round() / 100.0 + beside).collect();
+            Ok(vec![Tensor::new(inputs[0].shape().to_vec(), Values::F32(steps))?])
+        }
+    }
+
+    #[test]
+    fn others_of_a_run_show_below_the_step_of_a_quantiser() {
+        let cases = [(0.0, 0.0, true), (0.0, 0.01, true), (0.001, 0.0, false), (0.02, 0.0, false), (0.0, 0.5, false)];
+        for (of_others, by_order, expected) in cases {
+            let session = Steps { of_others, by_order };
+            let item = |number: usize| {
+                let values = vec![number as f32 / 3.0 - 1.0, 0.5];
+                Ok(Tensor::new(vec![1, 2], Values::F32(values))?)
+            };
+            let tried = Tried { session: &session, item: &item, fixed: None, is_coarse: true };
+            let alone = tried.alone(Duration::ZERO);
+            assert_eq!(alone.len(), TOGETHER[2]);
+            assert_eq!(tried.are_apart(&alone), expected, "{of_others} {by_order}");
+        }
     }
 }
