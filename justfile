@@ -48,3 +48,7 @@ fuzz seconds="600" seed="1":
 # The server's tests with a binary of before a repair, which have to fail: its path, and beginnings of names of tests.
 before binary *tests:
     python3 tests/before.py {{binary}} {{tests}}
+
+# Licences, versions, sources and known weaknesses of dependencies, with cargo-deny: `cargo install cargo-deny` first.
+deny:
+    cargo deny --locked check
