@@ -1,16 +1,37 @@
 //! Moves: a running service comes from another server, is proved, and takes over under a stable name.
 //!
 //! A move is a job on the target. It pulls from a [`ModelSource`], so the switch and its record are local and one fsync
-//! decides. `procedure` is the procedure on one page; its phases are in `phases`, and what is between copied files and a switched
-//! alias in `strategy`. `record` is what survives a crash, `handle` one move as seen from outside; `moves` owns the list of
-//! moves and the commands of operators; `standing` and `files` tell whether the alias and the directory of a move are still
-//! its own. Time comes from a [`Clock`], and what travels in the words of the API goes through [`ServiceApi`]: none of it knows
-//! HTTP, nor the JSON of the wire.
+//! decides. None of this crate knows HTTP, nor the JSON of the wire.
 //!
 //! ```text
 //! planned ─ copying ─ loading ─ warming ─ verifying ─ shadowing ─ switching ─ watching ─ draining ─ done
 //!    └────────┴─────────┴─────────┴──────────┴───────────┴─ aborted    └──────────┴─ rolled back
 //! ```
+//!
+//! # What to read first
+//!
+//! 1. `procedure`: the phases on one page; each has a file in `phases`, and what is between copied files and a switched alias is a `strategy`.
+//! 2. `record`: what was asked for ([`MoveSpec`]), and what survives a crash.
+//! 3. `undo`: the way back, which may be done any number of times.
+//! 4. [`Moves`]: the list of moves and the commands of operators; [`Move`] is one as seen from outside.
+//! 5. [`MoveContext`]: all that moves depend on. Time comes from a [`Clock`], content from [`Peers`], and what travels in the words of the API
+//!    goes through [`ServiceApi`].
+//!
+//! # Invariants
+//!
+//! - Each phase is recorded before it begins, and may be done again from its start.
+//! - The switch is one change of the catalogue, which looks at the alias, both versions and the verdict in that step. Where the record and the
+//!   catalogue disagree, the catalogue decides.
+//! - Before the switch a failure leaves everything as it was; after it, a failure points the alias back.
+//! - A move touches only what is its own: services by identity and version, an alias by its generation, a directory by its inode and a marker
+//!   (`standing`, `files`). What a person changed meanwhile stands.
+//! - The source is never changed, and need not know the target.
+//! - An end is recorded before it is seen.
+//!
+//! # Who may know what
+//!
+//! `procedure` knows `phases` and `strategy`, which know what they need of `record`, `standing` and `files`; none of these knows the
+//! procedure. `source` knows how to ask for content and nothing of phases. The server gives the implementations of [`Peers`] and [`ServiceApi`].
 
 mod certificate;
 mod clock;
