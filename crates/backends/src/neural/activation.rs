@@ -4,9 +4,11 @@
 //! It owns which operator says what, and what cannot be told: that is named, never guessed. It looks at the graph and the constants in
 //! it, never at numbers that come out, and must not know engines, services or how an answer is computed.
 
+mod attributes;
 mod axes;
 mod bends;
 mod beside;
+mod cause;
 mod classes;
 mod counts;
 mod facts;
@@ -16,6 +18,7 @@ mod interval;
 mod limits;
 mod lists;
 mod means;
+mod numbers;
 mod operators;
 mod origin;
 mod pieces;
@@ -31,12 +34,12 @@ mod trees;
 mod weights;
 mod written_out;
 
-use counts::Numbers;
 use dede_model::backend::OutputActivation;
 use dede_model::error::{Error, Result};
 use dede_model::quote::quote;
 use facts::Held;
 use forms::Items;
+use numbers::Numbers;
 use reader::Reader;
 
 use super::onnx_view::OnnxView;

@@ -3,6 +3,7 @@
 //! A softmax over the items makes no probabilities of classes, and its numbers depend on what else was sent. It owns the names and
 //! defaults of the attributes and inputs that say axes, by version of the operator set. It must not know what operators compute.
 
+use super::attributes::{integer, integers};
 use super::forms::{Form, Items};
 use super::producers::{MOST_AXES, Producers};
 use crate::neural::onnx_view::{NodeView, SOFTMAX_OF_ONE_AXIS};
@@ -179,14 +180,4 @@ impl std::fmt::Display for Along {
             },
         }
     }
-}
-
-/// Value of an attribute that is a whole number.
-pub(super) fn integer(node: &NodeView<'_>, name: &str) -> Option<i64> {
-    node.attribute(name)?.integer
-}
-
-/// Value of an attribute that is a list of whole numbers.
-pub(super) fn integers(node: &NodeView<'_>, name: &str) -> Option<Vec<i64>> {
-    node.attribute(name).map(|attribute| attribute.integers.clone())
 }

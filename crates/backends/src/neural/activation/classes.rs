@@ -5,7 +5,8 @@
 
 use dede_model::backend::OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
 
-use super::axes::{Along, Mixes, integer, integers};
+use super::attributes::{integer, integers};
+use super::axes::{Along, Mixes};
 use super::facts::Fact;
 use super::forms::{Form, Items, place_of};
 use super::operators::{Operator, joined};

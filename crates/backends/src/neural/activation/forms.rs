@@ -2,7 +2,7 @@
 //!
 //! It must not know which operator makes which value.
 
-use super::counts::Numbers;
+use super::numbers::Numbers;
 use super::producers::MOST_AXES;
 use crate::neural::onnx_view::{Dimension, TensorView, ValueView};
 

@@ -2,7 +2,7 @@
 //!
 //! It must not know operators.
 
-use super::counts::Count;
+use super::numbers::Count;
 use super::producers::MOST_AXES;
 
 /// Counts in the order of their axes, the last one running fastest.

@@ -5,7 +5,7 @@
 
 use dede_model::backend::OutputActivation;
 
-use super::axes::integer;
+use super::attributes::integer;
 use super::producers::Producers;
 use super::trees::{are_votes, has_score_of_each, scores_pairs};
 use crate::neural::onnx_view::NodeView;

@@ -6,7 +6,6 @@
 
 use super::operators::{Operator, text};
 use super::producers::Producers;
-use super::weights::Weights;
 use crate::neural::onnx_view::NodeView;
 
 /// Operators between a gate and what it is made of.
@@ -27,6 +26,21 @@ pub(super) enum Origin {
     Merged,
     /// Anything else.
     Free,
+}
+
+/// The weights of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weights {
+    /// Some are negative: they are learnt.
+    Signed,
+    /// None is negative, and some add up to more than 1.
+    Sums,
+    /// None is negative, and they add up to 1 at most for each number that is made.
+    Means,
+    /// None is negative; what adds up cannot be told.
+    Positive,
+    /// They cannot be read.
+    Unread,
 }
 
 /// A node, and what decides where its numbers come from besides its inputs.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::axes::integer;
+use super::attributes::integer;
 use super::functions::Functions;
 use crate::neural::onnx_view::{AttributeView, ElementType, GraphView, NodeView, TensorView};
 

@@ -15,20 +15,22 @@ use dede_model::backend::OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, 
 
 use super::axes::Along;
 use super::bends::bends;
-use super::counts::{Count, Counting};
+use super::counts::Counting;
 use super::facts::{Fact, Held, Part};
 use super::forms::{Form, Items};
 use super::functions::Functions;
 use super::interval::Limits;
 use super::limits;
+use super::numbers::Count;
 use super::operators::{Codes, Operator, codes, operator};
+use super::origin::Weights;
 use super::origin::{Maker, Origin};
 use super::producers::{Producers, Scale, taken};
 use super::scales;
 use super::shapes::Shaping;
 use super::signs::never_negative;
 use super::ties::{Tie, Tied, mixing, stronger, unsteady};
-use super::weights::{Ranges, Weights};
+use super::weights::Ranges;
 use super::written_out::{Quotient, Sum, log_softmax_sum, normalized};
 use super::{beside, classes, means};
 use crate::neural::onnx_view::{Dimension, FunctionView, GraphView, NodeView, ValueView};

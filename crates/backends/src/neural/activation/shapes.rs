@@ -10,9 +10,11 @@ mod places;
 mod products;
 mod windows;
 
-use super::axes::{Along, Mixes, integer, integers};
-use super::counts::{Count, Counting};
+use super::attributes::{integer, integers};
+use super::axes::{Along, Mixes};
+use super::counts::Counting;
 use super::forms::{Form, Items, Meeting, broadcast};
+use super::numbers::Count;
 use super::producers::{MOST_AXES, Producers};
 use super::ties::{Tied, stronger};
 use crate::neural::onnx_view::NodeView;

@@ -5,8 +5,9 @@
 
 use std::borrow::Cow;
 
-use super::axes::{Along, Mixes, integer};
-use super::facts::Cause;
+use super::attributes::integer;
+use super::axes::{Along, Mixes};
+use super::cause::Cause;
 use super::forms::Form;
 use super::producers::Producers;
 use crate::neural::onnx_view::NodeView;

@@ -5,29 +5,14 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::axes::integer;
+use super::attributes::integer;
 use super::facts::Fact;
-use super::origin::Origin;
+use super::origin::{Origin, Weights};
 use super::producers::Producers;
 use crate::neural::onnx_view::{NodeView, TensorView};
 
 /// What weights of means add up to at most: in a file of 16 bits three thirds are 1.002.
 const ALL: f64 = 1.0 + 1.0 / 256.0;
-
-/// The weights of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Weights {
-    /// Some are negative: they are learnt.
-    Signed,
-    /// None is negative, and some add up to more than 1.
-    Sums,
-    /// None is negative, and they add up to 1 at most for each number that is made.
-    Means,
-    /// None is negative; what adds up cannot be told.
-    Positive,
-    /// They cannot be read.
-    Unread,
-}
 
 /// Which weights add up to one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

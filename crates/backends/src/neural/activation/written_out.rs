@@ -3,7 +3,7 @@
 //! `exp(x) / sum(exp(x))`, with the largest subtracted first or without; `x - log(sum(exp(x)))`; `1 / (1 + exp(-x))`. It
 //! must not know what is done with an output, nor along which axes a sum goes.
 
-use super::axes::{integer, integers};
+use super::attributes::{integer, integers};
 use super::operators::bounds;
 use super::producers::Producers;
 use crate::neural::onnx_view::{ElementType, NodeView};

@@ -11,7 +11,10 @@ mod fusing;
 mod gaps;
 mod indexing;
 mod lowering;
+mod moving;
 mod quantizing;
+mod refusal;
+mod replacement;
 mod undefined;
 mod uses;
 mod wide;
@@ -245,7 +248,7 @@ fn to_rten(input: (&Port, Tensor)) -> Result<Value, EngineError> {
         }
         Values::Bf16(_) | Values::I16(_) | Values::U16(_) | Values::U32(_) | Values::U64(_) | Values::Bytes(_) => {
             let problem = format!("values of type {} have no place in it", values.element());
-            return Err(gaps::refusal(&port.name, &problem));
+            return Err(refusal::refusal(&port.name, &problem));
         }
     })
 }

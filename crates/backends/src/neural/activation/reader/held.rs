@@ -6,14 +6,16 @@ use dede_model::backend::OutputActivation;
 use dede_model::backend::OutputActivation::{Heads, LogSoftmax, Logits, Sigmoid, Softmax};
 
 use super::{Call, Reader};
-use crate::neural::activation::axes::{Along, Mixes, integer};
+use crate::neural::activation::attributes::integer;
+use crate::neural::activation::axes::{Along, Mixes};
+use crate::neural::activation::cause::Cause;
 use crate::neural::activation::classes;
-use crate::neural::activation::facts::{Cause, Fact, Held};
+use crate::neural::activation::facts::{Fact, Held};
 use crate::neural::activation::forms::Form;
 use crate::neural::activation::operators::{Operator, is_rectifier, joined, keeps_probabilities};
 use crate::neural::activation::origin::Origin;
+use crate::neural::activation::origin::Weights;
 use crate::neural::activation::scales;
-use crate::neural::activation::weights::Weights;
 use crate::neural::activation::written_out::{Quotient, Sum, is_complement, is_half_of_tanh};
 use crate::neural::onnx_view::NodeView;
 

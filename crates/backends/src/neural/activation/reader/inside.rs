@@ -4,7 +4,8 @@
 //! It must not know what other operators do.
 
 use super::Reader;
-use crate::neural::activation::axes::{Along, Mixes, integer, integers};
+use crate::neural::activation::attributes::{integer, integers};
+use crate::neural::activation::axes::{Along, Mixes};
 use crate::neural::activation::facts::{Fact, Held};
 use crate::neural::activation::forms::{Form, Items, place_of};
 use crate::neural::activation::interval::Limits;

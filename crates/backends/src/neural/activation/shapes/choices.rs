@@ -3,9 +3,10 @@
 //! It must not know what the numbers are.
 
 use super::{CHOICE, MAY_CHOOSE, Shaped, Shaping, UNTOLD, reason, stronger};
-use crate::neural::activation::axes::{Along, Mixes, integer};
-use crate::neural::activation::counts::{Count, Numbers};
+use crate::neural::activation::attributes::integer;
+use crate::neural::activation::axes::{Along, Mixes};
 use crate::neural::activation::forms::{Form, Items, Merged, met};
+use crate::neural::activation::numbers::{Count, Numbers};
 use crate::neural::activation::ties::Tied;
 
 impl Shaping<'_, '_, '_> {

@@ -4,9 +4,9 @@
 //! places as in front of and behind the items are those of the items. It must not know what the numbers are.
 
 use super::{MAY_CHOOSE, Shaped, Shaping, combined};
-use crate::neural::activation::axes::integers;
-use crate::neural::activation::counts::Count;
+use crate::neural::activation::attributes::integers;
 use crate::neural::activation::forms::{Form, Items, Merged, place_of};
+use crate::neural::activation::numbers::Count;
 use crate::neural::activation::producers::MOST_AXES;
 
 impl Shaping<'_, '_, '_> {

@@ -3,9 +3,9 @@
 //! It must not know what the numbers are.
 
 use super::{Shaped, Shaping, UNTOLD};
-use crate::neural::activation::axes::{integer, integers};
-use crate::neural::activation::counts::Count;
+use crate::neural::activation::attributes::{integer, integers};
 use crate::neural::activation::forms::{Form, Items};
+use crate::neural::activation::numbers::Count;
 
 impl Shaping<'_, '_, '_> {
     /// What windows make of an image. Whether items are among the places is told by the axes that are computed along.

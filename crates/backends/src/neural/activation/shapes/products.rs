@@ -4,7 +4,8 @@
 
 use super::moves::transposed;
 use super::{MAY_PAIR, PAIRS, Shaped, Shaping, UNTOLD, combined, reason, stronger};
-use crate::neural::activation::axes::{Along, Mixes, integer};
+use crate::neural::activation::attributes::integer;
+use crate::neural::activation::axes::{Along, Mixes};
 use crate::neural::activation::forms::{Form, Items, Merged, met};
 use crate::neural::activation::ties::Tied;
 

@@ -4,9 +4,9 @@
 //! It must not know where items are.
 
 use super::Shaping;
-use crate::neural::activation::axes::{integer, integers};
-use crate::neural::activation::counts::Count;
+use crate::neural::activation::attributes::{integer, integers};
 use crate::neural::activation::forms::Form;
+use crate::neural::activation::numbers::Count;
 
 /// Axes in front of the places: items and channels.
 const FRONT: usize = 2;

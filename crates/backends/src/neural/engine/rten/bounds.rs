@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::wide::MOVING;
+use super::moving::MOVING;
 use crate::neural::engine::scope::Scope;
 use crate::neural::onnx_view::{ElementType, GraphView, NodeView, TensorView};
 

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::gaps::refusal;
+use super::refusal::refusal;
 use crate::neural::engine::EngineError;
 use crate::neural::onnx_view::GraphView;
 

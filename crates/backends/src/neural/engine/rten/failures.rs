@@ -6,12 +6,10 @@ use std::collections::HashMap;
 
 use rten::{LoadError, RunError};
 
-use super::gaps::{ADVICE, refusal};
+use super::refusal::{ADVICE, refusal};
+use super::replacement::SUFFIX;
 use crate::neural::engine::EngineError;
 use crate::neural::onnx_view::OnnxView;
-
-/// rten knows a node by its name, and forgets names that values or other nodes have: this, and perhaps a number, makes others of them.
-pub(super) const SUFFIX: &str = "#";
 
 /// Operators of a network by the names of their nodes, which are all that rten tells.
 pub(super) struct Operators {

@@ -4,7 +4,7 @@
 
 use dede_graph::onnx::{Attribute, Change};
 
-use super::lowering::Replacement;
+use super::replacement::Replacement;
 use crate::neural::engine::scope::Scope;
 use crate::neural::onnx_view::{ElementType, NodeView};
 

@@ -7,14 +7,12 @@
 use dede_graph::onnx::Rewrite;
 
 use super::lowering::Lowering;
+use super::refusal::refusal;
 use super::wide::{Problems, doubles_problem};
 use super::{captures, depth, indexing};
 use crate::neural::engine::scope::{Scope, each_operator};
 use crate::neural::engine::{EngineError, resize};
 use crate::neural::onnx_view::{ElementType, GraphView, NodeView, OnnxView};
-
-/// What to do about it.
-pub(super) const ADVICE: &str = "use ONNX Runtime (dede engine install)";
 
 /// Operators rten does not have; `OnnxView` sees them before rten complains in its own words.
 const MISSING: [&str; 5] = ["LRN", "GroupNormalization", "Selu", "QLinearConv", "RoiAlign"];
@@ -65,11 +63,6 @@ fn check_values(graph: &GraphView<'_>) -> Result<(), EngineError> {
     let inputs = graph.inputs.iter().filter_map(|value| Some((value.name, value.element?)));
     let found = typed.chain(inputs).find(|(_, element)| *element == ElementType::Bf16);
     found.map_or(Ok(()), |(name, _)| Err(refusal(name, "bfloat16 values are not supported")))
-}
-
-/// `what` is a whole sentence.
-pub(super) fn refusal(name: &str, what: &str) -> EngineError {
-    EngineError::at(name, format!("the engine rten cannot run this network: {what}; {ADVICE}"))
 }
 
 /// Why rten must not run this node.

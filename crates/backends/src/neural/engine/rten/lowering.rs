@@ -5,9 +5,9 @@
 
 use std::collections::HashSet;
 
-use dede_graph::onnx::{Attribute, Change, Operator};
+use dede_graph::onnx::{Attribute, Change};
 
-use super::failures::SUFFIX;
+use super::replacement::Replacement;
 use super::{fusing, indexing, quantizing, undefined, windows};
 use crate::neural::engine::scope::Scope;
 use crate::neural::onnx_view::{ElementType, GraphView, NodeView, OnnxView, SOFTMAX_OF_ONE_AXIS};
@@ -37,7 +37,7 @@ impl Lowering {
         node: &NodeView<'_>,
         scope: &Scope<'_, '_>,
     ) -> Result<Option<Change>, &'static str> {
-        let replacement = || Replacement { prefix: &self.prefix, number, node, operators: Vec::new() };
+        let replacement = || Replacement::of(node, &self.prefix, number);
         if node.op == "Div"
             && let Some(change) = indexing::exact_quotient(replacement(), scope)
         {
@@ -154,71 +154,7 @@ fn arg_extreme(mut new: Replacement<'_, '_>) -> Option<Change> {
     Some(Change::Operators(new.operators))
 }
 
-/// Operators that take the place of one.
-pub(super) struct Replacement<'n, 'a> {
-    prefix: &'n str,
-    number: usize,
-    pub(super) node: &'n NodeView<'a>,
-    pub(super) operators: Vec<Operator>,
-}
-
 impl Replacement<'_, '_> {
-    pub(super) fn input(&self, index: usize) -> String {
-        self.node.inputs.get(index).copied().unwrap_or_default().to_owned()
-    }
-
-    pub(super) fn output(&self) -> String {
-        self.node.outputs.first().copied().unwrap_or_default().to_owned()
-    }
-
-    /// The name of a value that the file does not have.
-    pub(super) fn value(&self, what: &str) -> String {
-        format!("{}.{}.{what}", self.prefix, self.number)
-    }
-
-    pub(super) fn push(
-        &mut self,
-        kind: &'static str,
-        inputs: Vec<String>,
-        outputs: Vec<String>,
-        attributes: Vec<(&'static str, Attribute)>,
-    ) {
-        let name = format!("{}{SUFFIX}{}", self.node.shown_name(), self.operators.len());
-        self.operators.push(Operator { kind, name, inputs, outputs, attributes });
-    }
-
-    /// Adds an operator with one output and returns its name.
-    pub(super) fn add(
-        &mut self,
-        kind: &'static str,
-        inputs: &[&str],
-        what: &str,
-        attributes: Vec<(&'static str, Attribute)>,
-    ) -> String {
-        let value = self.value(what);
-        self.push(kind, inputs.iter().map(|&input| input.to_owned()).collect(), vec![value.clone()], attributes);
-        value
-    }
-
-    /// Adds the last operator.
-    pub(super) fn finish(
-        mut self,
-        kind: &'static str,
-        inputs: &[&str],
-        output: String,
-        attributes: Vec<(&'static str, Attribute)>,
-    ) -> Change {
-        self.push(kind, inputs.iter().map(|&input| input.to_owned()).collect(), vec![output], attributes);
-        Change::Operators(self.operators)
-    }
-
-    /// Zero in the type of the input.
-    pub(super) fn zero(&mut self) -> String {
-        let zero = self.add("Constant", &[], "float_zero", vec![("value_float", Attribute::Float(0.0))]);
-        let input = self.input(0);
-        self.add("CastLike", &[&zero, &input], "zero", vec![])
-    }
-
     /// 1 for all that is not 0. rten's own truth values are 32-bit integers, and its Cast lets other numbers into them.
     fn truth(mut self) -> Change {
         let (input, output, zero) = (self.input(0), self.output(), self.zero());

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use dede_graph::onnx::{Attribute, Change};
 
-use super::lowering::Replacement;
+use super::replacement::Replacement;
 use crate::neural::engine::scope::Scope;
 use crate::neural::onnx_view::{ElementType, GraphView, NodeView, TensorView};
 

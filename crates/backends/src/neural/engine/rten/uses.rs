@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::wide::MOVING;
+use super::moving::MOVING;
 use crate::neural::engine::scope::Scope;
 use crate::neural::onnx_view::NodeView;
 

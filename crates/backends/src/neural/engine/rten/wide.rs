@@ -6,27 +6,10 @@
 use std::collections::HashMap;
 
 use super::bounds::{Bound, Known};
+use super::moving::MOVING;
 use super::uses::Uses;
 use crate::neural::engine::scope::Scope;
 use crate::neural::onnx_view::{ElementType, NodeView, TensorView};
-
-/// Operators that move values and compute nothing.
-pub(super) const MOVING: [&str; 14] = [
-    "Identity",
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Transpose",
-    "Concat",
-    "Split",
-    "Slice",
-    "Gather",
-    "GatherElements",
-    "GatherND",
-    "Expand",
-    "Tile",
-];
 
 /// Operators whose result may need more bits than what they take.
 const GROWING: [&str; 18] = [
