@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tower::Service as _;
 
 use super::connections::{Activity, ConnectionLimits, Connections, Passing};
+use super::own_wakes::OwnWakes;
 use super::patience::{PATIENCE, Patient};
 use crate::tls::Certificates;
 
@@ -142,7 +143,8 @@ impl Serving {
                 TokioIo::new(Patient::new(stream, PATIENCE, self.activity.clone())),
                 TowerToHyperService::new(service),
             );
-        let mut connection = std::pin::pin!(watcher.watch(connection));
+        let connection = std::pin::pin!(watcher.watch(connection));
+        let mut connection = OwnWakes::new(connection);
         let ended = tokio::select! {
             // What is ready to be written was written before its connection may end.
             biased;

@@ -5,6 +5,7 @@
 pub(super) mod body_reader;
 pub(crate) mod connection;
 pub(crate) mod connections;
+mod own_wakes;
 pub(super) mod pace;
 mod patience;
 pub(super) mod ranges;
