@@ -8,7 +8,6 @@ mod items;
 mod large;
 mod meanings;
 mod onnx;
-mod onnx_writer;
 mod refusals;
 mod requests;
 mod tensors;

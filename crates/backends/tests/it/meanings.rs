@@ -12,11 +12,11 @@ use dede_model::backend::{Model, OutputActivation, PredictOptions, ServiceType, 
 use dede_model::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
 use dede_model::request_memory::MemoryShare;
 use dede_model::tensor::Floats;
+use dede_testing::onnx::Attribute::{Int, Ints};
+use dede_testing::onnx::{F32, I8, I64, Onnx, U8};
 use dede_testing::protobuf::bytes;
 use serde_json::{Value, json};
 
-use crate::onnx_writer::Attribute::{Int, Ints};
-use crate::onnx_writer::{F32, I8, I64, Onnx, U8};
 use crate::requests::{Request, open, refusal, rows, rows_of, table, usable_engines};
 
 const NETWORKS: &[u8] = include_bytes!("meanings/networks.bin");

@@ -6,10 +6,10 @@ use dede_backends::neural::onnx::Onnx as Backend;
 use dede_model::backend::{PredictOptions, ServiceType, Task};
 use dede_model::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
 use dede_model::request_memory::MemoryShare;
+use dede_testing::onnx::Attribute::{Int, Ints};
+use dede_testing::onnx::{F32, I64, Onnx, U8};
 use serde_json::json;
 
-use crate::onnx_writer::Attribute::{Int, Ints};
-use crate::onnx_writer::{F32, I64, Onnx, U8};
 use crate::requests::{Request, open, refusal, rows, rows_of, table, usable_engines};
 
 /// `y = x W`, with classes in `outputs` columns; softmax after it when asked.

@@ -21,12 +21,12 @@ use dede_model::outputs::Outputs;
 use dede_model::request_memory::MemoryShare;
 use dede_model::tensor::{ElementType, NamedTensor, Tensor, Values};
 use dede_storage::Roots;
+use dede_testing::onnx::Attribute::Int;
+use dede_testing::onnx::{BOOL, F16, F32, I64, Onnx, U8};
 use half::f16;
 use serde_json::{Value, json};
 
 use crate::engines::usable;
-use crate::onnx_writer::Attribute::Int;
-use crate::onnx_writer::{BOOL, F16, F32, I64, Onnx, U8};
 
 /// A protocol whose replies are tensors.
 struct TensorDoor;
