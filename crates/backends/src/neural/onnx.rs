@@ -4,14 +4,14 @@
 //! the numbers of the output are. Files it refers to must be plain names beside it. It must not know engines.
 
 mod answer;
-mod heads;
+mod graph_outputs;
 mod numbers;
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use answer::{chosen_head, conclude, wanted_heads, with_maps};
+use answer::{chosen_output, conclude, wanted_outputs, with_maps};
 use dede_graph::Graph;
 use dede_graph::onnx::{ModelSummary, inspect};
 use dede_model::backend::{
@@ -23,7 +23,7 @@ use dede_model::error::{Error, Result};
 use dede_model::parameters::Section;
 use dede_model::parameters::keys::KeyTable;
 use dede_model::repository::Repository;
-use heads::{Head, items_of_a_run};
+use graph_outputs::{GraphOutput, items_of_a_run};
 use serde_json::Value;
 
 use super::caffe::template;
@@ -165,42 +165,42 @@ fn load(
     let external = Unchanged::of(external_files(file, &summary));
     let (preparation, fixed_batch) = preparation(request, file, &summary)?;
     let features = request.service_type == ServiceType::Unsupervised;
-    let heads = match options.extract_layer.as_ref().filter(|_| features) {
+    let outputs = match options.extract_layer.as_ref().filter(|_| features) {
         Some(layer) => {
             options.output()?;
             let value = value_of(&onnx, file, layer)?.ok_or_else(|| unknown_layer(layer))?;
-            vec![Head::layer(&onnx, file, layer, value)?]
+            vec![GraphOutput::layer(&onnx, file, layer, value)?]
         }
-        None => wanted_heads(request.service_type, options, &onnx, file, &summary)?,
+        None => wanted_outputs(request.service_type, options, &onnx, file, &summary)?,
     };
-    let fixed_batch = fixed_batch.or_else(|| items_of_a_run(&heads, file));
+    let fixed_batch = fixed_batch.or_else(|| items_of_a_run(&outputs, file));
     let (network, files) = with_external(file, onnx, &summary)?;
     let another = memory_of_another(&network, request.engine);
-    let outputs = heads.iter().map(|head| head.candidate.value.clone()).collect();
+    let values = outputs.iter().map(|output| output.candidate.value.clone()).collect();
     let again = || with_external(file, content(&file.path, &file.name)?, &summary).map(|(network, _)| network);
     let again: Option<&dyn Fn() -> Result<Network>> = Some(&again);
-    let loading = Loading { network, again, outputs, preparation: &preparation, fixed_batch, file: &file.name };
-    let behind_maps = heads.iter().find(|head| head.is_behind_maps());
+    let loading = Loading { network, again, outputs: values, preparation: &preparation, fixed_batch, file: &file.name };
+    let behind_maps = outputs.iter().find(|output| output.is_behind_maps());
     let (loaded, trial) = loading.load(request.engine).map_err(|error| with_maps(error, behind_maps))?;
-    let are_several = heads.len() > 1;
-    let (place, head) = chosen_head(request.service_type, options, heads, &trial)?;
-    let output = OutputDescription { name: head.candidate.name.clone(), activation: None };
+    let are_several = outputs.len() > 1;
+    let (place, output) = chosen_output(request.service_type, options, outputs, &trial)?;
     let loaded = match are_several {
         false => loaded,
         // The others are computed no more.
         true => {
             drop(loaded);
-            let value = head.candidate.value.clone();
+            let value = output.candidate.value.clone();
             let loaded = load_value(file, value, &preparation, fixed_batch, request.engine)?;
             unread.check().and_then(|()| external.check())?;
             loaded
         }
     };
-    let (task, meaning, activation) =
-        conclude(request.service_type, options, file, head, (&trial, place), fixed_batch)?;
+    let name = output.candidate.name.clone();
+    let head = conclude(request.service_type, options, file, output, (&trial, place), fixed_batch)?;
+    let task = head.task();
     let description = ModelDescription {
         task,
-        output: OutputDescription { activation, ..output },
+        output: OutputDescription { name, activation: head.activation() },
         shape: Some(preparation.shape),
         parameters: summary.parameter_count,
         flops: 0,
@@ -214,7 +214,7 @@ fn load(
         let found = layer_of(&file, layer, &prepared, fixed_batch, &engine)?;
         is_same().map(|()| found)
     };
-    Ok((NeuralModel::new(description, meaning, preparation, loaded, (another, Box::new(layers))), task, files))
+    Ok((NeuralModel::new(description, head, preparation, loaded, (another, Box::new(layers))), task, files))
 }
 
 fn unfit_for_tensors(expected: &str) -> Error {
@@ -279,14 +279,14 @@ fn load_value(
 ) -> Result<Loaded> {
     let onnx = content(&file.path, &file.name)?;
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
-    let head = Head::layer(&onnx, file, &value, value.clone())?;
-    let fixed_batch = fixed_batch.or_else(|| items_of_a_run(std::slice::from_ref(&head), file));
+    let output = GraphOutput::layer(&onnx, file, &value, value.clone())?;
+    let fixed_batch = fixed_batch.or_else(|| items_of_a_run(std::slice::from_ref(&output), file));
     let (network, _) = with_external(file, onnx, &summary)?;
     let again = || with_external(file, content(&file.path, &file.name)?, &summary).map(|(network, _)| network);
     let again: Option<&dyn Fn() -> Result<Network>> = Some(&again);
     let loading = Loading { network, again, outputs: vec![value], preparation, fixed_batch, file: &file.name };
     let (loaded, trial) = loading.load(engine)?;
-    head.check_items(&file.name, &trial, fixed_batch)?;
+    output.check_items(&file.name, &trial, fixed_batch)?;
     Ok(loaded)
 }
 
