@@ -4,6 +4,7 @@
 //! the numbers of the output are. Files it refers to must be plain names beside it. It must not know engines.
 
 mod answer;
+mod claim;
 mod graph_outputs;
 mod numbers;
 
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use answer::{chosen_output, conclude, wanted_outputs, with_maps};
+use claim::{Claim, Kinds, claimed};
 use dede_graph::Graph;
 use dede_graph::onnx::{ModelSummary, inspect};
 use dede_model::backend::{
@@ -29,12 +31,13 @@ use serde_json::Value;
 use super::caffe::template;
 use super::content::Content;
 use super::engine::{self, EngineError, LoadOptions, Network, Source};
+use super::heads::HeadKind;
 use super::image_layout::{ImageInput, asked_layout, image_input};
 use super::keys::KEYS;
 use super::loading::{Loaded, Loading, engine_name};
 use super::model::NeuralModel;
 use super::onnx_view::OnnxView;
-use super::options::{CreationOptions, MLLIB, OutputFormat, check_image_input};
+use super::options::{CreationOptions, MLLIB, TENSORS, check_image_input};
 use super::preparation::{Arithmetic, InputType, Layout, Preparation, prepare_for_training, usual_normalization};
 use super::sizes_by_value;
 use super::tensors::TensorModel;
@@ -46,7 +49,32 @@ const OWN_PRODUCER: &str = "dede";
 
 /// The backend.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Onnx;
+pub struct Onnx {
+    heads: &'static [&'static dyn HeadKind],
+}
+
+impl Onnx {
+    /// With the heads that are built in.
+    pub const fn new() -> Self {
+        Self::with_heads(&[])
+    }
+
+    /// With further heads, which are offered each network before those that are built in, in this order.
+    pub const fn with_heads(heads: &'static [&'static dyn HeadKind]) -> Self {
+        Self { heads }
+    }
+
+    fn options(&self, section: &Section) -> Result<CreationOptions> {
+        let names: Vec<_> = self.heads.iter().map(|kind| kind.name()).collect();
+        CreationOptions::parse_with(section, &names)
+    }
+
+    fn kinds(&self, options: &CreationOptions) -> Kinds {
+        let asked =
+            options.output_format.as_deref().and_then(|name| self.heads.iter().find(|kind| kind.name() == name));
+        Kinds { all: self.heads, asked: asked.copied() }
+    }
+}
 
 impl Backend for Onnx {
     fn name(&self) -> &'static str {
@@ -66,15 +94,14 @@ impl Backend for Onnx {
     }
 
     fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
-        let options = CreationOptions::parse(request.mllib)?;
-        let in_call = CreationOptions::parse(request.mllib_in_call)?;
+        let options = self.options(request.mllib)?;
+        let in_call = self.options(request.mllib_in_call)?;
         if request.kind == DataKind::Images {
             asked_layout(request.input)?;
         }
-        let for_tensors = options.output_format == Some(OutputFormat::Tensors);
         let Some(file) = network_file(request.repository, request.model)? else {
-            if for_tensors {
-                return Err(unfit_for_tensors("a network in the repository, found none"));
+            if options.output_format.is_some() {
+                return Err(unfit_format("a network in the repository, found none"));
             }
             template::check_new(request, &options, false)?;
             let task = options.task(request.service_type)?;
@@ -82,18 +109,20 @@ impl Backend for Onnx {
             return Ok(Opened { model: None, task: Some(task), files: Vec::new() });
         };
         template::check_run(&in_call, request.mllib_stored, &file.name)?;
-        if for_tensors {
+        if options.output_format.as_deref() == Some(TENSORS) {
             return load_for_tensors(request, &file);
         }
-        let (model, task, files) = load(request, &options, &file)?;
+        let (model, task, files) = load(request, &options, self.kinds(&options), &file)?;
         in_call.check_other_count(task)?;
         training::check_classes(request.mllib_in_call, task)?;
         Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files })
     }
 
     fn plan(&self, request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
-        if CreationOptions::parse(request.mllib)?.output_format.is_some() {
-            return Err(unfit_for_tensors("no training of a service of tensors"));
+        match self.options(request.mllib)?.output_format.as_deref() {
+            None => {}
+            Some(TENSORS) => return Err(unfit_format("no training of a service of tensors")),
+            Some(head) => return Err(unfit_format(&format!("no training of a service with head {head}"))),
         }
         let prepare = Arc::new(|samples: &Samples| prepare_for_training(samples, &Arithmetic::Scaled));
         let file = network_file(request.repository, request.model)?;
@@ -157,6 +186,7 @@ fn graph_error(file: &DecidingFile, error: dede_graph::Error) -> Error {
 fn load(
     request: &OpenRequest<'_>,
     options: &CreationOptions,
+    kinds: Kinds,
     file: &DecidingFile,
 ) -> Result<(NeuralModel, Task, Vec<DecidingFile>)> {
     let unread = Unchanged::of([file.clone()]);
@@ -164,15 +194,7 @@ fn load(
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
     let external = Unchanged::of(external_files(file, &summary));
     let (preparation, fixed_batch) = preparation(request, file, &summary)?;
-    let features = request.service_type == ServiceType::Unsupervised;
-    let outputs = match options.extract_layer.as_ref().filter(|_| features) {
-        Some(layer) => {
-            options.output()?;
-            let value = value_of(&onnx, file, layer)?.ok_or_else(|| unknown_layer(layer))?;
-            vec![GraphOutput::layer(&onnx, file, layer, value)?]
-        }
-        None => wanted_outputs(request.service_type, options, &onnx, file, &summary)?,
-    };
+    let (claim, outputs) = wanted(request, options, kinds, &onnx, (file, &summary))?;
     let fixed_batch = fixed_batch.or_else(|| items_of_a_run(&outputs, file));
     let (network, files) = with_external(file, onnx, &summary)?;
     let another = memory_of_another(&network, request.engine);
@@ -182,21 +204,30 @@ fn load(
     let loading = Loading { network, again, outputs: values, preparation: &preparation, fixed_batch, file: &file.name };
     let behind_maps = outputs.iter().find(|output| output.is_behind_maps());
     let (loaded, trial) = loading.load(request.engine).map_err(|error| with_maps(error, behind_maps))?;
-    let are_several = outputs.len() > 1;
-    let (place, output) = chosen_output(request.service_type, options, outputs, &trial)?;
-    let loaded = match are_several {
-        false => loaded,
-        // The others are computed no more.
-        true => {
-            drop(loaded);
-            let value = output.candidate.value.clone();
-            let loaded = load_value(file, value, &preparation, fixed_batch, request.engine)?;
-            unread.check().and_then(|()| external.check())?;
-            loaded
+    let (loaded, name, head) = match claim {
+        Some(claim) => {
+            let names: Vec<_> = outputs.iter().map(|output| output.candidate.name.as_str()).collect();
+            let name = names.join(", ");
+            (loaded, name, claim.head(request, options, file, outputs, (&trial, fixed_batch))?)
+        }
+        None => {
+            let are_several = outputs.len() > 1;
+            let (place, output) = chosen_output(request.service_type, options, outputs, &trial)?;
+            let loaded = match are_several {
+                false => loaded,
+                // The others are computed no more.
+                true => {
+                    drop(loaded);
+                    let value = output.candidate.value.clone();
+                    let loaded = load_value(file, value, &preparation, fixed_batch, request.engine)?;
+                    unread.check().and_then(|()| external.check())?;
+                    loaded
+                }
+            };
+            let name = output.candidate.name.clone();
+            (loaded, name, conclude(request.service_type, options, file, output, (&trial, place), fixed_batch)?)
         }
     };
-    let name = output.candidate.name.clone();
-    let head = conclude(request.service_type, options, file, output, (&trial, place), fixed_batch)?;
     let task = head.task();
     let description = ModelDescription {
         task,
@@ -217,7 +248,31 @@ fn load(
     Ok((NeuralModel::new(description, head, preparation, loaded, (another, Box::new(layers))), task, files))
 }
 
-fn unfit_for_tensors(expected: &str) -> Error {
+/// The outputs to load: a layer that is asked for, those that a kind of head claims, or those that the heads built in may answer.
+fn wanted(
+    request: &OpenRequest<'_>,
+    options: &CreationOptions,
+    kinds: Kinds,
+    onnx: &[u8],
+    (file, summary): (&DecidingFile, &ModelSummary),
+) -> Result<(Option<Claim>, Vec<GraphOutput>)> {
+    let is_unsupervised = request.service_type == ServiceType::Unsupervised;
+    if let Some(layer) = options.extract_layer.as_ref().filter(|_| is_unsupervised) {
+        options.output()?;
+        if let Some(kind) = kinds.asked {
+            let reason = format!("expected none with head {}, which answers outputs", kind.name());
+            return Err(Error::bad_parameter_at(format!("{MLLIB}.extract_layer"), reason));
+        }
+        let value = value_of(onnx, file, layer)?.ok_or_else(|| unknown_layer(layer))?;
+        return Ok((None, vec![GraphOutput::layer(onnx, file, layer, value)?]));
+    }
+    match claimed(kinds, request, options, onnx, (file, summary))? {
+        Some((claim, outputs)) => Ok((Some(claim), outputs)),
+        None => Ok((None, wanted_outputs(request.service_type, options, onnx, file, summary)?)),
+    }
+}
+
+fn unfit_format(expected: &str) -> Error {
     Error::bad_parameter_at(format!("{MLLIB}.output_format"), format!("expected {expected}"))
 }
 

@@ -338,7 +338,8 @@ fn weights_in_files_of_any_name_need_no_more_than_it() {
             std::fs::create_dir_all(beside.parent().expect("a directory")).expect("made");
             std::fs::write(beside, &weights).expect("written");
             let request = Request { engine, mllib: json!({"regression": true}), ..Request::default() };
-            let opened = open(&Backend, directory.path(), &request).unwrap_or_else(|error| panic!("{engine}: {error}"));
+            let opened =
+                open(&Backend::new(), directory.path(), &request).unwrap_or_else(|error| panic!("{engine}: {error}"));
             let model = opened.model.expect("a network");
             assert_eq!(rows(model.as_ref(), &table(&[&[1.0, 1.0]])), [[4.0, 6.0]], "{engine}, {location}");
         }

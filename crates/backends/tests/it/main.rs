@@ -4,6 +4,7 @@ mod caffe;
 mod caffe_files;
 mod engines;
 mod gaps;
+mod heads;
 mod items;
 mod large;
 mod meanings;

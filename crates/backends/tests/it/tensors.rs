@@ -14,7 +14,7 @@ use dede_engine::limiter::{Bounds, Forwarded, Limiter};
 use dede_engine::name::ServiceName;
 use dede_engine::protocol::Plain;
 use dede_engine::service::{CreationRequest, PredictCall};
-use dede_model::backend::EngineOptions;
+use dede_model::backend::{Backend, EngineOptions};
 use dede_model::connector::InputLimits;
 use dede_model::error::{Error, Result};
 use dede_model::outputs::Outputs;
@@ -27,6 +27,8 @@ use half::f16;
 use serde_json::{Value, json};
 
 use crate::engines::usable;
+
+static BACKENDS: &[&dyn Backend] = &[&OnnxBackend::new()];
 
 /// A protocol whose replies are tensors.
 struct TensorDoor;
@@ -68,7 +70,7 @@ impl Door for TensorDoor {
 fn catalogue(directory: &Path, engine: &dyn Engine) -> Arc<Catalogue> {
     let environment = Environment {
         connectors: &[&CsvConnector],
-        backends: &[&OnnxBackend],
+        backends: BACKENDS,
         engine: EngineOptions { threads: 1, concurrency: 1, engine: Some(engine.name().to_owned()) },
         limits: Arc::new(InputLimits::default()),
         guest_limits: None,

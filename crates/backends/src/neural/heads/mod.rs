@@ -2,11 +2,12 @@
 //!
 //! It owns what a head is and the list of those that are built in, one file each. A head sees the numbers of the samples of a request
 //! and what its kind was told when the service was created; it must not know files, engines, requests nor HTTP. Which head a network
-//! gets is decided where its file is read.
+//! gets is decided where its file is read. Read first [`Head`], then [`HeadKind`]: how heads are added from outside of this crate.
 
 mod batches;
 mod classification;
 mod features;
+mod kind;
 mod regression;
 
 use dede_model::backend::{OutputActivation, Task};
@@ -17,6 +18,7 @@ use dede_model::request_memory::MemoryShare;
 pub use batches::Batches;
 use classification::Classification;
 pub(super) use features::Features;
+pub use kind::{HeadKind, OfferedNetwork, OfferedOutput};
 use regression::Regression;
 
 /// Makes answers of the numbers that a network computes, whatever they mean.

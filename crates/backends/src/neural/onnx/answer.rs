@@ -7,13 +7,13 @@ use dede_graph::onnx::ModelSummary;
 use dede_model::backend::{DecidingFile, OutputActivation, ServiceType, Task};
 use dede_model::error::{Error, Result};
 
-use super::graph_outputs::{GraphOutput, graph_outputs};
+use super::graph_outputs::{GraphOutput, candidates, graph_outputs};
 use super::numbers::{self, Exactness, Found};
 use crate::neural::activation::decided;
 use crate::neural::heads::{Head, Numbers, built_in};
 use crate::neural::loading::Trial;
 use crate::neural::options::{CreationOptions, MLLIB};
-use crate::neural::outputs::{Candidate, Choice, check_list, check_no_label, choose};
+use crate::neural::outputs::{Choice, check_list, check_no_label, choose};
 
 /// The outputs to load: the one to answer, or all where only a run tells which one that is.
 ///
@@ -31,10 +31,6 @@ pub(super) fn wanted_outputs(
         Choice::Output(place) => Ok(vec![outputs.swap_remove(place)]),
         Choice::NeedsShapes => Ok(outputs.into_iter().filter(|output| !output.candidate.is_label).collect()),
     }
-}
-
-fn candidates(outputs: &[GraphOutput]) -> Vec<Candidate> {
-    outputs.iter().map(|output| output.candidate.clone()).collect()
 }
 
 /// The output to answer among those that were loaded, with its place.

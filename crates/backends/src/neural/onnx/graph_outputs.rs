@@ -165,6 +165,11 @@ pub(super) fn graph_outputs(onnx: &[u8], file: &DecidingFile, summary: &ModelSum
     Err(Error::bad_parameter_at(&file.name, reason))
 }
 
+/// What is chosen from among them.
+pub(super) fn candidates(outputs: &[GraphOutput]) -> Vec<Candidate> {
+    outputs.iter().map(|output| output.candidate.clone()).collect()
+}
+
 /// How many items a run takes where the file fixes no number: one, where what is made of an item may depend on the others beside it.
 /// `None`: as many as are asked for.
 pub(super) fn items_of_a_run(outputs: &[GraphOutput], file: &DecidingFile) -> Option<usize> {
