@@ -1,15 +1,13 @@
 //! mllib `onnx`: any ONNX file, whoever wrote it.
 //!
-//! It owns how such a file is found in a repository and what is concluded from it: layout, output, number of classes, what
-//! the numbers of the output are. Files it refers to must be plain names beside it. It must not know engines.
+//! It owns what is concluded from such a file: layout, outputs, number of classes, and the head that answers. It must not know engines.
 
 mod answer;
 mod claim;
+mod files;
 mod graph_outputs;
 mod numbers;
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use answer::{chosen_output, conclude, wanted_outputs, with_maps};
@@ -24,12 +22,11 @@ use dede_model::data::{DataKind, SampleShape, Samples};
 use dede_model::error::{Error, Result};
 use dede_model::parameters::Section;
 use dede_model::parameters::keys::KeyTable;
-use dede_model::repository::Repository;
+use files::{content, external_files, graph_error, network_file, with_external};
 use graph_outputs::{GraphOutput, items_of_a_run};
 use serde_json::Value;
 
 use super::caffe::template;
-use super::content::Content;
 use super::engine::{self, EngineError, LoadOptions, Network, Source};
 use super::heads::HeadKind;
 use super::image_layout::{ImageInput, asked_layout, image_input};
@@ -146,40 +143,6 @@ impl Backend for Onnx {
     fn is_library_file(&self, file_name: &str) -> bool {
         file_name.ends_with(".json")
     }
-}
-
-/// The file to serve: `model.weights`, else the published run, else the only ONNX file.
-fn network_file(repository: &Repository, model: &Section) -> Result<Option<DecidingFile>> {
-    let root = repository.root();
-    let names = if root.is_dir() { repository.files()? } else { Vec::new() };
-    let file = |name: &str| DecidingFile { name: name.to_owned(), path: root.join(name) };
-    match model.get("weights") {
-        None | Some(Value::Null) => {}
-        Some(Value::String(name)) if names.contains(name) => return Ok(Some(file(name))),
-        Some(other) => {
-            let reason = format!("the repository has no file {other}");
-            return Err(Error::bad_parameter_at("model.weights", reason));
-        }
-    }
-    if let Some(published) = repository.published()? {
-        return Ok(Some(DecidingFile { name: published.record.network.clone(), path: published.network() }));
-    }
-    let mut found = names.iter().filter(|name| name.ends_with(".onnx"));
-    match (found.next(), found.next()) {
-        (Some(one), Some(other)) => {
-            let reason = format!("{one} and {other} are both there, name the one to serve");
-            Err(Error::bad_parameter_at("model.weights", reason))
-        }
-        (one, _) => Ok(one.map(|name| file(name))),
-    }
-}
-
-fn content(path: &Path, name: &str) -> Result<Content> {
-    Content::open(path).map_err(|error| Error::bad_parameter_at(name, format!("cannot be read: {error}")))
-}
-
-fn graph_error(file: &DecidingFile, error: dede_graph::Error) -> Error {
-    Error::bad_parameter(error.in_file(&file.name).to_string())
 }
 
 /// Loads a file and concludes what it is.
@@ -352,43 +315,6 @@ fn value_of(onnx: &[u8], file: &DecidingFile, layer: &str) -> Result<Option<Stri
     let named = nodes.iter().find(|node| node.name == layer).and_then(|node| node.outputs.first().copied());
     let value = named.or_else(|| nodes.iter().flat_map(|node| &node.outputs).copied().find(|value| *value == layer));
     Ok(value.filter(|value| !value.is_empty()).map(str::to_owned))
-}
-
-/// The files that the model refers to.
-fn external_files(file: &DecidingFile, summary: &ModelSummary) -> Vec<DecidingFile> {
-    let directory = file.path.parent().unwrap_or(Path::new("."));
-    let named = |name: &String| DecidingFile { name: name.clone(), path: directory.join(name) };
-    summary.external_data.iter().map(named).collect()
-}
-
-/// The files that the model refers to, read into memory: engines open nothing themselves.
-fn with_external(file: &DecidingFile, onnx: Content, summary: &ModelSummary) -> Result<(Network, Vec<DecidingFile>)> {
-    let mut files = vec![file.clone()];
-    let mut external = Vec::new();
-    for beside in external_files(file, summary) {
-        if !is_below(file.path.parent().unwrap_or(Path::new(".")), &beside.name) {
-            let reason = format!("its weights are in {}, which is no file in its directory or below it", beside.name);
-            return Err(Error::bad_parameter_at(&file.name, reason));
-        }
-        external.push((beside.name.clone(), content(&beside.path, &beside.name)?.into_shared()));
-        files.push(beside);
-    }
-    Ok((Network { onnx, path: Some(file.path.clone()), external }, files))
-}
-
-/// Whether a name leads through directories to a file, and nowhere through a link.
-fn is_below(directory: &Path, name: &str) -> bool {
-    let mut components = name.split('/').peekable();
-    let mut path = directory.to_owned();
-    while let Some(component) = components.next() {
-        path.push(component);
-        let kind = fs::symlink_metadata(&path).map(|metadata| metadata.file_type());
-        let is_last = components.peek().is_none();
-        if !kind.is_ok_and(|kind| if is_last { kind.is_file() } else { kind.is_dir() }) {
-            return false;
-        }
-    }
-    true
 }
 
 /// How samples become the input, and the number of samples in a run where the file fixes it.
