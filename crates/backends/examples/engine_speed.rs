@@ -87,7 +87,7 @@ fn open(arguments: &Arguments) -> Result<std::sync::Arc<dyn Model>, Box<dyn std:
     let files = repository.files()?;
     let is_caffe = files.iter().any(|name| name.ends_with(".caffemodel"));
     let is_csv = files.iter().any(|name| name.starts_with("mlp"));
-    let backend: &dyn Backend = if is_caffe { &Caffe } else { &Onnx };
+    let backend: &dyn Backend = if is_caffe { &Caffe } else { &Onnx::new() };
     let none = Section::new();
     let engine =
         EngineOptions { threads: arguments.threads, concurrency: arguments.threads, engine: arguments.engine.clone() };

@@ -11,5 +11,6 @@ pub mod http;
 pub mod load;
 pub mod mutants;
 pub mod networks;
+pub mod onnx;
 pub mod protobuf;
 pub mod services;

@@ -1,9 +1,10 @@
-//! A connector, a backend and a protocol of one's own, each in one file and one line of a list.
+//! A connector, a backend, a head and a protocol of one's own, each in one file and one line of a list.
 //!
-//! [`readings`] reads rows of numbers as sensors send them, [`centroids`] answers the class whose centre is nearest, [`lines`] lets clients
-//! ask over a Unix socket. What stands here is what a server of one's own needs to put them beside the built-in ones.
+//! [`readings`] reads rows of numbers as sensors send them, [`centroids`] answers the class whose centre is nearest, [`head`] makes grades
+//! of what a neural network computes, [`lines`] lets clients ask over a Unix socket. What stands here is what a server of one's own needs to put them beside the built-in ones.
 
 pub mod centroids;
+pub mod head;
 pub mod lines;
 pub mod readings;
 
@@ -26,8 +27,8 @@ use serde_json::Value;
 /// The built-in connectors, and one more.
 static CONNECTORS: &[&dyn Connector] = &[&CsvConnector, &ImageConnector, &readings::Readings];
 
-/// The built-in backends, and one more.
-static BACKENDS: &[&dyn Backend] = &[&Caffe, &Onnx, &centroids::Centroids];
+/// The built-in backends, one of them with one more head, and one more.
+static BACKENDS: &[&dyn Backend] = &[&Caffe, &Onnx::with_heads(&[&head::Ordinal]), &centroids::Centroids];
 
 /// Requests of all services that may wait or run at once, and of one.
 const REQUESTS: usize = 64;

@@ -27,6 +27,8 @@ pub(super) struct Loaded {
     pub(super) threads: usize,
     /// The number of samples that every run must have, where the network's file fixes it.
     pub(super) fixed_batch: Option<usize>,
+    /// Outputs that a run answers.
+    pub(super) outputs: usize,
     /// Bytes that a run answers for each sample, as it did for generated ones.
     pub(super) answer_bytes: u64,
     /// Its file, for messages.
@@ -130,7 +132,8 @@ impl Loading<'_> {
         };
         let fixed_batch = self.fixed_batch.or((samples == 1 || is_one_by_one).then_some(1));
         let answer_bytes = outputs.iter().map(|output| output.values().bytes()).sum::<u64>() / samples as u64;
-        let loaded = Loaded { runner, threads, fixed_batch, answer_bytes, file: file.to_owned() };
+        let file = file.to_owned();
+        let loaded = Loaded { runner, threads, fixed_batch, outputs: outputs.len(), answer_bytes, file };
         Ok((loaded, Trial { outputs, samples, alone: answers(alone), are_apart, is_coarse }))
     }
 }

@@ -1,11 +1,12 @@
 //! Neural networks: the backends that serve them, the engines that run them, and their training.
 //!
 //! Every network takes one path: the repository's files → a graph (`dede-graph`) → ONNX bytes → an [`engine`]. Read first
-//! [`caffe`], then `loading`, `runner` (requests sharing a network) and `model`.
+//! [`caffe`], then `loading`, `runner` (requests sharing a network), `model` and [`heads`].
 
 pub mod caffe;
 pub mod content;
 pub mod engine;
+pub mod heads;
 pub mod onnx;
 pub mod onnx_view;
 pub mod training;

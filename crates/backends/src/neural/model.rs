@@ -1,14 +1,14 @@
-//! A loaded network as the core sees it: samples in, outputs with a meaning back.
+//! A loaded network as the core sees it: samples in, answers back.
 //!
-//! It owns how a request is cut into batches and what the numbers that come back mean. It must not know file formats; the
-//! network's files are read again through [`LayerSource`] when a request asks for values inside the network.
+//! It owns how a request is cut into batches. It must not know what the numbers that come back mean, which its [`Head`] does, nor file
+//! formats: the network's files are read again through [`LayerSource`] when a request asks for values inside the network.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
-use dede_model::backend::{Model, ModelDescription, OutputActivation, PredictOptions, Task};
+use dede_model::backend::{Model, ModelDescription, PredictOptions};
 use dede_model::data::{Image, SampleShape, Samples};
 use dede_model::error::{Error, Result};
 use dede_model::outputs::Outputs;
@@ -17,9 +17,9 @@ use dede_model::quote::quote;
 use dede_model::request_memory::{KeptMemory, MemoryShare};
 use dede_model::tensor::Floats;
 
-use super::engine::floats;
+use super::engine::{Tensor, floats};
+use super::heads::{Batches, Features, Head, check_outputs};
 use super::loading::Loaded;
-use super::options::MLLIB;
 use super::preparation::Preparation;
 use super::runner::{padded, rows_of};
 
@@ -29,10 +29,6 @@ const LAYERS_KEPT: usize = 2;
 const MOST_IMAGES: usize = 4;
 /// Most rows of a table in one run.
 const MOST_ROWS: usize = 512;
-/// How far below 0 rounding puts a probability that is 0.
-const ROUNDING: f32 = 1e-5;
-/// How far beyond 0 and 1 the coarsest numbers put probabilities: those of 8 bits.
-const COARSE: f32 = 0.01;
 /// How often the values of an answer are there while it leaves the engine: there, and as what is given back.
 const ANSWER_COPIES: u64 = 2;
 /// Work worth more than starting a thread.
@@ -40,21 +36,6 @@ const WORTH_A_THREAD: Duration = Duration::from_millis(1);
 
 /// Loads the network once more, to answer the values of another layer. `None`: it has no such layer.
 pub(super) type LayerSource = Box<dyn Fn(&str) -> Result<Option<Loaded>> + Send + Sync>;
-
-/// What the numbers of the output are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// Probabilities.
-    Probabilities,
-    /// Logarithms of probabilities.
-    LogProbabilities,
-    /// Scores that a softmax makes probabilities.
-    Scores,
-    /// Values.
-    Values,
-    /// Features.
-    Features,
-}
 
 /// The network with another layer as its output.
 struct Layer {
@@ -69,21 +50,10 @@ struct KeptLayer {
     _kept: KeptMemory,
 }
 
-impl Meaning {
-    /// What is done to numbers that went through that.
-    pub(super) fn of(activation: OutputActivation) -> Self {
-        match activation {
-            OutputActivation::Softmax | OutputActivation::Sigmoid | OutputActivation::Heads => Self::Probabilities,
-            OutputActivation::LogSoftmax => Self::LogProbabilities,
-            OutputActivation::Logits => Self::Scores,
-        }
-    }
-}
-
 /// A loaded network.
 pub(super) struct NeuralModel {
     description: ModelDescription,
-    meaning: Meaning,
+    head: Box<dyn Head>,
     preparation: Preparation,
     loaded: Loaded,
     /// Memory that the network takes about, bytes.
@@ -98,13 +68,13 @@ pub(super) struct NeuralModel {
 impl NeuralModel {
     pub(super) fn new(
         description: ModelDescription,
-        meaning: Meaning,
+        head: Box<dyn Head>,
         preparation: Preparation,
         loaded: Loaded,
         (memory_bytes, source): (u64, LayerSource),
     ) -> Self {
         let (layers, loading) = (Mutex::default(), Mutex::default());
-        Self { description, meaning, preparation, loaded, memory_bytes, layers, loading, source }
+        Self { description, head, preparation, loaded, memory_bytes, layers, loading, source }
     }
 
     /// The network with the values of `name` as output, loaded at the first request for it. One is loaded at a time: each takes as much
@@ -159,17 +129,17 @@ impl NeuralModel {
         self.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The output for all samples: `[samples, …]`, flattened to rows.
-    fn rows(
+    /// The outputs for all samples.
+    fn found(
         &self,
         loaded: &Loaded,
         samples: &Samples,
         batch_size: Option<usize>,
         memory: &MemoryShare,
-    ) -> Result<Vec<Floats>> {
+    ) -> Result<Vec<Batches>> {
         let plan = Cut::of(loaded, self.preparation.shape, samples.len(), batch_size);
         let next = AtomicUsize::new(0);
-        let results: Vec<OnceLock<Result<Floats>>> = (0..plan.batches()).map(|_| OnceLock::new()).collect();
+        let results: Vec<OnceLock<Result<Vec<Floats>>>> = (0..plan.batches()).map(|_| OnceLock::new()).collect();
         let work = || {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
@@ -184,10 +154,22 @@ impl NeuralModel {
             work();
         });
         let lost = || Err(Error::Internal("a batch was not computed".into()));
-        results.into_iter().map(|result| result.into_inner().unwrap_or_else(lost)).collect()
+        let mut found: Vec<Vec<Floats>> = (0..loaded.outputs).map(|_| Vec::with_capacity(plan.batches())).collect();
+        for result in results {
+            let outputs = result.into_inner().unwrap_or_else(lost)?;
+            found.iter_mut().zip(outputs).for_each(|(found, output)| found.push(output));
+        }
+        Ok(found.into_iter().map(Batches::new).collect())
     }
 
-    fn batch(&self, loaded: &Loaded, samples: &Samples, range: Range<usize>, memory: &MemoryShare) -> Result<Floats> {
+    /// The outputs for some samples, a row for each.
+    fn batch(
+        &self,
+        loaded: &Loaded,
+        samples: &Samples,
+        range: Range<usize>,
+        memory: &MemoryShare,
+    ) -> Result<Vec<Floats>> {
         let count = range.len();
         let _input = memory.borrow(input_values(samples, &range).saturating_mul(size_of::<f32>() as u64))?;
         let mut batch = self.preparation.batch(samples, range)?;
@@ -197,17 +179,19 @@ impl NeuralModel {
         let rows = batch.shape().first().copied().unwrap_or(0);
         let expected = (rows as u64).saturating_mul(loaded.answer_bytes).saturating_mul(ANSWER_COPIES);
         let answer = memory.try_borrow(expected)?;
-        let mut outputs = loaded.runner.run(batch).map_err(|error| loaded.complaint(&error))?;
-        let output = outputs.swap_remove(0);
-        let output = match rows == count && output.shape().first() == Some(&count) {
-            true => output,
-            false => rows_of(&output, 0, count, rows).map_err(|error| loaded.complaint(&error))?,
+        let outputs = loaded.runner.run(batch).map_err(|error| loaded.complaint(&error))?;
+        let of_samples = |output: Tensor| -> Result<Floats> {
+            let output = match rows == count && output.shape().first() == Some(&count) {
+                true => output,
+                false => rows_of(&output, 0, count, rows).map_err(|error| loaded.complaint(&error))?,
+            };
+            floats(output).map_err(|error| loaded.complaint(&error))
         };
-        let output = floats(output).map_err(|error| loaded.complaint(&error))?;
-        let bytes = size_of_val(output.values()) as u64;
+        let outputs = outputs.into_iter().map(of_samples).collect::<Result<Vec<Floats>>>()?;
+        let bytes = outputs.iter().map(|output| size_of_val(output.values()) as u64).sum::<u64>();
         memory.grow(bytes.saturating_sub(expected))?;
         answer.keep(bytes);
-        Ok(output)
+        Ok(outputs)
     }
 }
 
@@ -220,26 +204,11 @@ impl Model for NeuralModel {
         self.preparation.check(samples)?;
         if let Some(name) = &options.extract_layer {
             let layer = self.layer(name, memory)?;
-            return features(self.rows(&layer.loaded, samples, options.batch_size, memory)?, memory);
+            return Features.outputs(self.found(&layer.loaded, samples, options.batch_size, memory)?, memory);
         }
-        let parts = self.rows(&self.loaded, samples, options.batch_size, memory)?;
-        match (self.meaning, self.description.task) {
-            (Meaning::Features, _) | (_, Task::Features | Task::Tensors) => features(parts, memory),
-            (Meaning::Scores, Task::Classification { classes }) => {
-                let mut parts = parts;
-                parts.iter_mut().for_each(softmax);
-                Ok(Outputs::Classification(stacked(parts, classes, memory)?))
-            }
-            (Meaning::LogProbabilities, Task::Classification { classes }) => {
-                let logarithms = stacked(parts, classes, memory)?;
-                Ok(Outputs::Classification(probabilities(exponentials(logarithms)?)?))
-            }
-            (Meaning::Probabilities, Task::Classification { classes }) => {
-                Ok(Outputs::Classification(probabilities(stacked(parts, classes, memory)?)?))
-            }
-            (_, Task::Classification { classes }) => Ok(Outputs::Classification(stacked(parts, classes, memory)?)),
-            (_, Task::Regression { targets }) => Ok(Outputs::Regression(stacked(parts, targets, memory)?)),
-        }
+        let outputs = self.head.outputs(self.found(&self.loaded, samples, options.batch_size, memory)?, memory)?;
+        check_outputs(self.description.task, &outputs, samples.len())?;
+        Ok(outputs)
     }
 }
 
@@ -290,72 +259,6 @@ impl Cut {
     }
 }
 
-/// Values of a layer, each sample's flattened.
-fn features(parts: Vec<Floats>, memory: &MemoryShare) -> Result<Outputs> {
-    let columns = parts.first().map_or(0, Floats::row_len);
-    Ok(Outputs::Features(stacked(parts, columns, memory)?))
-}
-
-/// Batches below each other as `[rows, columns]`.
-fn stacked(parts: Vec<Floats>, columns: usize, memory: &MemoryShare) -> Result<Floats> {
-    let rows = parts.iter().map(Floats::rows).sum::<usize>();
-    // Several batches and the copy of them are there at once.
-    let copied = if parts.len() == 1 { 0 } else { rows.saturating_mul(columns).saturating_mul(size_of::<f32>()) };
-    let _copy = memory.try_borrow(copied as u64)?;
-    let mut parts = parts.into_iter();
-    let mut values = parts.next().map(|part| values_of(part, columns)).transpose()?.unwrap_or_default();
-    values.reserve_exact(rows.saturating_mul(columns).saturating_sub(values.len()));
-    for part in parts {
-        values.extend(values_of(part, columns)?);
-    }
-    Floats::new(vec![rows, columns], values).map_err(|error| Error::Internal(error.to_string()))
-}
-
-fn values_of(part: Floats, columns: usize) -> Result<Vec<f32>> {
-    if part.row_len() != columns {
-        let reason = format!("some are answered with {columns} values, others with {}", part.row_len());
-        return Err(Error::bad_input_at("data", reason));
-    }
-    Ok(part.into_values())
-}
-
-fn exponentials(tensor: Floats) -> Result<Floats> {
-    let shape = tensor.shape().to_vec();
-    let values = tensor.into_values().into_iter().map(f32::exp).collect();
-    Floats::new(shape, values).map_err(|error| Error::Internal(error.to_string()))
-}
-
-/// Probabilities that are below 0 by rounding alone are 0, as when two shares that sum to 1 are subtracted: an answer leaves out what is
-/// below its threshold, and that of 0 leaves out no class.
-///
-/// # Errors
-/// [`Error::BadParameter`] naming a number that is no probability: what the service was created with is not so.
-fn probabilities(tensor: Floats) -> Result<Floats> {
-    let shape = tensor.shape().to_vec();
-    let beyond = tensor.values().iter().find(|value| **value < -COARSE || **value > 1.0 + COARSE);
-    if let Some(value) = beyond {
-        let reason =
-            format!("expected probabilities, found {value}: logits are scores that a softmax makes probabilities");
-        return Err(Error::bad_parameter_at(format!("{MLLIB}.output_activation"), reason));
-    }
-    let is_rounding = |value: f32| (-ROUNDING..0.0).contains(&value);
-    let values = tensor.into_values().into_iter().map(|value| if is_rounding(value) { 0.0 } else { value }).collect();
-    Floats::new(shape, values).map_err(|error| Error::Internal(error.to_string()))
-}
-
-/// `exp(x_i) / sum_j exp(x_j)` of each row, with the largest subtracted first.
-fn softmax(tensor: &mut Floats) {
-    let (shape, row) = (tensor.shape().to_vec(), tensor.row_len().max(1));
-    let mut values = std::mem::replace(tensor, Floats::from_vec(Vec::new())).into_values();
-    for row in values.chunks_exact_mut(row) {
-        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        row.iter_mut().for_each(|value| *value = (*value - largest).exp());
-        let sum: f32 = row.iter().sum();
-        row.iter_mut().for_each(|value| *value /= sum);
-    }
-    *tensor = Floats::new(shape, values).expect("the number of values did not change");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,34 +280,6 @@ mod tests {
             assert_eq!(cut.threads, threads, "{cut:?}");
             let covered: usize = (0..cut.batches()).map(|index| cut.range(index).len()).sum();
             assert_eq!(covered, cut.rows);
-        }
-    }
-
-    #[test]
-    fn what_rounding_puts_below_zero_is_zero() {
-        let shares = Floats::new(vec![1, 4], vec![-1.2e-7, 1.0, -0.005, f32::NAN]).expect("fits");
-        let found = probabilities(shares).expect("fits").into_values();
-        assert_eq!(found[..3], [0.0, 1.0, -0.005]);
-        assert!(found[3].is_nan() && found[0].is_sign_positive());
-    }
-
-    #[test]
-    fn numbers_that_are_no_probabilities_are_refused() {
-        for numbers in [[1.35, -0.35], [0.5, -0.02], [f32::INFINITY, 0.0]] {
-            let tensor = Floats::new(vec![1, 2], numbers.to_vec()).expect("fits");
-            let error = probabilities(tensor).expect_err("no probabilities").to_string();
-            assert!(error.contains("parameters.mllib.output_activation"), "{numbers:?}: {error}");
-        }
-        let coarse = Floats::new(vec![1, 3], vec![1.004, 0.0, f32::NAN]).expect("fits");
-        assert!(probabilities(coarse).is_ok(), "what is no number is found later");
-    }
-
-    #[test]
-    fn softmax_of_large_scores_is_finite() {
-        let mut scores = Floats::new(vec![2, 2], vec![1000.0, 1000.0, 0.0, 3f32.ln()]).expect("fits");
-        softmax(&mut scores);
-        for (found, expected) in scores.values().iter().zip([0.5, 0.5, 0.25, 0.75]) {
-            assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
         }
     }
 }

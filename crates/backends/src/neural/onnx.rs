@@ -1,17 +1,17 @@
 //! mllib `onnx`: any ONNX file, whoever wrote it.
 //!
-//! It owns how such a file is found in a repository and what is concluded from it: layout, output, number of classes, what
-//! the numbers of the output are. Files it refers to must be plain names beside it. It must not know engines.
+//! It owns what is concluded from such a file: layout, outputs, number of classes, and the head that answers. It must not know engines.
 
 mod answer;
-mod heads;
+mod claim;
+mod files;
+mod graph_outputs;
 mod numbers;
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
-use answer::{chosen_head, conclude, wanted_heads, with_maps};
+use answer::{chosen_output, conclude, wanted_outputs, with_maps};
+use claim::{Claim, Kinds, claimed};
 use dede_graph::Graph;
 use dede_graph::onnx::{ModelSummary, inspect};
 use dede_model::backend::{
@@ -22,19 +22,19 @@ use dede_model::data::{DataKind, SampleShape, Samples};
 use dede_model::error::{Error, Result};
 use dede_model::parameters::Section;
 use dede_model::parameters::keys::KeyTable;
-use dede_model::repository::Repository;
-use heads::{Head, items_of_a_run};
+use files::{content, external_files, graph_error, network_file, with_external};
+use graph_outputs::{GraphOutput, items_of_a_run};
 use serde_json::Value;
 
 use super::caffe::template;
-use super::content::Content;
 use super::engine::{self, EngineError, LoadOptions, Network, Source};
+use super::heads::HeadKind;
 use super::image_layout::{ImageInput, asked_layout, image_input};
 use super::keys::KEYS;
 use super::loading::{Loaded, Loading, engine_name};
 use super::model::NeuralModel;
 use super::onnx_view::OnnxView;
-use super::options::{CreationOptions, MLLIB, OutputFormat, check_image_input};
+use super::options::{CreationOptions, MLLIB, TENSORS, check_image_input};
 use super::preparation::{Arithmetic, InputType, Layout, Preparation, prepare_for_training, usual_normalization};
 use super::sizes_by_value;
 use super::tensors::TensorModel;
@@ -46,7 +46,32 @@ const OWN_PRODUCER: &str = "dede";
 
 /// The backend.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Onnx;
+pub struct Onnx {
+    heads: &'static [&'static dyn HeadKind],
+}
+
+impl Onnx {
+    /// With the heads that are built in.
+    pub const fn new() -> Self {
+        Self::with_heads(&[])
+    }
+
+    /// With further heads, which are offered each network before those that are built in, in this order.
+    pub const fn with_heads(heads: &'static [&'static dyn HeadKind]) -> Self {
+        Self { heads }
+    }
+
+    fn options(&self, section: &Section) -> Result<CreationOptions> {
+        let names: Vec<_> = self.heads.iter().map(|kind| kind.name()).collect();
+        CreationOptions::parse_with(section, &names)
+    }
+
+    fn kinds(&self, options: &CreationOptions) -> Kinds {
+        let asked =
+            options.output_format.as_deref().and_then(|name| self.heads.iter().find(|kind| kind.name() == name));
+        Kinds { all: self.heads, asked: asked.copied() }
+    }
+}
 
 impl Backend for Onnx {
     fn name(&self) -> &'static str {
@@ -66,15 +91,14 @@ impl Backend for Onnx {
     }
 
     fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
-        let options = CreationOptions::parse(request.mllib)?;
-        let in_call = CreationOptions::parse(request.mllib_in_call)?;
+        let options = self.options(request.mllib)?;
+        let in_call = self.options(request.mllib_in_call)?;
         if request.kind == DataKind::Images {
             asked_layout(request.input)?;
         }
-        let for_tensors = options.output_format == Some(OutputFormat::Tensors);
         let Some(file) = network_file(request.repository, request.model)? else {
-            if for_tensors {
-                return Err(unfit_for_tensors("a network in the repository, found none"));
+            if options.output_format.is_some() {
+                return Err(unfit_format("a network in the repository, found none"));
             }
             template::check_new(request, &options, false)?;
             let task = options.task(request.service_type)?;
@@ -82,18 +106,20 @@ impl Backend for Onnx {
             return Ok(Opened { model: None, task: Some(task), files: Vec::new() });
         };
         template::check_run(&in_call, request.mllib_stored, &file.name)?;
-        if for_tensors {
+        if options.output_format.as_deref() == Some(TENSORS) {
             return load_for_tensors(request, &file);
         }
-        let (model, task, files) = load(request, &options, &file)?;
+        let (model, task, files) = load(request, &options, self.kinds(&options), &file)?;
         in_call.check_other_count(task)?;
         training::check_classes(request.mllib_in_call, task)?;
         Ok(Opened { model: Some(Arc::new(model)), task: Some(task), files })
     }
 
     fn plan(&self, request: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
-        if CreationOptions::parse(request.mllib)?.output_format.is_some() {
-            return Err(unfit_for_tensors("no training of a service of tensors"));
+        match self.options(request.mllib)?.output_format.as_deref() {
+            None => {}
+            Some(TENSORS) => return Err(unfit_format("no training of a service of tensors")),
+            Some(head) => return Err(unfit_format(&format!("no training of a service with head {head}"))),
         }
         let prepare = Arc::new(|samples: &Samples| prepare_for_training(samples, &Arithmetic::Scaled));
         let file = network_file(request.repository, request.model)?;
@@ -119,44 +145,11 @@ impl Backend for Onnx {
     }
 }
 
-/// The file to serve: `model.weights`, else the published run, else the only ONNX file.
-fn network_file(repository: &Repository, model: &Section) -> Result<Option<DecidingFile>> {
-    let root = repository.root();
-    let names = if root.is_dir() { repository.files()? } else { Vec::new() };
-    let file = |name: &str| DecidingFile { name: name.to_owned(), path: root.join(name) };
-    match model.get("weights") {
-        None | Some(Value::Null) => {}
-        Some(Value::String(name)) if names.contains(name) => return Ok(Some(file(name))),
-        Some(other) => {
-            let reason = format!("the repository has no file {other}");
-            return Err(Error::bad_parameter_at("model.weights", reason));
-        }
-    }
-    if let Some(published) = repository.published()? {
-        return Ok(Some(DecidingFile { name: published.record.network.clone(), path: published.network() }));
-    }
-    let mut found = names.iter().filter(|name| name.ends_with(".onnx"));
-    match (found.next(), found.next()) {
-        (Some(one), Some(other)) => {
-            let reason = format!("{one} and {other} are both there, name the one to serve");
-            Err(Error::bad_parameter_at("model.weights", reason))
-        }
-        (one, _) => Ok(one.map(|name| file(name))),
-    }
-}
-
-fn content(path: &Path, name: &str) -> Result<Content> {
-    Content::open(path).map_err(|error| Error::bad_parameter_at(name, format!("cannot be read: {error}")))
-}
-
-fn graph_error(file: &DecidingFile, error: dede_graph::Error) -> Error {
-    Error::bad_parameter(error.in_file(&file.name).to_string())
-}
-
 /// Loads a file and concludes what it is.
 fn load(
     request: &OpenRequest<'_>,
     options: &CreationOptions,
+    kinds: Kinds,
     file: &DecidingFile,
 ) -> Result<(NeuralModel, Task, Vec<DecidingFile>)> {
     let unread = Unchanged::of([file.clone()]);
@@ -164,43 +157,44 @@ fn load(
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
     let external = Unchanged::of(external_files(file, &summary));
     let (preparation, fixed_batch) = preparation(request, file, &summary)?;
-    let features = request.service_type == ServiceType::Unsupervised;
-    let heads = match options.extract_layer.as_ref().filter(|_| features) {
-        Some(layer) => {
-            options.output()?;
-            let value = value_of(&onnx, file, layer)?.ok_or_else(|| unknown_layer(layer))?;
-            vec![Head::layer(&onnx, file, layer, value)?]
-        }
-        None => wanted_heads(request.service_type, options, &onnx, file, &summary)?,
-    };
-    let fixed_batch = fixed_batch.or_else(|| items_of_a_run(&heads, file));
+    let (claim, outputs) = wanted(request, options, kinds, &onnx, (file, &summary))?;
+    let fixed_batch = fixed_batch.or_else(|| items_of_a_run(&outputs, file));
     let (network, files) = with_external(file, onnx, &summary)?;
     let another = memory_of_another(&network, request.engine);
-    let outputs = heads.iter().map(|head| head.candidate.value.clone()).collect();
+    let values = outputs.iter().map(|output| output.candidate.value.clone()).collect();
     let again = || with_external(file, content(&file.path, &file.name)?, &summary).map(|(network, _)| network);
     let again: Option<&dyn Fn() -> Result<Network>> = Some(&again);
-    let loading = Loading { network, again, outputs, preparation: &preparation, fixed_batch, file: &file.name };
-    let behind_maps = heads.iter().find(|head| head.is_behind_maps());
+    let loading = Loading { network, again, outputs: values, preparation: &preparation, fixed_batch, file: &file.name };
+    let behind_maps = outputs.iter().find(|output| output.is_behind_maps());
     let (loaded, trial) = loading.load(request.engine).map_err(|error| with_maps(error, behind_maps))?;
-    let are_several = heads.len() > 1;
-    let (place, head) = chosen_head(request.service_type, options, heads, &trial)?;
-    let output = OutputDescription { name: head.candidate.name.clone(), activation: None };
-    let loaded = match are_several {
-        false => loaded,
-        // The others are computed no more.
-        true => {
-            drop(loaded);
-            let value = head.candidate.value.clone();
-            let loaded = load_value(file, value, &preparation, fixed_batch, request.engine)?;
-            unread.check().and_then(|()| external.check())?;
-            loaded
+    let (loaded, name, head) = match claim {
+        Some(claim) => {
+            let names: Vec<_> = outputs.iter().map(|output| output.candidate.name.as_str()).collect();
+            let name = names.join(", ");
+            (loaded, name, claim.head(request, options, file, outputs, (&trial, fixed_batch))?)
+        }
+        None => {
+            let are_several = outputs.len() > 1;
+            let (place, output) = chosen_output(request.service_type, options, outputs, &trial)?;
+            let loaded = match are_several {
+                false => loaded,
+                // The others are computed no more.
+                true => {
+                    drop(loaded);
+                    let value = output.candidate.value.clone();
+                    let loaded = load_value(file, value, &preparation, fixed_batch, request.engine)?;
+                    unread.check().and_then(|()| external.check())?;
+                    loaded
+                }
+            };
+            let name = output.candidate.name.clone();
+            (loaded, name, conclude(request.service_type, options, file, output, (&trial, place), fixed_batch)?)
         }
     };
-    let (task, meaning, activation) =
-        conclude(request.service_type, options, file, head, (&trial, place), fixed_batch)?;
+    let task = head.task();
     let description = ModelDescription {
         task,
-        output: OutputDescription { activation, ..output },
+        output: OutputDescription { name, activation: head.activation() },
         shape: Some(preparation.shape),
         parameters: summary.parameter_count,
         flops: 0,
@@ -214,10 +208,34 @@ fn load(
         let found = layer_of(&file, layer, &prepared, fixed_batch, &engine)?;
         is_same().map(|()| found)
     };
-    Ok((NeuralModel::new(description, meaning, preparation, loaded, (another, Box::new(layers))), task, files))
+    Ok((NeuralModel::new(description, head, preparation, loaded, (another, Box::new(layers))), task, files))
 }
 
-fn unfit_for_tensors(expected: &str) -> Error {
+/// The outputs to load: a layer that is asked for, those that a kind of head claims, or those that the heads built in may answer.
+fn wanted(
+    request: &OpenRequest<'_>,
+    options: &CreationOptions,
+    kinds: Kinds,
+    onnx: &[u8],
+    (file, summary): (&DecidingFile, &ModelSummary),
+) -> Result<(Option<Claim>, Vec<GraphOutput>)> {
+    let is_unsupervised = request.service_type == ServiceType::Unsupervised;
+    if let Some(layer) = options.extract_layer.as_ref().filter(|_| is_unsupervised) {
+        options.output()?;
+        if let Some(kind) = kinds.asked {
+            let reason = format!("expected none with head {}, which answers outputs", kind.name());
+            return Err(Error::bad_parameter_at(format!("{MLLIB}.extract_layer"), reason));
+        }
+        let value = value_of(onnx, file, layer)?.ok_or_else(|| unknown_layer(layer))?;
+        return Ok((None, vec![GraphOutput::layer(onnx, file, layer, value)?]));
+    }
+    match claimed(kinds, request, options, onnx, (file, summary))? {
+        Some((claim, outputs)) => Ok((Some(claim), outputs)),
+        None => Ok((None, wanted_outputs(request.service_type, options, onnx, file, summary)?)),
+    }
+}
+
+fn unfit_format(expected: &str) -> Error {
     Error::bad_parameter_at(format!("{MLLIB}.output_format"), format!("expected {expected}"))
 }
 
@@ -279,14 +297,14 @@ fn load_value(
 ) -> Result<Loaded> {
     let onnx = content(&file.path, &file.name)?;
     let summary = inspect(&onnx).map_err(|error| graph_error(file, error))?;
-    let head = Head::layer(&onnx, file, &value, value.clone())?;
-    let fixed_batch = fixed_batch.or_else(|| items_of_a_run(std::slice::from_ref(&head), file));
+    let output = GraphOutput::layer(&onnx, file, &value, value.clone())?;
+    let fixed_batch = fixed_batch.or_else(|| items_of_a_run(std::slice::from_ref(&output), file));
     let (network, _) = with_external(file, onnx, &summary)?;
     let again = || with_external(file, content(&file.path, &file.name)?, &summary).map(|(network, _)| network);
     let again: Option<&dyn Fn() -> Result<Network>> = Some(&again);
     let loading = Loading { network, again, outputs: vec![value], preparation, fixed_batch, file: &file.name };
     let (loaded, trial) = loading.load(engine)?;
-    head.check_items(&file.name, &trial, fixed_batch)?;
+    output.check_items(&file.name, &trial, fixed_batch)?;
     Ok(loaded)
 }
 
@@ -297,43 +315,6 @@ fn value_of(onnx: &[u8], file: &DecidingFile, layer: &str) -> Result<Option<Stri
     let named = nodes.iter().find(|node| node.name == layer).and_then(|node| node.outputs.first().copied());
     let value = named.or_else(|| nodes.iter().flat_map(|node| &node.outputs).copied().find(|value| *value == layer));
     Ok(value.filter(|value| !value.is_empty()).map(str::to_owned))
-}
-
-/// The files that the model refers to.
-fn external_files(file: &DecidingFile, summary: &ModelSummary) -> Vec<DecidingFile> {
-    let directory = file.path.parent().unwrap_or(Path::new("."));
-    let named = |name: &String| DecidingFile { name: name.clone(), path: directory.join(name) };
-    summary.external_data.iter().map(named).collect()
-}
-
-/// The files that the model refers to, read into memory: engines open nothing themselves.
-fn with_external(file: &DecidingFile, onnx: Content, summary: &ModelSummary) -> Result<(Network, Vec<DecidingFile>)> {
-    let mut files = vec![file.clone()];
-    let mut external = Vec::new();
-    for beside in external_files(file, summary) {
-        if !is_below(file.path.parent().unwrap_or(Path::new(".")), &beside.name) {
-            let reason = format!("its weights are in {}, which is no file in its directory or below it", beside.name);
-            return Err(Error::bad_parameter_at(&file.name, reason));
-        }
-        external.push((beside.name.clone(), content(&beside.path, &beside.name)?.into_shared()));
-        files.push(beside);
-    }
-    Ok((Network { onnx, path: Some(file.path.clone()), external }, files))
-}
-
-/// Whether a name leads through directories to a file, and nowhere through a link.
-fn is_below(directory: &Path, name: &str) -> bool {
-    let mut components = name.split('/').peekable();
-    let mut path = directory.to_owned();
-    while let Some(component) = components.next() {
-        path.push(component);
-        let kind = fs::symlink_metadata(&path).map(|metadata| metadata.file_type());
-        let is_last = components.peek().is_none();
-        if !kind.is_ok_and(|kind| if is_last { kind.is_file() } else { kind.is_dir() }) {
-            return false;
-        }
-    }
-    true
 }
 
 /// How samples become the input, and the number of samples in a run where the file fixes it.

@@ -2,15 +2,20 @@
 //!
 //! Every key that there is stands in [`super::keys`]; what training reads of them is in [`super::training`].
 
+use std::fmt;
+
 use dede_model::backend::{OpenRequest, OutputActivation, ServiceType, Task};
 use dede_model::error::{Error, Result};
 use dede_model::parameters::{Count, Section, parse};
-use dede_model::quote::quote;
+use dede_model::quote::{quote, quote_within};
+use serde::de::{EnumAccess, VariantAccess as _, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// The path of the section in a request.
 pub(super) const MLLIB: &str = "parameters.mllib";
+/// The `output_format` of outputs that are answered as they are, to calls of tensors.
+pub(super) const TENSORS: &str = "tensors";
 
 /// What creation reads.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -44,19 +49,12 @@ pub(super) struct CreationOptions {
     /// The same under the original's name.
     #[serde(rename = "outputBlob")]
     output_blob: Option<String>,
-    /// How the outputs are answered; otherwise that is found.
-    pub(super) output_format: Option<OutputFormat>,
+    /// How the outputs are answered: [`TENSORS`], or the name of a head; otherwise that is found.
+    #[serde(default, deserialize_with = "word")]
+    pub(super) output_format: Option<String>,
     /// What the numbers of the output went through, instead of what the network's file says.
     #[serde(default, deserialize_with = "activation")]
     pub(super) output_activation: Option<OutputActivation>,
-}
-
-/// How the outputs of a network are answered, where a creation says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum OutputFormat {
-    /// As they are, to calls of tensors.
-    Tensors,
 }
 
 /// A number of outputs; 0 asks for none.
@@ -77,17 +75,58 @@ fn activation<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result
     found.map(Some).ok_or_else(|| serde::de::Error::custom(format!("expected one of {known}, found {name:?}")))
 }
 
+/// One word of several, as enums are parsed: which words there are is the backend's to say.
+fn word<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<String>, D::Error> {
+    struct Word;
+    impl<'de> Visitor<'de> for Word {
+        type Value = String;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a word")
+        }
+
+        fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> std::result::Result<String, A::Error> {
+            let (word, rest) = data.variant()?;
+            rest.unit_variant().map(|()| word)
+        }
+    }
+    deserializer.deserialize_enum("OutputFormat", &[], Word).map(Some)
+}
+
+/// What there is to choose from, in the words of the parser.
+fn choices(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.as_slice() {
+        [only] => only.clone(),
+        [one, other] => format!("{one} or {other}"),
+        several => format!("one of {}", several.join(", ")),
+    }
+}
+
 impl CreationOptions {
     /// Parses a section.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] naming the key whose type is wrong.
+    /// As [`CreationOptions::parse_with`].
     pub(super) fn parse(section: &Section) -> Result<Self> {
+        Self::parse_with(section, &[])
+    }
+
+    /// Parses a section of a backend whose outputs these heads may answer, beside those that are built in.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the key whose type is wrong, or whose word is none of those that there are.
+    pub(super) fn parse_with(section: &Section, heads: &[&str]) -> Result<Self> {
         let mut options: Self = parse(section, MLLIB).map_err(Error::BadParameter)?.options;
         options.template = options.template.filter(|name| !name.is_empty());
         options.extract_layer = options.extract_layer.filter(|name| !name.is_empty());
         options.output = options.output.filter(|name| !name.is_empty());
         options.output_blob = options.output_blob.filter(|name| !name.is_empty());
+        let words = [&[TENSORS], heads].concat();
+        if let Some(word) = options.output_format.as_deref().filter(|word| !words.contains(word)) {
+            let reason = quote_within(&format!("unknown variant `{word}`, expected {}", choices(&words)));
+            return Err(Error::bad_parameter_at(format!("{MLLIB}.output_format"), reason));
+        }
         if let Some(scale) = options.scale.filter(|scale| !scale.is_finite()) {
             let reason = format!("expected a number of single precision, found {scale}");
             return Err(Error::bad_parameter_at(format!("{MLLIB}.scale"), reason));
@@ -293,6 +332,25 @@ mod tests {
             (json!({"nclasses": 4, "ntargets": 9}), Task::Features, true),
         ] {
             assert_eq!(options(mllib.clone()).check_other_count(task).is_ok(), fits, "{mllib}");
+        }
+    }
+
+    #[test]
+    fn a_word_of_an_output_format_is_one_of_those_that_there_are() {
+        let heads: [&[&str]; 3] = [&[], &["ordinal"], &["ordinal", "boxes"]];
+        for (value, heads, expected) in [
+            (json!("tensors"), heads[0], None),
+            (json!("tensors"), heads[2], None),
+            (json!("ordinal"), heads[1], None),
+            (json!("ordinal"), heads[0], Some("unknown variant `ordinal`, expected `tensors`")),
+            (json!("box"), heads[1], Some("unknown variant `box`, expected `tensors` or `ordinal`")),
+            (json!(""), heads[2], Some("unknown variant ``, expected one of `tensors`, `ordinal`, `boxes`")),
+            (json!(3), heads[1], Some("invalid type: integer `3`, expected string or map")),
+        ] {
+            let section = json!({"output_format": value}).as_object().cloned().expect("an object");
+            let found = CreationOptions::parse_with(&section, heads).map_err(|error| error.to_string());
+            let expected = expected.map(|reason| format!("{reason} (parameters.mllib.output_format)"));
+            assert_eq!(found.err(), expected, "{value}");
         }
     }
 

@@ -1,11 +1,11 @@
 //! The conformance suite of engines: every engine gives the values computed by hand, or refuses by name what it would
 //! compute wrongly. An engine that is not there is reported as skipped, unless the variable `CI` is set.
 
-use crate::onnx_writer::Attribute::{Float, Int, Ints, Text};
-use crate::onnx_writer::{BOOL, F32, I64, Onnx, U8};
 use dede_backends::neural::engine::{
     Availability, Engine, LoadOptions, Network, Parallelism, Session, Tensor, Values, engines,
 };
+use dede_testing::onnx::Attribute::{Float, Int, Ints, Text};
+use dede_testing::onnx::{BOOL, F32, I64, Onnx, U8};
 
 /// Engines add in different orders; values here are of size 1 to 100.
 const TOLERANCE: f32 = 1e-5;
@@ -72,7 +72,7 @@ pub(crate) fn float_network(x: &[i64], y: &[i64]) -> Onnx {
 
 fn element_wise_cases() -> Vec<Case> {
     let x = [-2.0, -0.5, 0.0, 3.0];
-    let unary = |name, attributes: &[(&str, crate::onnx_writer::Attribute<'_>)], expected: [f32; 4]| {
+    let unary = |name, attributes: &[(&str, dede_testing::onnx::Attribute<'_>)], expected: [f32; 4]| {
         let onnx = float_network(&[-1, 4], &[-1, 4]).node(name, &["x"], &["y"], attributes);
         case(name, onnx, floats(&[1, 4], &x), floats(&[1, 4], &expected))
     };
@@ -256,7 +256,7 @@ fn matrix_cases() -> Vec<Case> {
 }
 
 fn pooling_cases() -> Vec<Case> {
-    let pooled = |name, op, attributes: &[(&str, crate::onnx_writer::Attribute<'_>)], y: &[usize], expected: &[f32]| {
+    let pooled = |name, op, attributes: &[(&str, dede_testing::onnx::Attribute<'_>)], y: &[usize], expected: &[f32]| {
         let dims: Vec<i64> = y.iter().map(|&size| size as i64).collect();
         let onnx = float_network(&[1, 1, 1, 5], &dims).node(op, &["x"], &["y"], attributes);
         case(name, onnx, floats(&[1, 1, 1, 5], &[1.0, 5.0, 2.0, 4.0, 3.0]), floats(y, expected))

@@ -3,11 +3,11 @@
 //! The ONNX backend tests (`tests/onnx/conformance.py`) ask for much more; what is here needs no download.
 
 use crate::engines::{Case, alone, assert_close, assert_computed, case, float_network, floats, load, options, usable};
-use crate::onnx_writer::Attribute::{Int, Ints, Text};
-use crate::onnx_writer::{F32, I64, Onnx, U8};
 use crate::requests::{Request, open, rows, table, usable_engines};
 use dede_backends::neural::engine::{Parallelism, Tensor, Values};
 use dede_backends::neural::onnx::Onnx as Backend;
+use dede_testing::onnx::Attribute::{Int, Ints, Text};
+use dede_testing::onnx::{F32, I64, Onnx, U8};
 use serde_json::json;
 
 /// As [`float_network`], of another version of the operator set.
@@ -20,7 +20,7 @@ fn softmax_cases() -> Vec<Case> {
     let sum: f32 = x.iter().map(|value| value.exp()).sum();
     let over_all = || floats(&[1, 2, 2], &x.map(|value| value.exp() / sum));
     let rows = [x[0] - x[1], x[1] - x[0], x[2] - x[3], x[3] - x[2]].map(|gap| 1.0 / (1.0 + (-gap).exp()));
-    let three = |opset, attributes: &[(&str, crate::onnx_writer::Attribute<'_>)]| {
+    let three = |opset, attributes: &[(&str, dede_testing::onnx::Attribute<'_>)]| {
         of_version(opset, &[-1, 2, 2], &[-1, 2, 2]).node("Softmax", &["x"], &["y"], attributes)
     };
     let input = || floats(&[1, 2, 2], &x);
@@ -51,12 +51,12 @@ fn softmax_cases() -> Vec<Case> {
 
 fn window_cases() -> Vec<Case> {
     let lower = || ("auto_pad", Text("SAME_LOWER"));
-    let pooled = |op, attributes: &[(&str, crate::onnx_writer::Attribute<'_>)], expected: &[f32]| {
+    let pooled = |op, attributes: &[(&str, dede_testing::onnx::Attribute<'_>)], expected: &[f32]| {
         let onnx = float_network(&[1, 1, 1, 3], &[1, 1, 1, -1]).node(op, &["x"], &["y"], attributes);
         case(op, onnx, floats(&[1, 1, 1, 3], &[1.0, 5.0, 2.0]), floats(&[1, 1, 1, expected.len()], expected))
     };
     let weighted =
-        |name, op, w: &[f32], attributes: &[(&str, crate::onnx_writer::Attribute<'_>)], x: &[f32], y: &[f32]| {
+        |name, op, w: &[f32], attributes: &[(&str, dede_testing::onnx::Attribute<'_>)], x: &[f32], y: &[f32]| {
             let onnx = float_network(&[1, 1, 1, x.len() as i64], &[1, 1, 1, -1])
                 .floats("w", &[1, 1, 1, w.len() as i64], w)
                 .node(op, &["x", "w"], &["y"], attributes);
@@ -98,7 +98,7 @@ fn type_cases() -> Vec<Case> {
     let input = || floats(&[1, 5], &[0.5, -0.5, 0.0, 3.0, f32::NAN]);
     let number = || floats(&[1, 5], &[0.5, -0.5, 0.0, 3.0, -1.5]);
     let positions = |values| Tensor::new(vec![1], Values::I64(values)).expect("one value");
-    let extreme = |name, op, attributes: &[(&str, crate::onnx_writer::Attribute<'_>)], x: &[f32; 3], place| {
+    let extreme = |name, op, attributes: &[(&str, dede_testing::onnx::Attribute<'_>)], x: &[f32; 3], place| {
         let onnx = Onnx::new(17).input("x", F32, &[1, 3]).output("y", I64, &[1]).node(op, &["x"], &["y"], attributes);
         case(name, onnx, floats(&[1, 3], x), positions(vec![place]))
     };
@@ -338,7 +338,8 @@ fn weights_in_files_of_any_name_need_no_more_than_it() {
             std::fs::create_dir_all(beside.parent().expect("a directory")).expect("made");
             std::fs::write(beside, &weights).expect("written");
             let request = Request { engine, mllib: json!({"regression": true}), ..Request::default() };
-            let opened = open(&Backend, directory.path(), &request).unwrap_or_else(|error| panic!("{engine}: {error}"));
+            let opened =
+                open(&Backend::new(), directory.path(), &request).unwrap_or_else(|error| panic!("{engine}: {error}"));
             let model = opened.model.expect("a network");
             assert_eq!(rows(model.as_ref(), &table(&[&[1.0, 1.0]])), [[4.0, 6.0]], "{engine}, {location}");
         }

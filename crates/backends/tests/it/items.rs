@@ -85,7 +85,7 @@ fn check(network: &Network, engine: &'static str) -> Result<(), String> {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("m.onnx"), network.onnx).expect("written");
     let request = Request { engine, service_type: ServiceType::Unsupervised, ..Request::default() };
-    let model = match open(&Onnx, directory.path(), &request) {
+    let model = match open(&Onnx::new(), directory.path(), &request) {
         Ok(opened) => opened.model.expect("a network"),
         Err(error) => return accept(&error),
     };

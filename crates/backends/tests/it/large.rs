@@ -4,9 +4,9 @@ use std::path::Path;
 
 use dede_backends::neural::content::Content;
 use dede_backends::neural::engine::{Engine, LoadOptions, Network, Parallelism, Session, Tensor, Values};
+use dede_testing::onnx::{F32, Onnx};
 
 use crate::engines::usable;
-use crate::onnx_writer::{F32, Onnx};
 
 /// Three matrix products of 2048 x 2048, 50 MB, and a last one to four values.
 fn large() -> Vec<u8> {

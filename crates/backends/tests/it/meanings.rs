@@ -12,11 +12,11 @@ use dede_model::backend::{Model, OutputActivation, PredictOptions, ServiceType, 
 use dede_model::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
 use dede_model::request_memory::MemoryShare;
 use dede_model::tensor::Floats;
+use dede_testing::onnx::Attribute::{Int, Ints};
+use dede_testing::onnx::{F32, I8, I64, Onnx, U8};
 use dede_testing::protobuf::bytes;
 use serde_json::{Value, json};
 
-use crate::onnx_writer::Attribute::{Int, Ints};
-use crate::onnx_writer::{F32, I8, I64, Onnx, U8};
 use crate::requests::{Request, open, refusal, rows, rows_of, table, usable_engines};
 
 const NETWORKS: &[u8] = include_bytes!("meanings/networks.bin");
@@ -83,7 +83,7 @@ fn with(mllib: Value) -> Request {
 }
 
 fn refused(onnx: &[u8], request: &Request) -> String {
-    refusal(open(&Backend, repository(onnx).path(), request))
+    refusal(open(&Backend::new(), repository(onnx).path(), request))
 }
 
 fn assert_close(found: &[Vec<f32>], expected: &[&[f32]], what: &str) {
@@ -119,7 +119,7 @@ fn heads_of_every_kind_are_answered_as_they_are_meant() {
         for (number, case) in cases.iter().enumerate() {
             let what = format!("network {number}, {} on {engine}", case.kind);
             let directory = repository(case.onnx);
-            let opened = open(&Backend, directory.path(), &Request { engine, ..Request::default() });
+            let opened = open(&Backend::new(), directory.path(), &Request { engine, ..Request::default() });
             // Operators that rten has not are refused by it, whatever they mean.
             let may_lack = engine == "rten" && matches!(case.kind, "classical" | "coded" | "items");
             let opened = match opened {
@@ -179,7 +179,7 @@ fn the_request_overrides_what_the_file_says() {
         for (op, activation, expected) in cases {
             let directory = repository(&ending(|onnx| onnx.node(op, &["s"], &["y"], &[])));
             let request = Request { engine, ..with(json!({"output_activation": activation})) };
-            let model = model_of(&Backend, directory.path(), &request);
+            let model = model_of(&Backend::new(), directory.path(), &request);
             let description = &model.description().output;
             assert_eq!(description.activation.map(OutputActivation::name), Some(activation));
             assert_eq!(description.name, "y");
@@ -193,7 +193,7 @@ fn the_request_overrides_what_the_file_says() {
     assert!(text.contains("softmax, log_softmax, sigmoid, logits"), "{text}");
     let text = refused(&tanh, &with(json!({"output_activation": "softmax", "regression": true})));
     assert!(text.contains("with classes alone"), "{text}");
-    let values = model_of(&Backend, repository(&tanh).path(), &with(json!({"regression": true})));
+    let values = model_of(&Backend::new(), repository(&tanh).path(), &with(json!({"regression": true})));
     assert_eq!(values.description().output.activation, None);
 }
 
@@ -204,12 +204,16 @@ fn quantised_and_independent_scores_stay_as_they_are() {
     let expected = [0.101_562, 0.183_594, 0.0, 0.0, 0.0, 0.0, 0.0, 0.093_75, 0.0, 0.082_031, 0.535_156];
     let independent = [[0.146_33, 0.259_805, 0.875_868], [0.003_229, 0.870_934, 0.943_564]];
     for engine in usable_engines() {
-        let model =
-            model_of(&Backend, repository(quantised).path(), &Request { engine, ..with(json!({"nclasses": 20})) });
+        let model = model_of(
+            &Backend::new(),
+            repository(quantised).path(),
+            &Request { engine, ..with(json!({"nclasses": 20})) },
+        );
         let found = rows(model.as_ref(), &table(&[&points[0]]));
         assert_close(&[found[0][4..15].to_vec()], &[&expected], "quantised");
         let sigmoid = include_bytes!("meanings/sigmoid.onnx");
-        let model = model_of(&Backend, repository(sigmoid).path(), &Request { engine, ..with(json!({"nclasses": 3})) });
+        let model =
+            model_of(&Backend::new(), repository(sigmoid).path(), &Request { engine, ..with(json!({"nclasses": 3})) });
         let found = rows(model.as_ref(), &table(&[&[1.0, 1.0], &[3.0, 0.0]]));
         assert_close(&found, &[&independent[0], &independent[1]], "independent");
     }
@@ -225,7 +229,7 @@ fn probabilities_that_rounding_puts_below_zero_lose_no_class() {
     let onnx = ending(|onnx| onnx.node("Identity", &["s"], &["y"], &[]));
     for engine in usable_engines() {
         let request = Request { engine, ..with(json!({"output_activation": "softmax"})) };
-        let model = model_of(&Backend, repository(&onnx).path(), &request);
+        let model = model_of(&Backend::new(), repository(&onnx).path(), &request);
         assert_eq!(rows(model.as_ref(), &table(&[&[-1.2e-7, 1.0], &[-0.005, 1.0]])), [[0.0, 1.0], [-0.005, 1.0]]);
     }
 }
@@ -253,7 +257,7 @@ fn items_that_depend_on_each_other_are_not_answered() {
                 assert!(text.contains("ReduceMean (node") && text.contains("axis 0"), "{text}");
             }
             // One in each run meets no other.
-            model_of(&Backend, repository(&centred(1)).path(), &Request { engine, ..request.clone() });
+            model_of(&Backend::new(), repository(&centred(1)).path(), &Request { engine, ..request.clone() });
         }
     }
 }
@@ -267,7 +271,7 @@ fn margins_of_scikit_learn_are_not_probabilities() {
         let text = refused(&converted, &request(json!({})));
         assert!(text.contains("scikit-learn without probabilities") && text.contains("logits"), "{text}");
         for (onnx, mllib) in [(&margins, json!({})), (&converted, json!({"output_activation": "logits"}))] {
-            let model = model_of(&Backend, repository(onnx).path(), &request(mllib));
+            let model = model_of(&Backend::new(), repository(onnx).path(), &request(mllib));
             assert_eq!(model.description().output.activation, Some(OutputActivation::Logits));
         }
     }
@@ -278,7 +282,7 @@ fn one_score_is_no_classification() {
     let one = Onnx::new(17).input("x", F32, &[-1, 2]).output("y", F32, &[-1, 1]).floats("w", &[2, 1], &[1.0, 2.0]);
     let one = one.node("MatMul", &["x", "w"], &["y"], &[]).build();
     assert!(refused(&one, &with(json!({"nclasses": 1}))).contains("regression: true"));
-    let model = model_of(&Backend, repository(&one).path(), &with(json!({})));
+    let model = model_of(&Backend::new(), repository(&one).path(), &with(json!({})));
     assert_eq!(model.description().task, Task::Regression { targets: 1 });
 }
 
@@ -293,7 +297,7 @@ fn maps_are_features_and_nothing_else() {
     }
     for engine in usable_engines() {
         let request = Request { engine, service_type: ServiceType::Unsupervised, ..images(json!({})) };
-        let model = model_of(&Backend, repository(&map).path(), &request);
+        let model = model_of(&Backend::new(), repository(&map).path(), &request);
         assert_eq!(rows(model.as_ref(), &image(4, 4))[0].len(), 48);
     }
 }
@@ -309,12 +313,12 @@ fn one_of_several_outputs_is_chosen_or_asked_for() {
     for engine in usable_engines() {
         let directory = repository(two);
         for mllib in [json!({"nclasses": 2}), json!({"output": "prob"}), json!({"outputBlob": "prob", "nclasses": 2})] {
-            let model = model_of(&Backend, directory.path(), &Request { engine, ..with(mllib.clone()) });
+            let model = model_of(&Backend::new(), directory.path(), &Request { engine, ..with(mllib.clone()) });
             assert_eq!(model.description().output.name, "prob", "{mllib}");
             assert_close(&rows(model.as_ref(), &points), &probabilities, engine);
         }
         let embedding = Request { engine, ..with(json!({"output": "embedding", "regression": true})) };
-        assert_eq!(rows(model_of(&Backend, directory.path(), &embedding).as_ref(), &points)[0].len(), 3);
+        assert_eq!(rows(model_of(&Backend::new(), directory.path(), &embedding).as_ref(), &points)[0].len(), 3);
     }
     for request in [with(json!({})), Request { service_type: ServiceType::Unsupervised, ..with(json!({})) }] {
         let text = refused(two, &request);
@@ -327,7 +331,8 @@ fn one_of_several_outputs_is_chosen_or_asked_for() {
     let onnx = onnx.floats("w", &[2, 3], &[1.0; 6]).node("MatMul", &["x", "w"], &["e"], &[]);
     let onnx = onnx.node("Softmax", &["x"], &["p"], &[("axis", Int(1))]).build();
     for engine in usable_engines() {
-        let model = model_of(&Backend, repository(&onnx).path(), &Request { engine, ..with(json!({"nclasses": 2})) });
+        let model =
+            model_of(&Backend::new(), repository(&onnx).path(), &Request { engine, ..with(json!({"nclasses": 2})) });
         assert_close(&rows(model.as_ref(), &table(&[&[1.0, 1.0]])), &[&[0.5, 0.5]], engine);
     }
 }
@@ -373,7 +378,7 @@ fn maps_of_scikit_learn_are_their_probabilities_or_refused() {
             match engine {
                 "rten" => assert!(refused(maps, &request).contains("ZipMap")),
                 _ => {
-                    let model = model_of(&Backend, repository(maps).path(), &request);
+                    let model = model_of(&Backend::new(), repository(maps).path(), &request);
                     assert_eq!(model.description().task, Task::Classification { classes: 3 });
                     assert_close(&rows(model.as_ref(), &points), &expected, engine);
                 }
@@ -394,7 +399,7 @@ fn scales_of_a_run_are_those_of_one_item() {
     let onnx = onnx.node("Mul", &["f", "m"], &["l"], &[]).node("Softmax", &["l"], &["y"], &[("axis", Int(1))]).build();
     let points: [&[f32]; 3] = [&[1000.0, 0.0, 0.0, 0.0], &[0.1, 0.2, -0.3, 0.4], &[-2.0, 1.0, 0.5, 0.0]];
     for engine in usable_engines() {
-        let model = model_of(&Backend, repository(&onnx).path(), &Request { engine, ..with(json!({})) });
+        let model = model_of(&Backend::new(), repository(&onnx).path(), &Request { engine, ..with(json!({})) });
         let together = rows(model.as_ref(), &table(&points));
         for (point, found) in points.iter().zip(&together) {
             assert_eq!(rows(model.as_ref(), &table(&[point])), [found.as_slice()], "{engine}");
@@ -409,7 +414,7 @@ fn an_output_without_a_type_is_a_tensor() {
     let onnx = Onnx::new(17).input("x", F32, &[-1, 2]).untyped_output("y");
     let onnx = onnx.node("Softmax", &["x"], &["y"], &[("axis", Int(1))]).build();
     for engine in usable_engines() {
-        let model = model_of(&Backend, repository(&onnx).path(), &Request { engine, ..with(json!({})) });
+        let model = model_of(&Backend::new(), repository(&onnx).path(), &Request { engine, ..with(json!({})) });
         assert_close(&rows(model.as_ref(), &table(&[&[1.0, 1.0]])), &[&[0.5, 0.5]], engine);
     }
 }
@@ -424,7 +429,7 @@ fn labels_are_no_values() {
     }
     for engine in usable_engines() {
         let request = Request { engine, service_type: ServiceType::Unsupervised, ..with(json!({})) };
-        let model = model_of(&Backend, repository(&label).path(), &request);
+        let model = model_of(&Backend::new(), repository(&label).path(), &request);
         assert_eq!(rows(model.as_ref(), &table(&[&[1.0, 2.0], &[2.0, 1.0]])), [[1.0], [0.0]]);
     }
 }
@@ -463,7 +468,7 @@ fn shapes_that_fit_both_layouts_are_asked_for() {
     for engine in usable_engines() {
         for (dims, input, (width, height), expected) in &cases {
             let model =
-                model_of(&Backend, repository(&flat(dims)).path(), &Request { engine, ..images(input.clone()) });
+                model_of(&Backend::new(), repository(&flat(dims)).path(), &Request { engine, ..images(input.clone()) });
             let shape = SampleShape::Image { width: Some(*width), height: Some(*height), channels: 3 };
             assert_eq!(model.description().shape, Some(shape), "{dims:?} {input}");
             assert_eq!(rows(model.as_ref(), &image(*width, *height))[0][..4], expected[..], "{dims:?} {input}");
@@ -479,7 +484,7 @@ fn layers_of_maps_are_features_by_name() {
     for engine in usable_engines() {
         let repository = repository(&onnx);
         let request = Request { engine, kind: DataKind::Images, ..with(json!({})) };
-        let model = model_of(&Backend, repository.path(), &request);
+        let model = model_of(&Backend::new(), repository.path(), &request);
         let options = PredictOptions { extract_layer: Some("map".into()), ..PredictOptions::default() };
         let features = model.predict(&image(4, 4), &options, &MemoryShare::unbounded()).expect("features");
         assert_eq!(rows_of(&features)[0].len(), 48);

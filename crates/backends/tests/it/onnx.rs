@@ -6,10 +6,10 @@ use dede_backends::neural::onnx::Onnx as Backend;
 use dede_model::backend::{PredictOptions, ServiceType, Task};
 use dede_model::data::{DataKind, Image, Normalization, Pixels, SampleShape, Samples};
 use dede_model::request_memory::MemoryShare;
+use dede_testing::onnx::Attribute::{Int, Ints};
+use dede_testing::onnx::{F32, I64, Onnx, U8};
 use serde_json::json;
 
-use crate::onnx_writer::Attribute::{Int, Ints};
-use crate::onnx_writer::{F32, I64, Onnx, U8};
 use crate::requests::{Request, open, refusal, rows, rows_of, table, usable_engines};
 
 /// `y = x W`, with classes in `outputs` columns; softmax after it when asked.
@@ -39,7 +39,7 @@ fn points() -> Samples {
 }
 
 fn answers(directory: &Path, request: &Request, samples: &Samples) -> Vec<Vec<f32>> {
-    rows(open(&Backend, directory, request).expect("opens").model.expect("a network").as_ref(), samples)
+    rows(open(&Backend::new(), directory, request).expect("opens").model.expect("a network").as_ref(), samples)
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn the_task_follows_parameters_and_shape() {
     ];
     for (outputs, mllib, expected) in cases {
         let directory = repository(&[("m.onnx", linear(-1, outputs, false).build())]);
-        let opened = open(&Backend, directory.path(), &Request { mllib: mllib.clone(), ..Request::default() });
+        let opened = open(&Backend::new(), directory.path(), &Request { mllib: mllib.clone(), ..Request::default() });
         match expected {
             Ok(task) => assert_eq!(opened.expect("opens").task, Some(task), "{mllib}"),
             Err(part) => assert!(refusal(opened).contains(part), "{mllib}"),
@@ -129,7 +129,7 @@ fn layouts_bytes_and_any_size_are_understood() {
             let directory = repository(&[("m.onnx", onnx.build())]);
             let request =
                 Request { engine, kind: DataKind::Images, mllib: json!({"regression": true}), ..Request::default() };
-            let model = open(&Backend, directory.path(), &request).expect("opens").model.expect("a network");
+            let model = open(&Backend::new(), directory.path(), &request).expect("opens").model.expect("a network");
             assert_eq!(model.description().shape, Some(*shape));
             for row in rows(model.as_ref(), &pixels(4, 2)) {
                 for (found, expected) in row.iter().zip([10.0, 20.0, 30.0]) {
@@ -145,8 +145,8 @@ fn sizes_asked_for_must_be_those_of_the_network() {
     let directory = repository(&[("m.onnx", image_network(F32, &[-1, 3, 2, 4], &[2, 3]).build())]);
     let mllib = json!({"regression": true});
     let request = |input| Request { kind: DataKind::Images, input, mllib: mllib.clone(), ..Request::default() };
-    assert!(open(&Backend, directory.path(), &request(json!({"width": 4, "height": 2}))).is_ok());
-    let text = refusal(open(&Backend, directory.path(), &request(json!({"width": 224, "height": 224}))));
+    assert!(open(&Backend::new(), directory.path(), &request(json!({"width": 4, "height": 2}))).is_ok());
+    let text = refusal(open(&Backend::new(), directory.path(), &request(json!({"width": 224, "height": 224}))));
     assert!(text.contains("width 4") && text.contains("224"), "{text}");
 }
 
@@ -155,7 +155,7 @@ fn layers_are_nodes_or_values() {
     for engine in usable_engines() {
         let directory = repository(&[("m.onnx", linear(-1, 3, true).build())]);
         let request = Request { engine, ..Request::default() };
-        let model = open(&Backend, directory.path(), &request).expect("opens").model.expect("a network");
+        let model = open(&Backend::new(), directory.path(), &request).expect("opens").model.expect("a network");
         let layer = |name: &str| PredictOptions { extract_layer: Some(name.into()), ..PredictOptions::default() };
         let by_value =
             rows_of(&model.predict(&points(), &layer("scores"), &MemoryShare::unbounded()).expect("features"));
@@ -189,22 +189,22 @@ fn weights_in_other_files_must_lie_in_the_directory_of_the_model_or_below_it() {
         let request = Request { engine, mllib: json!({"regression": true}), ..Request::default() };
         let directory = repository(&[("m.onnx", external("w.data")), ("w.data", weights.clone())]);
         assert_eq!(answers(directory.path(), &request, &points())[0], [1.0, 2.0]);
-        let opened = open(&Backend, directory.path(), &request).expect("opens");
+        let opened = open(&Backend::new(), directory.path(), &request).expect("opens");
         let names: Vec<_> = opened.files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["m.onnx", "w.data"]);
         for location in ["../w.data", "/etc/passwd", "sub/w.data", "absent.data"] {
             let directory = repository(&[("m.onnx", external(location)), ("w.data", weights.clone())]);
-            let text = refusal(open(&Backend, directory.path(), &request));
+            let text = refusal(open(&Backend::new(), directory.path(), &request));
             assert!(text.contains("m.onnx") && text.contains(location), "{text}");
         }
         let directory = repository(&[("m.onnx", external("link.data"))]);
         let outside = repository(&[("w.data", weights.clone())]);
         std::os::unix::fs::symlink(outside.path().join("w.data"), directory.path().join("link.data")).expect("linked");
-        let text = refusal(open(&Backend, directory.path(), &request));
+        let text = refusal(open(&Backend::new(), directory.path(), &request));
         assert!(text.contains("link.data"), "{text}");
         let directory = repository(&[("m.onnx", external("link/w.data"))]);
         std::os::unix::fs::symlink(outside.path(), directory.path().join("link")).expect("linked");
-        let text = refusal(open(&Backend, directory.path(), &request));
+        let text = refusal(open(&Backend::new(), directory.path(), &request));
         assert!(text.contains("link/w.data"), "{text}");
     }
 }
@@ -237,13 +237,13 @@ fn what_cannot_be_served_is_refused_with_the_file() {
     ];
     for (bytes, kind, expected) in cases {
         let directory = repository(&[("m.onnx", bytes)]);
-        let text = refusal(open(&Backend, directory.path(), &Request { kind, ..Request::default() }));
+        let text = refusal(open(&Backend::new(), directory.path(), &Request { kind, ..Request::default() }));
         assert!(text.contains(expected) && text.contains("m.onnx"), "{text}");
     }
     let two = repository(&[("a.onnx", linear(-1, 3, false).build()), ("b.onnx", linear(-1, 2, false).build())]);
-    assert!(refusal(open(&Backend, two.path(), &Request::default())).contains("a.onnx and b.onnx"));
+    assert!(refusal(open(&Backend::new(), two.path(), &Request::default())).contains("a.onnx and b.onnx"));
     let named = Request { model: json!({"weights": "b.onnx"}), ..Request::default() };
-    let opened = open(&Backend, two.path(), &named).expect("opens");
+    let opened = open(&Backend::new(), two.path(), &named).expect("opens");
     assert_eq!(opened.task, Some(Task::Classification { classes: 2 }));
 }
 
@@ -251,8 +251,8 @@ fn what_cannot_be_served_is_refused_with_the_file() {
 fn an_empty_repository_is_a_service_without_model() {
     let directory = repository(&[]);
     let request = Request { mllib: json!({"nclasses": 2}), ..Request::default() };
-    assert!(open(&Backend, directory.path(), &request).expect("opens").model.is_none());
+    assert!(open(&Backend::new(), directory.path(), &request).expect("opens").model.is_none());
     let with_template = Request { mllib: json!({"template": "mlp"}), ..Request::default() };
     let full = repository(&[("m.onnx", linear(-1, 3, false).build())]);
-    assert!(refusal(open(&Backend, full.path(), &with_template)).contains("using template while"));
+    assert!(refusal(open(&Backend::new(), full.path(), &with_template)).contains("using template while"));
 }

@@ -1,9 +1,9 @@
 //! What engines must refuse, by the name of what they would compute wrongly or lack.
 
 use crate::engines::{alone, assert_computed, case, float_network, floats, load, options, usable};
-use crate::onnx_writer::Attribute::{Graph, Int, Ints, Long, Text};
-use crate::onnx_writer::{BF16, BOOL, F32, F64, I8, I64, Onnx, U8};
 use dede_backends::neural::engine::{Engine, Parallelism, Tensor, Values, engines};
+use dede_testing::onnx::Attribute::{Graph, Int, Ints, Long, Text};
+use dede_testing::onnx::{BF16, BOOL, F32, F64, I8, I64, Onnx, U8};
 
 fn rten() -> &'static dyn Engine {
     engines().into_iter().find(|engine| engine.name() == "rten").expect("always there")

@@ -14,19 +14,21 @@ use dede_engine::limiter::{Bounds, Forwarded, Limiter};
 use dede_engine::name::ServiceName;
 use dede_engine::protocol::Plain;
 use dede_engine::service::{CreationRequest, PredictCall};
-use dede_model::backend::EngineOptions;
+use dede_model::backend::{Backend, EngineOptions};
 use dede_model::connector::InputLimits;
 use dede_model::error::{Error, Result};
 use dede_model::outputs::Outputs;
 use dede_model::request_memory::MemoryShare;
 use dede_model::tensor::{ElementType, NamedTensor, Tensor, Values};
 use dede_storage::Roots;
+use dede_testing::onnx::Attribute::Int;
+use dede_testing::onnx::{BOOL, F16, F32, I64, Onnx, U8};
 use half::f16;
 use serde_json::{Value, json};
 
 use crate::engines::usable;
-use crate::onnx_writer::Attribute::Int;
-use crate::onnx_writer::{BOOL, F16, F32, I64, Onnx, U8};
+
+static BACKENDS: &[&dyn Backend] = &[&OnnxBackend::new()];
 
 /// A protocol whose replies are tensors.
 struct TensorDoor;
@@ -68,7 +70,7 @@ impl Door for TensorDoor {
 fn catalogue(directory: &Path, engine: &dyn Engine) -> Arc<Catalogue> {
     let environment = Environment {
         connectors: &[&CsvConnector],
-        backends: &[&OnnxBackend],
+        backends: BACKENDS,
         engine: EngineOptions { threads: 1, concurrency: 1, engine: Some(engine.name().to_owned()) },
         limits: Arc::new(InputLimits::default()),
         guest_limits: None,

@@ -82,9 +82,9 @@ fn tables() -> Vec<Owned> {
         owned(ROWS, "parameters.input", CsvConnector.keys(), CSV),
         owned(IMAGES, "parameters.input", ImageConnector.keys(), IMAGE),
         owned(ROWS, "parameters.mllib", Caffe.keys(), MLLIB),
-        owned(ONNX, "parameters.mllib", Onnx.keys(), MLLIB),
+        owned(ONNX, "parameters.mllib", Onnx::new().keys(), MLLIB),
         owned(ROWS, "model", Caffe.model_keys(), MODEL),
-        owned(ONNX, "model", Onnx.model_keys(), MODEL),
+        owned(ONNX, "model", Onnx::new().model_keys(), MODEL),
     ]
 }
 

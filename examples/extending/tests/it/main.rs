@@ -1,5 +1,7 @@
 //! The examples keep the rules of what is built in, and work beside it.
 
+mod head;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,12 +1,13 @@
-//! Which output of a network of Caffe a service answers, and what its numbers mean.
+//! Which output of a network of Caffe a service answers, and by which head.
 //!
 //! It owns what is said of outputs that the original answers as they are. It must not know files.
 
 use dede_graph::{Graph, Layer};
-use dede_model::backend::{OutputActivation, OutputDescription, ServiceType, Task};
+use dede_model::backend::{OutputActivation, ServiceType, Task};
 use dede_model::error::{Error, Result};
 
 use super::files::Source;
+use crate::neural::heads::{Head, Numbers, built_in};
 use crate::neural::options::CreationOptions;
 use crate::neural::outputs::{Candidate, Choice, check_list, choose};
 
@@ -36,7 +37,7 @@ pub(super) fn chosen_output(
     found.map(|candidate| candidate.name).ok_or_else(lost)
 }
 
-/// What the output means, by its shape and the layer that makes it.
+/// The head of the output, by its shape and the layer that makes it.
 ///
 /// # Errors
 /// [`Error::BadParameter`] where it has another shape or number of values than was asked for.
@@ -46,7 +47,7 @@ pub(super) fn conclude(
     service_type: ServiceType,
     source: &Source,
     value: &str,
-) -> Result<(Task, OutputDescription)> {
+) -> Result<Box<dyn Head>> {
     let shapes = graph.shapes().map_err(|error| source.complaint(&error))?;
     let shape = shapes.get(value);
     let outputs = shape.and_then(|shape| shape.elements().ok()).unwrap_or(0);
@@ -56,15 +57,16 @@ pub(super) fn conclude(
         Some(_) | None => None,
     };
     let task = options.task_of(service_type, outputs, found == Some(OutputActivation::Softmax))?;
-    let activation = match task {
-        Task::Classification { .. } => options.output_activation.or(found),
+    let numbers = match task {
+        // Without a word on it they are answered as they are, as the original does.
+        Task::Classification { .. } => options.output_activation.map_or(Numbers::AsTheyAre(found), Numbers::Decided),
         Task::Regression { .. } | Task::Features | Task::Tensors => {
             options.check_no_activation()?;
-            None
+            Numbers::AsTheyAre(None)
         }
     };
     if let (Some(shape), Task::Classification { .. } | Task::Regression { .. }) = (shape, task) {
         check_list(&source.name(), value, shape.dims())?;
     }
-    Ok((task, OutputDescription { name: value.to_owned(), activation }))
+    Ok(built_in(task, numbers))
 }

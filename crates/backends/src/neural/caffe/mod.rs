@@ -15,8 +15,8 @@ use answer::{chosen_output, conclude};
 use dede_graph::onnx::ExportOptions;
 use dede_graph::{Graph, Shape, Transform};
 use dede_model::backend::{
-    Backend, DecidingFile, ModelDescription, OpenRequest, Opened, ServiceType, Task, TrainRequest, TrainingPlan,
-    WeightFile,
+    Backend, DecidingFile, ModelDescription, OpenRequest, Opened, OutputDescription, ServiceType, Task, TrainRequest,
+    TrainingPlan, WeightFile,
 };
 use dede_model::data::{DataKind, SampleShape};
 use dede_model::error::{Error, Result};
@@ -31,7 +31,7 @@ use super::engine::{self, Network};
 use super::image_layout::asked_layout;
 use super::keys::CAFFE_KEYS;
 use super::loading::{Loaded, Loading, engine_name};
-use super::model::{Meaning, NeuralModel};
+use super::model::NeuralModel;
 use super::options::{CreationOptions, check_image_input};
 use super::preparation::{
     Arithmetic, InputType, Layout, Mean, Preparation, WITHOUT_PLACE, beside_mean_image, prepare_for_training,
@@ -193,12 +193,13 @@ fn load(
         None => chosen_output(&graph, options, request.service_type, source)?,
     };
     let name = source.name();
-    let (task, output) = conclude(&graph, options, request.service_type, source, &value)?;
+    let head = conclude(&graph, options, request.service_type, source, &value)?;
+    let task = head.task();
     graph.outputs = vec![value.clone()];
     let network = exported(&graph, &value, source)?;
     let description = ModelDescription {
         task,
-        output,
+        output: OutputDescription { name: value.clone(), activation: head.activation() },
         shape: Some(preparation.shape),
         parameters: graph.parameter_count().map_err(|error| source.complaint(&error))? as u64,
         flops: graph.flops().map_err(|error| source.complaint(&error))?,
@@ -218,19 +219,13 @@ fn load(
         file: &name,
     };
     let (loaded, _) = loading.load(request.engine)?;
-    let meaning = match task {
-        Task::Features | Task::Tensors => Meaning::Features,
-        // Without a word on it they are answered as they are, as the original does.
-        Task::Classification { .. } => options.output_activation.map_or(Meaning::Values, Meaning::of),
-        Task::Regression { .. } => Meaning::Values,
-    };
     let (source, engine, prepared) = (source.clone(), request.engine.clone(), preparation.clone());
     let layers = move |layer: &str| {
         unread.check()?;
         let found = layer_of(&source, layer, &prepared, &engine)?;
         unread.check().map(|()| found)
     };
-    Ok((NeuralModel::new(description, meaning, preparation, loaded, (another, Box::new(layers))), task))
+    Ok((NeuralModel::new(description, head, preparation, loaded, (another, Box::new(layers))), task))
 }
 
 /// The network with the values of a layer as its output.

@@ -18,7 +18,7 @@ fn classifiers_that_divide_by_their_sum_are_answered_as_they_are() {
         for (number, (onnx, expected)) in cases.iter().enumerate() {
             let request = Request { engine, ..with(json!({"nclasses": 3})) };
             let directory = repository(onnx);
-            let opened = match open(&Backend, directory.path(), &request) {
+            let opened = match open(&Backend::new(), directory.path(), &request) {
                 // Operators that it has not.
                 Err(error) if engine == "rten" && error.to_string().contains("rten") => continue,
                 opened => opened.expect("opens"),
@@ -41,7 +41,7 @@ fn means_that_are_written_out_are_answered_as_they_are() {
     });
     for engine in usable_engines() {
         let request = Request { engine, ..Request::default() };
-        let model = model_of(&Backend, repository(&mean).path(), &request);
+        let model = model_of(&Backend::new(), repository(&mean).path(), &request);
         let expected: [&[f32]; 1] = [&[0.622_459_3, 0.377_540_7]];
         assert_close(&rows(model.as_ref(), &table(&[&[0.5, 0.0]])), &expected, engine);
     }

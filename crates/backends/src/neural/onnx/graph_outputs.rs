@@ -11,6 +11,7 @@ use dede_model::error::{Error, Result};
 use dede_model::quote::{quote, quote_list};
 
 use crate::neural::activation::{Known, KnownTie, Reading, Strength, Values};
+use crate::neural::engine::Tensor;
 use crate::neural::loading::Trial;
 use crate::neural::onnx_view::{Dimension, GraphView, OnnxView};
 use crate::neural::outputs::Candidate;
@@ -24,7 +25,7 @@ const OF_SCIKIT_LEARN: &str = "skl2onnx";
 
 /// An output with what it holds.
 #[derive(Debug, Clone)]
-pub(super) struct Head {
+pub(super) struct GraphOutput {
     pub(super) candidate: Candidate,
     pub(super) reading: Reading,
     /// Whether its numbers are the whole ones that a quantised network computes with.
@@ -38,7 +39,7 @@ pub(super) struct Head {
     is_behind_maps: bool,
 }
 
-impl Head {
+impl GraphOutput {
     fn of(known: Known, producer: &str, (name, value): (&str, &str), shape: Option<Vec<usize>>) -> Self {
         let Known { reading, lacks_scale, is_rounded, is_bent, tie } = known;
         let reading = if producer == OF_SCIKIT_LEARN && reading == Reading::Found(OutputActivation::Logits) {
@@ -62,6 +63,23 @@ impl Head {
         let reading = Reading::Unclear("a layer".to_owned());
         let (lacks_scale, is_rounded, is_bent) = (false, false, false);
         Ok(Self { candidate, reading, lacks_scale, is_rounded, is_bent, tie, is_behind_maps: false })
+    }
+
+    /// The shape of one sample, where a run answered a row for each.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] naming the output and its shape, where it did not.
+    pub(super) fn check_rows<'t>(&self, file: &str, (trial, place): (&'t Trial, usize)) -> Result<&'t [usize]> {
+        let (shape, samples) = (trial.outputs.get(place).map(Tensor::shape).unwrap_or_default(), trial.samples);
+        match shape.split_first() {
+            Some((rows, sample)) if *rows == samples => Ok(sample),
+            Some(_) | None => {
+                let output = &self.candidate.name;
+                let (found, count) =
+                    (format!("output {output} has shape {shape:?} for {samples} samples"), "one row each");
+                Err(Error::bad_parameter_at(file, format!("{count} expected, {found}")))
+            }
+        }
     }
 
     /// Refuses what is not the same for an item alone and beside others, where a run takes several items, or at another time.
@@ -115,41 +133,47 @@ impl Head {
 ///
 /// # Errors
 /// [`Error::BadParameter`] naming the outputs when none is.
-pub(super) fn heads(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) -> Result<Vec<Head>> {
+pub(super) fn graph_outputs(onnx: &[u8], file: &DecidingFile, summary: &ModelSummary) -> Result<Vec<GraphOutput>> {
     let view = parsed(onnx, file)?;
     let (graph, values) = (&view.graph, Values::of(&view));
-    let outputs: HashSet<&str> = summary.outputs.iter().map(|output| output.name.as_str()).collect();
+    let names: HashSet<&str> = summary.outputs.iter().map(|output| output.name.as_str()).collect();
     let maps = maps(&view);
     let shapes: HashMap<&str, Option<Vec<usize>>> = match maps.is_empty() {
         true => HashMap::new(),
         false => shapes(graph),
     };
-    let head = |name: &str, value: &str, shape| Head::of(values.known(value), &summary.producer, (name, value), shape);
-    let heads: Vec<Head> = summary
+    let found =
+        |name: &str, value: &str, shape| GraphOutput::of(values.known(value), &summary.producer, (name, value), shape);
+    let found: Vec<GraphOutput> = summary
         .outputs
         .iter()
         .filter_map(|output| match output.element_type {
             STRINGS => None,
             // Where the file says nothing, engines tell the type.
             0 if output.is_other => {
-                let &value = maps.get(output.name.as_str()).filter(|&&value| !outputs.contains(value))?;
-                Some(head(&output.name, value, shapes.get(value).cloned().flatten()))
+                let &value = maps.get(output.name.as_str()).filter(|&&value| !names.contains(value))?;
+                Some(found(&output.name, value, shapes.get(value).cloned().flatten()))
             }
-            _ => Some(head(&output.name, &output.name, sample_shape(output))),
+            _ => Some(found(&output.name, &output.name, sample_shape(output))),
         })
         .collect();
-    if !heads.is_empty() {
-        return Ok(heads);
+    if !found.is_empty() {
+        return Ok(found);
     }
     let names = quote_list(summary.outputs.iter().map(|output| output.name.as_str()));
     let reason = format!("an output that is a tensor of numbers expected, found {names} (texts, sequences or maps)");
     Err(Error::bad_parameter_at(&file.name, reason))
 }
 
+/// What is chosen from among them.
+pub(super) fn candidates(outputs: &[GraphOutput]) -> Vec<Candidate> {
+    outputs.iter().map(|output| output.candidate.clone()).collect()
+}
+
 /// How many items a run takes where the file fixes no number: one, where what is made of an item may depend on the others beside it.
 /// `None`: as many as are asked for.
-pub(super) fn items_of_a_run(heads: &[Head], file: &DecidingFile) -> Option<usize> {
-    let mut ties = heads.iter().filter_map(|head| head.tie.as_ref());
+pub(super) fn items_of_a_run(outputs: &[GraphOutput], file: &DecidingFile) -> Option<usize> {
+    let mut ties = outputs.iter().filter_map(|output| output.tie.as_ref());
     let tie = ties.find(|tie| tie.strength == Strength::Possible)?;
     tracing::info!(file = file.name, cause = tie.cause, "items are computed one by one: they may depend on each other");
     Some(1)

@@ -1,21 +1,35 @@
 //! Writes small ONNX files for tests, field by field (<https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>).
+//!
+//! It must not know how such files are read: it writes wrong ones, too.
 
-use dede_testing::protobuf::{bytes, number, varint};
+use crate::protobuf::{bytes, number, varint};
 
-pub(crate) const F32: u64 = 1;
-pub(crate) const U8: u64 = 2;
-pub(crate) const I8: u64 = 3;
-pub(crate) const I64: u64 = 7;
-pub(crate) const BOOL: u64 = 9;
-pub(crate) const F16: u64 = 10;
-pub(crate) const F64: u64 = 11;
-pub(crate) const BF16: u64 = 16;
+/// Element type of 32-bit floats.
+pub const F32: u64 = 1;
+/// Element type of unsigned bytes.
+pub const U8: u64 = 2;
+/// Element type of signed bytes.
+pub const I8: u64 = 3;
+/// Element type of signed 64-bit integers.
+pub const I64: u64 = 7;
+/// Element type of truth values.
+pub const BOOL: u64 = 9;
+/// Element type of 16-bit floats of IEEE 754.
+pub const F16: u64 = 10;
+/// Element type of 64-bit floats.
+pub const F64: u64 = 11;
+/// Element type of upper halves of 32-bit floats.
+pub const BF16: u64 = 16;
 
 /// One attribute of a node.
-pub(crate) enum Attribute<'a> {
+pub enum Attribute<'a> {
+    /// A whole number.
     Int(i64),
+    /// Several of them.
     Ints(&'a [i64]),
+    /// A number.
     Float(f32),
+    /// A text.
     Text(&'a str),
     /// A tensor of one number.
     Long(i64),
@@ -39,14 +53,15 @@ fn attribute(name: &str, value: &Attribute<'_>) -> Vec<u8> {
 
 /// A model under construction.
 #[derive(Default, Clone)]
-pub(crate) struct Onnx {
+pub struct Onnx {
     graph: Vec<u8>,
     opset: u64,
     nodes: usize,
 }
 
 impl Onnx {
-    pub(crate) fn new(opset: u64) -> Self {
+    /// An empty graph of that operator set.
+    pub fn new(opset: u64) -> Self {
         Self { graph: bytes(2, b"test"), opset, nodes: 0 }
     }
 
@@ -61,32 +76,36 @@ impl Onnx {
         self
     }
 
-    /// A negative size is decided at run time.
-    pub(crate) fn input(self, name: &str, element: u64, dims: &[i64]) -> Self {
+    /// An input of that element type; a negative size is decided at run time.
+    pub fn input(self, name: &str, element: u64, dims: &[i64]) -> Self {
         self.value(11, name, element, dims)
     }
 
-    pub(crate) fn output(self, name: &str, element: u64, dims: &[i64]) -> Self {
+    /// An output of that element type, its sizes as those of an input.
+    pub fn output(self, name: &str, element: u64, dims: &[i64]) -> Self {
         self.value(12, name, element, dims)
     }
 
     /// An output whose type the file does not say.
-    pub(crate) fn untyped_output(mut self, name: &str) -> Self {
+    pub fn untyped_output(mut self, name: &str) -> Self {
         self.graph.extend(bytes(12, &bytes(1, name.as_bytes())));
         self
     }
 
-    pub(crate) fn floats(self, name: &str, dims: &[i64], values: &[f32]) -> Self {
+    /// A constant of 32-bit floats.
+    pub fn floats(self, name: &str, dims: &[i64], values: &[f32]) -> Self {
         let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.raw(name, F32, dims, &raw)
     }
 
-    pub(crate) fn longs(self, name: &str, dims: &[i64], values: &[i64]) -> Self {
+    /// A constant of 64-bit integers.
+    pub fn longs(self, name: &str, dims: &[i64], values: &[i64]) -> Self {
         let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.raw(name, I64, dims, &raw)
     }
 
-    pub(crate) fn raw(mut self, name: &str, element: u64, dims: &[i64], raw: &[u8]) -> Self {
+    /// A constant of any element type, its values as bytes.
+    pub fn raw(mut self, name: &str, element: u64, dims: &[i64], raw: &[u8]) -> Self {
         let dims: Vec<u8> = dims.iter().flat_map(|&size| number(1, size as u64)).collect();
         let tensor = [dims, number(2, element), bytes(8, name.as_bytes()), bytes(9, raw)].concat();
         self.graph.extend(bytes(5, &tensor));
@@ -94,13 +113,13 @@ impl Onnx {
     }
 
     /// A tensor of floats that is the whole content of the file `location` beside the model.
-    pub(crate) fn external(self, name: &str, lengths: &[i64], location: &str) -> Self {
+    pub fn external(self, name: &str, lengths: &[i64], location: &str) -> Self {
         let length = (4 * lengths.iter().product::<i64>()).to_string();
         self.external_with(name, lengths, &[("location", location), ("offset", "0"), ("length", &length)])
     }
 
     /// The same with those entries and no others.
-    pub(crate) fn external_with(mut self, name: &str, lengths: &[i64], entries: &[(&str, &str)]) -> Self {
+    pub fn external_with(mut self, name: &str, lengths: &[i64], entries: &[(&str, &str)]) -> Self {
         let dims: Vec<u8> = lengths.iter().flat_map(|&size| number(1, size as u64)).collect();
         let entry =
             |(key, value): &(&str, &str)| bytes(13, &[bytes(1, key.as_bytes()), bytes(2, value.as_bytes())].concat());
@@ -110,20 +129,15 @@ impl Onnx {
         self
     }
 
-    pub(crate) fn node(
-        mut self,
-        op: &str,
-        inputs: &[&str],
-        outputs: &[&str],
-        attributes: &[(&str, Attribute<'_>)],
-    ) -> Self {
+    /// A node, named after its operator and place.
+    pub fn node(mut self, op: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, Attribute<'_>)]) -> Self {
         let name = format!("{op}_{}", self.nodes);
         self.nodes += 1;
         self.named_node(&name, op, inputs, outputs, attributes)
     }
 
     /// A node of that name, which may be empty.
-    pub(crate) fn named_node(
+    pub fn named_node(
         mut self,
         name: &str,
         op: &str,
@@ -141,7 +155,8 @@ impl Onnx {
         self
     }
 
-    pub(crate) fn build(&self) -> Vec<u8> {
+    /// The bytes of the file.
+    pub fn build(&self) -> Vec<u8> {
         let opset = number(2, self.opset);
         [number(1, 8), bytes(7, &self.graph), bytes(8, &opset)].concat()
     }
