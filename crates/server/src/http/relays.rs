@@ -69,7 +69,7 @@ async fn answer_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let (source, number) = (source_in(request.uri()), number_in(request.uri())?);
     let moves = server.moves().await?;
     let (parts, content) = request.into_parts();
-    let (sender, arriving) = body_reader::channel();
+    let (sender, arriving) = body_reader::channel(None);
     // The thread that asked reads it.
     let taken = moves.relays().answer(&source, number, Box::new(arriving));
     let rest = if taken.is_ok() { body_reader::pass_on(content, sender).await } else { Some(content) };

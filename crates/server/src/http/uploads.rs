@@ -51,7 +51,7 @@ async fn put_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     // Each takes a thread, and there must be some left for everything else.
     let waiter = server.waiter()?;
     let (parts, content) = request.into_parts();
-    let (sender, arriving) = body_reader::channel();
+    let (sender, arriving) = body_reader::channel(None);
     let work = move || {
         moves.put(&source, &digest, arriving)?;
         drop(waiter);
