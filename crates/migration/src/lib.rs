@@ -47,7 +47,7 @@ use std::sync::Arc;
 use dede_bundle::store::{BlobStore, StoreError};
 
 pub use certificate::{Verified, verify};
-pub use clock::{Clock, Signal, SystemClock};
+pub use clock::{Clock, SystemClock};
 pub use handle::Move;
 pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};

@@ -23,3 +23,4 @@ pub mod repository;
 pub mod request_memory;
 pub mod task;
 pub mod tensor;
+pub mod watch;

@@ -13,9 +13,9 @@ use dede_engine::catalogue::Catalogue;
 use dede_engine::move_id::MoveId;
 use dede_engine::name::ServiceName;
 use dede_model::error::{Error, Fault, Result};
+use dede_model::watch::Watch;
 use dede_storage::Place;
 
-use crate::clock::Signal;
 use crate::golden::{self, file};
 use crate::handle::Move;
 use crate::record::{MovePhase, MovePlan, MoveRecord, MoveSpec};
@@ -40,8 +40,8 @@ pub struct Moves {
     next: AtomicU64,
     /// Finished moves that are remembered.
     keep: usize,
-    /// Raised when a former service is kept, and when the moves end.
-    former_services_changed: Signal,
+    /// Advanced when a former service is kept, and when the moves end.
+    former_services_changed: Arc<Watch>,
     uploads: Arc<Uploads>,
     relays: Arc<Relays>,
 }
@@ -72,7 +72,7 @@ impl Moves {
             .into_iter()
             .map(|record| (record.id, Move::recorded(record, directory.clone(), Arc::clone(&context.clock))))
             .collect();
-        let (known, former_services_changed) = (Mutex::new(known), Signal::default());
+        let (known, former_services_changed) = (Mutex::new(known), Arc::default());
         let next = AtomicU64::new(next);
         let moves = Arc::new(Self { context, known, next, keep, former_services_changed, uploads, relays });
         let forgotten = forget_oldest(&mut moves.known(), keep);
@@ -81,7 +81,7 @@ impl Moves {
         for unfinished in moves.all().into_iter().filter(goes_on) {
             moves.run(&unfinished)?;
         }
-        former_services::start(&moves, moves.former_services_changed.clone())?;
+        former_services::start(&moves, Arc::clone(&moves.former_services_changed))?;
         Ok(moves)
     }
 
@@ -300,10 +300,10 @@ impl Moves {
     fn run_claimed(&self, claimed: &Arc<Move>) -> Result<()> {
         let (running, context) = (Arc::clone(claimed), Arc::clone(&self.context));
         let name = format!("move-{}", running.id);
-        let former_services_changed = self.former_services_changed.clone();
+        let former_services_changed = Arc::clone(&self.former_services_changed);
         let work = move || {
             procedure::run(&running, &context);
-            former_services_changed.raise();
+            former_services_changed.advance();
         };
         let started = std::thread::Builder::new().name(name).spawn(work).map_err(Error::io("start a thread"));
         started.map(drop).inspect_err(|_| claimed.release_unfinished())
@@ -312,7 +312,7 @@ impl Moves {
 
 impl Drop for Moves {
     fn drop(&mut self) {
-        self.former_services_changed.raise();
+        self.former_services_changed.advance();
     }
 }
 

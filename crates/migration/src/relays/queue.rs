@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dede_model::error::{Error, Result};
+use dede_model::watch::Watch;
 
 use super::Content;
 use super::question::{NumberedQuestion, Question};
-use crate::clock::{Clock, Signal};
+use crate::clock::Clock;
 
 /// Questions that wait at once: a move asks one after the other.
 pub(crate) const QUESTIONS: usize = 16;
@@ -42,8 +43,8 @@ impl Default for Times {
 /// Questions in the order they were asked.
 pub(crate) struct Queue {
     state: Mutex<State>,
-    /// Raised with each question and each answer.
-    changed: Signal,
+    /// Advanced with each question and each answer.
+    changed: Watch,
     times: Times,
     clock: Arc<dyn Clock>,
 }
@@ -66,7 +67,7 @@ struct Asked {
 impl Queue {
     pub(crate) fn new(times: Times, clock: Arc<dyn Clock>) -> Self {
         let state = State { asked: Vec::new(), last: 0, waiting: 0, seen: clock.now() };
-        Self { state: Mutex::new(state), changed: Signal::default(), times, clock }
+        Self { state: Mutex::new(state), changed: Watch::default(), times, clock }
     }
 
     /// Whether questions wait, or a command is there to answer them.
@@ -94,7 +95,7 @@ impl Queue {
         let deadline = self.clock.now() + self.times.poll;
         self.lock().waiting += 1;
         loop {
-            let seen = self.changed.count();
+            let seen = self.changed.version();
             let now = self.clock.now();
             let mut state = self.lock();
             let found = state.unanswered(after);
@@ -117,7 +118,7 @@ impl Queue {
             .ok_or_else(|| Error::MoveConflict(format!("question {number} is answered already, or no longer waits")))?;
         asked.answer = Some(answer);
         drop(state);
-        self.changed.raise();
+        self.changed.advance();
         Ok(())
     }
 
@@ -126,7 +127,7 @@ impl Queue {
         let number = self.put(question)?;
         let deadline = self.clock.now() + self.times.answer;
         loop {
-            let seen = self.changed.count();
+            let seen = self.changed.version();
             let now = self.clock.now();
             let mut state = self.lock();
             if let Some(answer) = state.take_answer(number) {
@@ -157,7 +158,7 @@ impl Queue {
         let number = state.last;
         state.asked.push(Asked { number, question, answer: None });
         drop(state);
-        self.changed.raise();
+        self.changed.advance();
         Ok(number)
     }
 
