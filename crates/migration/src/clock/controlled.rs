@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use dede_model::watch::Watch;
 
-use super::Clock;
+use super::{Clock, Waiting};
 
 /// What happens at a time.
 type Event = Box<dyn FnOnce() + Send>;
@@ -75,5 +75,9 @@ impl Clock for ControlledClock {
         if changed.version() <= seen {
             self.advance_to(until.saturating_duration_since(self.begun));
         }
+    }
+
+    fn waiting<'a>(&'a self, changed: &'a Watch, seen: u64, until: Instant) -> Waiting<'a> {
+        Box::pin(async move { self.wait(changed, seen, until) })
     }
 }

@@ -6,9 +6,13 @@
 #[cfg(test)]
 pub(crate) mod controlled;
 
+use std::pin::Pin;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use dede_model::watch::Watch;
+
+/// A wait that holds no thread.
+pub type Waiting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// The time, and waiting for it.
 pub trait Clock: Send + Sync {
@@ -20,6 +24,9 @@ pub trait Clock: Send + Sync {
 
     /// Blocks until there is a version after `seen` of what changes, or until `until`. It may return earlier.
     fn wait(&self, changed: &Watch, seen: u64, until: Instant);
+
+    /// As [`Clock::wait`], in a task.
+    fn waiting<'a>(&'a self, changed: &'a Watch, seen: u64, until: Instant) -> Waiting<'a>;
 }
 
 /// The clocks of this machine.
@@ -38,5 +45,12 @@ impl Clock for SystemClock {
 
     fn wait(&self, changed: &Watch, seen: u64, until: Instant) {
         changed.wait_after(seen, Some(until));
+    }
+
+    fn waiting<'a>(&'a self, changed: &'a Watch, seen: u64, until: Instant) -> Waiting<'a> {
+        Box::pin(async move {
+            // Whether it changed or the time is over is looked at by who waited.
+            let _ = tokio::time::timeout_at(until.into(), changed.changed_after(seen)).await;
+        })
     }
 }

@@ -3,7 +3,6 @@
 pub(crate) mod former_services;
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,7 +20,7 @@ use crate::handle::Move;
 use crate::record::{MovePhase, MovePlan, MoveRecord, MoveSpec};
 use crate::relays::Relays;
 use crate::source::router::Sources;
-use crate::source::upload::Uploads;
+use crate::source::upload::{IncomingFile, Uploads};
 use crate::standing::{former_service, own_service};
 use crate::status::MoveStatus;
 use crate::{MoveContext, certificate, planning, procedure, undo};
@@ -167,7 +166,7 @@ impl Moves {
     }
 
     /// Takes the description of a bundle whose source is no server. Gives what a move names as its source, and the content that
-    /// [`Moves::put`] has to bring first.
+    /// [`Moves::receive`] has to bring first.
     ///
     /// # Errors
     /// [`Error::BadParameter`] when it is no bundle.
@@ -175,12 +174,12 @@ impl Moves {
         self.uploads.offer(manifest, config)
     }
 
-    /// Takes the content of one file of an offered bundle.
+    /// Begins to take the content of one file of an offered bundle.
     ///
     /// # Errors
-    /// [`Error::MoveConflict`] when nothing like it was offered; [`Error::BadParameter`] when it is another content.
-    pub fn put(&self, source: &str, digest: &Digest, content: impl Read) -> Result<()> {
-        self.uploads.put(source, digest, content)
+    /// [`Error::MoveConflict`] when nothing like it was offered; [`Error::BadParameter`] when it is no file of the bundle.
+    pub fn receive(&self, source: &str, digest: &Digest) -> Result<IncomingFile> {
+        self.uploads.receive(source, digest)
     }
 
     /// Sources that a command asks in this server's place.

@@ -2,7 +2,7 @@
 //! is answered, so that it is not lost with the command that fetched it. When no command has asked for a while, the
 //! source counts as away.
 //!
-//! One lock, held for memory only: the thread that asked a question reads its answer.
+//! One lock, held for memory only: the thread that asked a question reads its answer. Commands wait without a thread.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -90,23 +90,18 @@ impl Queue {
         !state.attended_for(self.times, self.clock.now()).is_zero()
     }
 
-    /// The first question after number `after` that is not answered; waits a moment for one.
-    pub(crate) fn next(&self, after: u64) -> Option<NumberedQuestion> {
+    /// The first question after number `after` that is not answered; waits a moment for one, without a thread.
+    pub(crate) async fn next(&self, after: u64) -> Option<NumberedQuestion> {
         let deadline = self.clock.now() + self.times.poll;
-        self.lock().waiting += 1;
+        let _attendance = Attendance::begin(self);
         loop {
             let seen = self.changed.version();
             let now = self.clock.now();
-            let mut state = self.lock();
-            let found = state.unanswered(after);
-            let found = found.map(|asked| NumberedQuestion { number: asked.number, question: asked.question.clone() });
+            let found = self.lock().unanswered(after);
             if found.is_some() || now >= deadline {
-                state.waiting -= 1;
-                state.seen = now;
                 return found;
             }
-            drop(state);
-            self.clock.wait(&self.changed, seen, deadline);
+            self.clock.waiting(&self.changed, seen, deadline).await;
         }
     }
 
@@ -167,6 +162,25 @@ impl Queue {
     }
 }
 
+/// A command that waits for a question, to the end of its wait or of its connection.
+struct Attendance<'a>(&'a Queue);
+
+impl<'a> Attendance<'a> {
+    fn begin(queue: &'a Queue) -> Self {
+        queue.lock().waiting += 1;
+        Self(queue)
+    }
+}
+
+impl Drop for Attendance<'_> {
+    fn drop(&mut self) {
+        let now = self.0.clock.now();
+        let mut state = self.0.lock();
+        state.waiting -= 1;
+        state.seen = now;
+    }
+}
+
 impl State {
     /// How long a command still counts as there if it stays silent.
     fn attended_for(&self, times: Times, now: Instant) -> Duration {
@@ -177,8 +191,9 @@ impl State {
         }
     }
 
-    fn unanswered(&self, after: u64) -> Option<&Asked> {
-        self.asked.iter().find(|asked| asked.number > after && asked.answer.is_none())
+    fn unanswered(&self, after: u64) -> Option<NumberedQuestion> {
+        let found = self.asked.iter().find(|asked| asked.number > after && asked.answer.is_none())?;
+        Some(NumberedQuestion { number: found.number, question: found.question.clone() })
     }
 
     fn take_answer(&mut self, number: u64) -> Option<Result<Content>> {

@@ -48,14 +48,12 @@ pub(crate) async fn next(State(server): State<Arc<Server>>, uri: Uri) -> Respons
         let source = source_in(&uri);
         let after = query_of(&uri).number("after")?.unwrap_or(0);
         let moves = server.moves().await?;
-        // Each takes a thread, and there must be some left for everything else.
-        let waiter = server.waiter()?;
-        let work = move || {
-            let question = moves.relays().next(&source, after)?.map(wire::question);
-            drop(waiter);
-            Ok(reply::json(&Answer::with_body(Status::ok(), question)))
-        };
-        server.blocking(work).await
+        let shown = |question| reply::json(&Answer::with_body(Status::ok(), question));
+        match moves.relays().next(&source, after).await? {
+            None => Ok(shown(None)),
+            // It may carry images.
+            Some(question) => server.blocking(move || Ok(shown(Some(wire::question(question))))).await,
+        }
     };
     reply::of(outcome.await)
 }
