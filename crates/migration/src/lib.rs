@@ -68,7 +68,7 @@ use std::sync::Arc;
 use dede_bundle::store::{BlobStore, StoreError};
 
 pub use certificate::{Verified, verify};
-pub use clock::{Clock, Signal, SystemClock};
+pub use clock::{Clock, SystemClock, Waiting};
 pub use handle::Move;
 pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};
@@ -80,6 +80,7 @@ pub use record::{
 };
 pub use relays::{Content, Failure, FailureKind, NumberedQuestion, Question, Relays};
 pub use service_api::{RecordedCase, ServiceApi};
+pub use source::upload::IncomingFile;
 pub use source::{HostDescription, ModelSource, Peers};
 pub use status::MoveStatus;
 

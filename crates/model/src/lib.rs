@@ -48,3 +48,4 @@ pub mod repository;
 pub mod request_memory;
 pub mod task;
 pub mod tensor;
+pub mod watch;

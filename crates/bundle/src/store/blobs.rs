@@ -71,46 +71,45 @@ impl Blobs {
 
     /// Writes a blob from a reader of its content, unless it is there. The lease must hold it.
     pub(super) fn write(&self, expected: Digest, reader: impl Read, lease: &Lease) -> Result<()> {
-        lease.hold(expected);
-        if self.size(&expected)?.is_some() {
-            return Ok(());
-        }
-        let mut draft = self.draft(expected)?;
-        let mut hasher = Hasher::new();
-        copy(reader, &mut draft.file, &mut hasher, &format!("write blob {expected}"), |_| Ok(()))?;
-        self.finish(draft, hasher)?;
+        let Some(mut writer) = self.begin(expected, lease)? else { return Ok(()) };
+        let context = writer.context();
+        copy(reader, &mut writer.file, &mut writer.hasher, &context, |_| Ok(()))?;
+        self.finish(writer)?;
         lease.note_verified(expected);
         Ok(())
     }
 
     /// Writes a blob from a file of its content, sharing its extents where the file system can.
     pub(super) fn write_file(&self, expected: Digest, source: &File, lease: &Lease) -> Result<()> {
-        lease.hold(expected);
-        if self.size(&expected)?.is_some() {
-            return Ok(());
-        }
-        let draft = self.draft(expected)?;
-        if rustix::fs::ioctl_ficlone(&draft.file, source).is_err() {
-            drop(draft);
+        let Some(mut writer) = self.begin(expected, lease)? else { return Ok(()) };
+        if rustix::fs::ioctl_ficlone(&writer.file, source).is_err() {
+            drop(writer);
             return self.write(expected, source, lease);
         }
-        let mut hasher = Hasher::new();
-        hasher.update_reader(&draft.file).map_err(StoreError::io(format!("verify blob {expected}")))?;
-        self.finish(draft, hasher)
+        let verified = writer.hasher.update_reader(&writer.file);
+        verified.map_err(StoreError::io(format!("verify blob {expected}")))?;
+        self.finish(writer)
     }
 
-    fn draft(&self, expected: Digest) -> Result<BlobDraft> {
+    /// Begins to write a blob, unless it is there. The lease holds it from here on.
+    pub(super) fn begin(&self, expected: Digest, lease: &Lease) -> Result<Option<BlobWriter>> {
+        lease.hold(expected);
+        if self.size(&expected)?.is_some() {
+            return Ok(None);
+        }
         let path = self.temporary.join(unique());
         let file = File::options().read(true).write(true).create_new(true).open(&path);
-        Ok(BlobDraft { file: file.map_err(StoreError::io(format!("create blob {expected}")))?, path, expected })
+        let file = file.map_err(StoreError::io(format!("create blob {expected}")))?;
+        Ok(Some(BlobWriter { file, path, expected, hasher: Hasher::new() }))
     }
 
-    fn finish(&self, draft: BlobDraft, hasher: Hasher) -> Result<()> {
-        let found = hasher.digest();
-        if found != draft.expected {
-            return Err(StoreError::DigestMismatch { expected: draft.expected, found });
+    /// Makes a blob of what was written, where that is its content.
+    pub(super) fn finish(&self, writer: BlobWriter) -> Result<()> {
+        let (expected, found) = (writer.expected, writer.hasher.clone().digest());
+        if found != expected {
+            return Err(StoreError::DigestMismatch { expected, found });
         }
-        self.adopt(draft.expected, &draft.file, &draft.path, self.room.charge(0))
+        self.adopt(expected, &writer.file, &writer.path, self.room.charge(0))
     }
 
     /// Makes a blob of a file whose content has been verified; the file is gone from its place. A lease must hold it. `charge` is what
@@ -182,14 +181,38 @@ impl Buried {
     }
 }
 
-/// A blob being written; its file is gone again unless it was adopted.
-struct BlobDraft {
+/// A blob that is written piece by piece, so that no thread is needed between two pieces. Its file is gone again unless
+/// the blob is finished.
+#[derive(Debug)]
+#[must_use = "a blob that is not finished leaves nothing"]
+pub struct BlobWriter {
     file: File,
     path: PathBuf,
     expected: Digest,
+    hasher: Hasher,
 }
 
-impl Drop for BlobDraft {
+impl BlobWriter {
+    /// Writes the next bytes.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(StoreError::io(self.context()))?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    pub(super) fn expected(&self) -> Digest {
+        self.expected
+    }
+
+    fn context(&self) -> String {
+        format!("write blob {}", self.expected)
+    }
+}
+
+impl Drop for BlobWriter {
     fn drop(&mut self) {
         // Adopted files are no longer there; what failed is what the caller reports.
         let _ = fs::remove_file(&self.path);

@@ -48,6 +48,7 @@ use room::{Charge, Room};
 use unfinished::Unfinished;
 
 pub use attach::Attachment;
+pub use blobs::BlobWriter;
 pub use collect::Collected;
 pub use error::{Result, StoreError};
 pub use lease::Lease;
@@ -198,6 +199,25 @@ impl BlobStore {
     /// [`StoreError::DigestMismatch`], [`StoreError::Source`] for the reader's errors; nothing is left of either.
     pub fn put_reader(&self, expected: Digest, reader: impl Read, lease: &Lease) -> Result<()> {
         self.blobs.write(expected, reader, lease)
+    }
+
+    /// Begins to put a blob whose content comes piece by piece; `None` where it is there already.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn begin_blob(&self, expected: Digest, lease: &Lease) -> Result<Option<BlobWriter>> {
+        self.blobs.begin(expected, lease)
+    }
+
+    /// Puts what was written, under the lease that the blob was begun with.
+    ///
+    /// # Errors
+    /// [`StoreError::DigestMismatch`], after which nothing is left; what the system says.
+    pub fn finish_blob(&self, writer: BlobWriter, lease: &Lease) -> Result<()> {
+        let expected = writer.expected();
+        self.blobs.finish(writer)?;
+        lease.note_verified(expected);
+        Ok(())
     }
 
     /// Puts a file of a repository, sharing its extents where the file system can; later changes of the file do not reach the blob.

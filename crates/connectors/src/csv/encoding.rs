@@ -4,8 +4,8 @@
 
 use dede_model::error::{Error, Result};
 
+use super::place::Place;
 use super::records::Record;
-use super::row::Place;
 
 /// Byte order marks of encodings that are not read, longest first, and what iconv calls them.
 const MARKS: [(&[u8], &str); 4] = [

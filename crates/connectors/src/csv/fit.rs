@@ -14,13 +14,15 @@ use rand::seq::SliceRandom;
 
 use super::SECTION;
 use super::categories::{Categories, Mappings};
+use super::cells::is_blank;
 use super::header::Header;
 use super::input::Source;
 use super::labels::{ClassNames, LabelKinds};
 use super::layout::Layout;
 use super::options::Settings;
+use super::place::Place;
 use super::records::Record;
-use super::row::{Place, RowReader, is_blank};
+use super::row::RowReader;
 use super::scaling::{Bounds, BoundsCollector};
 use super::state;
 use super::table::{Rows, TableView};

@@ -8,8 +8,8 @@ use dede_model::quote::{quote, quote_list};
 use dede_storage::FileAccess;
 
 use super::options::Settings;
+use super::place::Place;
 use super::records::Record;
-use super::row::Place;
 
 /// What separates the columns of a table.
 #[derive(Debug, Clone, Copy)]

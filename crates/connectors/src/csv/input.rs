@@ -12,8 +12,8 @@ use dede_model::request_memory::MemoryShare;
 
 use super::encoding;
 use super::options::Settings;
+use super::place::Place;
 use super::records::{self, Dialect, Record};
-use super::row::Place;
 use crate::source::{Origin, check_no_database, is_remote, local_path, open_file, read_open};
 
 /// A table as it was named in the request.

@@ -7,7 +7,7 @@ use dede_model::error::{Error, Result};
 use dede_model::labels::Labels;
 use dede_model::tensor::Floats;
 
-use super::row::parse_number;
+use super::cells::parse_number;
 
 /// Class id by name, where labels are text. Empty: labels are numbers.
 #[derive(Debug, Clone, Default)]

@@ -1,11 +1,12 @@
 //! The `csv` connector: rows of numbers from files, URLs or strings of the request (contract.md 3.3).
 //!
-//! `options` says what may be written, `known` what of it contradicts the training data, `layout` what each column is, `scaling` how values
+//! `options` says what may be written, `known` what of it contradicts the training data, `resolve` what holds in the end, `layout` what each column is, `scaling` how values
 //! are normalised, `records` how text becomes fields, `row` how fields become numbers, `trained` what a first line is; `predict` and `fit`
 //! put them together. Nothing here knows networks: whether labels are classes or values follows from the data and from
 //! `ReaderContext::regression`.
 
 mod categories;
+mod cells;
 mod encoding;
 mod example;
 mod fit;
@@ -17,9 +18,11 @@ mod labels;
 mod layout;
 mod lists;
 mod options;
+mod place;
 mod predict;
 mod quotes;
 mod records;
+mod resolve;
 mod row;
 mod scaling;
 mod state;

@@ -12,12 +12,13 @@ use dede_model::quote::{quote, quote_list};
 use dede_model::request_memory::MemoryShare;
 
 use super::SECTION;
+use super::cells::parse_number;
 use super::header::Header;
 use super::input::Source;
 use super::layout::{Layout, missing_bounds};
 use super::options::{NamedColumn, Settings};
+use super::place::Place;
 use super::records::{self, Record};
-use super::row::{Place, parse_number};
 use super::scaling::Bounds;
 use super::table::Rows;
 use super::trained::{FirstLine, Trained};

@@ -9,8 +9,8 @@ use dede_model::error::{Error, Result};
 use dede_model::request_memory::MemoryShare;
 
 use super::SECTION;
+use super::place::Place;
 use super::quotes::{Fault, Quotes};
-use super::row::Place;
 
 /// Lines up to this length are not counted: there is one of each request, bytes.
 const SHORT_LINE: usize = 128 << 10;

@@ -3,43 +3,12 @@
 use dede_model::error::{Error, Result};
 use dede_model::quote::{quote, quote_list};
 
+use super::cells::{is_blank, parse_number};
 use super::layout::{Column, Layout, Role};
 use super::options::Settings;
+use super::place::Place;
 use super::records::Record;
 use super::scaling::Scale;
-
-/// Where a line comes from, for complaints.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Place<'a> {
-    /// A file or URL.
-    File(&'a str),
-    /// Strings of `data`; the 0-based number of this one.
-    Item(usize),
-}
-
-impl Place<'_> {
-    /// Whether the line was read from a file or URL, and is not repeated in errors: the client may be one that cannot read it.
-    pub(super) fn is_read(self) -> bool {
-        match self {
-            Self::File(_) => true,
-            Self::Item(_) => false,
-        }
-    }
-
-    /// The line, and the column where there is one: `/data/iris.csv, line 3, column sw`.
-    pub(super) fn line(self, line: u64, column: Option<&Column>) -> String {
-        let mut place = match self {
-            Self::File(name) => format!("{}, line {line}", quote(name)),
-            Self::Item(index) if line > 1 => format!("data[{index}], line {line}"),
-            Self::Item(index) => format!("data[{index}]"),
-        };
-        if let Some(column) = column {
-            place.push_str(", column ");
-            place.push_str(&column.shown);
-        }
-        place
-    }
-}
 
 /// Reads lines of one layout.
 pub(super) struct RowReader<'a> {
@@ -143,7 +112,7 @@ impl<'a> RowReader<'a> {
         match cells.find(|(column, field)| is_name(column) && field.iter().any(|byte| matches!(byte, b'\n' | b'\r'))) {
             Some((column, _)) => {
                 let reason = format!("column {} holds line ends: is a quotation mark missing?", column.shown);
-                Err(Error::bad_input_at(self.place.line(record.line, Some(column)), reason))
+                Err(Error::bad_input_at(self.place.line(record.line, Some(&column.shown)), reason))
             }
             None => Ok(fields),
         }
@@ -154,7 +123,7 @@ impl<'a> RowReader<'a> {
             Some(value) if value.is_finite() => Ok(value),
             Some(_) => {
                 let reason = format!("column {} is not a finite number{}", column.shown, self.found(field));
-                Err(Error::bad_input_at(self.place.line(line, Some(column)), reason))
+                Err(Error::bad_input_at(self.place.line(line, Some(&column.shown)), reason))
             }
             None => Err(self.not_a_number(line, column, field)),
         }
@@ -166,7 +135,7 @@ impl<'a> RowReader<'a> {
             column.shown,
             self.found(field)
         );
-        Error::bad_input_at(self.place.line(line, Some(column)), reason)
+        Error::bad_input_at(self.place.line(line, Some(&column.shown)), reason)
     }
 
     fn category(&self, line: u64, column: &Column, field: &[u8]) -> Result<usize> {
@@ -178,7 +147,7 @@ impl<'a> RowReader<'a> {
             } else {
                 format!("unknown category{} for variable {}", self.quoted(field), column.shown)
             };
-            Error::bad_input_at(self.place.line(line, Some(column)), reason)
+            Error::bad_input_at(self.place.line(line, Some(&column.shown)), reason)
         })
     }
 
@@ -196,7 +165,7 @@ impl<'a> RowReader<'a> {
 
     fn blank_label(&self, line: u64, column: &Column) -> Error {
         let reason = format!("the label, column {}, is an empty cell: a row to train on needs its label", column.shown);
-        Error::bad_input_at(self.place.line(line, Some(column)), reason)
+        Error::bad_input_at(self.place.line(line, Some(&column.shown)), reason)
     }
 
     /// Refuses an empty cell of a categorical column that no mapping names.
@@ -206,7 +175,7 @@ impl<'a> RowReader<'a> {
              number it in parameters.input.categoricals_mapping, or ignore the column",
             column.shown
         );
-        Error::bad_input_at(self.place.line(line, Some(column)), reason)
+        Error::bad_input_at(self.place.line(line, Some(&column.shown)), reason)
     }
 
     fn label(&self, line: u64, column: &Column, label: usize, field: &[u8]) -> Result<f64> {
@@ -220,13 +189,13 @@ impl<'a> RowReader<'a> {
         match named {
             Some(_) if !self.settings.regression && self.settings.label_offsets[label] != 0 => {
                 let reason = "label_offset is added to numbers, and this label is the name of a class".to_owned();
-                Err(Error::bad_input_at(self.place.line(line, Some(column)), reason))
+                Err(Error::bad_input_at(self.place.line(line, Some(&column.shown)), reason))
             }
             Some(class) if !self.settings.regression => Ok(class as f64),
             Some(_) | None if parse_number(field).is_none() && !self.settings.class_names.is_empty() => {
                 let reason =
                     format!("label{} of column {} is none of the training data's", self.quoted(field), column.shown);
-                Err(Error::bad_input_at(self.place.line(line, Some(column)), reason))
+                Err(Error::bad_input_at(self.place.line(line, Some(&column.shown)), reason))
             }
             Some(_) | None => {
                 let value = self.number(line, column, field)? + self.settings.label_offsets[label] as f64;
@@ -256,7 +225,7 @@ impl<'a> RowReader<'a> {
                  parameters.mllib.regression"
             )
         };
-        Err(Error::bad_input_at(self.place.line(line, Some(column)), reason))
+        Err(Error::bad_input_at(self.place.line(line, Some(&column.shown)), reason))
     }
 
     /// What stands in a cell, as the end of a sentence.
@@ -276,21 +245,11 @@ impl<'a> RowReader<'a> {
             self.quoted(field),
             column.shown
         );
-        Error::bad_input_at(self.place.line(line, Some(column)), reason)
+        Error::bad_input_at(self.place.line(line, Some(&column.shown)), reason)
     }
 
     /// A blank, and what stands in a cell that the client sent.
     fn quoted(&self, field: &[u8]) -> String {
         if self.place.is_read() { String::new() } else { format!(" {}", quote(&String::from_utf8_lossy(field))) }
     }
-}
-
-/// Whether a cell holds nothing that can be seen.
-pub(super) fn is_blank(field: &[u8]) -> bool {
-    std::str::from_utf8(field).is_ok_and(|text| text.trim().is_empty())
-}
-
-/// A number, blanks around it removed.
-pub(super) fn parse_number(field: &[u8]) -> Option<f64> {
-    std::str::from_utf8(field.trim_ascii()).ok()?.parse().ok()
 }

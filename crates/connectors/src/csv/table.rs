@@ -9,8 +9,9 @@ use dede_model::tensor::Floats;
 use super::labels::LabelValues;
 use super::layout::Layout;
 use super::options::Settings;
+use super::place::Place;
 use super::records::Record;
-use super::row::{Place, RowReader};
+use super::row::RowReader;
 
 /// Smallest piece of memory that an allocator gives, bytes.
 const SHORT_NAME: usize = 32;

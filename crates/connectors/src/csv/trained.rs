@@ -11,10 +11,10 @@ use dede_model::error::{Error, Result};
 use dede_model::quote::quote_list;
 
 use super::SECTION;
+use super::cells::{is_blank, parse_number};
 use super::header::Header;
 use super::layout::{Column, Layout, Role};
 use super::options::Settings;
-use super::row::{is_blank, parse_number};
 use super::scaling::Bounds;
 
 /// The layouts of lines of a service whose training data is known.

@@ -1,13 +1,13 @@
 //! One job: its state, its outcome, and waiting for its end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use dede_model::cancel::CancelToken;
 use dede_model::error::{Error, Result};
 use dede_model::progress::{Figures, Progress};
-use tokio::sync::watch;
+use dede_model::watch::Watch;
 
 use super::result::JobResult;
 use super::{JobId, JobState};
@@ -24,11 +24,11 @@ pub struct Job {
     created: Instant,
     status: Mutex<JobStatus>,
     /// Over, and recorded as such.
-    settled: watch::Sender<bool>,
+    settled: AtomicBool,
+    /// Advanced when it is settled.
+    changed: Watch,
     /// Stopped because the service or the server stops, not by a client that wants the network trained so far.
     abandoned: AtomicBool,
-    /// Wakes the threads of this server that wait for its end.
-    changed: Condvar,
 }
 
 /// State and outcome of a job.
@@ -67,9 +67,9 @@ impl Job {
             cancel: CancelToken::default(),
             created,
             status: Mutex::new(status),
-            settled: watch::Sender::new(false),
+            settled: AtomicBool::new(false),
+            changed: Watch::default(),
             abandoned: AtomicBool::new(false),
-            changed: Condvar::new(),
         }
     }
 
@@ -93,14 +93,12 @@ impl Job {
 
     /// Waits until the job is over and recorded. A client that waits holds no thread.
     pub async fn settled(&self) {
-        // The sender is here as long as `self` is.
-        let _ = self.settled.subscribe().wait_for(|is_settled| *is_settled).await;
+        self.changed.until(|| self.is_settled().then_some(())).await;
     }
 
     /// Blocks until the job is over and recorded.
     pub(super) fn join(&self) -> JobView {
-        let waited = self.changed.wait_while(self.locked(), |_| !self.is_settled());
-        drop(waited);
+        self.changed.wait_until(|| self.is_settled().then_some(()));
         self.view()
     }
 
@@ -128,11 +126,10 @@ impl Job {
         }
     }
 
-    /// Wakes the threads that wait for the end, once it is recorded.
+    /// Wakes what waits for the end, once it is recorded.
     pub(super) fn announce(&self) {
-        let _status = self.locked();
-        self.settled.send_replace(true);
-        self.changed.notify_all();
+        self.settled.store(true, Ordering::Release);
+        self.changed.advance();
     }
 
     /// Notes that it is stopped because the service or the server is.
@@ -147,6 +144,6 @@ impl Job {
     }
 
     pub(super) fn is_settled(&self) -> bool {
-        *self.settled.borrow()
+        self.settled.load(Ordering::Acquire)
     }
 }

@@ -5,7 +5,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{Clock, Signal};
+use dede_model::watch::Watch;
+
+use super::{Clock, Waiting};
 
 /// What happens at a time.
 type Event = Box<dyn FnOnce() + Send>;
@@ -69,9 +71,13 @@ impl Clock for ControlledClock {
         BEGUN_MS + self.passed().as_millis() as u64
     }
 
-    fn wait(&self, signal: &Signal, seen: u64, until: Instant) {
-        if signal.count() <= seen {
+    fn wait(&self, changed: &Watch, seen: u64, until: Instant) {
+        if changed.version() <= seen {
             self.advance_to(until.saturating_duration_since(self.begun));
         }
+    }
+
+    fn waiting<'a>(&'a self, changed: &'a Watch, seen: u64, until: Instant) -> Waiting<'a> {
+        Box::pin(async move { self.wait(changed, seen, until) })
     }
 }

@@ -6,8 +6,13 @@
 #[cfg(test)]
 pub(crate) mod controlled;
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::pin::Pin;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use dede_model::watch::Watch;
+
+/// A wait that holds no thread.
+pub type Waiting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// The time, and waiting for it.
 pub trait Clock: Send + Sync {
@@ -17,8 +22,11 @@ pub trait Clock: Send + Sync {
     /// Now, milliseconds since 1970.
     fn unix_ms(&self) -> u64;
 
-    /// Waits until `signal` was raised more than `seen` times, or until `until`. It may return earlier.
-    fn wait(&self, signal: &Signal, seen: u64, until: Instant);
+    /// Blocks until there is a version after `seen` of what changes, or until `until`. It may return earlier.
+    fn wait(&self, changed: &Watch, seen: u64, until: Instant);
+
+    /// As [`Clock::wait`], in a task.
+    fn waiting<'a>(&'a self, changed: &'a Watch, seen: u64, until: Instant) -> Waiting<'a>;
 }
 
 /// The clocks of this machine.
@@ -35,56 +43,14 @@ impl Clock for SystemClock {
         since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
-    fn wait(&self, signal: &Signal, seen: u64, until: Instant) {
-        signal.wait(seen, until.saturating_duration_since(Instant::now()));
-    }
-}
-
-/// Something that threads wait for beside the time.
-#[derive(Debug, Clone, Default)]
-pub struct Signal(Arc<Raised>);
-
-#[derive(Debug, Default)]
-struct Raised {
-    count: Mutex<u64>,
-    changed: Condvar,
-}
-
-impl Signal {
-    /// How often it was raised so far.
-    pub fn count(&self) -> u64 {
-        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner)
+    fn wait(&self, changed: &Watch, seen: u64, until: Instant) {
+        changed.wait_after(seen, Some(until));
     }
 
-    /// Wakes the threads that wait for it.
-    pub fn raise(&self) {
-        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.changed.notify_all();
-    }
-
-    fn wait(&self, seen: u64, patience: Duration) {
-        let count = self.0.count.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = self.0.changed.wait_timeout_while(count, patience, |count| *count <= seen);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_signal_that_was_raised_before_the_wait_is_not_missed() {
-        let signal = Signal::default();
-        let seen = signal.count();
-        signal.raise();
-        SystemClock.wait(&signal, seen, Instant::now() + Duration::from_secs(3600));
-        assert_eq!(signal.count(), seen + 1);
-    }
-
-    #[test]
-    fn a_wait_for_a_time_that_is_over_ends_at_once() {
-        let signal = Signal::default();
-        SystemClock.wait(&signal, signal.count(), Instant::now());
-        assert_eq!(signal.count(), 0);
+    fn waiting<'a>(&'a self, changed: &'a Watch, seen: u64, until: Instant) -> Waiting<'a> {
+        Box::pin(async move {
+            // Whether it changed or the time is over is looked at by who waited.
+            let _ = tokio::time::timeout_at(until.into(), changed.changed_after(seen)).await;
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! The end of a move: recorded first, and visible only when everything is in its final state, so that no restart takes back what
 //! a client saw. Commands that come meanwhile wait for the outcome.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use dede_engine::catalogue::Catalogue;
 use dede_model::error::{Error, Result};
@@ -92,7 +92,6 @@ impl Move {
 
     /// The state once it is known whether the move has ended.
     pub(super) fn decided(&self) -> MutexGuard<'_, State> {
-        let ending = |state: &mut State| state.is_ending;
-        self.changed.wait_while(self.lock(), ending).unwrap_or_else(PoisonError::into_inner)
+        self.changed.wait_until(|| Some(self.lock()).filter(|state| !state.is_ending))
     }
 }

@@ -9,18 +9,18 @@ mod ending;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dede_engine::limiter::{Hold, HoldCounts};
 use dede_engine::move_id::MoveId;
 use dede_engine::service::Service;
 use dede_model::error::Result;
+use dede_model::watch::Watch;
 use dede_storage::Place;
 use dede_storage::failpoint;
-use tokio::sync::watch;
 
-use crate::clock::{Clock, Signal};
+use crate::clock::Clock;
 use crate::live::Live;
 use crate::record::{ExchangeReport, MovePhase, MoveProgress, MoveRecord, MoveReport, PhaseTime};
 use crate::status::MoveStatus;
@@ -36,12 +36,8 @@ pub struct Move {
     clock: Arc<dyn Clock>,
     running: AtomicBool,
     state: Mutex<State>,
-    /// Wakes the threads that wait for its end.
-    changed: Condvar,
-    /// Wakes the threads that wait for a change, or for a time.
-    signal: Signal,
-    /// Grows with every change, so that watchers know what they have seen.
-    version: watch::Sender<u64>,
+    /// Advanced with every change of `state`, under its lock: clients know by the version what they have seen.
+    changed: Watch,
     /// The requests that wait for this move.
     held: Mutex<Option<Held>>,
     /// What is known of the new service while live requests are compared.
@@ -121,11 +117,9 @@ impl Move {
             id: state.record.id,
             directory,
             clock,
-            signal: Signal::default(),
             running: AtomicBool::new(running),
             state: Mutex::new(state),
-            changed: Condvar::new(),
-            version: watch::Sender::new(1),
+            changed: Watch::default(),
             held: Mutex::default(),
             live: Mutex::default(),
         })
@@ -184,19 +178,17 @@ impl Move {
 
     /// The state after `seen`, once there is one; `None` when nothing changed in time. A watcher holds no thread.
     pub async fn change_after(&self, seen: u64, patience: Duration) -> Option<(u64, MoveStatus)> {
-        let mut version = self.version.subscribe();
-        let changed = tokio::time::timeout(patience, version.wait_for(|version| *version > seen)).await;
-        // The version that is seen is not kept from growing meanwhile.
-        drop(changed.ok()?.ok()?);
+        tokio::time::timeout(patience, self.changed.changed_after(seen)).await.ok()?;
         let state = self.lock();
-        Some((*self.version.borrow(), self.info_at(&state)))
+        Some((self.changed.version(), self.info_at(&state)))
     }
 
     /// Waits until it is over.
     pub fn wait_until_over(&self) -> MoveStatus {
-        let going_on = |state: &mut State| !state.record.phase.is_over();
-        let state = self.changed.wait_while(self.lock(), going_on).unwrap_or_else(PoisonError::into_inner);
-        self.info_at(&state)
+        self.changed.wait_until(|| {
+            let state = self.lock();
+            state.record.phase.is_over().then(|| self.info_at(&state))
+        })
     }
 
     fn info_at(&self, state: &State) -> MoveStatus {
@@ -281,7 +273,7 @@ impl Move {
     /// Waits until `done`, looked at whenever something changed, or until `deadline`. False when the time ran out.
     pub(crate) fn wait_until(&self, deadline: Option<Instant>, mut done: impl FnMut() -> bool) -> bool {
         loop {
-            let seen = self.signal.count();
+            let seen = self.changed.version();
             // Called without the lock: `done` may lock this very move.
             if done() {
                 return true;
@@ -292,7 +284,7 @@ impl Move {
             }
             // Not all that `done` looks at is of this move.
             let look = now + LOOK;
-            self.clock.wait(&self.signal, seen, deadline.map_or(look, |deadline| deadline.min(look)));
+            self.clock.wait(&self.changed, seen, deadline.map_or(look, |deadline| deadline.min(look)));
         }
     }
 
@@ -313,10 +305,7 @@ impl Move {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
-        self.version.send_modify(|version| *version += 1);
-        drop(state);
-        self.changed.notify_all();
-        self.signal.raise();
+        self.changed.advance();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -9,23 +9,23 @@ use std::time::Duration;
 use dede_engine::catalogue::Catalogue;
 use dede_model::error::{Error, Result};
 use dede_model::repository::Clear;
+use dede_model::watch::Watch;
 
 use super::Moves;
 use crate::MoveContext;
-use crate::clock::Signal;
 use crate::handle::Move;
 use crate::record::MovePhase;
 
 /// Longest time between two looks: clocks are set, and what failed is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Starts the thread; it ends with the moves. `changed`: raised when there is another service to unload later, and when
-/// the moves end.
-pub(crate) fn start(moves: &Arc<Moves>, changed: Signal) -> Result<()> {
+/// Starts the thread; it ends with the moves. `changed`: advanced when there is another service to unload later, and
+/// when the moves end.
+pub(crate) fn start(moves: &Arc<Moves>, changed: Arc<Watch>) -> Result<()> {
     let (clock, moves) = (Arc::clone(&moves.context.clock), Arc::downgrade(moves));
     let work = move || {
         loop {
-            let seen = changed.count();
+            let seen = changed.version();
             let Some(next) = look_again(&moves) else { return };
             clock.wait(&changed, seen, clock.now() + next);
         }

@@ -3,7 +3,6 @@
 pub(crate) mod former_services;
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,15 +12,15 @@ use dede_engine::catalogue::Catalogue;
 use dede_engine::move_id::MoveId;
 use dede_engine::name::ServiceName;
 use dede_model::error::{Error, Fault, Result};
+use dede_model::watch::Watch;
 use dede_storage::Place;
 
-use crate::clock::Signal;
 use crate::golden::{self, file};
 use crate::handle::Move;
 use crate::record::{MovePhase, MovePlan, MoveRecord, MoveSpec};
 use crate::relays::Relays;
 use crate::source::router::Sources;
-use crate::source::upload::Uploads;
+use crate::source::upload::{IncomingFile, Uploads};
 use crate::standing::{former_service, own_service};
 use crate::status::MoveStatus;
 use crate::{MoveContext, certificate, planning, procedure, undo};
@@ -40,8 +39,8 @@ pub struct Moves {
     next: AtomicU64,
     /// Finished moves that are remembered.
     keep: usize,
-    /// Raised when a former service is kept, and when the moves end.
-    former_services_changed: Signal,
+    /// Advanced when a former service is kept, and when the moves end.
+    former_services_changed: Arc<Watch>,
     uploads: Arc<Uploads>,
     relays: Arc<Relays>,
 }
@@ -72,7 +71,7 @@ impl Moves {
             .into_iter()
             .map(|record| (record.id, Move::recorded(record, directory.clone(), Arc::clone(&context.clock))))
             .collect();
-        let (known, former_services_changed) = (Mutex::new(known), Signal::default());
+        let (known, former_services_changed) = (Mutex::new(known), Arc::default());
         let next = AtomicU64::new(next);
         let moves = Arc::new(Self { context, known, next, keep, former_services_changed, uploads, relays });
         let forgotten = forget_oldest(&mut moves.known(), keep);
@@ -81,7 +80,7 @@ impl Moves {
         for unfinished in moves.all().into_iter().filter(goes_on) {
             moves.run(&unfinished)?;
         }
-        former_services::start(&moves, moves.former_services_changed.clone())?;
+        former_services::start(&moves, Arc::clone(&moves.former_services_changed))?;
         Ok(moves)
     }
 
@@ -167,7 +166,7 @@ impl Moves {
     }
 
     /// Takes the description of a bundle whose source is no server. Gives what a move names as its source, and the content that
-    /// [`Moves::put`] has to bring first.
+    /// [`Moves::receive`] has to bring first.
     ///
     /// # Errors
     /// [`Error::BadParameter`] when it is no bundle.
@@ -175,12 +174,12 @@ impl Moves {
         self.uploads.offer(manifest, config)
     }
 
-    /// Takes the content of one file of an offered bundle.
+    /// Begins to take the content of one file of an offered bundle.
     ///
     /// # Errors
-    /// [`Error::MoveConflict`] when nothing like it was offered; [`Error::BadParameter`] when it is another content.
-    pub fn put(&self, source: &str, digest: &Digest, content: impl Read) -> Result<()> {
-        self.uploads.put(source, digest, content)
+    /// [`Error::MoveConflict`] when nothing like it was offered; [`Error::BadParameter`] when it is no file of the bundle.
+    pub fn receive(&self, source: &str, digest: &Digest) -> Result<IncomingFile> {
+        self.uploads.receive(source, digest)
     }
 
     /// Sources that a command asks in this server's place.
@@ -300,10 +299,10 @@ impl Moves {
     fn run_claimed(&self, claimed: &Arc<Move>) -> Result<()> {
         let (running, context) = (Arc::clone(claimed), Arc::clone(&self.context));
         let name = format!("move-{}", running.id);
-        let former_services_changed = self.former_services_changed.clone();
+        let former_services_changed = Arc::clone(&self.former_services_changed);
         let work = move || {
             procedure::run(&running, &context);
-            former_services_changed.raise();
+            former_services_changed.advance();
         };
         let started = std::thread::Builder::new().name(name).spawn(work).map_err(Error::io("start a thread"));
         started.map(drop).inspect_err(|_| claimed.release_unfinished())
@@ -312,7 +311,7 @@ impl Moves {
 
 impl Drop for Moves {
     fn drop(&mut self) {
-        self.former_services_changed.raise();
+        self.former_services_changed.advance();
     }
 }
 

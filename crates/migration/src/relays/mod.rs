@@ -70,12 +70,13 @@ impl Relays {
         Ok(source)
     }
 
-    /// The first question after number `after` that is not answered; waits a moment for one.
+    /// The first question after number `after` that is not answered; waits a moment for one, without a thread.
     ///
     /// # Errors
     /// [`Error::MoveConflict`] for a relay that is not known, or not any more.
-    pub fn next(&self, source: &str, after: u64) -> Result<Option<NumberedQuestion>> {
-        Ok(self.find(source)?.next(after))
+    pub async fn next(&self, source: &str, after: u64) -> Result<Option<NumberedQuestion>> {
+        let queue = self.find(source)?;
+        Ok(queue.next(after).await)
     }
 
     /// Hands over the answer to a question; the thread that asked reads it.
@@ -100,7 +101,7 @@ impl Relays {
         self.find(source)?.answer(number, Err(error))
     }
 
-    /// Asks, and waits until the answer begins.
+    /// Asks, and blocks until the answer begins: a thread that works for a move does nothing else meanwhile.
     pub(crate) fn ask(&self, source: &str, question: Question) -> Result<Content> {
         let queue = self.find(source).map_err(|_| away())?;
         queue.ask(question)

@@ -2,16 +2,17 @@
 //! is answered, so that it is not lost with the command that fetched it. When no command has asked for a while, the
 //! source counts as away.
 //!
-//! One lock, held for memory only: the thread that asked a question reads its answer.
+//! One lock, held for memory only: the thread that asked a question reads its answer. Commands wait without a thread.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dede_model::error::{Error, Result};
+use dede_model::watch::Watch;
 
 use super::Content;
 use super::question::{NumberedQuestion, Question};
-use crate::clock::{Clock, Signal};
+use crate::clock::Clock;
 
 /// Questions that wait at once: a move asks one after the other.
 pub(crate) const QUESTIONS: usize = 16;
@@ -42,8 +43,8 @@ impl Default for Times {
 /// Questions in the order they were asked.
 pub(crate) struct Queue {
     state: Mutex<State>,
-    /// Raised with each question and each answer.
-    changed: Signal,
+    /// Advanced with each question and each answer.
+    changed: Watch,
     times: Times,
     clock: Arc<dyn Clock>,
 }
@@ -66,7 +67,7 @@ struct Asked {
 impl Queue {
     pub(crate) fn new(times: Times, clock: Arc<dyn Clock>) -> Self {
         let state = State { asked: Vec::new(), last: 0, waiting: 0, seen: clock.now() };
-        Self { state: Mutex::new(state), changed: Signal::default(), times, clock }
+        Self { state: Mutex::new(state), changed: Watch::default(), times, clock }
     }
 
     /// Whether questions wait, or a command is there to answer them.
@@ -89,23 +90,18 @@ impl Queue {
         !state.attended_for(self.times, self.clock.now()).is_zero()
     }
 
-    /// The first question after number `after` that is not answered; waits a moment for one.
-    pub(crate) fn next(&self, after: u64) -> Option<NumberedQuestion> {
+    /// The first question after number `after` that is not answered; waits a moment for one, without a thread.
+    pub(crate) async fn next(&self, after: u64) -> Option<NumberedQuestion> {
         let deadline = self.clock.now() + self.times.poll;
-        self.lock().waiting += 1;
+        let _attendance = Attendance::begin(self);
         loop {
-            let seen = self.changed.count();
+            let seen = self.changed.version();
             let now = self.clock.now();
-            let mut state = self.lock();
-            let found = state.unanswered(after);
-            let found = found.map(|asked| NumberedQuestion { number: asked.number, question: asked.question.clone() });
+            let found = self.lock().unanswered(after);
             if found.is_some() || now >= deadline {
-                state.waiting -= 1;
-                state.seen = now;
                 return found;
             }
-            drop(state);
-            self.clock.wait(&self.changed, seen, deadline);
+            self.clock.waiting(&self.changed, seen, deadline).await;
         }
     }
 
@@ -117,7 +113,7 @@ impl Queue {
             .ok_or_else(|| Error::MoveConflict(format!("question {number} is answered already, or no longer waits")))?;
         asked.answer = Some(answer);
         drop(state);
-        self.changed.raise();
+        self.changed.advance();
         Ok(())
     }
 
@@ -126,7 +122,7 @@ impl Queue {
         let number = self.put(question)?;
         let deadline = self.clock.now() + self.times.answer;
         loop {
-            let seen = self.changed.count();
+            let seen = self.changed.version();
             let now = self.clock.now();
             let mut state = self.lock();
             if let Some(answer) = state.take_answer(number) {
@@ -157,12 +153,31 @@ impl Queue {
         let number = state.last;
         state.asked.push(Asked { number, question, answer: None });
         drop(state);
-        self.changed.raise();
+        self.changed.advance();
         Ok(number)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A command that waits for a question, to the end of its wait or of its connection.
+struct Attendance<'a>(&'a Queue);
+
+impl<'a> Attendance<'a> {
+    fn begin(queue: &'a Queue) -> Self {
+        queue.lock().waiting += 1;
+        Self(queue)
+    }
+}
+
+impl Drop for Attendance<'_> {
+    fn drop(&mut self) {
+        let now = self.0.clock.now();
+        let mut state = self.0.lock();
+        state.waiting -= 1;
+        state.seen = now;
     }
 }
 
@@ -176,8 +191,9 @@ impl State {
         }
     }
 
-    fn unanswered(&self, after: u64) -> Option<&Asked> {
-        self.asked.iter().find(|asked| asked.number > after && asked.answer.is_none())
+    fn unanswered(&self, after: u64) -> Option<NumberedQuestion> {
+        let found = self.asked.iter().find(|asked| asked.number > after && asked.answer.is_none())?;
+        Some(NumberedQuestion { number: found.number, question: found.question.clone() })
     }
 
     fn take_answer(&mut self, number: u64) -> Option<Result<Content>> {

@@ -1,7 +1,11 @@
 //! Relays as a command sees them: each question is answered once, whichever command leaves or comes back.
 
 use std::io::Cursor;
-use std::time::Duration;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use dede_model::watch::Watch;
 
 use super::queue::QUESTIONS;
 use super::*;
@@ -40,10 +44,16 @@ fn asking(relays: &Arc<Relays>, source: &str, question: Question) -> std::thread
     })
 }
 
+/// What a command is answered that asks once.
+fn ask_once(relays: &Relays, source: &str, after: u64) -> Result<Option<NumberedQuestion>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(relays.next(source, after))
+}
+
 /// The next question, as a command gets it that asks until there is one.
 fn next(relays: &Relays, source: &str, after: u64) -> NumberedQuestion {
     loop {
-        if let Some(asked) = relays.next(source, after).unwrap() {
+        if let Some(asked) = ask_once(relays, source, after).unwrap() {
             return asked;
         }
     }
@@ -57,12 +67,12 @@ fn a_question_is_fetched_until_it_is_answered_and_answered_once() {
     let first = next(&relays, &source, 0);
     assert_eq!(first, NumberedQuestion { number: 1, question: predict("s") });
     assert_eq!(next(&relays, &source, 0), first, "whoever fetched it may be gone");
-    assert_eq!(relays.next(&source, 1).unwrap(), None, "a command that has it waits for the next");
+    assert_eq!(ask_once(&relays, &source, 1).unwrap(), None, "a command that has it waits for the next");
     relays.answer(&source, 1, content("yes")).unwrap();
     assert_eq!(asked.join().unwrap().unwrap(), "yes");
     let again = relays.answer(&source, 1, content("no")).unwrap_err();
     assert!(matches!(again, Error::MoveConflict(_)), "{again}");
-    assert_eq!(relays.next(&source, 0).unwrap(), None);
+    assert_eq!(ask_once(&relays, &source, 0).unwrap(), None);
 }
 
 #[test]
@@ -98,7 +108,7 @@ fn without_a_command_the_source_is_away_and_one_that_comes_back_goes_on() {
     let relays = relays();
     let away = relays.ask(&source, Question::Host).map(drop).unwrap_err();
     assert!(matches!(&away, Error::PeerAway(text) if text.contains("dede resume ID --relay")), "{away:?}");
-    assert!(matches!(relays.next(&source, 0), Err(Error::MoveConflict(_))));
+    assert!(matches!(ask_once(&relays, &source, 0), Err(Error::MoveConflict(_))));
     assert_eq!(relays.open("http://elsewhere", Some(&source)).unwrap(), source);
     assert!(relays.check(&source).is_ok());
     let asked = asking(&relays, &source, Question::Host);
@@ -119,7 +129,7 @@ fn a_question_ends_when_its_command_leaves_or_never_answers() {
         let source = relays.open(FROM, None).unwrap();
         assert!(matches!(relays.ask(&source, Question::Host), Err(Error::PeerAway(_))));
         assert_eq!(clock.passed(), absence.min(answer));
-        assert_eq!(relays.next(&source, 0).unwrap(), None, "it does not stay behind");
+        assert_eq!(ask_once(&relays, &source, 0).unwrap(), None, "it does not stay behind");
     }
 }
 
@@ -128,7 +138,7 @@ fn a_command_is_answered_after_a_moment_where_nothing_is_asked() {
     let clock = ControlledClock::new();
     let relays = Relays::with_times(Times::default(), Arc::<ControlledClock>::clone(&clock));
     let source = relays.open(FROM, None).unwrap();
-    assert_eq!(relays.next(&source, 0).unwrap(), None);
+    assert_eq!(ask_once(&relays, &source, 0).unwrap(), None);
     assert_eq!(clock.passed(), seconds(3));
     assert!(relays.check(&source).is_ok(), "it was there just now");
     clock.advance(seconds(5));
@@ -183,4 +193,66 @@ fn names_are_not_guessed_and_only_names_are_taken() {
         assert!(matches!(relays.open(FROM, Some(&wrong)), Err(Error::BadParameter(_))), "{wrong:?}");
     }
     assert!(matches!(relays.open("two words", None), Err(Error::BadParameter(_))));
+}
+
+type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Option<NumberedQuestion>>> + 'a>>;
+
+fn polled(waiting: &mut Waiting<'_>) -> Poll<Result<Option<NumberedQuestion>>> {
+    waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[tokio::test]
+async fn commands_wait_for_questions_on_one_thread_together() {
+    const COMMANDS: usize = 128;
+    let relays = Arc::new(Relays::with_times(Times::default(), Arc::new(SystemClock)));
+    let sources: Vec<String> = (0..REMEMBERED).map(|_| relays.open(FROM, None).unwrap()).collect();
+    let each = sources.iter().cycle().take(COMMANDS);
+    let mut waiting: Vec<Waiting<'_>> = each.map(|source| Box::pin(relays.next(source, 0)) as Waiting<'_>).collect();
+    assert!(waiting.iter_mut().all(|command| polled(command).is_pending()), "all of them wait, on this thread");
+    let asked: Vec<_> = sources.iter().map(|source| asking(&relays, source, Question::Host)).collect();
+    for command in waiting {
+        let question = command.await.unwrap().expect("a question");
+        assert_eq!(question, NumberedQuestion { number: 1, question: Question::Host });
+    }
+    for source in &sources {
+        relays.answer(source, 1, content("{}")).unwrap();
+    }
+    assert!(asked.into_iter().all(|thread| thread.join().unwrap().unwrap() == "{}"));
+}
+
+#[tokio::test]
+async fn a_command_whose_connection_ends_counts_as_gone_after_a_while() {
+    let clock = ControlledClock::new();
+    let relays = Relays::with_times(Times::default(), Arc::new(StillClock(Arc::clone(&clock))));
+    let source = relays.open(FROM, None).unwrap();
+    let mut waiting: Waiting<'_> = Box::pin(relays.next(&source, 0));
+    assert!(polled(&mut waiting).is_pending());
+    clock.advance(seconds(60));
+    assert!(relays.check(&source).is_ok(), "it waits");
+    drop(waiting);
+    clock.advance(seconds(4));
+    assert!(relays.check(&source).is_ok(), "it was there just now");
+    clock.advance(seconds(1));
+    assert!(matches!(relays.check(&source), Err(Error::MoveConflict(_))));
+}
+
+/// A clock that a wait does not move on.
+struct StillClock(Arc<ControlledClock>);
+
+impl Clock for StillClock {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn unix_ms(&self) -> u64 {
+        self.0.unix_ms()
+    }
+
+    fn wait(&self, changed: &Watch, seen: u64, _: Instant) {
+        changed.wait_after(seen, None);
+    }
+
+    fn waiting<'a>(&'a self, changed: &'a Watch, seen: u64, _: Instant) -> crate::clock::Waiting<'a> {
+        Box::pin(changed.changed_after(seen))
+    }
 }

@@ -4,13 +4,13 @@
 //! brought into the store is collected once no upload and no service needs it.
 
 use std::collections::VecDeque;
-use std::io::{Read, Seek as _, SeekFrom};
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dede_bundle::Digest;
 use dede_bundle::modelpack::Bundle;
-use dede_bundle::store::{BlobStore, Lease};
+use dede_bundle::store::{BlobStore, BlobWriter, Lease, StoreError};
 use dede_model::error::{Error, Result};
 use serde_json::Value;
 
@@ -58,15 +58,16 @@ impl Uploads {
         Ok((name, missing))
     }
 
-    /// Takes one file's content, which must be what the bundle says.
-    pub(crate) fn put(&self, name: &str, digest: &Digest, content: impl Read) -> Result<()> {
+    /// Begins to take one file's content.
+    pub(crate) fn receive(&self, name: &str, digest: &Digest) -> Result<IncomingFile> {
         let upload = self.find(name)?;
         let file = upload.bundle.files().iter().find(|file| file.digest == *digest);
         let file = file.ok_or_else(|| Error::bad_parameter_at("digest", "a file of the bundle expected"))?;
+        let name = file.name.to_string();
+        let writer = upload.store.begin_blob(file.digest, &upload.lease).map_err(|error| refused(&name, &error))?;
         // One byte more shows that it is too long.
-        let content = content.take(file.size.saturating_add(1));
-        let put = upload.store.put_reader(file.digest, content, &upload.lease);
-        put.map_err(|error| Error::bad_parameter_at(file.name.to_string(), error.to_string()))
+        let left = file.size.saturating_add(1);
+        Ok(IncomingFile { upload: Arc::clone(&upload), name, writer, left })
     }
 
     /// The upload of this name, as a move takes it.
@@ -94,6 +95,54 @@ impl Upload {
         }
         Ok(missing)
     }
+}
+
+/// One file of an upload, as its content comes: piece by piece, so that no thread waits for the client. What has come of
+/// a file that is not finished is gone with it.
+pub struct IncomingFile {
+    upload: Arc<Upload>,
+    name: String,
+    /// None where the store has the file already.
+    writer: Option<BlobWriter>,
+    /// Bytes that are looked at yet.
+    left: u64,
+}
+
+impl IncomingFile {
+    /// Whether nothing that may still come would change the outcome.
+    pub fn is_full(&self) -> bool {
+        self.writer.is_none() || self.left == 0
+    }
+
+    /// Writes the next bytes; what is too much is left out.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] with what the system says.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let count = usize::try_from(self.left).map_or(bytes.len(), |left| bytes.len().min(left));
+        self.left -= count as u64;
+        writer.write(&bytes[..count]).map_err(|error| refused(&self.name, &error))
+    }
+
+    /// Puts the file into the store, after all of it has come.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] when it is not what the bundle says.
+    pub fn finish(self) -> Result<()> {
+        let Some(writer) = self.writer else { return Ok(()) };
+        let put = self.upload.store.finish_blob(writer, &self.upload.lease);
+        put.map_err(|error| refused(&self.name, &error))
+    }
+
+    /// The error of a file whose content broke off.
+    pub fn broke_off(&self, error: io::Error) -> Error {
+        refused(&self.name, &StoreError::Source(error))
+    }
+}
+
+fn refused(name: &str, error: &StoreError) -> Error {
+    Error::bad_parameter_at(name.to_owned(), error.to_string())
 }
 
 fn not_asked<T>(what: &str) -> Result<T> {

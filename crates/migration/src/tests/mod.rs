@@ -1,3 +1,4 @@
 //! Moves with services of this process, where no file travels.
 
 mod time;
+mod watchers;

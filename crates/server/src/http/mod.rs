@@ -65,8 +65,8 @@ use crate::peer::Peers;
 /// Longest time a request waits for a server that is starting.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Requests that may hold a thread while they wait for a client: a fraction of the threads that may block.
-const WAITERS: usize = 128;
+/// Files that may be uploaded for moves at once: each takes room on the disk until it is whole.
+const UPLOADS: usize = 128;
 /// Most unknown members remembered, so that clients cannot fill the memory with them.
 const WARNED_LIMIT: usize = 1000;
 /// Characters of an unknown member that are remembered and logged.
@@ -124,7 +124,7 @@ pub(crate) struct Server {
     bundles: Bundles,
     distribution: Distribution,
     phase: watch::Sender<Phase>,
-    waiters: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
     /// Permits to read long bodies.
     reading: Arc<Semaphore>,
     /// Makes the marks of this server, which differ from those of any other.
@@ -154,7 +154,7 @@ impl Server {
             bundles: Bundles::default(),
             distribution: Distribution::default(),
             phase: watch::Sender::new(Phase::Starting),
-            waiters: Arc::new(Semaphore::new(WAITERS)),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
             reading: Arc::new(Semaphore::new(settings.threads.max(1))),
             marks: RandomState::new(),
             bodies: Bodies::new(settings.body_limit, settings.request_memory.clone()),
@@ -169,13 +169,13 @@ impl Server {
         format!("{:016x}", self.marks.hash_one(alias))
     }
 
-    /// A permit to hold a thread that waits for a client. There must be threads left for everything else.
+    /// A permit to upload a file.
     ///
     /// # Errors
     /// [`Error::Overloaded`].
-    fn waiter(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let full = |_| Error::Overloaded(format!("{WAITERS} requests hold a thread already"));
-        Arc::clone(&self.waiters).try_acquire_owned().map_err(full)
+    fn upload(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let full = |_| Error::Overloaded(format!("{UPLOADS} uploads are on their way already"));
+        Arc::clone(&self.uploads).try_acquire_owned().map_err(full)
     }
 
     /// Begins to serve what is in the catalogue and in the store.

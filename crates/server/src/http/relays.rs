@@ -48,14 +48,12 @@ pub(crate) async fn next(State(server): State<Arc<Server>>, uri: Uri) -> Respons
         let source = source_in(&uri);
         let after = query_of(&uri).number("after")?.unwrap_or(0);
         let moves = server.moves().await?;
-        // Each takes a thread, and there must be some left for everything else.
-        let waiter = server.waiter()?;
-        let work = move || {
-            let question = moves.relays().next(&source, after)?.map(wire::question);
-            drop(waiter);
-            Ok(reply::json(&Answer::with_body(Status::ok(), question)))
-        };
-        server.blocking(work).await
+        let shown = |question| reply::json(&Answer::with_body(Status::ok(), question));
+        match moves.relays().next(&source, after).await? {
+            None => Ok(shown(None)),
+            // It may carry images.
+            Some(question) => server.blocking(move || Ok(shown(Some(wire::question(question))))).await,
+        }
     };
     reply::of(outcome.await)
 }
@@ -69,7 +67,7 @@ async fn answer_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let (source, number) = (source_in(request.uri()), number_in(request.uri())?);
     let moves = server.moves().await?;
     let (parts, content) = request.into_parts();
-    let (sender, arriving) = body_reader::channel();
+    let (sender, arriving) = body_reader::channel(None);
     // The thread that asked reads it.
     let taken = moves.relays().answer(&source, number, Box::new(arriving));
     let rest = if taken.is_ok() { body_reader::pass_on(content, sender).await } else { Some(content) };

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::Response;
@@ -14,10 +15,12 @@ use dede_api::answer::{Answer, Status};
 use dede_api::errors::ErrorKind;
 use dede_api::query::decode_path;
 use dede_bundle::Digest;
+use dede_migration::{IncomingFile, Moves};
 use serde_json::json;
+use tokio::runtime::Handle;
 
 use super::error::{Failure, Outcome};
-use super::transport::body_reader;
+use super::transport::pace::Pace;
 use super::{Server, body, reply};
 
 /// POST uploads.
@@ -48,21 +51,55 @@ pub(crate) async fn put(State(server): State<Arc<Server>>, request: Request) -> 
 async fn put_outcome(server: &Arc<Server>, request: Request) -> Outcome {
     let (source, digest) = place(request.uri())?;
     let moves = server.moves().await?;
-    // Each takes a thread, and there must be some left for everything else.
-    let waiter = server.waiter()?;
-    let (parts, content) = request.into_parts();
-    let (sender, arriving) = body_reader::channel();
-    let work = move || {
-        moves.put(&source, &digest, arriving)?;
-        drop(waiter);
-        Ok(reply::json(&Answer::bare(Status::ok())))
-    };
-    let (rest, outcome) = tokio::join!(body_reader::pass_on(content, sender), server.blocking(work));
-    if let Some(rest) = rest {
-        // Refused before all of it came.
-        body::discard(&parts.headers, rest).await;
+    let _permit = server.upload()?;
+    let (parts, mut content) = request.into_parts();
+    let outcome = receive(server, moves, (source, digest), &mut content).await;
+    // Where it was refused before all of it came, what is left passes, so that the client reads the answer.
+    body::discard(&parts.headers, content).await;
+    outcome?;
+    Ok(reply::json(&Answer::bare(Status::ok())))
+}
+
+/// Writes a file as it comes. A thread is taken for each piece, and none while the next one is waited for.
+async fn receive(
+    server: &Server,
+    moves: Arc<Moves>,
+    (source, digest): (String, Digest),
+    content: &mut Body,
+) -> Outcome<()> {
+    let begin = move || Ok(Receiving(Some(moves.receive(&source, &digest)?)));
+    let mut receiving = server.blocking(begin).await?;
+    let mut pace = Pace::default();
+    while let Some(file) = receiving.0.as_ref().filter(|file| !file.is_full()) {
+        let piece = pace.next(content).await.map_err(|error| file.broke_off(error))?;
+        let Some(piece) = piece else { break };
+        receiving = server.blocking(move || receiving.write(&piece)).await?;
     }
-    outcome
+    server.blocking(move || receiving.finish()).await
+}
+
+/// A file on its way. Where its client goes away, what has come is removed on a thread that may block.
+struct Receiving(Option<IncomingFile>);
+
+impl Receiving {
+    fn write(mut self, piece: &[u8]) -> Outcome<Self> {
+        if let Some(file) = &mut self.0 {
+            file.write(piece)?;
+        }
+        Ok(self)
+    }
+
+    fn finish(mut self) -> Outcome<()> {
+        Ok(self.0.take().map_or(Ok(()), IncomingFile::finish)?)
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        if let (Some(file), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            drop(runtime.spawn_blocking(move || drop(file)));
+        }
+    }
 }
 
 /// Source and digest of `/v2/_dede/uploads/{source}/blobs/{digest}`.

@@ -51,6 +51,28 @@ fn content_that_is_not_what_it_was_said_to_be_leaves_nothing() {
 }
 
 #[test]
+fn a_blob_that_comes_in_pieces_is_there_when_it_is_finished_and_otherwise_leaves_nothing() {
+    let (directory, store) = store();
+    let lease = store.lease();
+    let digest = Digest::of(b"abc");
+    let begin = || store.begin_blob(digest, &lease).unwrap().unwrap();
+    for pieces in [&[][..], &["ab"], &["ab", "d"], &["abc", "d"]] {
+        let mut writer = begin();
+        pieces.iter().for_each(|piece| writer.write(piece.as_bytes()).unwrap());
+        let error = store.finish_blob(writer, &lease).unwrap_err();
+        assert!(matches!(error, StoreError::DigestMismatch { expected, .. } if expected == digest), "{pieces:?}");
+    }
+    drop(begin());
+    assert_eq!(files(directory.path()), ["lock"]);
+    let (mut writer, other) = (begin(), begin());
+    ["a", "", "bc"].iter().for_each(|piece| writer.write(piece.as_bytes()).unwrap());
+    store.finish_blob(writer, &lease).unwrap();
+    drop(other);
+    assert_eq!(store.size(&digest).unwrap(), Some(3));
+    assert!(store.begin_blob(digest, &lease).unwrap().is_none(), "it is there");
+}
+
+#[test]
 fn a_file_of_a_repository_may_change_after_it_was_put() {
     let (directory, store) = store();
     let lease = store.lease();

@@ -9,7 +9,7 @@ use std::arch::x86_64::{
     _mm256_shuffle_epi8, _mm256_storeu_ps,
 };
 
-use super::separable::Combine;
+use super::combine::Combine;
 
 /// Values that one step writes; intermediate rows need this much room beyond their end.
 pub(super) const WRITTEN: usize = 8;

@@ -7,6 +7,7 @@ mod area;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod axis;
+mod combine;
 mod cubic;
 mod lanczos4;
 mod linear;

@@ -4,17 +4,13 @@
 //! hence exact, whatever the order of additions; on 16 bits they are added in OpenCV's order.
 
 use super::axis::Taps;
+use super::combine::Combine;
 use super::vectors::{Plan, Vectors};
 use super::{Sample, Scaling};
 use crate::image::raster::Raster;
 
 /// OpenCV works on this many values of a row at once; what is left over at its end is summed in another way.
 pub(super) const LANES: usize = 8;
-
-/// Turns `N` intermediate rows, by their weights, into one row of the result; all rows have the same length.
-pub(super) trait Combine<T, const N: usize>: Copy + Fn([&[f32]; N], &[f32; N], &mut [T]) {}
-
-impl<F: Copy + Fn([&[f32]; N], &[f32; N], &mut [T]), T, const N: usize> Combine<T, N> for F {}
 
 /// Runs both passes. `columns` and `rows` are the taps of the result's columns and rows.
 pub(super) fn run<T: Sample, const N: usize>(

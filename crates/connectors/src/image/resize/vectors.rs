@@ -4,7 +4,7 @@
 pub(super) use super::avx2::Plan;
 #[cfg(target_arch = "x86_64")]
 use super::avx2::{self, Avx2};
-use super::separable::Combine;
+use super::combine::Combine;
 
 /// The layout of columns for vector code: none here.
 #[cfg(not(target_arch = "x86_64"))]

@@ -10,7 +10,6 @@
 
 mod blobs;
 mod catalog;
-mod incoming;
 mod manifests;
 mod path;
 mod referrers;

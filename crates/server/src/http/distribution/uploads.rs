@@ -9,9 +9,10 @@ use dede_bundle::oci::RepositoryName;
 use dede_bundle::store::{BlobStore, StoreError, UploadId};
 
 use super::blobs::{self, Content};
-use super::incoming::with_body;
 use super::refusal::{Answer, Code, Refusal};
 use super::{CONTENT_DIGEST, Call, blocking, empty, path, set};
+use crate::http::body;
+use crate::http::transport::body_reader;
 use crate::http::transport::ranges::uploaded;
 
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -128,16 +129,22 @@ async fn receive(
     let (store, repository, id) = (call.store()?, name.clone(), id.clone());
     let transfer = call.server.distribution.transfer()?;
     let body = body.take().unwrap_or_default();
-    with_body(&call.parts.headers, body, expected, move |incoming| {
+    let (sender, reader) = body_reader::channel(expected);
+    let work = move || {
         let _transfer = transfer;
-        let appended = store.append(&repository, &id, start, expected, incoming);
+        let appended = store.append(&repository, &id, start, expected, reader);
         let offset = appended.map_err(|error| located(error, &repository, &id))?;
         if let Some(digest) = finish {
             close(&store, &repository, &id, digest)?;
         }
         Ok(offset)
-    })
-    .await
+    };
+    let (rest, outcome) = tokio::join!(body_reader::pass_on(body, sender), blocking(work));
+    if let Some(rest) = rest {
+        // Refused before all of it came: what is left passes, so that the client reads the answer.
+        body::discard(&call.parts.headers, rest).await;
+    }
+    outcome
 }
 
 fn close(store: &BlobStore, name: &RepositoryName, id: &UploadId, digest: Digest) -> Answer<()> {
