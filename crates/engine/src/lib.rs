@@ -22,5 +22,6 @@ pub mod shadow;
 pub mod statistics;
 pub mod trial;
 
+mod rehearsal;
 #[cfg(test)]
 mod stage;

@@ -1,4 +1,5 @@
-//! The one way in: every call of a client goes through the [`Dispatcher`], whatever protocol it came by.
+//! The one way in: every call of a client goes through the [`Dispatcher`], whatever protocol it came by, and each call of the server
+//! itself through [`rehearse`].
 //!
 //! It routes the call (alias, canary, peer), has it admitted, waits out the exchange of a network and for a slot, computes, offers the
 //! answer to the shadow and tells the protocol what to count. Protocols parse and render only: [`Door`]. It must not know any.
@@ -21,6 +22,7 @@ use crate::limiter::{Forwarded, Limiter, Outbound, Permit, Refused, Slot};
 use crate::service::{Answered, PredictCall, Predicted, Service};
 use crate::shadow::{Primary, Refusal};
 
+pub use crate::rehearsal::rehearse;
 pub use door::{Addressee, Call, Door, Inferred, Record, RemoteTarget, Target};
 
 /// Where all calls come in.

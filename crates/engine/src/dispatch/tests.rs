@@ -5,11 +5,12 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::catalogue::AliasChange;
-use crate::stage::{Gate, NumberDoor, catalogue, create, to};
+use crate::environment::Environment;
+use crate::stage::{Gate, NumberDoor, call, catalogue, create, environment, to};
 
 fn stage(directory: &Path) -> (Arc<Catalogue>, Dispatcher) {
     let catalogue = catalogue(directory);
@@ -60,6 +61,36 @@ async fn an_answer_that_cannot_be_rendered_is_no_answer() {
     let records = Arc::clone(&door.records);
     assert_eq!(dispatcher.infer(door, to("one", 10.0)).await.unwrap_err().to_string(), "no room");
     assert_eq!(*records.lock().unwrap(), [("one".to_owned(), 0, Some("no room".to_owned()))]);
+}
+
+#[test]
+fn a_rehearsal_is_answered_as_a_client_is_and_leaves_no_trace() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = Environment { capture_bytes: 1 << 20, ..environment(directory.path(), None) };
+    let catalogue = Catalogue::start(environment).unwrap();
+    let create = |name: &str, mllib: Value| create(&catalogue, directory.path(), name, &mllib);
+    let (good, bad, broken) = (
+        create("good", json!({"answer": 1})),
+        create("bad", json!({"behaviour": "fail"})),
+        create("broken", json!({"behaviour": "panic"})),
+    );
+    let answer = rehearse(&good, &call(10.0)).unwrap();
+    assert_eq!((answer.outputs.len(), answer.version), (1, good.version()));
+    for (service, call, expected) in [
+        (&good, PredictCall { data: vec!["x".into()], ..PredictCall::default() }, "no number: x"),
+        (&bad, call(10.0), "told to fail"),
+        (&broken, call(10.0), "the model ended in an internal error (panic); see the log"),
+    ] {
+        let error = rehearse(service, &call).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    for service in [&good, &bad, &broken] {
+        let counted = service.statistics.snapshot();
+        assert_eq!((counted.successes, counted.failures), (0, 0), "{}", service.name());
+        assert!(service.captured().is_empty() && service.queue.inside() == 0, "{}", service.name());
+    }
+    good.predict(&call(10.0), &MemoryShare::unbounded()).unwrap();
+    assert_eq!((good.statistics.snapshot().successes, good.captured().len()), (1, 1), "a client's call leaves one");
 }
 
 #[tokio::test(start_paused = true)]

@@ -97,12 +97,12 @@ impl Service {
         result
     }
 
-    /// Computes what a call would be answered, for comparisons and warming: it is neither counted nor captured nor sent on. It is refused
-    /// what a client would be refused, measures and templates included.
+    /// Computes what a call would be answered, for [`rehearse`](crate::rehearsal::rehearse): it is neither counted nor captured nor sent
+    /// on. It is refused what a client would be refused, measures and templates included.
     ///
     /// # Errors
     /// As [`Service::predict`].
-    pub fn dry_run(&self, call: &PredictCall) -> Result<DryRun> {
+    pub(crate) fn dry_run(&self, call: &PredictCall) -> Result<DryRun> {
         let started = Instant::now();
         let serving = self.ready()?;
         let model = self.model(&serving)?;

@@ -8,6 +8,7 @@ pub(crate) mod file;
 use std::time::Duration;
 
 use dede_comparison::{Exactness, Golden, GoldenCheck, Tolerance, compare};
+use dede_engine::dispatch::rehearse;
 use dede_engine::service::{PredictCall, Service, Serving};
 use dede_model::backend::Task;
 use dede_model::error::{Error, Fault, Result};
@@ -134,7 +135,7 @@ fn differences(
     api: &dyn ServiceApi,
 ) -> Result<Vec<dede_comparison::Difference>> {
     let case = api.read_case(case, serving)?;
-    let answered = service.dry_run(case.call())?.outputs;
+    let answered = rehearse(service, case.call())?.outputs;
     let (expected, found) = case.beside(task, answered)?;
     compare(&expected, &found, &Tolerance::numerical()).map_err(|error| Error::Internal(error.to_string()))
 }

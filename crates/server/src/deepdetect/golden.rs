@@ -2,6 +2,7 @@
 
 use dede_api::Object;
 use dede_api::requests::PredictRequest;
+use dede_engine::dispatch::rehearse;
 use dede_engine::output::OutputOptions;
 use dede_engine::service::{PredictCall, Service, Serving};
 use dede_migration::{GoldenCase, RecordedCase};
@@ -53,7 +54,7 @@ pub(crate) fn captured_cases(service: &Service) -> Result<Vec<GoldenCase>> {
     let mut cases = Vec::new();
     for captured in service.captured() {
         // What it cannot answer any more proves nothing.
-        let Ok(answered) = service.dry_run(&captured.call) else { continue };
+        let Ok(answered) = rehearse(service, &captured.call) else { continue };
         let request = request_of(&captured.call, &serving);
         let uris = (1..=answered.outputs.len()).map(|number| number.to_string()).collect();
         let output =
