@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::catalogue::AliasChange;
 use crate::environment::Environment;
-use crate::stage::{Gate, NumberDoor, call, catalogue, create, environment, to};
+use crate::stage::{FORWARDING_TAKES, Forwarding, Gate, NumberDoor, call, catalogue, create, environment, to};
 
 fn stage(directory: &Path) -> (Arc<Catalogue>, Dispatcher) {
     let catalogue = catalogue(directory);
@@ -51,6 +51,70 @@ async fn calls_are_answered_and_recorded_with_who_answered() {
     ];
     assert_eq!(*records.lock().unwrap(), expected);
     assert_eq!(catalogue.limiter().inside(), 0);
+}
+
+/// What a forwarded call finds each time, what changes meanwhile, and what the client gets: the answer, where it was asked, and whom it
+/// was counted for.
+#[tokio::test(start_paused = true)]
+async fn a_forwarded_call_whose_peer_is_gone_is_made_once_more_where_it_is_routed_by_then() {
+    const GONE: &[(Option<f32>, bool)] = &[(None, true), (None, true), (Some(-9.0), false)];
+    let away = "away".to_owned();
+    let missing = "service not found: a".to_owned();
+    let cases: [(&[_], _, _, _, &[&str], _); 9] = [
+        // It answers, or refuses: nothing is asked twice.
+        (&[(Some(-1.0), false)], None, None, Ok(-1.0), &["prod/s"], "prod/s"),
+        (&[(None, false), (Some(-2.0), false)], None, None, Err(away.clone()), &["prod/s"], "prod/s"),
+        (&[(Some(-1.0), true)], None, None, Ok(-1.0), &["prod/s"], "prod/s"),
+        // It is gone, once or for good.
+        (&[(None, true), (Some(-2.0), false)], None, None, Ok(-2.0), &["prod/s", "prod/s"], "prod/s"),
+        (GONE, None, None, Err(away.clone()), &["prod/s", "prod/s"], "prod/s"),
+        // The route changed meanwhile.
+        (GONE, Some(("one", None)), None, Ok(11.0), &["prod/s"], "one"),
+        (
+            &[(None, true), (Some(-2.0), false)],
+            Some(("t", Some("next"))),
+            None,
+            Ok(-2.0),
+            &["prod/s", "next/t"],
+            "next/t",
+        ),
+        (GONE, Some(("", None)), None, Err(missing), &["prod/s"], "prod/s"),
+        // No time is left.
+        (GONE, Some(("one", None)), Some(FORWARDING_TAKES / 2), Err(away), &["prod/s"], "prod/s"),
+    ];
+    for (number, (finds, meanwhile, time, expected, asked, counted)) in cases.into_iter().enumerate() {
+        let directory = tempfile::tempdir().unwrap();
+        let (catalogue, dispatcher) = stage(directory.path());
+        let route = |service: &str, peer: Option<&str>| AliasChange {
+            service: service.into(),
+            peer: peer.map(Into::into),
+            ..AliasChange::default()
+        };
+        catalogue.put_alias("a", route("s", Some("prod"))).unwrap();
+        let (changed, seen) = (Arc::clone(&catalogue), Arc::new(std::sync::Mutex::new(Vec::new())));
+        let (mut finds, noted) = (finds.iter(), Arc::clone(&seen));
+        let deadline = time.map(|time| tokio::time::Instant::now() + time);
+        let forwarding: Forwarding = Box::new(move |to| {
+            noted.lock().unwrap().push(format!("{}/{}", to.peer, to.service));
+            match meanwhile {
+                Some(("", _)) => drop(changed.delete_alias("a")),
+                Some((service, peer)) => drop(changed.put_alias("a", route(service, peer)).unwrap()),
+                None => {}
+            }
+            let (reply, may_be_repeated) = finds.next().unwrap();
+            (reply.ok_or_else(|| Error::PeerAway("away".into())), *may_be_repeated)
+        });
+        let door = NumberDoor::default();
+        *door.forwarding.lock().unwrap() = Some(forwarding);
+        let records = Arc::clone(&door.records);
+        let outcome =
+            dispatcher.infer(door, Call { deadline, ..to("a", 10.0) }).await.map_err(|error| error.to_string());
+        assert_eq!(outcome, expected, "{number}");
+        assert_eq!(*seen.lock().unwrap(), asked, "{number}");
+        let records: Vec<_> = records.lock().unwrap().iter().map(|record| record.0.clone()).collect();
+        assert_eq!(records, [counted], "{number}: counted once, for the one that was asked last");
+        assert_eq!(catalogue.limiter().inside(), 0, "{number}");
+    }
 }
 
 #[tokio::test]
