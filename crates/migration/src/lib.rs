@@ -18,6 +18,7 @@ mod execution;
 mod fetch;
 mod files;
 mod golden;
+mod golden_set;
 mod handle;
 mod live;
 mod moves;
@@ -48,6 +49,8 @@ use dede_bundle::store::{BlobStore, StoreError};
 
 pub use certificate::{Verified, verify};
 pub use clock::{Clock, Signal, SystemClock};
+pub use golden::{KeptSet, record_captured};
+pub use golden_set::{GoldenSet, ModelCase};
 pub use handle::Move;
 pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};

@@ -45,14 +45,15 @@ impl RecordedCase for ReadCase<'_> {
     }
 }
 
-/// Recent requests of a service, with what it answers to them now: the golden set that it gives to others.
+/// Recent requests of a service, with what it answers to them now: the golden set that it gives to servers of the version before. A
+/// call of tensors cannot be said in these words.
 ///
 /// # Errors
 /// [`Error::Internal`] for a service that cannot answer.
 pub(crate) fn captured_cases(service: &Service) -> Result<Vec<GoldenCase>> {
     let serving = service.serving()?;
     let mut cases = Vec::new();
-    for captured in service.captured() {
+    for captured in service.captured().into_iter().filter(|captured| captured.call.tensors.is_empty()) {
         // What it cannot answer any more proves nothing.
         let Ok(answered) = rehearse(service, &captured.call) else { continue };
         let request = request_of(&captured.call, &serving);
