@@ -5,6 +5,7 @@
 pub mod caffemodel;
 pub mod chunk_list;
 pub mod csv;
+pub mod golden_set;
 pub mod image;
 pub mod manifest;
 pub mod move_record;
@@ -22,10 +23,11 @@ use dede_model::parameters::Section;
 pub type Run = fn(&[u8]);
 
 /// The name of a target, which is that of its folder in `corpus`, and what it runs.
-pub const TARGETS: [(&str, Run); 9] = [
+pub const TARGETS: [(&str, Run); 10] = [
     ("caffemodel", caffemodel::run),
     ("chunk_list", chunk_list::run),
     ("csv", csv::run),
+    ("golden_set", golden_set::run),
     ("image", image::run),
     ("manifest", manifest::run),
     ("move_record", move_record::run),

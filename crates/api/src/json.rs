@@ -4,16 +4,12 @@
 //! DeepDetect takes `NaN` and `Infinity` for numbers and the last of several members. Neither can be meant, so both are refused. Nesting
 //! is bounded at 128 levels by the parser, so no body can exhaust a stack.
 
-mod strict;
-
 use std::fmt;
 
 use serde_json::Value;
 
 use crate::Object;
 use crate::malformed::Malformed;
-
-pub use strict::parse as parse_strictly;
 
 /// A body that is not JSON: what was wrong and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +85,7 @@ fn bytes_read(error: &serde_json::Error, text: &str) -> usize {
 /// [`NotJson`] with line and column.
 pub fn parse(text: &str) -> Result<Value, NotJson> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    let mut value = parse_strictly(text).map_err(|error| NotJson::of(&error, text))?;
+    let mut value = dede_json::parse(text).map_err(|error| NotJson::of(&error, text))?;
     drop_nulls(&mut value);
     Ok(value)
 }

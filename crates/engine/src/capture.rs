@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use dede_model::connector::RetainedItems;
 use dede_model::parameters::{Parameters, Section};
+use dede_model::tensor::NamedTensor;
 use serde_json::Value;
 
 use crate::call::PredictCall;
@@ -115,7 +116,23 @@ impl Ring {
         }
         let items = data.len() * size_of::<String>();
         let bytes = content + items + bytes_of(&capture.parameters);
-        let call = PredictCall { parameters: capture.parameters, data, ..PredictCall::default() };
+        self.keep(PredictCall { parameters: capture.parameters, data, ..PredictCall::default() }, bytes);
+    }
+
+    /// Keeps a call of tensors that was answered; the oldest ones go.
+    pub(crate) fn finish_tensors(&self, capture: Capture, sent: &[NamedTensor]) {
+        let of_each =
+            |named: &NamedTensor| named.tensor.values().bytes() + (size_of::<NamedTensor>() + named.name.len()) as u64;
+        let content = usize::try_from(sent.iter().map(of_each).sum::<u64>()).unwrap_or(usize::MAX);
+        if content > capture.most_bytes {
+            return;
+        }
+        let bytes = content + bytes_of(&capture.parameters);
+        let tensors = sent.to_vec();
+        self.keep(PredictCall { parameters: capture.parameters, tensors, ..PredictCall::default() }, bytes);
+    }
+
+    fn keep(&self, call: PredictCall, bytes: usize) {
         let mut calls = self.locked();
         calls.bytes += bytes;
         calls.kept.push_back(CapturedCall { call, bytes });
@@ -152,6 +169,7 @@ fn bytes_of(parameters: &Parameters) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use dede_model::tensor::{Tensor, Values};
     use serde_json::json;
 
     use super::*;
@@ -167,6 +185,20 @@ mod tests {
 
     fn first_items(ring: &Ring) -> Vec<String> {
         ring.calls().into_iter().map(|captured| captured.call.data.concat()).collect()
+    }
+
+    #[test]
+    fn tensors_are_kept_within_the_same_bounds() {
+        let ring = Ring::new(4000);
+        let now = Instant::now();
+        for size in [100, 1000, 100] {
+            let tensor = Tensor::new(vec![size], Values::U8(vec![0; size])).unwrap();
+            let capture = ring.begin(now, &Parameters::default()).unwrap();
+            ring.finish_tensors(capture, &[NamedTensor { name: "x".into(), tensor }]);
+        }
+        let kept: Vec<usize> = ring.calls().iter().map(|captured| captured.call.tensors[0].tensor.shape()[0]).collect();
+        assert_eq!(kept, [100, 100], "a call of more than a quarter is not kept");
+        assert!(!format!("{:?}", ring.calls()).contains("shape"), "content is not shown");
     }
 
     #[test]

@@ -51,5 +51,6 @@ pub mod shadow;
 pub mod statistics;
 pub mod trial;
 
+mod rehearsal;
 #[cfg(test)]
 mod stage;

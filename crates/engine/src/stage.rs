@@ -87,9 +87,19 @@ pub(crate) fn call(number: f32) -> PredictCall {
 /// Who was asked, the items that were answered, and the refusal.
 pub(crate) type Recorded = (String, usize, Option<String>);
 
+/// How long a call is on its way to a peer and back.
+pub(crate) const FORWARDING_TAKES: Duration = Duration::from_millis(10);
+
+/// What happens while a call is forwarded: a reply, or none, and whether it may be made again then.
+pub(crate) type Forwarding = Box<dyn FnMut(&RemoteTarget) -> (Result<f32>, bool) + Send>;
+
 /// A protocol whose replies are numbers.
 #[derive(Clone, Default)]
 pub(crate) struct NumberDoor {
+    /// How forwarded calls end; each is answered with -1 where nothing is said.
+    pub(crate) forwarding: Arc<Mutex<Option<Forwarding>>>,
+    /// Whether the last one may be made again.
+    pub(crate) may_be_repeated: bool,
     /// What became of each call.
     pub(crate) records: Arc<Mutex<Vec<Recorded>>>,
     /// Why no answer can be rendered.
@@ -117,8 +127,20 @@ impl Door for NumberDoor {
         Some(failure.to_string())
     }
 
-    async fn forward(&mut self, _: RemoteTarget, _: Forwarded) -> Result<f32> {
-        Ok(-1.0)
+    async fn forward(&mut self, to: RemoteTarget, _: Forwarded) -> Result<f32> {
+        let found = self.forwarding.lock().unwrap().as_mut().map(|forwarding| forwarding(&to));
+        let Some((outcome, may_be_repeated)) = found else { return Ok(-1.0) };
+        tokio::time::sleep(FORWARDING_TAKES).await;
+        self.may_be_repeated = may_be_repeated;
+        outcome
+    }
+
+    fn may_be_repeated(&self) -> bool {
+        self.may_be_repeated
+    }
+
+    async fn read_again(&mut self) -> Result<Box<PredictCall>> {
+        Ok(Box::new(call(10.0)))
     }
 
     fn queued(&self, _: Duration) {}

@@ -39,6 +39,7 @@ mod execution;
 mod fetch;
 mod files;
 mod golden;
+mod golden_set;
 mod handle;
 mod live;
 mod moves;
@@ -69,6 +70,8 @@ use dede_bundle::store::{BlobStore, StoreError};
 
 pub use certificate::{Verified, verify};
 pub use clock::{Clock, SystemClock, Waiting};
+pub use golden::{KeptSet, record_captured};
+pub use golden_set::{GoldenSet, ModelCase};
 pub use handle::Move;
 pub use moves::{KEPT_MOVES, Moves};
 pub use package::{PackageOptions, package, package_directory};

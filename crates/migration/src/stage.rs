@@ -25,7 +25,7 @@ use dede_model::error::{Error, Result};
 use dede_model::outputs::Outputs;
 use dede_model::parameters::keys::KeyTable;
 use dede_model::request_memory::MemoryShare;
-use dede_model::tensor::Floats;
+use dede_model::tensor::{Floats, NamedTensor};
 use dede_storage::Roots;
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ fn catalogue(state: &Path) -> Arc<Catalogue> {
         limiter: Limiter::new(Bounds::of_machine(64, 2)),
         queue_limit: 16,
         strict: false,
-        capture_bytes: 0,
+        capture_bytes: 1 << 20,
         repository_roots: Roots::default(),
         state_directory: state.to_owned(),
         protocol: &Plain,
@@ -263,7 +263,11 @@ impl Backend for Echo {
             engine: "none".into(),
             weights: String::new(),
         };
-        Ok(Opened { model: Some(Arc::new(EchoModel(description))), task: None, files: Vec::new() })
+        Ok(Opened {
+            model: Some(Arc::new(EchoModel(description))),
+            task: Some(Task::Regression { targets: 1 }),
+            files: Vec::new(),
+        })
     }
 
     fn plan(&self, _: &TrainRequest<'_>) -> Result<Box<dyn TrainingPlan>> {
@@ -285,5 +289,9 @@ impl Model for EchoModel {
     fn predict(&self, samples: &Samples, _: &PredictOptions, _: &MemoryShare) -> Result<Outputs> {
         let Samples::Table(table) = samples else { return Err(Error::bad_input("no table")) };
         Ok(Outputs::Regression(table.clone()))
+    }
+
+    fn run(&self, inputs: Vec<NamedTensor>, _: &MemoryShare) -> Result<Vec<NamedTensor>> {
+        Ok(inputs)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dede_connectors::csv::CsvConnector;
 use dede_connectors::image::ImageConnector;
+use dede_engine::dispatch::rehearse;
 use dede_engine::service::{PredictCall, Service};
 use dede_model::connector::Connector;
 use dede_model::outputs::Outputs;
@@ -29,7 +30,7 @@ fn call(items: &[&str]) -> PredictCall {
 }
 
 fn answer(service: &Service, call: &PredictCall) -> Outputs {
-    service.dry_run(call).expect("answered").outputs
+    rehearse(service, call).expect("answered").outputs
 }
 
 #[test]
@@ -40,7 +41,7 @@ fn rows_are_remembered_as_they_came_and_refused_ones_are_not() {
         service.predict(&call(&items), &MemoryShare::unbounded()).expect("answered");
     }
     service.predict(&call(&["1,2,3"]), &MemoryShare::unbounded()).expect_err("three columns");
-    service.dry_run(&call(&["9,9"])).expect("answered");
+    rehearse(&service, &call(&["9,9"])).expect("answered");
     let captured = service.captured();
     let data: Vec<Vec<String>> = captured.iter().map(|captured| captured.call.data.clone()).collect();
     assert_eq!(data, [["1,2", "3,4"], ["5,6", "7,8"]], "the oldest first; rehearsals are no requests");

@@ -132,6 +132,20 @@ pub trait Door: Send + Sized + 'static {
         permit: Forwarded,
     ) -> impl Future<Output = Result<Self::Reply, Self::Failure>> + Send;
 
+    /// Whether the call that was forwarded last may be made once more: its peer was gone before any of the answer came, and the door still
+    /// has the call.
+    fn may_be_repeated(&self) -> bool {
+        false
+    }
+
+    /// Reads a call again that was forwarded in vain, where a service of this server answers it by now.
+    ///
+    /// # Errors
+    /// Why it cannot be read; a door whose calls may not be repeated is never asked.
+    fn read_again(&mut self) -> impl Future<Output = Result<Box<PredictCall>, Self::Failure>> + Send {
+        async { Err(Error::Internal("a forwarded call is not kept".into()).into()) }
+    }
+
     /// A call waited this long for its slot.
     fn queued(&self, waited: Duration);
 

@@ -1,4 +1,5 @@
-//! The one way in: every call of a client goes through the [`Dispatcher`], whatever protocol it came by.
+//! The one way in: every call of a client goes through the [`Dispatcher`], whatever protocol it came by, and each call of the server
+//! itself through [`rehearse`].
 //!
 //! It routes the call (alias, canary, peer), has it admitted, waits out the exchange of a network and for a slot, computes, offers the
 //! answer to the shadow and tells the protocol what to count. Protocols parse and render only: [`Door`]. It must not know any.
@@ -21,6 +22,7 @@ use crate::limiter::{Forwarded, Limiter, Outbound, Permit, Refused, Slot};
 use crate::service::{Answered, PredictCall, Predicted, Service};
 use crate::shadow::{Primary, Refusal};
 
+pub use crate::rehearsal::rehearse;
 pub use door::{Addressee, Call, Door, Inferred, Record, RemoteTarget, Target};
 
 /// Where all calls come in.
@@ -33,6 +35,14 @@ pub struct Dispatcher {
 enum Answerer {
     Here(Admitted),
     There(RemoteTarget),
+}
+
+/// What became of a call for a peer.
+enum Passed<R> {
+    /// The peer answered.
+    Answered(R),
+    /// The peer is gone, and a service of this server answers by now.
+    ComesBack(Admitted, Call),
 }
 
 /// A call that a service of this server answers, with its permits.
@@ -86,24 +96,18 @@ impl Dispatcher {
     /// [`Error::DeadlineExceeded`].
     pub async fn infer<D: Door>(&self, mut door: D, call: Call) -> Result<D::Reply, D::Failure> {
         let (received, mut to) = (call.received, Addressee::default());
-        let admitted = match self.admit(&call, &mut to).await {
-            Ok(Answerer::Here(admitted)) => admitted,
-            Ok(Answerer::There(target)) => {
-                let is_late = call.deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
-                drop(call);
-                let late = || Error::DeadlineExceeded("the time that the request allows is over".into());
-                let permit = if is_late { Err(late()) } else { self.limiter.forward() };
-                let outcome = match permit {
-                    // In a place of its own: few calls are forwarded, and every call would be as large.
-                    Ok(permit) => Box::pin(door.forward(target, permit)).await,
-                    Err(error) => Err(error.into()),
-                };
-                door.record(
-                    &Record { to: &to, version: None, items: 0, elapsed: received.elapsed() },
-                    outcome.as_ref(),
-                );
-                return outcome;
-            }
+        let (admitted, call) = match self.admit(&call.name, call.deadline, &mut to).await {
+            Ok(Answerer::Here(admitted)) => (admitted, call),
+            // In a place of its own: few calls are forwarded, and every call would be as large.
+            Ok(Answerer::There(target)) => match Box::pin(self.forwarded(&mut door, target, call, &mut to)).await {
+                Ok(Passed::ComesBack(admitted, call)) => (admitted, call),
+                Ok(Passed::Answered(reply)) => {
+                    let record = Record { to: &to, version: None, items: 0, elapsed: received.elapsed() };
+                    door.record(&record, Ok(&reply));
+                    return Ok(reply);
+                }
+                Err(failure) => return Err(refused(&door, &to, received, failure)),
+            },
             Err(error) => return Err(refused(&door, &to, received, error.into())),
         };
         let memory = door.take_memory();
@@ -120,11 +124,48 @@ impl Dispatcher {
         }
     }
 
+    /// Has a peer answer a call. Where the peer is gone before it answers, the call is routed again and made once more, as a predict may
+    /// be made twice.
+    async fn forwarded<D: Door>(
+        &self,
+        door: &mut D,
+        target: RemoteTarget,
+        call: Call,
+        to: &mut Addressee,
+    ) -> Result<Passed<D::Reply>, D::Failure> {
+        let Call { name, request, received, deadline } = call;
+        // The door has the body: what was read of it takes no memory while the peer answers.
+        drop(request);
+        let permit = self.forward_by(deadline)?;
+        match door.forward(target, permit).await {
+            Err(_) if door.may_be_repeated() && !is_over(deadline) => {}
+            outcome => return outcome.map(Passed::Answered),
+        }
+        match self.admit(&name, deadline, to).await? {
+            Answerer::There(target) => {
+                let permit = self.forward_by(deadline)?;
+                door.forward(target, permit).await.map(Passed::Answered)
+            }
+            Answerer::Here(admitted) => {
+                let request = door.read_again().await?;
+                Ok(Passed::ComesBack(admitted, Call { name, request, received, deadline }))
+            }
+        }
+    }
+
+    /// A permit for a call that is forwarded while there is time.
+    fn forward_by(&self, deadline: Option<tokio::time::Instant>) -> Result<Forwarded> {
+        if is_over(deadline) {
+            return Err(Error::DeadlineExceeded("the time that the request allows is over".into()));
+        }
+        self.limiter.forward()
+    }
+
     /// Routes a call and has it admitted, where a service of this server answers it. While a network is exchanged it waits for the end of
     /// that and is routed again: another service may answer then.
-    async fn admit(&self, call: &Call, to: &mut Addressee) -> Result<Answerer> {
+    async fn admit(&self, name: &str, deadline: Option<tokio::time::Instant>, to: &mut Addressee) -> Result<Answerer> {
         loop {
-            let resolved = match self.catalogue.route(&call.name)? {
+            let resolved = match self.catalogue.route(name)? {
                 Routed::Here(resolved) => resolved,
                 Routed::There { asked, peer, service } => {
                     to.asked = Some(asked.clone());
@@ -137,7 +178,7 @@ impl Dispatcher {
             to.target = Target::Here(Arc::clone(&resolved.service));
             let hold = match resolved.service.queue.admit() {
                 // Routed right before an exchange and admitted right after it: another service answers by now.
-                Ok(_) if !resolved.service.is_loaded() && self.leads_elsewhere(&call.name, &resolved) => continue,
+                Ok(_) if !resolved.service.is_loaded() && self.leads_elsewhere(name, &resolved) => continue,
                 Ok(permit) => return Ok(Answerer::Here(Admitted { resolved, permit, outbound: None })),
                 Err(Refused::Full(error)) => return Err(error),
                 Err(Refused::Held(hold)) => hold,
@@ -145,7 +186,7 @@ impl Dispatcher {
             drop(resolved);
             let waiting = hold.wait()?;
             let end: tokio::time::Instant = waiting.until().into();
-            let until = call.deadline.map_or(end, |deadline| deadline.min(end));
+            let until = deadline.map_or(end, |deadline| deadline.min(end));
             if tokio::time::timeout_at(until, waiting.over()).await.is_err() {
                 return Err(match until < end {
                     true => Error::DeadlineExceeded("the time that the request allows was over before it began".into()),
@@ -286,6 +327,11 @@ fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> imp
     let span = tracing::Span::current();
     let running = tokio::task::spawn_blocking(move || span.in_scope(work));
     async move { running.await.map_err(|_| panicked()) }
+}
+
+/// Whether the time that a request allows is over.
+fn is_over(deadline: Option<tokio::time::Instant>) -> bool {
+    deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline)
 }
 
 fn panicked() -> Error {

@@ -5,11 +5,12 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::catalogue::AliasChange;
-use crate::stage::{Gate, NumberDoor, catalogue, create, to};
+use crate::environment::Environment;
+use crate::stage::{FORWARDING_TAKES, Forwarding, Gate, NumberDoor, call, catalogue, create, environment, to};
 
 fn stage(directory: &Path) -> (Arc<Catalogue>, Dispatcher) {
     let catalogue = catalogue(directory);
@@ -52,6 +53,70 @@ async fn calls_are_answered_and_recorded_with_who_answered() {
     assert_eq!(catalogue.limiter().inside(), 0);
 }
 
+/// What a forwarded call finds each time, what changes meanwhile, and what the client gets: the answer, where it was asked, and whom it
+/// was counted for.
+#[tokio::test(start_paused = true)]
+async fn a_forwarded_call_whose_peer_is_gone_is_made_once_more_where_it_is_routed_by_then() {
+    const GONE: &[(Option<f32>, bool)] = &[(None, true), (None, true), (Some(-9.0), false)];
+    let away = "away".to_owned();
+    let missing = "service not found: a".to_owned();
+    let cases: [(&[_], _, _, _, &[&str], _); 9] = [
+        // It answers, or refuses: nothing is asked twice.
+        (&[(Some(-1.0), false)], None, None, Ok(-1.0), &["prod/s"], "prod/s"),
+        (&[(None, false), (Some(-2.0), false)], None, None, Err(away.clone()), &["prod/s"], "prod/s"),
+        (&[(Some(-1.0), true)], None, None, Ok(-1.0), &["prod/s"], "prod/s"),
+        // It is gone, once or for good.
+        (&[(None, true), (Some(-2.0), false)], None, None, Ok(-2.0), &["prod/s", "prod/s"], "prod/s"),
+        (GONE, None, None, Err(away.clone()), &["prod/s", "prod/s"], "prod/s"),
+        // The route changed meanwhile.
+        (GONE, Some(("one", None)), None, Ok(11.0), &["prod/s"], "one"),
+        (
+            &[(None, true), (Some(-2.0), false)],
+            Some(("t", Some("next"))),
+            None,
+            Ok(-2.0),
+            &["prod/s", "next/t"],
+            "next/t",
+        ),
+        (GONE, Some(("", None)), None, Err(missing), &["prod/s"], "prod/s"),
+        // No time is left.
+        (GONE, Some(("one", None)), Some(FORWARDING_TAKES / 2), Err(away), &["prod/s"], "prod/s"),
+    ];
+    for (number, (finds, meanwhile, time, expected, asked, counted)) in cases.into_iter().enumerate() {
+        let directory = tempfile::tempdir().unwrap();
+        let (catalogue, dispatcher) = stage(directory.path());
+        let route = |service: &str, peer: Option<&str>| AliasChange {
+            service: service.into(),
+            peer: peer.map(Into::into),
+            ..AliasChange::default()
+        };
+        catalogue.put_alias("a", route("s", Some("prod"))).unwrap();
+        let (changed, seen) = (Arc::clone(&catalogue), Arc::new(std::sync::Mutex::new(Vec::new())));
+        let (mut finds, noted) = (finds.iter(), Arc::clone(&seen));
+        let deadline = time.map(|time| tokio::time::Instant::now() + time);
+        let forwarding: Forwarding = Box::new(move |to| {
+            noted.lock().unwrap().push(format!("{}/{}", to.peer, to.service));
+            match meanwhile {
+                Some(("", _)) => drop(changed.delete_alias("a")),
+                Some((service, peer)) => drop(changed.put_alias("a", route(service, peer)).unwrap()),
+                None => {}
+            }
+            let (reply, may_be_repeated) = finds.next().unwrap();
+            (reply.ok_or_else(|| Error::PeerAway("away".into())), *may_be_repeated)
+        });
+        let door = NumberDoor::default();
+        *door.forwarding.lock().unwrap() = Some(forwarding);
+        let records = Arc::clone(&door.records);
+        let outcome =
+            dispatcher.infer(door, Call { deadline, ..to("a", 10.0) }).await.map_err(|error| error.to_string());
+        assert_eq!(outcome, expected, "{number}");
+        assert_eq!(*seen.lock().unwrap(), asked, "{number}");
+        let records: Vec<_> = records.lock().unwrap().iter().map(|record| record.0.clone()).collect();
+        assert_eq!(records, [counted], "{number}: counted once, for the one that was asked last");
+        assert_eq!(catalogue.limiter().inside(), 0, "{number}");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_cannot_be_rendered_is_no_answer() {
     let directory = tempfile::tempdir().unwrap();
@@ -60,6 +125,36 @@ async fn an_answer_that_cannot_be_rendered_is_no_answer() {
     let records = Arc::clone(&door.records);
     assert_eq!(dispatcher.infer(door, to("one", 10.0)).await.unwrap_err().to_string(), "no room");
     assert_eq!(*records.lock().unwrap(), [("one".to_owned(), 0, Some("no room".to_owned()))]);
+}
+
+#[test]
+fn a_rehearsal_is_answered_as_a_client_is_and_leaves_no_trace() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = Environment { capture_bytes: 1 << 20, ..environment(directory.path(), None) };
+    let catalogue = Catalogue::start(environment).unwrap();
+    let create = |name: &str, mllib: Value| create(&catalogue, directory.path(), name, &mllib);
+    let (good, bad, broken) = (
+        create("good", json!({"answer": 1})),
+        create("bad", json!({"behaviour": "fail"})),
+        create("broken", json!({"behaviour": "panic"})),
+    );
+    let answer = rehearse(&good, &call(10.0)).unwrap();
+    assert_eq!((answer.outputs.len(), answer.version), (1, good.version()));
+    for (service, call, expected) in [
+        (&good, PredictCall { data: vec!["x".into()], ..PredictCall::default() }, "no number: x"),
+        (&bad, call(10.0), "told to fail"),
+        (&broken, call(10.0), "the model ended in an internal error (panic); see the log"),
+    ] {
+        let error = rehearse(service, &call).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    for service in [&good, &bad, &broken] {
+        let counted = service.statistics.snapshot();
+        assert_eq!((counted.successes, counted.failures), (0, 0), "{}", service.name());
+        assert!(service.captured().is_empty() && service.queue.inside() == 0, "{}", service.name());
+    }
+    good.predict(&call(10.0), &MemoryShare::unbounded()).unwrap();
+    assert_eq!((good.statistics.snapshot().successes, good.captured().len()), (1, 1), "a client's call leaves one");
 }
 
 #[tokio::test(start_paused = true)]

@@ -97,12 +97,12 @@ impl Service {
         result
     }
 
-    /// Computes what a call would be answered, for comparisons and warming: it is neither counted nor captured nor sent on. It is refused
-    /// what a client would be refused, measures and templates included.
+    /// Computes what a call would be answered, for [`rehearse`](crate::rehearsal::rehearse): it is neither counted nor captured nor sent
+    /// on. It is refused what a client would be refused, measures and templates included.
     ///
     /// # Errors
     /// As [`Service::predict`].
-    pub fn dry_run(&self, call: &PredictCall) -> Result<DryRun> {
+    pub(crate) fn dry_run(&self, call: &PredictCall) -> Result<DryRun> {
         let started = Instant::now();
         let serving = self.ready()?;
         let model = self.model(&serving)?;
@@ -145,11 +145,15 @@ impl Service {
     ) -> Result<Predicted> {
         let model = self.model(serving)?;
         let output = self.output(serving, call, &**model)?;
+        let capture = self.ring.begin(started, &call.parameters);
         if !call.tensors.is_empty() {
-            return run(serving, &**model, call, output, started, memory);
+            let predicted = run(serving, &**model, call, output, started, memory)?;
+            if let Some(capture) = capture {
+                self.ring.finish_tensors(capture, &call.tensors);
+            }
+            return Ok(predicted);
         }
         let options = options(serving, &call.parameters.mllib)?;
-        let capture = self.ring.begin(started, &call.parameters);
         let reader = self.reader(serving, call)?;
         let most_bytes = capture.as_ref().map_or(0, Capture::most_bytes);
         let (batch, kept) = reader.read_fetched(&call.data, fetched, most_bytes, memory)?;

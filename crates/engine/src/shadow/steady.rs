@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use dede_model::error::{Error, Result};
 
 use super::queue::Copied;
-use super::worker::dry_run;
+use crate::rehearsal::rehearse;
 use crate::service::{DryRun, PredictCall, Service};
 
 /// Longer strings are no names of files.
@@ -32,8 +32,8 @@ pub(super) fn input_changed(copied: &Copied, shadow: &Service, answer: &Result<D
         return false;
     }
     let before = files(call);
-    dry_run(&primary.service, call).is_ok() != was_answered
-        || dry_run(shadow, call).is_ok() != is_answered
+    rehearse(&primary.service, call).is_ok() != was_answered
+        || rehearse(shadow, call).is_ok() != is_answered
         || files(call) != before
 }
 

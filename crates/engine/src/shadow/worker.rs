@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use dede_model::error::{Error, Result};
 use dede_model::priority;
 use dede_storage::failpoint;
 
@@ -15,7 +14,8 @@ use super::pace::Pace;
 use super::queue::{Copied, Queue};
 use super::steady::input_changed;
 use super::{Ledger, Observation, Shadowed};
-use crate::service::{DryRun, PredictCall, Service};
+use crate::rehearsal::rehearse;
+use crate::service::{DryRun, Service};
 
 /// How often it polls for copies, and whether the machine has time: waking it would take the thread that answers a
 /// client longer than all the rest of an offer.
@@ -83,7 +83,7 @@ impl Worker {
     fn compare(&self, copied: &Copied, pace: &Pace) {
         let crowded = pace.is_crowded();
         let started = Instant::now();
-        let answer = dry_run(&self.service, &copied.call);
+        let answer = rehearse(&self.service, &copied.call);
         let took = started.elapsed();
         let undisturbed = !crowded && !pace.is_crowded();
         if input_changed(copied, &self.service, &answer) {
@@ -106,9 +106,4 @@ impl Worker {
         // Counted last: a thread that sees the count also sees what was observed.
         counter.fetch_add(1, Ordering::SeqCst);
     }
-}
-
-pub(super) fn dry_run(service: &Service, call: &PredictCall) -> Result<DryRun> {
-    catch_unwind(AssertUnwindSafe(|| service.dry_run(call)))
-        .unwrap_or_else(|_| Err(Error::Internal("the shadow ended in an internal error (panic); see the log".into())))
 }

@@ -6,8 +6,6 @@
 //!
 //! The signature (Ed25519, RFC 8032) is over the bytes of the member `certificate` as compact JSON in the order written.
 
-mod strict;
-
 use std::path::{Path, PathBuf};
 
 use dede_engine::move_id::MoveId;
@@ -146,7 +144,7 @@ fn sign(certificate: Value, key: &SigningKey) -> Value {
 /// [`Error::BadParameter`] saying what is wrong.
 pub fn verify(text: &str) -> Result<Verified> {
     let wrong = |reason: &str| Error::bad_parameter_at("certificate", reason);
-    let signed = strict::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    let signed = dede_json::parse(text).map_err(|error| wrong(&error.to_string()))?;
     let known = ["certificate", "public_key", "signature"];
     let members = signed.as_object().into_iter().flat_map(|members| members.keys());
     if let Some(other) = members.into_iter().find(|name| !known.contains(&name.as_str())) {

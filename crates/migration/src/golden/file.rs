@@ -4,6 +4,8 @@
 //! ```text
 //! {"origin": "generated inputs, answered by the source", "cases": [{"request": {…}, "predictions": […]}, …]}
 //! ```
+//!
+//! This is format 1, of cases in the words of the API; those in the types of models are kept in format 2 ([`golden_set`](crate::golden_set)).
 
 use std::path::PathBuf;
 
@@ -14,8 +16,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::MoveContext;
 use crate::golden::Origin;
+use crate::golden_set::{GoldenSet, version_of, write_cases};
 use crate::handle::Move;
 use crate::record::GoldenCase;
+
+/// A set as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSet {
+    /// The file.
+    pub text: String,
+    /// Of its format.
+    pub version: u32,
+}
 
 /// Name of the file in the directory of a move.
 const FILE: &str = "golden.json";
@@ -56,13 +68,18 @@ pub(crate) fn given(this: &Move, context: &MoveContext) -> Result<Vec<GoldenCase
 
 /// Keeps the cases that a request brings until they are compared.
 pub(crate) fn keep_given(this: &Move, context: &MoveContext, cases: Vec<GoldenCase>) -> Result<()> {
-    if cases.is_empty() { Ok(()) } else { keep(this, context, Origin::Given, &cases).map(drop) }
+    if cases.is_empty() { Ok(()) } else { keep(this, context, Origin::Given, &GoldenSet::OfApi(cases)).map(drop) }
 }
 
 /// Keeps the cases; gives the digest of the file, `None` for a set that is too large.
-pub(crate) fn keep(this: &Move, context: &MoveContext, origin: Origin, cases: &[GoldenCase]) -> Result<Option<Digest>> {
-    let kept = StoredCases { origin: origin.as_str().to_owned(), cases: cases.to_vec() };
-    let text = serde_json::to_string(&kept).map_err(|error| Error::Internal(error.to_string()))?;
+pub(crate) fn keep(this: &Move, context: &MoveContext, origin: Origin, set: &GoldenSet) -> Result<Option<Digest>> {
+    let text = match set {
+        GoldenSet::OfApi(cases) => {
+            let kept = StoredCases { origin: origin.as_str().to_owned(), cases: cases.clone() };
+            serde_json::to_string(&kept).map_err(|error| Error::Internal(error.to_string()))?
+        }
+        GoldenSet::OfModel(cases) => write_cases(Some(origin.as_str()), cases)?,
+    };
     if text.len() as u64 > LIMIT {
         tracing::info!(id = %this.id, bytes = text.len(), "the golden set is too large to be kept");
         return Ok(None);
@@ -75,9 +92,10 @@ pub(crate) fn keep(this: &Move, context: &MoveContext, origin: Origin, cases: &[
 ///
 /// # Errors
 /// [`Error::MoveNotFound`] where there is none.
-pub(crate) fn read(this: &Move, context: &MoveContext) -> Result<String> {
+pub(crate) fn read(this: &Move, context: &MoveContext) -> Result<KeptSet> {
     let text = read_text(&path(this, context), LIMIT)?;
-    text.ok_or_else(|| Error::MoveNotFound(format!("{} has no golden set", this.id)))
+    let text = text.ok_or_else(|| Error::MoveNotFound(format!("{} has no golden set", this.id)))?;
+    Ok(KeptSet { version: version_of(&text), text })
 }
 
 /// Removes the set of a move that came to nothing: it may be requests of clients.

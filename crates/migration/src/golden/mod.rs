@@ -1,21 +1,28 @@
 //! The golden set: inputs and the source's answers to them, which the new service must reproduce before it sees traffic.
 //!
-//! Answers cross the wire in the words of the API; numbers keep their bits there (single precision, widened), so that "equal"
-//! means equal. What a recorded answer says of a new one is read by the [`ServiceApi`].
+//! Answers are recorded in the types of models (format 2, [`golden_set`](crate::golden_set)), or cross the wire in the words of the API (format 1), where the
+//! [`ServiceApi`] reads what they say of a new one. Numbers keep their bits in both, so that "equal" means equal.
 
 pub(crate) mod file;
+mod recording;
 
 use std::time::Duration;
 
-use dede_comparison::{Exactness, Golden, GoldenCheck, Tolerance, compare};
+use dede_comparison::{Difference, Exactness, Golden, GoldenCheck, Tolerance, compare};
+use dede_engine::dispatch::rehearse;
 use dede_engine::service::{PredictCall, Service, Serving};
 use dede_model::backend::Task;
 use dede_model::error::{Error, Fault, Result};
+use dede_model::outputs::Outputs;
 
 use crate::clock::Clock;
+use crate::golden_set::GoldenSet;
 use crate::record::{GoldenCase, MoveSpec};
 use crate::service_api::ServiceApi;
 use crate::source::ModelSource;
+
+pub use file::KeptSet;
+pub use recording::record_captured;
 
 /// Generated inputs, when there are no others.
 pub(crate) const GENERATED: usize = 16;
@@ -69,12 +76,12 @@ pub(crate) fn cases(
     peer: &dyn ModelSource,
     api: &dyn ServiceApi,
     clock: &dyn Clock,
-) -> Result<(Origin, Vec<GoldenCase>)> {
+) -> Result<(Origin, GoldenSet)> {
     if !spec.golden.is_empty() {
-        return Ok((Origin::Given, spec.golden.clone()));
+        return Ok((Origin::Given, GoldenSet::OfApi(spec.golden.clone())));
     }
     if spec.with_requests {
-        let mut captured = peer.captured(&spec.service)?;
+        let mut captured = peer.golden_set(&spec.service)?;
         captured.truncate(CASES);
         if !captured.is_empty() {
             return Ok((Origin::Captured, captured));
@@ -86,7 +93,8 @@ pub(crate) fn cases(
         let predictions = peer.predict(&spec.service, &request_body)?;
         Ok(GoldenCase { request: request_body, predictions })
     };
-    Ok((Origin::Generated, asked(service.generated_calls(GENERATED)?, ANSWERING_FOR, clock, ask)?))
+    let cases = asked(service.generated_calls(GENERATED)?, ANSWERING_FOR, clock, ask)?;
+    Ok((Origin::Generated, GoldenSet::OfApi(cases)))
 }
 
 /// All calls where they take less than `most` together, else as many as fit into it, and [`LEAST_GENERATED`] at least.
@@ -107,7 +115,7 @@ fn asked<T>(
 /// [`Error::Internal`] for a service without a network; that of `goes_on`.
 pub(crate) fn check(
     service: &Service,
-    cases: &[GoldenCase],
+    cases: &GoldenSet,
     exactness: Exactness,
     api: &dyn ServiceApi,
     goes_on: impl Fn() -> Result<()>,
@@ -115,10 +123,14 @@ pub(crate) fn check(
     let serving = service.serving()?;
     let task = serving.task.ok_or_else(|| Error::Internal("the service has no network".into()))?;
     let mut check = GoldenCheck::new(exactness);
-    for (number, case) in cases.iter().enumerate() {
+    let differences = |number: usize| match cases {
+        GoldenSet::OfApi(cases) => differences_of_api(service, &serving, task, &cases[number], api),
+        GoldenSet::OfModel(cases) => differences(&cases[number].answer, &answered(service, &cases[number].call)?),
+    };
+    for number in 0..cases.len() {
         goes_on()?;
         let input = format!("case {}", number + 1);
-        match differences(service, &serving, task, case, api) {
+        match differences(number) {
             Ok(found) => check.add(&input, &found),
             Err(error) => check.failed(&input, &error.to_string()),
         }
@@ -126,23 +138,68 @@ pub(crate) fn check(
     Ok(check.finish())
 }
 
-fn differences(
+/// Compares what a case in the words of the API says of an answer.
+fn differences_of_api(
     service: &Service,
     serving: &Serving,
     task: Task,
     case: &GoldenCase,
     api: &dyn ServiceApi,
-) -> Result<Vec<dede_comparison::Difference>> {
+) -> Result<Vec<Difference>> {
     let case = api.read_case(case, serving)?;
-    let answered = service.dry_run(case.call())?.outputs;
-    let (expected, found) = case.beside(task, answered)?;
-    compare(&expected, &found, &Tolerance::numerical()).map_err(|error| Error::Internal(error.to_string()))
+    let (expected, found) = case.beside(task, answered(service, case.call())?)?;
+    differences(&expected, &found)
+}
+
+fn answered(service: &Service, call: &PredictCall) -> Result<Outputs> {
+    rehearse(service, call).map(|answer| answer.outputs)
+}
+
+fn differences(expected: &Outputs, found: &Outputs) -> Result<Vec<Difference>> {
+    compare(expected, found, &Tolerance::numerical()).map_err(|error| Error::Internal(error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
+    use dede_model::request_memory::MemoryShare;
+    use dede_model::tensor::{NamedTensor, Tensor, Values};
+    use serde_json::json;
+
     use super::*;
     use crate::clock::controlled::ControlledClock;
+    use crate::stage::Stage;
+
+    fn checked(stage: &Stage, set: &GoldenSet) -> Golden {
+        check(&stage.new, set, Exactness::BitEqual, stage.context.api.as_ref(), || Ok(())).unwrap()
+    }
+
+    fn tensor(values: Values) -> NamedTensor {
+        NamedTensor { name: "x".into(), tensor: Tensor::new(vec![values.len()], values).unwrap() }
+    }
+
+    #[test]
+    fn recorded_requests_are_reproduced_bit_by_bit_in_items_and_in_tensors() {
+        let stage = Stage::new(json!({}));
+        let of_items = PredictCall { data: vec!["-0.0".into(), "1e-45".into()], ..PredictCall::default() };
+        let of_tensors = PredictCall {
+            tensors: vec![tensor(Values::F64(vec![0.1, f64::NAN])), tensor(Values::I64(vec![i64::MIN]))],
+            ..PredictCall::default()
+        };
+        for call in [of_items, of_tensors] {
+            stage.old.predict(&call, &MemoryShare::unbounded()).unwrap();
+        }
+        let set = GoldenSet::read(&record_captured(&stage.old).unwrap()).unwrap();
+        let found = checked(&stage, &set);
+        assert_eq!((found.answers, found.bit_equal, found.missed), (3, 3, 0), "{found:?}");
+
+        let GoldenSet::OfModel(mut cases) = set else { panic!("recorded in the words of an API") };
+        cases[1].answer =
+            Outputs::Tensors(vec![tensor(Values::F64(vec![0.1, f64::NAN])), tensor(Values::I64(vec![0]))]);
+        let found = checked(&stage, &GoldenSet::OfModel(cases.clone()));
+        assert_eq!((found.answers, found.missed, found.worst[0].input.as_str()), (3, 1, "case 2"), "{found:?}");
+        cases[0].call.data = vec!["no number".into()];
+        assert_eq!(checked(&stage, &GoldenSet::OfModel(cases)).missed, 2, "a refused call is not reproduced");
+    }
 
     #[test]
     fn a_slow_network_is_asked_for_fewer_answers() {

@@ -15,7 +15,7 @@ use dede_model::error::{Error, Fault, Result};
 use dede_model::watch::Watch;
 use dede_storage::Place;
 
-use crate::golden::{self, file};
+use crate::golden::{self, KeptSet, file};
 use crate::handle::Move;
 use crate::record::{MovePhase, MovePlan, MoveRecord, MoveSpec};
 use crate::relays::Relays;
@@ -282,11 +282,11 @@ impl Moves {
         }
     }
 
-    /// The golden set that the service of a move had to reproduce, as JSON: `{"origin": "…", "cases": […]}`.
+    /// The golden set that the service of a move had to reproduce, as JSON.
     ///
     /// # Errors
     /// [`Error::MoveNotFound`], also where none was kept.
-    pub fn golden(&self, id: &str) -> Result<String> {
+    pub fn golden(&self, id: &str) -> Result<KeptSet> {
         file::read(&*self.find(id)?, &self.context)
     }
 

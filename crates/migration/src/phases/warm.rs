@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use dede_comparison::warming::warm as warm_up;
+use dede_engine::dispatch::rehearse;
 use dede_engine::service::{PredictCall, Service};
 use dede_model::error::{Error, Result};
 
@@ -28,10 +29,10 @@ pub(crate) fn warm(run: &Execution<'_>, service: &Arc<Service>) -> Result<()> {
     let mut refused = Refused::default();
     let warmed = warm_up(&calls, |call| {
         run.check()?;
-        let answered = service.dry_run(call);
+        let answered = rehearse(service, call);
         if let (Err(error), Some(former)) = (&answered, &former)
             && refused.is_new(call)
-            && former.dry_run(call).is_ok()
+            && rehearse(former, call).is_ok()
         {
             refused.add(error);
         }

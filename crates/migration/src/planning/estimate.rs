@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dede_bundle::modelpack::{Bundle, Role};
 use dede_engine::catalogue::Snapshot;
+use dede_engine::dispatch::rehearse;
 use dede_engine::service::{ServedFile, Service};
 use dede_model::backend::WeightFile;
 
@@ -123,7 +124,7 @@ impl Former {
 /// What a request takes here now; nothing where it cannot be tried.
 fn request_ms(service: &Service) -> f64 {
     let call = service.generated_calls(1).ok().and_then(|calls| calls.into_iter().next());
-    let took = call.and_then(|call| service.dry_run(&call).ok()).map(|answer| answer.took.total);
+    let took = call.and_then(|call| rehearse(service, &call).ok()).map(|answer| answer.took.total);
     milliseconds(took.unwrap_or_default())
 }
 

@@ -16,6 +16,7 @@ use dede_bundle::Digest;
 use dede_model::error::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::golden_set::GoldenSet;
 use crate::record::{GoldenCase, Object};
 
 /// Finds sources by name. A server only ever moves from its own peers.
@@ -67,6 +68,15 @@ pub trait ModelSource: Send + Sync {
     /// # Errors
     /// [`dede_model::error::Error::Peer`].
     fn captured(&self, service: &str) -> Result<Vec<GoldenCase>>;
+
+    /// The same in the types of models, where this source records them so; a server of the version before does not, nor does a command
+    /// that relays, which may be one.
+    ///
+    /// # Errors
+    /// As [`ModelSource::captured`].
+    fn golden_set(&self, service: &str) -> Result<GoldenSet> {
+        self.captured(service).map(GoldenSet::OfApi)
+    }
 }
 
 /// What a server runs on, as far as it decides the last bits of an answer.

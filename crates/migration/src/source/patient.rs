@@ -16,6 +16,7 @@ use dede_model::error::{Error, Result};
 use dede_model::priority;
 use serde_json::Value;
 
+use crate::golden_set::GoldenSet;
 use crate::handle::Move;
 use crate::record::{GoldenCase, Object};
 use crate::source::pipe::{Received, pipe, receive};
@@ -152,5 +153,10 @@ impl ModelSource for Patient {
     fn captured(&self, service: &str) -> Result<Vec<GoldenCase>> {
         let service = service.to_owned();
         self.ask(move |peer| peer.captured(&service))
+    }
+
+    fn golden_set(&self, service: &str) -> Result<GoldenSet> {
+        let service = service.to_owned();
+        self.ask(move |peer| peer.golden_set(&service))
     }
 }

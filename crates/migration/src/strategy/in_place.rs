@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dede_engine::catalogue::check_idle;
+use dede_engine::dispatch::rehearse;
 use dede_engine::service::{PredictCall, Service};
 use dede_model::error::{Error, Result};
 use dede_model::priority;
@@ -107,7 +108,7 @@ fn warm_shortly(run: &Execution<'_>, service: &Arc<Service>, captured: Vec<Predi
             break;
         }
         requests += 1;
-        if let Err(error) = service.dry_run(call) {
+        if let Err(error) = rehearse(service, call) {
             failed += 1;
             if were_answered {
                 refused.add(&error);

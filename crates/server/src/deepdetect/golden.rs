@@ -2,6 +2,7 @@
 
 use dede_api::Object;
 use dede_api::requests::PredictRequest;
+use dede_engine::dispatch::rehearse;
 use dede_engine::output::OutputOptions;
 use dede_engine::service::{PredictCall, Service, Serving};
 use dede_migration::{GoldenCase, RecordedCase};
@@ -44,16 +45,17 @@ impl RecordedCase for ReadCase<'_> {
     }
 }
 
-/// Recent requests of a service, with what it answers to them now: the golden set that it gives to others.
+/// Recent requests of a service, with what it answers to them now: the golden set that it gives to servers of the version before. A
+/// call of tensors cannot be said in these words.
 ///
 /// # Errors
 /// [`Error::Internal`] for a service that cannot answer.
 pub(crate) fn captured_cases(service: &Service) -> Result<Vec<GoldenCase>> {
     let serving = service.serving()?;
     let mut cases = Vec::new();
-    for captured in service.captured() {
+    for captured in service.captured().into_iter().filter(|captured| captured.call.tensors.is_empty()) {
         // What it cannot answer any more proves nothing.
-        let Ok(answered) = service.dry_run(&captured.call) else { continue };
+        let Ok(answered) = rehearse(service, &captured.call) else { continue };
         let request = request_of(&captured.call, &serving);
         let uris = (1..=answered.outputs.len()).map(|number| number.to_string()).collect();
         let output =

@@ -134,6 +134,11 @@ async fn collect(headers: &HeaderMap, body: &mut Body, bodies: &Bodies) -> Outco
 }
 
 impl Received {
+    /// A body that is in memory as it is to be read, counted already.
+    pub(crate) fn inflated(bytes: Vec<u8>, limit: u64, share: MemoryShare) -> Self {
+        Self { bytes: bytes.into(), encoding: None, limit, parsed: 0, share }
+    }
+
     /// Whether reading it takes no time. What is compressed may be of any size.
     pub(crate) fn is_short(&self) -> bool {
         self.bytes.len() <= SHORT && self.encoding.is_none()

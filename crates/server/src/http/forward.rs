@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
 use dede_api::errors::ErrorKind;
 use dede_engine::dispatch::RemoteTarget;
 use dede_engine::limiter::Forwarded;
@@ -84,14 +85,22 @@ impl ForwardingPath {
     }
 }
 
-/// Forwards a predict.
+/// What became of a request that was sent to a peer.
+pub(crate) enum Sending {
+    /// Its answer.
+    Answered(Response),
+    /// The peer was gone before its answer began: the body may be sent again.
+    Gone(Failure, Received),
+}
+
+/// Forwards a predict, once.
 pub(crate) async fn predict(
     server: &Arc<Server>,
     to: RemoteTarget,
     forwarding: ForwardingPath,
     (mut received, deadline): (Received, Option<tokio::time::Instant>),
     permit: Forwarded,
-) -> Outcome {
+) -> Outcome<Sending> {
     let body = move |to: &RemoteTarget| {
         let mut object = received.object()?;
         object.insert("service".to_owned(), to.service.as_str().into());
@@ -114,7 +123,7 @@ struct Sent {
     permit: Forwarded,
 }
 
-/// Asks for the description of a service there.
+/// Asks for the description of a service there, once more where the peer is gone before it answers.
 pub(crate) async fn describe(
     server: &Arc<Server>,
     to: RemoteTarget,
@@ -123,10 +132,19 @@ pub(crate) async fn describe(
 ) -> Outcome {
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     let path = format!("/services/{}{query}", path_part(to.service.as_str()));
-    let share = server.settings.request_memory.share();
-    let permit = server.dispatcher().await?.forward()?;
-    let sent = Sent { method: Method::GET, path, deadline: None, permit };
-    send(server, to, forwarding, sent, |_| Ok((Vec::new(), share))).await
+    let attempt = async || {
+        let share = server.settings.request_memory.share();
+        let permit = server.dispatcher().await?.forward()?;
+        let sent = Sent { method: Method::GET, path: path.clone(), deadline: None, permit };
+        send(server, to.clone(), forwarding.clone(), sent, |_| Ok((Vec::new(), share))).await
+    };
+    if let Sending::Answered(response) = attempt().await? {
+        return Ok(response);
+    }
+    match attempt().await? {
+        Sending::Answered(response) => Ok(response),
+        Sending::Gone(failure, _) => Err(failure),
+    }
 }
 
 async fn send(
@@ -135,7 +153,7 @@ async fn send(
     forwarding: ForwardingPath,
     sent: Sent,
     body: impl FnOnce(&RemoteTarget) -> Outcome<(Vec<u8>, MemoryShare)> + Send + 'static,
-) -> Outcome {
+) -> Outcome<Sending> {
     let forwarding = forwarding.onward(server.mark(&to.asked), &to.asked)?;
     let Sent { method, path, deadline, permit } = sent;
     let shared = Arc::clone(server);
@@ -154,9 +172,15 @@ async fn send(
         }
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let request = PeerRequest { method, path: &path, headers: &headers, body: &body };
-        let answer = settings.peers.send(peer, &request, settings.body_limit, &share)?;
+        let answer = match settings.peers.send(peer, &request, settings.body_limit, &share) {
+            Err(gone @ Error::PeerAway(_)) => {
+                let received = Received::inflated(body, settings.body_limit, share);
+                return Ok(Sending::Gone(gone.into(), received));
+            }
+            answer => answer?,
+        };
         drop(permit);
-        passed_back(answer, &to.asked, share)
+        passed_back(answer, &to.asked, share).map(Sending::Answered)
     };
     server.blocking(work).await
 }

@@ -22,7 +22,7 @@ use dede_model::request_memory::MemoryShare;
 use super::access::LogName;
 use super::body::Received;
 use super::error::{Failure, Outcome};
-use super::forward::ForwardingPath;
+use super::forward::{ForwardingPath, Sending};
 use super::{Server, authority, forward, metrics, network, reply};
 use crate::deepdetect::{body, sections, through_template, whole};
 
@@ -52,7 +52,7 @@ pub(crate) async fn predict(State(server): State<Arc<Server>>, request: Request)
 /// One predict on its way.
 struct PredictDoor {
     server: Arc<Server>,
-    /// The body: to be forwarded, or counted until it is answered.
+    /// The body: to be forwarded, again where the peer was gone, or counted until it is answered.
     received: Option<Received>,
     /// Members that no table has.
     unknown: Vec<String>,
@@ -71,16 +71,25 @@ impl PredictDoor {
         let received = server.receive(request).await?;
         // Once the body is here: a client that is told of a mistake earlier may still be sending it.
         let deadline = timeout.map(|timeout| deadline(&timeout, received_at)).transpose()?.flatten();
-        let read = |received: &mut Received| Ok(PredictRequest::read(received.object()?)?);
-        let (received, request) = server.read(received, read).await?;
-        let PredictRequest { service: name, parameters, data, ids, unknown } = request;
-        let has_network = parameters.output.contains_key("network");
-        let request =
-            Box::new(PredictCall { is_guest, parameters: sections(parameters), data, tensors: Vec::new(), ids });
+        let (received, (name, request, unknown)) = read(server, received, is_guest).await?;
+        let has_network = request.parameters.output.contains_key("network");
         let server = Arc::clone(server);
         let door = Self { server, received: Some(received), unknown, forwarding, deadline, is_guest, has_network };
         Ok((door, Call { name, request, received: received_at, deadline }))
     }
+}
+
+/// Reads a body: the name that is asked, the call, and the members that no table has.
+async fn read(
+    server: &Server,
+    received: Received,
+    is_guest: bool,
+) -> Outcome<(Received, (String, Box<PredictCall>, Vec<String>))> {
+    let parse = |received: &mut Received| Ok(PredictRequest::read(received.object()?)?);
+    let (received, request) = server.read(received, parse).await?;
+    let PredictRequest { service: name, parameters, data, ids, unknown } = request;
+    let call = PredictCall { is_guest, parameters: sections(parameters), data, tensors: Vec::new(), ids };
+    Ok((received, (name, Box::new(call), unknown)))
 }
 
 /// The time at which a request has to begin.
@@ -150,10 +159,29 @@ impl Door for PredictDoor {
 
     async fn forward(&mut self, to: RemoteTarget, permit: Forwarded) -> Outcome {
         let Some(received) = self.received.take() else {
-            return Err(Error::Internal("a request is forwarded once".into()).into());
+            return Err(Error::Internal("the body of a forwarded request is gone".into()).into());
         };
-        let forwarding = std::mem::take(&mut self.forwarding);
-        forward::predict(&self.server, to, forwarding, (received, self.deadline), permit).await
+        let forwarding = self.forwarding.clone();
+        match forward::predict(&self.server, to, forwarding, (received, self.deadline), permit).await? {
+            Sending::Answered(response) => Ok(response),
+            Sending::Gone(failure, received) => {
+                self.received = Some(received);
+                Err(failure)
+            }
+        }
+    }
+
+    fn may_be_repeated(&self) -> bool {
+        self.received.is_some()
+    }
+
+    async fn read_again(&mut self) -> Outcome<Box<PredictCall>> {
+        let Some(received) = self.received.take() else {
+            return Err(Error::Internal("the body of a forwarded request is gone".into()).into());
+        };
+        let (received, (_, call, _)) = read(&self.server, received, self.is_guest).await?;
+        self.received = Some(received);
+        Ok(call)
     }
 
     fn queued(&self, waited: Duration) {

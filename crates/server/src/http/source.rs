@@ -23,7 +23,7 @@ use dede_bundle::Digest;
 use dede_bundle::chunks::ChunkList;
 use dede_bundle::modelpack::Packed;
 use dede_engine::service::{Service, Serving};
-use dede_migration::{PackageOptions, package};
+use dede_migration::{PackageOptions, package, record_captured};
 use dede_model::error::Error;
 use dede_model::priority;
 use dede_storage::failpoint;
@@ -184,11 +184,15 @@ async fn with_file(
         .await
 }
 
-/// GET services/{name}/requests: recent requests and what this service answers to them now.
+/// GET services/{name}/requests: recent requests and what this service answers to them now. A server of the version before asks for
+/// them in the words of the API, a present one in the types of models (`typed`).
 pub(crate) async fn requests(State(server): State<Arc<Server>>, uri: Uri) -> Response {
-    let name = name_in(&uri);
+    let (name, query) = (name_in(&uri), query_of(&uri));
     let outcome = server.manage(move |catalogue| {
         let service = catalogue.resolve(&name)?.service;
+        if query.flag("typed", false)? {
+            return Ok(reply::with_bytes(StatusCode::OK, record_captured(&service)?.into_bytes()));
+        }
         let cases = captured_cases(&service)?;
         let bytes = serde_json::to_vec(&cases).map_err(|error| Error::Internal(error.to_string()))?;
         Ok(reply::with_bytes(StatusCode::OK, bytes))

@@ -93,12 +93,44 @@ pub(crate) fn bounded(answer: Response<Body>, limit: u64) -> Result<Vec<u8>, Bod
     if bytes.len() as u64 > limit { Err(BodyError::TooLong(limit)) } else { Ok(bytes) }
 }
 
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    /// A sentence with the peer's name.
+    pub(crate) reason: String,
+    /// There was no connection to be had, or it ended before the head of an answer had come.
+    pub(crate) is_gone: bool,
+}
+
+/// Whether an error says that the other side is not there, or went away before it answered. One that takes too long, or that one end
+/// does not accept, is there.
+fn is_gone(error: &ureq::Error) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown,
+        NetworkUnreachable, NotConnected, UnexpectedEof,
+    };
+    let ureq::Error::Io(error) = error else { return matches!(error, ureq::Error::ConnectionFailed) };
+    matches!(
+        error.kind(),
+        BrokenPipe
+            | ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
+            | NotConnected
+            | UnexpectedEof
+    )
+}
+
 /// Talks to one peer over connections that are kept.
 #[derive(Debug, Clone)]
 pub(crate) struct PeerClient {
     name: PeerName,
     url: PeerUrl,
     agent: Agent,
+    only_loopback: bool,
     token: Option<Token>,
 }
 
@@ -119,7 +151,14 @@ impl PeerClient {
         }
         let only_loopback = peer.url.is_plain() && !peer.plain_http && token.is_some();
         let agent = agent(&AgentOptions { ca_file: peer.ca_file.as_deref(), only_loopback }).map_err(failed)?;
-        Ok(Self { name: peer.name.clone(), url: peer.url.clone(), agent, token })
+        Ok(Self { name: peer.name.clone(), url: peer.url.clone(), agent, only_loopback, token })
+    }
+
+    /// The same client without the connections that were kept: the next request opens its own.
+    pub(crate) fn afresh(&self) -> Self {
+        let resolver = PeerResolver { only_loopback: self.only_loopback };
+        let agent = Agent::with_parts(self.agent.config().clone(), DefaultConnector::default(), resolver);
+        Self { agent, ..self.clone() }
     }
 
     /// Sends a request without a body.
@@ -142,6 +181,21 @@ impl PeerClient {
         headers: &[(&str, &str)],
         body: impl AsSendBody,
     ) -> Result<Response<Body>, String> {
+        self.attempt(method, path, headers, body).map_err(|unanswered| unanswered.reason)
+    }
+
+    /// As [`Self::send`].
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    pub(crate) fn attempt(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsSendBody,
+    ) -> Result<Response<Body>, Unanswered> {
+        let failed = |reason: &str, is_gone| Unanswered { reason: self.failure(path, reason), is_gone };
         let mut request = Request::builder().method(method).uri(self.url.join(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -149,10 +203,10 @@ impl PeerClient {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token.bearer());
         }
-        let request = request.body(body).map_err(|error| self.failure(path, &error.to_string()))?;
-        let answer = self.agent.run(request).map_err(|error| self.failure(path, &error.to_string()))?;
+        let request = request.body(body).map_err(|error| failed(&error.to_string(), false))?;
+        let answer = self.agent.run(request).map_err(|error| failed(&error.to_string(), is_gone(&error)))?;
         if answer.status().is_redirection() {
-            return Err(self.failure(path, "it answers with a redirect; its url in the configuration is not its own"));
+            return Err(failed("it answers with a redirect; its url in the configuration is not its own", false));
         }
         Ok(answer)
     }
@@ -326,7 +380,46 @@ mod tests {
         assert!(reason.contains("dev: ") && reason.contains("ca.pem"), "{reason}");
         let closed = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound");
         let client = PeerClient::new(&peer(&format!("http://{closed}"), None)).expect("usable");
-        let reason = client.get("/info").expect_err("nothing listens there");
-        assert!(reason.starts_with("dev (http://127.0.0.1:"), "{reason}");
+        let Unanswered { reason, is_gone } =
+            client.attempt(Method::GET, "/info", &[], ()).expect_err("nothing listens there");
+        assert!(reason.starts_with("dev (http://127.0.0.1:") && is_gone, "{reason}");
+    }
+
+    #[test]
+    fn a_peer_that_went_away_is_told_from_one_that_is_there() {
+        let io = |kind| ureq::Error::Io(io::Error::from(kind));
+        for (error, expected) in [
+            (io(io::ErrorKind::ConnectionRefused), true),
+            (io(io::ErrorKind::ConnectionReset), true),
+            (io(io::ErrorKind::BrokenPipe), true),
+            (io(io::ErrorKind::UnexpectedEof), true),
+            (io(io::ErrorKind::HostUnreachable), true),
+            (ureq::Error::ConnectionFailed, true),
+            (io(io::ErrorKind::TimedOut), false),
+            (io(io::ErrorKind::PermissionDenied), false),
+            (io(io::ErrorKind::InvalidData), false),
+            (UnknownHost::error("dev", &io::Error::other("none")), false),
+            (ureq::Error::Timeout(ureq::Timeout::Connect), false),
+            (ureq::Error::Timeout(ureq::Timeout::RecvResponse), false),
+            (ureq::Error::LargeResponseHeader(2, 1), false),
+        ] {
+            assert_eq!(is_gone(&error), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_client_really_returns_tells_a_lost_connection_from_an_answer() {
+        for (answer, expected) in [
+            (&b""[..], Some(true)),
+            (b"HTTP/1.1 200 OK\r\nContent-Le", Some(true)),
+            (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", None),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", None),
+        ] {
+            let (url, _) = serve(answer.to_vec());
+            let client = PeerClient::new(&peer(&url, None)).expect("usable").afresh();
+            let outcome = client.attempt(Method::POST, "/predict", &[], &b"{}"[..]);
+            let found = outcome.err().map(|unanswered| unanswered.is_gone);
+            assert_eq!(found, expected, "{:?}", String::from_utf8_lossy(answer));
+        }
     }
 }

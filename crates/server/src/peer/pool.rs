@@ -8,7 +8,7 @@ use dede_model::request_memory::MemoryShare;
 use ureq::http::{HeaderMap, Method, StatusCode};
 
 use super::PeerName;
-use super::client::PeerClient;
+use super::client::{PeerClient, Unanswered};
 use crate::config::Configuration;
 
 /// All peers. Cheap to clone.
@@ -51,11 +51,11 @@ impl Peers {
         self.configuration.peer(name.as_str()).map(drop)
     }
 
-    /// Sends a request and waits for the whole answer, at most `limit` bytes, which count in `memory`. A connection that broke is tried
-    /// once more, so the request must be one that may be made twice. Blocks.
+    /// Sends a request, once, and waits for the whole answer, at most `limit` bytes, which count in `memory`. Blocks.
     ///
     /// # Errors
-    /// [`Error::PeerAway`] when there was no answer; [`Error::TooLarge`], [`Error::Overloaded`] when there is no memory for it.
+    /// [`Error::PeerAway`] when the peer was gone before its answer began: the next request opens a new connection. [`Error::Peer`] when
+    /// there is no answer for another reason; [`Error::TooLarge`], [`Error::Overloaded`] when there is no memory for it.
     pub(crate) fn send(
         &self,
         peer: &PeerName,
@@ -63,20 +63,23 @@ impl Peers {
         limit: u64,
         memory: &MemoryShare,
     ) -> Result<PeerAnswer, Error> {
-        let client = self.client(peer).map_err(Error::PeerAway)?;
+        let client = self.client(peer).map_err(Error::Peer)?;
         let PeerRequest { method, path, headers, body } = request;
-        let attempt = || {
-            if *method == Method::GET {
-                client.send(method.clone(), path, headers, ())
-            } else {
-                client.send(method.clone(), path, headers, *body)
-            }
+        let answer = match *method == Method::GET {
+            true => client.attempt(method.clone(), path, headers, ()),
+            false => client.attempt(method.clone(), path, headers, *body),
         };
-        let unanswered = |reason: String| Error::PeerAway(format!("peer {peer} did not answer: {reason}"));
-        // A kept connection may have been closed by the other side just now.
-        let answer = attempt().or_else(|_| attempt()).map_err(unanswered)?;
+        let text = |reason: &str| format!("peer {peer} did not answer: {reason}");
+        let answer = answer.map_err(|Unanswered { reason, is_gone }| {
+            if is_gone {
+                // Other kept connections lead to where this one led.
+                self.keep(peer, client.afresh());
+                return Error::PeerAway(text(&reason));
+            }
+            Error::Peer(text(&reason))
+        })?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let broken = |reason: String| unanswered(format!("its answer broke off: {reason}"));
+        let broken = |reason: String| Error::Peer(text(&format!("its answer broke off: {reason}")));
         let body = memory.read(answer.into_body().into_reader(), limit).map_err(|unread| unread.or(broken))?;
         Ok(PeerAnswer { status, headers, body })
     }
@@ -87,7 +90,11 @@ impl Peers {
             return Ok(client);
         }
         let client = PeerClient::new(self.configuration.peer(name.as_str())?)?;
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), client.clone());
+        self.keep(name, client.clone());
         Ok(client)
+    }
+
+    fn keep(&self, name: &PeerName, client: PeerClient) {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), client);
     }
 }

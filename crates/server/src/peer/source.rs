@@ -10,7 +10,7 @@ use dede_api::Object;
 use dede_bundle::Digest;
 use dede_bundle::chunks::LIST_LIMIT;
 use dede_bundle::oci::MANIFEST_LIMIT;
-use dede_migration::{GoldenCase, HostDescription, ModelSource as Source, Peers};
+use dede_migration::{GoldenCase, GoldenSet, HostDescription, ModelSource as Source, Peers};
 use dede_model::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -161,6 +161,14 @@ impl Source for HttpSource {
 
     fn captured(&self, service: &str) -> Result<Vec<GoldenCase>> {
         self.json(&format!("{}/requests", place(service)))
+    }
+
+    /// A server of the version before does not know the question, and answers in the words of the API.
+    fn golden_set(&self, service: &str) -> Result<GoldenSet> {
+        let path = format!("{}/requests?typed=true", place(service));
+        let wrong = |reason: String| Error::Peer(format!("{}: {path}: {reason}", self.address));
+        let text = String::from_utf8(self.bytes(&path, JSON_LIMIT)?).map_err(|error| wrong(error.to_string()))?;
+        GoldenSet::read(&text).map_err(|error| wrong(error.to_string()))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Aliases that point to a service of another server.
 
-use std::io;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use dede_testing::http::request;
@@ -127,4 +128,105 @@ fn a_circle_of_servers_ends_with_a_508() {
     };
     assert_eq!(hopped("4"), (508, json!("alias a: the request was forwarded 4 times already")));
     assert_eq!(hopped("3").1, json!("alias b: the request was forwarded 4 times already"));
+}
+
+/// A peer of a few lines, which does with each connection what it is told: it reads one request, and ends.
+struct ScriptedPeer {
+    url: String,
+    connections: Arc<AtomicUsize>,
+}
+
+impl ScriptedPeer {
+    /// `answer`: what the connection of this number is answered; `None` ends it without a byte.
+    fn start(answer: impl Fn(usize) -> Option<Vec<u8>> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let connections: Arc<AtomicUsize> = Arc::default();
+        let counted = Arc::clone(&connections);
+        // It ends with the tests.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                read_request(&mut stream);
+                if let Some(bytes) = answer(counted.fetch_add(1, Ordering::SeqCst)) {
+                    stream.write_all(&bytes).unwrap();
+                }
+            }
+        });
+        Self { url, connections }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// Reads a request whose body has a length.
+fn read_request(stream: &mut TcpStream) {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    reader.read_exact(&mut vec![0; length]).unwrap();
+}
+
+fn whole_answer(body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+#[test]
+fn a_call_whose_peer_went_away_is_made_once_more() {
+    let flaky = ScriptedPeer::start(|number| (number == 1).then(|| whole_answer("{\"answered\":true}")));
+    let gone = ScriptedPeer::start(|_| None);
+    let busy =
+        ScriptedPeer::start(|_| Some(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into()));
+    let broken = ScriptedPeer::start(|_| Some(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".into()));
+    let peers = [("flaky", &flaky), ("gone", &gone), ("busy", &busy), ("broken", &broken)];
+    let named: Vec<(&str, &str)> = peers.iter().map(|(name, peer)| (*name, peer.url.as_str())).collect();
+    let server = Server::start_with_peers(&named, &[]);
+    for ((name, peer), (status, connections)) in peers.iter().zip([(200, 2), (502, 2), (503, 1), (502, 1)]) {
+        assert_eq!(point(&server, name, json!({"peer": name, "service": "s"})).0, 200);
+        let body = json!({"service": name, "data": ["1"]}).to_string();
+        assert_eq!(server.send("POST", "/predict", &body).status, status, "{name}");
+        assert_eq!(peer.connections(), connections, "{name}");
+    }
+}
+
+#[test]
+fn a_call_whose_peer_went_away_goes_where_the_alias_leads_by_then() {
+    let (sender, changed) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::channel();
+    // It ends the connection once the alias leads elsewhere.
+    let leaving = ScriptedPeer::start(move |_| {
+        tell.send(()).unwrap();
+        changed.recv().unwrap();
+        None
+    });
+    let next = ScriptedPeer::start(|_| Some(whole_answer("{\"answered\":true}")));
+    let server = Server::start_with_peers(&[("leaving", &leaving.url), ("next", &next.url)], &[]);
+    create(&server, "service1");
+    let to_leaving = json!({"peer": "leaving", "service": "s"});
+    for (route, served_here) in
+        [(json!({"service": "service1"}), true), (json!({"peer": "next", "service": "s"}), false)]
+    {
+        assert_eq!(point(&server, "clients", to_leaving.clone()).0, 200);
+        let (status, answer) = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| predict(&server, "clients"));
+            told.recv().unwrap();
+            assert_eq!(point(&server, "clients", route.clone()).0, 200);
+            sender.send(()).unwrap();
+            asked.join().unwrap()
+        });
+        assert_eq!(status, 200, "{route}: {answer}");
+        assert_eq!(answer["head"]["service"] == "clients", served_here, "{answer}");
+    }
+    assert_eq!((leaving.connections(), next.connections()), (2, 1));
 }

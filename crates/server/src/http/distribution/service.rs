@@ -8,7 +8,7 @@ use dede_bundle::modelpack::Packed;
 use dede_bundle::oci::{Descriptor, ImageManifest, MediaType, Reference, RepositoryName, Tag};
 use dede_bundle::store::{ManifestContent, StoreError};
 use dede_engine::service::Service;
-use dede_migration::{Moves, PackageOptions};
+use dede_migration::{KeptSet, Moves, PackageOptions};
 
 use super::blobs::Content;
 use super::refusal::{Answer, Code, Refusal};
@@ -19,8 +19,10 @@ use crate::http::source;
 const ENGINE: &str = "application/vnd.dede.engine.v1+json";
 /// Artifact type of the signed record of the move that brought a service here.
 const CERTIFICATE: &str = "application/vnd.dede.certificate.v1+json";
-/// Artifact type of the golden set that the service reproduced when that move brought it here.
+/// Artifact type of the golden set that the service reproduced when that move brought it here, in the words of the API.
 const GOLDEN: &str = "application/vnd.dede.golden.v1+json";
+/// The same in the types of models.
+const TYPED_GOLDEN: &str = "application/vnd.dede.golden.v2+json";
 /// The tag of what a service answers with now.
 const LATEST: &str = "latest";
 /// Hex digits of a version that make a tag.
@@ -82,9 +84,15 @@ fn of_moves(moves: &Moves, service: &Service, packed: &Packed) -> Vec<(&'static 
         let report = &info.report;
         report.certificate.is_some() && report.service == name.as_str() && report.version == version
     });
-    let documents = |id: &str| [(CERTIFICATE, moves.certificate(id)), (GOLDEN, moves.golden(id))];
-    let there = |(kind, document): (&'static str, Result<String, _>)| Some((kind, document.ok()?.into_bytes()));
-    of_service.flat_map(|info| documents(&info.id.to_string()).into_iter().filter_map(there)).collect()
+    let documents = |id: &str| {
+        let certificate = moves.certificate(id).ok().map(|text| (CERTIFICATE, text.into_bytes()));
+        let golden = moves.golden(id).ok().map(|KeptSet { text, version }| {
+            let kind = if version == 1 { GOLDEN } else { TYPED_GOLDEN };
+            (kind, text.into_bytes())
+        });
+        [certificate, golden].into_iter().flatten()
+    };
+    of_service.flat_map(|info| documents(&info.id.to_string())).collect()
 }
 
 impl Artifact {

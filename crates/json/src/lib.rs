@@ -1,4 +1,7 @@
-//! JSON in which each member of an object stands once: a reader who takes the first and one who takes the last read the same.
+//! JSON in which each member of an object stands once: a reader who takes the first and one who takes the last read the same. Bodies of
+//! requests and signed documents are read by it.
+//!
+//! It must not know what any text means, nor who sent it.
 
 use std::fmt;
 
