@@ -27,6 +27,16 @@ impl Outputs {
         }
     }
 
+    /// Memory that the numbers take, bytes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Classification(tensor) | Self::Regression(tensor) | Self::Features(tensor) => {
+                size_of_val(tensor.values()) as u64
+            }
+            Self::Tensors(tensors) => tensors.iter().map(|named| named.tensor.values().bytes()).sum(),
+        }
+    }
+
     /// The first sample whose answer holds a NaN or an infinity, neither of which JSON has, with that number. Tensors may hold both.
     pub fn first_not_finite(&self) -> Option<(usize, f32)> {
         let of_row = |row: &[f32]| row.iter().copied().find(|value| !value.is_finite());

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use dede_model::outputs::Outputs;
 use dede_model::parameters::Parameters;
 use dede_model::parameters::Section;
 use dede_model::tensor::NamedTensor;
@@ -119,13 +118,8 @@ fn size(copied: &Copied) -> usize {
     let texts = copied.call.data.iter().chain(&copied.call.ids);
     let bytes_of = |tensors: &[NamedTensor]| tensors.iter().map(|named| named.tensor.values().bytes()).sum::<u64>();
     let in_tensors = |tensors| usize::try_from(bytes_of(tensors)).unwrap_or(usize::MAX);
-    let values = copied.primary.outputs.as_ref().map_or(0, |outputs| match &**outputs {
-        Outputs::Classification(tensor) | Outputs::Regression(tensor) | Outputs::Features(tensor) => {
-            size_of_val(tensor.values())
-        }
-        Outputs::Tensors(tensors) => in_tensors(tensors),
-    });
-    let values = values.saturating_add(in_tensors(&copied.call.tensors));
+    let answer = copied.primary.outputs.as_ref().map_or(0, |outputs| outputs.bytes());
+    let values = usize::try_from(answer).unwrap_or(usize::MAX).saturating_add(in_tensors(&copied.call.tensors));
     let Parameters { input, mllib, output } = &copied.call.parameters;
     let parameters: usize = [input, mllib, output].into_iter().map(members).sum();
     let reason = copied.primary.outputs.as_ref().err().map_or(0, |refusal| refusal.reason.len());

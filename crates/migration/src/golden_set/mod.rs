@@ -168,7 +168,7 @@ const END: &str = "]}";
 impl From<ModelCase> for CaseText {
     fn from(case: ModelCase) -> Self {
         let ModelCase { call, answer } = case;
-        // Whoever asks again has the rights of the server that does.
+        // The server that asks again does so with its own rights.
         let PredictCall { is_guest: _, parameters, data, tensors, ids } = call;
         let Parameters { input, mllib, output } = parameters;
         let call = CallText { input, mllib, output, items: data, ids, tensors: wrapped(tensors) };

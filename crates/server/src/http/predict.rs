@@ -172,7 +172,8 @@ impl Door for PredictDoor {
     }
 
     fn may_be_repeated(&self) -> bool {
-        self.received.is_some()
+        // The peer may have sent the answer on before it went away.
+        self.received.is_some() && !self.has_network
     }
 
     async fn read_again(&mut self) -> Outcome<Box<PredictCall>> {

@@ -63,7 +63,10 @@ impl Batches {
 
 fn values_of(run: Floats, columns: usize) -> Result<Vec<f32>> {
     if run.row_len() != columns {
-        let reason = format!("some are answered with {columns} values, others with {}", run.row_len());
+        let reason = format!(
+            "each is answered with {columns} values, but for some that the network answers with {}",
+            run.row_len()
+        );
         return Err(Error::bad_input_at("data", reason));
     }
     Ok(run.into_values())
@@ -103,7 +106,11 @@ mod tests {
         let memory = MemoryShare::unbounded();
         for columns in [2, 3] {
             let error = batches().stacked(columns, &memory).expect_err("both lengths").to_string();
-            assert!(error.contains(&format!("answered with {columns} values, others with {}", 5 - columns)), "{error}");
+            assert!(
+                error
+                    .contains(&format!("{columns} values, but for some that the network answers with {}", 5 - columns)),
+                "{error}"
+            );
         }
     }
 

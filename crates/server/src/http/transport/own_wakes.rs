@@ -74,7 +74,8 @@ impl<F: Future + Unpin> Future for OwnWakes<F> {
         let Self { future, notice, waker } = self.get_mut();
         notice.register(context.waker());
         for _ in 0..MOST_POLLS {
-            notice.state.store(POLLED, Ordering::Release);
+            // What woke it before is seen by this poll; what wakes it from here on sees that it is polled.
+            notice.state.swap(POLLED, Ordering::AcqRel);
             if let Poll::Ready(output) = Pin::new(&mut *future).poll(&mut Context::from_waker(waker)) {
                 return Poll::Ready(output);
             }
@@ -151,6 +152,24 @@ mod tests {
             inner.wake_by_ref();
             inner.wake();
             assert_eq!(counted.0.load(Ordering::SeqCst), round, "two wakes are one until it is polled");
+        }
+    }
+
+    /// A handle of blocking work keeps the waker that it knows, and looks with a plain load; another thread wakes the task meanwhile.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_end_of_blocking_work_is_not_lost_among_other_wakes() {
+        const ROUNDS: usize = 3000;
+        for round in 0..ROUNDS {
+            let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+            let work = tokio::task::spawn_blocking(move || {
+                let _ = sender.blocking_send(());
+                round
+            });
+            let both = OwnWakes::new(Box::pin(async move {
+                let noise = async { while receiver.recv().await.is_some() {} };
+                tokio::join!(work, noise).0.unwrap()
+            }));
+            assert_eq!(tokio::time::timeout(Duration::from_secs(60), both).await, Ok(round));
         }
     }
 
