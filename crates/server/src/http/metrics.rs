@@ -3,12 +3,17 @@
 //! Label values come from the server, never from a client alone: an unknown service is counted without its name, so that no client can
 //! fill the memory with time series.
 
+mod series;
+
+use std::cell::RefCell;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use dede_engine::shadow::ShadowCounts;
-use metrics::{counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use series::Lately;
 
 /// Upper bounds of duration buckets, seconds.
 const SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -45,24 +50,53 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
 #[derive(Debug)]
 pub(crate) struct InFlight(());
 
+static IN_FLIGHT: LazyLock<Gauge> = LazyLock::new(|| gauge!("dede_requests_in_flight"));
+static QUEUED: LazyLock<Histogram> = LazyLock::new(|| histogram!("dede_queue_duration_seconds"));
+
+thread_local! {
+    static ROUTES: RefCell<Lately<RouteSeries>> = const { RefCell::new(Lately::new()) };
+    static PREDICTS: RefCell<Lately<PredictSeries>> = const { RefCell::new(Lately::new()) };
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
-        gauge!("dede_requests_in_flight").decrement(1);
+        IN_FLIGHT.decrement(1);
     }
 }
 
 /// One more request in flight, until the guard is dropped.
 pub(crate) fn in_flight() -> InFlight {
-    gauge!("dede_requests_in_flight").increment(1);
+    IN_FLIGHT.increment(1);
     InFlight(())
+}
+
+/// What requests of one route, method and code are counted in.
+struct RouteSeries {
+    method: &'static str,
+    route: &'static str,
+    code: StatusCode,
+    requests: Counter,
+    duration: Histogram,
 }
 
 /// Counts an answered HTTP request.
 pub(crate) fn http_request(method: &Method, route: &'static str, code: StatusCode, elapsed: Duration) {
     let method = known_method(method);
-    counter!("dede_http_requests_total", "method" => method, "route" => route, "code" => code.as_str().to_owned())
-        .increment(1);
-    histogram!("dede_http_request_duration_seconds", "route" => route).record(elapsed);
+    ROUTES.with_borrow_mut(|routes| {
+        let fits = |known: &RouteSeries| known.route == route && known.code == code && known.method == method;
+        let series = routes.find(fits, || {
+            let code_text = code.as_str().to_owned();
+            RouteSeries {
+                method,
+                route,
+                code,
+                requests: counter!("dede_http_requests_total", "method" => method, "route" => route, "code" => code_text),
+                duration: histogram!("dede_http_request_duration_seconds", "route" => route),
+            }
+        });
+        series.requests.increment(1);
+        series.duration.record(elapsed);
+    });
 }
 
 /// Digest of a model as a label, without a copy of the text.
@@ -92,20 +126,55 @@ impl PredictRecord<'_> {
     }
 }
 
-/// Counts an answered predict.
-pub(crate) fn predict(record: PredictRecord<'_>) {
-    counter!(
-        "dede_predict_requests_total",
-        "service" => record.service.to_owned(),
-        "version" => record.version,
-        "alias" => record.alias.to_owned(),
-        "code" => record.code.to_string()
-    )
-    .increment(1);
-    histogram!("dede_predict_duration_seconds", "service" => record.service.to_owned()).record(record.elapsed);
-    if record.items > 0 {
-        counter!("dede_predict_items_total", "service" => record.service.to_owned()).increment(record.items as u64);
+/// What predicts of one service, version, alias and code are counted in.
+struct PredictSeries {
+    service: String,
+    version: Version,
+    alias: String,
+    code: u16,
+    requests: Counter,
+    duration: Histogram,
+    /// Once there was an item.
+    items: Option<Counter>,
+}
+
+impl PredictSeries {
+    fn of(record: &PredictRecord<'_>) -> Self {
+        let (service, alias) = (record.service.to_owned(), record.alias.to_owned());
+        let requests = counter!(
+            "dede_predict_requests_total",
+            "service" => service.clone(),
+            "version" => record.version.clone(),
+            "alias" => alias.clone(),
+            "code" => record.code.to_string()
+        );
+        let duration = histogram!("dede_predict_duration_seconds", "service" => service.clone());
+        Self { service, version: record.version.clone(), alias, code: record.code, requests, duration, items: None }
     }
+
+    fn fits(&self, record: &PredictRecord<'_>) -> bool {
+        self.service == record.service
+            && self.code == record.code
+            && self.alias == record.alias
+            && self.version == record.version
+    }
+
+    fn items(&mut self) -> &Counter {
+        self.items.get_or_insert_with(|| counter!("dede_predict_items_total", "service" => self.service.clone()))
+    }
+}
+
+/// Counts an answered predict.
+pub(crate) fn predict(record: &PredictRecord<'_>) {
+    let (items, elapsed) = (record.items as u64, record.elapsed);
+    PREDICTS.with_borrow_mut(|predicts| {
+        let series = predicts.find(|known| known.fits(record), || PredictSeries::of(record));
+        series.requests.increment(1);
+        series.duration.record(elapsed);
+        if items > 0 {
+            series.items().increment(items);
+        }
+    });
 }
 
 /// What became of the copies for the shadow of an alias; an alias that never had one is left out.
@@ -120,7 +189,7 @@ pub(crate) fn shadowed(alias: &str, counts: ShadowCounts) {
 
 /// Time a request waited for a thread.
 pub(crate) fn queued(elapsed: Duration) {
-    histogram!("dede_queue_duration_seconds").record(elapsed);
+    QUEUED.record(elapsed);
 }
 
 fn known_method(method: &Method) -> &'static str {

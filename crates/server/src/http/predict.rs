@@ -43,7 +43,7 @@ pub(crate) async fn predict(State(server): State<Arc<Server>>, request: Request)
         Err(failure) => {
             let response = failure.into_response();
             let code = response.status().as_u16();
-            metrics::predict(metrics::PredictRecord::unaddressed(code, received.elapsed()));
+            metrics::predict(&metrics::PredictRecord::unaddressed(code, received.elapsed()));
             response
         }
     }
@@ -195,7 +195,7 @@ impl Door for PredictDoor {
         let count = |service: &str, version: metrics::Version| {
             let alias = if asked == service { "" } else { asked };
             let (items, elapsed) = (record.items, record.elapsed);
-            metrics::predict(metrics::PredictRecord { service, version, alias, code, items, elapsed });
+            metrics::predict(&metrics::PredictRecord { service, version, alias, code, items, elapsed });
         };
         match &record.to.target {
             Target::Unknown => count("", "".into()),
