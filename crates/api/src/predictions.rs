@@ -30,9 +30,15 @@ pub struct Prediction {
     /// Regression targets by decreasing value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub vector: Vec<TargetValue>,
-    /// Values of a layer.
+    /// Values of a layer, or the class of each pixel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vals: Option<Values>,
+    /// The size of the image as it was sent, of `vals` that are pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imgsize: Option<ImageSize>,
+    /// Confidences of each pixel, where some were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "by_name")]
+    pub confidences: Vec<Confidences>,
     /// Encoded images.
     pub images: Vec<String>,
 }
@@ -44,9 +50,43 @@ pub struct ClassScore {
     pub prob: f64,
     /// Name, or number where it has none.
     pub cat: String,
+    /// Where it is, in pixels of the image that was sent; only of detections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bbox: Option<BoundingBox>,
     /// True on the last one of a prediction, left out elsewhere.
     #[serde(skip_serializing_if = "is_false")]
     pub last: bool,
+}
+
+/// The size of an image, pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ImageSize {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+/// Confidences of the pixels of an image, row by row: a member of `confidences`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Confidences {
+    /// `best`, or the number of a class.
+    pub name: String,
+    /// Single-precision numbers, which are widened.
+    pub values: Vec<f32>,
+}
+
+/// The corners of a box, single-precision numbers widened.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BoundingBox {
+    /// Left.
+    pub xmin: f64,
+    /// Upper.
+    pub ymin: f64,
+    /// Right.
+    pub xmax: f64,
+    /// Lower.
+    pub ymax: f64,
 }
 
 /// One regression target.
@@ -67,6 +107,8 @@ pub struct TargetValue {
 pub enum Values {
     /// As computed, or 0.0 and 1.0 with `binarized`.
     Numbers(#[serde(serialize_with = "widened")] Vec<f32>),
+    /// The class of each pixel.
+    Classes(Vec<u16>),
     /// With `bool_binarized`.
     Booleans(Vec<bool>),
     /// With `string_binarized`: a string of 0 and 1.
@@ -90,6 +132,19 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+fn by_name<S: Serializer>(confidences: &[Confidences], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(confidences.iter().map(|each| (&each.name, Widened(&each.values))))
+}
+
+/// Single-precision numbers as doubles.
+struct Widened<'a>(&'a [f32]);
+
+impl Serialize for Widened<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        widened(self.0, serializer)
+    }
+}
+
 fn widened<S: Serializer>(values: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(values.iter().map(|value| f64::from(*value)))
 }
@@ -101,13 +156,27 @@ mod tests {
     #[test]
     fn a_prediction_looks_as_recorded() {
         let classes = vec![
-            ClassScore { prob: 0.75, cat: "0".into(), last: false },
-            ClassScore { prob: 0.25, cat: "1".into(), last: true },
+            ClassScore { prob: 0.75, cat: "0".into(), bbox: None, last: false },
+            ClassScore { prob: 0.25, cat: "1".into(), bbox: None, last: true },
         ];
         let prediction = Prediction { uri: "121".into(), classes, ..Prediction::default() };
         assert_eq!(
             serde_json::to_string(&prediction).expect("serialises"),
             r#"{"uri":"121","classes":[{"prob":0.75,"cat":"0"},{"prob":0.25,"cat":"1","last":true}],"images":[]}"#
+        );
+    }
+
+    #[test]
+    fn a_mask_looks_as_documented() {
+        let confidences = vec![
+            Confidences { name: "best".into(), values: vec![0.5, 0.75] },
+            Confidences { name: "2".into(), values: vec![0.0, 1.0] },
+        ];
+        let (vals, imgsize) = (Some(Values::Classes(vec![0, 21])), Some(ImageSize { height: 1, width: 2 }));
+        let prediction = Prediction { uri: "1".into(), vals, imgsize, confidences, ..Prediction::default() };
+        assert_eq!(
+            serde_json::to_string(&prediction).expect("serialises"),
+            r#"{"uri":"1","classes":[],"vals":[0,21],"imgsize":{"height":1,"width":2},"confidences":{"best":[0.5,0.75],"2":[0.0,1.0]},"images":[]}"#
         );
     }
 

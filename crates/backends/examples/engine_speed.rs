@@ -115,7 +115,8 @@ fn samples(shape: SampleShape, count: usize) -> Samples {
             let (width, height) = (width.unwrap_or(224), height.unwrap_or(224));
             let pixels = (0..width * height * channels).map(|index| (index * 7 % 251) as u8).collect();
             let pixels = Pixels::U8(pixels);
-            let image = Image { width, height, channels, pixels, original_width: width, original_height: height };
+            let image =
+                Image { width, height, channels, pixels, original_width: width, original_height: height, frame: None };
             Samples::Images { images: vec![image; count], normalization: Normalization::default() }
         }
     }

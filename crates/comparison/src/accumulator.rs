@@ -177,7 +177,11 @@ impl Comparison {
                 counts.top_1 += u64::from(top_1);
                 counts.top_k += u64::from(top_k);
             }
-            Measured::Regression { .. } | Measured::Features { .. } | Measured::Tensors { .. } => {}
+            Measured::Regression { .. }
+            | Measured::Detection { .. }
+            | Measured::Segmentation { .. }
+            | Measured::Features { .. }
+            | Measured::Tensors { .. } => {}
             Measured::Lengths { .. } | Measured::Signatures | Measured::Tasks => counts.incomparable += 1,
         }
         self.measure(difference.distance());

@@ -1,7 +1,9 @@
 //! One answer as a few words, for people.
 
+use std::collections::BTreeMap;
+
 use dede_model::labels::Labels;
-use dede_model::outputs::Outputs;
+use dede_model::outputs::{Detection, Mask, Outputs};
 use dede_model::tensor::NamedTensor;
 
 /// Values shown of an answer that has many.
@@ -15,6 +17,8 @@ const LONGEST_REASON: usize = 500;
 pub(super) fn answer(outputs: &Outputs, index: usize, labels: &Labels) -> String {
     let text = match outputs {
         Outputs::Classification(tensor) => top(tensor.row(index), labels),
+        Outputs::Detection(detections) => boxes(detections.of(index), labels),
+        Outputs::Segmentation(masks) => masks.samples().get(index).map_or_else(String::new, |mask| areas(mask, labels)),
         Outputs::Regression(tensor) | Outputs::Features(tensor) => first(tensor.row(index)),
         Outputs::Tensors(tensors) => shapes(tensors),
     };
@@ -28,6 +32,32 @@ fn top(probabilities: &[f32], labels: &Labels) -> String {
         || "no class".to_owned(),
         |(class, probability)| format!("{} ({probability:.4})", labels.name(class)),
     )
+}
+
+/// `2 boxes: dog (0.9125), cat (0.5000)`.
+fn boxes(found: &[Detection], labels: &Labels) -> String {
+    let shown = found.iter().take(SHOWN).map(|found| format!("{} ({:.4})", labels.name(found.class), found.score));
+    match found.len() {
+        0 => "no box".to_owned(),
+        1 => format!("1 box: {}", shown.collect::<String>()),
+        count => format!("{count} boxes: {}", shown.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// `8 x 4 pixels: road (75.00 %), sky (25.00 %)`: the largest classes.
+fn areas(mask: &Mask, labels: &Labels) -> String {
+    let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
+    // Pixels beside each other are mostly of one class.
+    for run in mask.classes.chunk_by(|one, other| one == other) {
+        *counts.entry(run[0]).or_default() += run.len();
+    }
+    let mut counts: Vec<(u16, usize)> = counts.into_iter().collect();
+    counts.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(&other.0)));
+    let share = |count: usize| count as f64 * 100.0 / mask.classes.len().max(1) as f64;
+    let shown = counts.iter().take(SHOWN);
+    let shown = shown.map(|&(class, count)| format!("{} ({:.2} %)", labels.name(class.into()), share(count)));
+    let shown: Vec<String> = shown.collect();
+    format!("{} x {} pixels: {}", mask.extent.width, mask.extent.height, shown.join(", "))
 }
 
 fn shapes(tensors: &[NamedTensor]) -> String {

@@ -5,11 +5,14 @@
 //! every request. Nothing here knows services, queues or HTTP.
 
 mod accumulator;
+mod compare;
 mod describe;
+mod detections;
 mod difference;
 mod examples;
 mod golden;
 mod histogram;
+mod masks;
 mod matching;
 mod noise;
 mod policy;
@@ -25,7 +28,8 @@ pub mod warming;
 mod tests;
 
 pub use accumulator::{Answered, Comparison, Observation};
-pub use difference::{Difference, Measured, SamplesDiffer, compare};
+pub use compare::{SamplesDiffer, compare};
+pub use difference::{Difference, Measured};
 pub use golden::{Exactness, Golden, GoldenCheck, Missed};
 pub use histogram::{Latencies, QuantileBounds};
 pub use matching::Matching;

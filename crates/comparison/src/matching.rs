@@ -49,6 +49,29 @@ impl Matching {
         Self(Some(Names { old: old.len(), new, all: places.len() }))
     }
 
+    /// Whether a class of the old model is this one of the new model.
+    pub(super) fn is_same(&self, old: usize, new: usize) -> bool {
+        match &self.0 {
+            Some(names) if old < names.old => names.new.get(new) == Some(&old),
+            // Classes beyond those with names.
+            Some(names) => old == new && new >= names.new.len(),
+            None => old == new,
+        }
+    }
+
+    /// A number for a class of the new model: that of the class of the old one which is the same, or one that no class of the old model
+    /// has.
+    pub(super) fn old_of(&self, new: usize) -> usize {
+        let Some(names) = &self.0 else { return new };
+        let unknown = usize::MAX - new;
+        match names.new.get(new) {
+            Some(&place) if place < names.old => place,
+            // Behind the names, classes are the same by number, where the old model has no name for it either.
+            None if new >= names.old => new,
+            Some(_) | None => unknown,
+        }
+    }
+
     /// Both rows with equal classes at equal places, a class that one model does not know at probability 0; `None` when the rows have
     /// different lengths and their classes no names.
     pub(super) fn align<'a>(&self, old: &'a [f32], new: &'a [f32]) -> Option<Aligned<'a>> {

@@ -91,13 +91,27 @@ impl Policy {
         if self.requests == 0 {
             return bad("requests", "1 or more", 0.0);
         }
-        let Tolerance { total_variation, tie, relative_error, absolute_floor, cosine_distance, norm_gap } =
-            self.tolerance;
+        let Tolerance {
+            total_variation,
+            tie,
+            relative_error,
+            absolute_floor,
+            moved_score,
+            least_overlap,
+            moved_pixels,
+            least_mean_overlap,
+            cosine_distance,
+            norm_gap,
+        } = self.tolerance;
         let written = [
             ("tolerance.total_variation", total_variation),
             ("tolerance.tie", tie),
             ("tolerance.relative_error", relative_error),
             ("tolerance.absolute_floor", absolute_floor),
+            ("tolerance.moved_score", moved_score),
+            ("tolerance.least_overlap", least_overlap),
+            ("tolerance.moved_pixels", moved_pixels),
+            ("tolerance.least_mean_overlap", least_mean_overlap),
             ("tolerance.cosine_distance", cosine_distance),
             ("tolerance.norm_gap", norm_gap),
         ];

@@ -180,9 +180,13 @@ impl Graph {
         let mut flops = 0u64;
         for node in &self.nodes {
             let output = node.outputs.first().and_then(|name| shapes.get(name));
+            let input = node.inputs.first().and_then(|name| shapes.get(name));
             for (parameter, output) in self.node_parameters(node, &shapes)?.iter().zip(output) {
                 let uses = match &node.layer {
                     Layer::Convolution(_) => output.dims().iter().skip(1).product::<usize>(),
+                    Layer::Operation(operation) => {
+                        input.map_or(0, |input| operation.definition().uses_of_weights(input))
+                    }
                     Layer::InnerProduct(inner) => output.dims().iter().take(inner.axis - 1).product::<usize>(),
                     Layer::Relu { .. }
                     | Layer::Prelu { .. }
@@ -221,6 +225,12 @@ impl Graph {
     #[must_use]
     pub fn producer(&self, value: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.outputs.iter().any(|output| output == value))
+    }
+
+    /// The first layer that predicts and is not trained, if there is one.
+    #[must_use]
+    pub fn layer_for_prediction(&self) -> Option<&Node> {
+        self.nodes.iter().find(|node| matches!(node.layer, Layer::Operation(_)))
     }
 
     /// What training compares with the targets: the input of the softmax that makes the first output, or the first output

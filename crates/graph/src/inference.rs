@@ -77,6 +77,7 @@ pub(crate) fn output_shapes(node: &Node, inputs: &[&Shape]) -> Result<Vec<Shape>
         Layer::Softmax { axis } => extent(first, *axis).and_then(|_| one(first.clone())),
         Layer::Split => Ok(vec![first.clone(); node.outputs.len()]),
         Layer::Slice { axis, sizes } => slice_shapes(first, *axis, sizes),
+        Layer::Operation(operation) => operation.definition().output_shapes(inputs),
     }
 }
 
@@ -143,6 +144,11 @@ pub(crate) fn parameters(node: &Node, inputs: &[&Shape]) -> Result<Vec<Parameter
         | Layer::Softmax { .. }
         | Layer::Split
         | Layer::Slice { .. } => {}
+        Layer::Operation(operation) => {
+            for wanted in operation.definition().weights(inputs)? {
+                add(wanted.name, wanted.shape, wanted.initializer, true)?;
+            }
+        }
     }
     Ok(list)
 }
@@ -155,6 +161,7 @@ fn check_arity(node: &Node) -> Result<(), String> {
         Layer::Broadcast { .. } => inputs == 2 && outputs == 1,
         Layer::Split => inputs == 1 && outputs >= 1,
         Layer::Slice { sizes, .. } => inputs == 1 && outputs == sizes.len(),
+        Layer::Operation(operation) => operation.definition().arity() == (inputs, outputs),
         Layer::Convolution(_)
         | Layer::InnerProduct(_)
         | Layer::Relu { .. }

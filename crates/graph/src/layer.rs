@@ -7,6 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::initializer::Initializer;
+use crate::operations::Operation;
+pub use crate::pooling::{Pooling, PoolingMethod, Rounding};
 
 /// One layer: what it computes, with all options resolved. Weight names are `<node name>.<weight>`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,6 +91,8 @@ pub enum Layer {
         /// Extent of each piece; they sum to the input's.
         sizes: Vec<usize>,
     },
+    /// One of the layers that each have a file of their own. They predict; training does not interpret them.
+    Operation(Operation),
 }
 
 /// Weight `weight`: `[outputs, input channels / groups, kernel height, kernel width]`; `bias`: `[outputs]`.
@@ -127,46 +131,6 @@ pub struct InnerProduct {
     pub weight_initializer: Initializer,
     /// Where the bias starts.
     pub bias_initializer: Initializer,
-}
-
-/// Pooling by Caffe's rules; [`Pooling::windows`] does the arithmetic.
-///
-/// An average is divided by the number of positions of its window inside the *padded* input: padding counts, what a last
-/// window of [`Rounding::Ceil`] has beyond the padding does not. A maximum never sees the padding.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Pooling {
-    /// Maximum or average.
-    pub method: PoolingMethod,
-    /// Extents of the window; ignored when `global`.
-    pub kernel: [usize; 2],
-    /// Steps between windows; ignored when `global`.
-    pub stride: [usize; 2],
-    /// Padding before and after, less than the kernel; ignored when `global`.
-    pub padding: [usize; 2],
-    /// One window, the whole input.
-    pub global: bool,
-    /// What happens to a last window that the input does not fill.
-    pub rounding: Rounding,
-}
-
-/// What a pooling window becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PoolingMethod {
-    /// Its maximum.
-    Max,
-    /// Its average.
-    Average,
-}
-
-/// What happens to a last window that the input does not fill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rounding {
-    /// Kept, if it starts inside the input or its leading padding (Caffe's default).
-    Ceil,
-    /// Dropped.
-    Floor,
 }
 
 /// `y = x / (k + alpha / n * sum of x² over the n neighbours)^beta`, zeros outside; `n` is `size` or `size²`.
@@ -283,6 +247,7 @@ impl Layer {
             Self::Softmax { .. } => "Softmax",
             Self::Split => "Split",
             Self::Slice { .. } => "Slice",
+            Self::Operation(operation) => operation.definition().kind(),
         }
     }
 }

@@ -2,14 +2,20 @@
 //! training interprets it layer by layer. This crate runs no network, opens no file and knows nothing of services.
 
 pub mod caffe;
+pub mod detection;
 pub mod error;
+mod fields;
 mod formats;
 pub mod graph;
 mod inference;
 pub mod initializer;
 pub mod layer;
 pub mod onnx;
+pub mod operations;
+mod operators;
 mod pooling;
+mod prototext;
+mod reading;
 #[cfg(test)]
 mod reference;
 pub mod shape;

@@ -1,7 +1,47 @@
 //! The arithmetic of pooling windows. It owns Caffe's rounding and divisor rules (Caffe's `pooling_layer.cpp`) and what they
 //! are in terms of explicit padding, for engines whose own rules differ.
 
-use crate::layer::{Pooling, Rounding};
+use serde::{Deserialize, Serialize};
+
+/// Pooling by Caffe's rules; [`Pooling::windows`] does the arithmetic.
+///
+/// An average is divided by the number of positions of its window inside the *padded* input: padding counts, what a last
+/// window of [`Rounding::Ceil`] has beyond the padding does not. A maximum never sees the padding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pooling {
+    /// Maximum or average.
+    pub method: PoolingMethod,
+    /// Extents of the window; ignored when `global`.
+    pub kernel: [usize; 2],
+    /// Steps between windows; ignored when `global`.
+    pub stride: [usize; 2],
+    /// Padding before and after, less than the kernel; ignored when `global`.
+    pub padding: [usize; 2],
+    /// One window, the whole input.
+    pub global: bool,
+    /// What happens to a last window that the input does not fill.
+    pub rounding: Rounding,
+}
+
+/// What a pooling window becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolingMethod {
+    /// Its maximum.
+    Max,
+    /// Its average.
+    Average,
+}
+
+/// What happens to a last window that the input does not fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rounding {
+    /// Kept, if it starts inside the input or its leading padding (Caffe's default).
+    Ceil,
+    /// Dropped.
+    Floor,
+}
 
 /// The windows of a pooling along one axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +121,6 @@ impl Pooling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::PoolingMethod;
 
     fn pooling(kernel: usize, stride: usize, padding: usize, rounding: Rounding) -> Pooling {
         let pair = |value| [value; 2];

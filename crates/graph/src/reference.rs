@@ -111,6 +111,7 @@ fn compute(graph: &Graph, node: &Node, inputs: &[(&Shape, &[f64])]) -> Vec<Vec<f
         Layer::Eltwise(eltwise) => vec![(0..x.len()).map(|index| combine(eltwise, inputs, index)).collect()],
         Layer::Dropout { .. } | Layer::Flatten | Layer::Reshape { .. } => vec![x.to_vec()],
         Layer::Split => vec![x.to_vec(); node.outputs.len()],
+        Layer::Operation(operation) => panic!("{operation:?} is compared with what other programs compute"),
         Layer::Softmax { axis } => {
             let (_, extent, inner) = around(shape, *axis);
             let sum = |index: usize| -> f64 {

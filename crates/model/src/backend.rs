@@ -16,7 +16,7 @@ use crate::data::{DataKind, SampleShape, Samples};
 use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::measure::MeasureSpec;
-use crate::outputs::Outputs;
+use crate::outputs::{Confidence, Outputs};
 use crate::parameters::Section;
 use crate::parameters::keys::{Key, KeyTable};
 use crate::progress::Progress;
@@ -167,12 +167,46 @@ pub trait Model: Send + Sync {
 }
 
 /// Options of one predict, from `parameters.mllib` of the call.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PredictOptions {
     /// Answer the values of this layer instead (`extract_layer`).
     pub extract_layer: Option<String>,
     /// Samples per run of the engine (`net.test_batch_size`); all at once without it.
     pub batch_size: Option<usize>,
+    /// Which boxes are answered, where the network finds some.
+    pub boxes: BoxOptions,
+    /// The confidences that are answered, where the network answers masks.
+    pub confidences: Confidences,
+}
+
+/// Which confidences of masks are answered, from `parameters.output.confidences` of the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confidences {
+    /// Those of each class, and those of the best one where that is said.
+    All {
+        /// Whether those of the best class are asked for as well.
+        with_best: bool,
+    },
+    /// These, each once and in order.
+    Of(Vec<Confidence>),
+}
+
+impl Default for Confidences {
+    fn default() -> Self {
+        Self::Of(Vec::new())
+    }
+}
+
+/// Which boxes are answered, from `parameters.output` of the call.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct BoxOptions {
+    /// Boxes of a lower score are left out (`confidence_threshold`).
+    pub least_score: f32,
+    /// Of two boxes of one class that overlap by more (Jaccard index), the one of the lower score is left out (`nms_threshold`). `None`: as
+    /// it is usual for the network, which may have done so itself.
+    pub most_overlap: Option<f32>,
+    /// Boxes that are looked at in each sample, by their scores (`top_k`); `None`: all.
+    pub candidates: Option<usize>,
 }
 
 /// The activation that the output values of a classifier went through.

@@ -4,6 +4,7 @@
 //! must not know file formats (connectors) nor networks (backends).
 
 use crate::error::Result;
+use crate::outputs::Corners;
 use crate::tensor::Floats;
 
 /// The kinds of data a connector can yield and a backend can accept.
@@ -39,6 +40,44 @@ pub struct Image {
     pub original_width: usize,
     /// Rows of the image as it came, before resizing.
     pub original_height: usize,
+    /// Where the image that came is, if there is padding around it.
+    pub frame: Option<Frame>,
+}
+
+/// The part of a padded image that shows the image as it came, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// Columns of padding before it.
+    pub left: usize,
+    /// Rows of padding above it.
+    pub top: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
+/// The sizes of an image: as a network sees it, and as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageSizes {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns as it came.
+    pub original_width: usize,
+    /// Rows as it came.
+    pub original_height: usize,
+    /// Where the image that came is, if there is padding around it.
+    pub frame: Option<Frame>,
+}
+
+impl Image {
+    /// Its sizes.
+    pub fn sizes(&self) -> ImageSizes {
+        let Self { width, height, original_width, original_height, frame, .. } = *self;
+        ImageSizes { width, height, original_width, original_height, frame }
+    }
 }
 
 /// `mean`, `std` and `scale` of the image connector, as resolved. How they combine depends on the mllib
@@ -87,6 +126,14 @@ impl Samples {
         self.len() == 0
     }
 
+    /// The sizes of images; nothing of a table.
+    pub fn image_sizes(&self) -> Vec<ImageSizes> {
+        match self {
+            Self::Table(_) => Vec::new(),
+            Self::Images { images, .. } => images.iter().map(Image::sizes).collect(),
+        }
+    }
+
     /// Which kind these are.
     pub fn kind(&self) -> DataKind {
         match self {
@@ -94,6 +141,15 @@ impl Samples {
             Self::Images { .. } => DataKind::Images,
         }
     }
+}
+
+/// A box that is in an image, as people drew it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrueBox {
+    /// What is in it.
+    pub class: usize,
+    /// In pixels of the image as it came.
+    pub corners: Corners,
 }
 
 /// What the answers should be, for training and for measures.
@@ -104,6 +160,8 @@ pub enum Targets {
     Classes(Vec<i64>),
     /// `[items, targets]`.
     Values(Floats),
+    /// What is in each image, and where.
+    Boxes(Vec<Vec<TrueBox>>),
     /// Some items are of a class that the network does not have, by this name: nothing can be measured with them.
     Unknown {
         /// The name.
@@ -119,6 +177,7 @@ impl Targets {
         match self {
             Self::Classes(classes) => classes.len(),
             Self::Values(tensor) => tensor.rows(),
+            Self::Boxes(images) => images.len(),
             Self::Unknown { items, .. } => *items,
         }
     }

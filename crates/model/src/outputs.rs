@@ -3,6 +3,14 @@
 //! A closed set: rendering, measures and comparisons match exhaustively, so that a new output does not compile
 //! without all of them.
 
+mod detections;
+mod segmentation;
+
+pub use detections::{Corners, Detection, Detections, WrongBox};
+pub use segmentation::{
+    Confidence, ConfidenceMap, Extent, MOST_CLASSES, MOST_PIXELS, Mask, Masks, WrongMask, bilinear, nearest,
+};
+
 use crate::tensor::{Floats, NamedTensor};
 
 /// One answer per sample, in order.
@@ -14,6 +22,10 @@ pub enum Outputs {
     Regression(Floats),
     /// `[samples, …]`: the values of a layer.
     Features(Floats),
+    /// Boxes around what was found in each image.
+    Detection(Detections),
+    /// The class of each pixel of each image.
+    Segmentation(Masks),
     /// The outputs of the network as they are: one answer to a call of tensors.
     Tensors(Vec<NamedTensor>),
 }
@@ -23,6 +35,8 @@ impl Outputs {
     pub fn len(&self) -> usize {
         match self {
             Self::Classification(tensor) | Self::Regression(tensor) | Self::Features(tensor) => tensor.rows(),
+            Self::Detection(detections) => detections.len(),
+            Self::Segmentation(masks) => masks.len(),
             Self::Tensors(_) => 1,
         }
     }
@@ -33,18 +47,21 @@ impl Outputs {
             Self::Classification(tensor) | Self::Regression(tensor) | Self::Features(tensor) => {
                 size_of_val(tensor.values()) as u64
             }
+            Self::Detection(detections) => (detections.boxes() * size_of::<Detection>()) as u64,
+            Self::Segmentation(masks) => masks.bytes() as u64,
             Self::Tensors(tensors) => tensors.iter().map(|named| named.tensor.values().bytes()).sum(),
         }
     }
 
-    /// The first sample whose answer holds a NaN or an infinity, neither of which JSON has, with that number. Tensors may hold both.
+    /// The first sample whose answer holds a NaN or an infinity, neither of which JSON has, with that number. Boxes and
+    /// masks hold neither, and tensors may hold both.
     pub fn first_not_finite(&self) -> Option<(usize, f32)> {
         let of_row = |row: &[f32]| row.iter().copied().find(|value| !value.is_finite());
         match self {
             Self::Classification(tensor) | Self::Regression(tensor) | Self::Features(tensor) => {
                 (0..tensor.rows()).find_map(|row| Some((row, of_row(tensor.row(row))?)))
             }
-            Self::Tensors(_) => None,
+            Self::Detection(_) | Self::Segmentation(_) | Self::Tensors(_) => None,
         }
     }
 

@@ -29,6 +29,16 @@ pub enum Task {
         /// Number of targets.
         targets: usize,
     },
+    /// Boxes around what is found in an image.
+    Detection {
+        /// Number of classes; `None` where the network does not say it.
+        classes: Option<usize>,
+    },
+    /// The class of each pixel of an image.
+    Segmentation {
+        /// Number of classes; `None` where the network does not say it.
+        classes: Option<usize>,
+    },
     /// The values of one layer.
     Features,
     /// Whatever the outputs of the network hold, in tensors.
@@ -41,6 +51,8 @@ impl Task {
         match self {
             Self::Classification { .. } => "classification",
             Self::Regression { .. } => "regression",
+            Self::Detection { .. } => "detection",
+            Self::Segmentation { .. } => "segmentation",
             Self::Features => "unsupervised",
             Self::Tensors => "tensors",
         }

@@ -3,11 +3,10 @@
 //! Of `K` classes there are `K - 1` numbers, `P(y > 0)`, `P(y > 1)` and so on (Frank and Hall, 2001); the head makes `K` probabilities of
 //! them. It knows neither files nor engines nor how a network is asked.
 
-use dede_backends::neural::heads::{Batches, Head, HeadKind, OfferedNetwork};
+use dede_backends::neural::heads::{Asked, Batches, Head, HeadKind, OfferedNetwork};
 use dede_model::backend::{OutputActivation, ServiceType, Task};
 use dede_model::error::{Error, Result};
 use dede_model::outputs::Outputs;
-use dede_model::request_memory::MemoryShare;
 use dede_model::tensor::Floats;
 
 /// How far rounding puts a probability beyond 0 and 1.
@@ -73,11 +72,11 @@ impl Head for OrdinalHead {
         Some(self.activation)
     }
 
-    fn outputs(&self, found: Vec<Batches>, memory: &MemoryShare) -> Result<Outputs> {
+    fn outputs(&self, found: Vec<Batches>, asked: &Asked<'_>) -> Result<Outputs> {
         let mut answered = Vec::new();
         for batches in found {
             let count = batches.samples() * self.classes;
-            memory.grow((count * size_of::<f32>()) as u64)?;
+            asked.memory.grow((count * size_of::<f32>()) as u64)?;
             answered.reserve_exact(count);
             for row in batches.rows() {
                 self.answer(row, &mut answered)?;
@@ -122,6 +121,9 @@ impl OrdinalHead {
 
 #[cfg(test)]
 mod tests {
+    use dede_model::backend::PredictOptions;
+    use dede_model::request_memory::MemoryShare;
+
     use super::*;
 
     #[test]
@@ -140,7 +142,8 @@ mod tests {
             (Sigmoid, vec![Floats::new(vec![1, 3], vec![0.5; 3]).expect("fits")], None),
         ] {
             let head = OrdinalHead { classes: 3, activation };
-            let found = head.outputs(vec![Batches::new(runs)], &MemoryShare::unbounded());
+            let asked = Asked { images: &[], options: &PredictOptions::default(), memory: &MemoryShare::unbounded() };
+            let found = head.outputs(vec![Batches::new(runs)], &asked);
             match (found, expected) {
                 (Ok(Outputs::Classification(found)), Some(expected)) => assert_eq!(found.values(), expected),
                 (found, expected) => assert!(found.is_err() && expected.is_none(), "{found:?}, expected {expected:?}"),

@@ -90,7 +90,10 @@ impl Door for LineDoor {
             Outputs::Classification(tensor) | Outputs::Regression(tensor) | Outputs::Features(tensor) => {
                 shown(tensor.row(0))
             }
-            Outputs::Tensors(_) => Vec::new(),
+            Outputs::Detection(found) => {
+                found.of(0).iter().map(|found| format!("{}={:.4}", found.class, found.score)).collect()
+            }
+            Outputs::Segmentation(_) | Outputs::Tensors(_) => Vec::new(),
         };
         Ok(format!("{} {}", inferred.service, values.join(" ")))
     }

@@ -86,6 +86,7 @@ fn made(
                 pixels: Pixels::U8((0..values).map(|place| picture.pixel(next(), (place, values))).collect()),
                 original_width: width,
                 original_height: height,
+                frame: None,
             };
             Samples::Images { images: (0..count).map(image).collect(), normalization: normalization.clone() }
         }

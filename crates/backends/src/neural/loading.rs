@@ -3,7 +3,7 @@
 //! It owns the generated inputs of the warm-up and the wording of engine errors with the file they belong to.
 
 use dede_model::backend::EngineOptions;
-use dede_model::data::{SampleShape, Samples};
+use dede_model::data::{ImageSizes, SampleShape, Samples};
 use dede_model::error::{Error, Fault, Result};
 use dede_model::memory;
 
@@ -41,6 +41,8 @@ pub(super) struct Trial {
     pub(super) outputs: Vec<Tensor>,
     /// Samples that were given.
     pub(super) samples: usize,
+    /// The sizes of each of them, where they were images.
+    pub(super) image: Option<ImageSizes>,
     /// One array per output for each of several other samples alone.
     pub(super) alone: Vec<Vec<Tensor>>,
     /// Whether each of these had the same answer in a run of several as alone.
@@ -134,7 +136,8 @@ impl Loading<'_> {
         let answer_bytes = outputs.iter().map(|output| output.values().bytes()).sum::<u64>() / samples as u64;
         let file = file.to_owned();
         let loaded = Loaded { runner, threads, fixed_batch, outputs: outputs.len(), answer_bytes, file };
-        Ok((loaded, Trial { outputs, samples, alone: answers(alone), are_apart, is_coarse }))
+        let image = generated::alike(shape, 1, usual).image_sizes().first().copied();
+        Ok((loaded, Trial { outputs, samples, image, alone: answers(alone), are_apart, is_coarse }))
     }
 }
 

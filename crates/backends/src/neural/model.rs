@@ -18,7 +18,7 @@ use dede_model::request_memory::{KeptMemory, MemoryShare};
 use dede_model::tensor::Floats;
 
 use super::engine::{Tensor, floats};
-use super::heads::{Batches, Features, Head, check_outputs};
+use super::heads::{Asked, Batches, Features, Head, check_outputs};
 use super::loading::Loaded;
 use super::preparation::Preparation;
 use super::runner::{padded, rows_of};
@@ -202,11 +202,13 @@ impl Model for NeuralModel {
 
     fn predict(&self, samples: &Samples, options: &PredictOptions, memory: &MemoryShare) -> Result<Outputs> {
         self.preparation.check(samples)?;
+        let images = samples.image_sizes();
+        let asked = Asked { images: &images, options, memory };
         if let Some(name) = &options.extract_layer {
             let layer = self.layer(name, memory)?;
-            return Features.outputs(self.found(&layer.loaded, samples, options.batch_size, memory)?, memory);
+            return Features.outputs(self.found(&layer.loaded, samples, options.batch_size, memory)?, &asked);
         }
-        let outputs = self.head.outputs(self.found(&self.loaded, samples, options.batch_size, memory)?, memory)?;
+        let outputs = self.head.outputs(self.found(&self.loaded, samples, options.batch_size, memory)?, &asked)?;
         check_outputs(self.description.task, &outputs, samples.len())?;
         Ok(outputs)
     }

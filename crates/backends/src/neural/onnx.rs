@@ -29,6 +29,7 @@ use serde_json::Value;
 use super::caffe::template;
 use super::engine::{self, EngineError, LoadOptions, Network, Source};
 use super::heads::HeadKind;
+use super::heads::kinds::kinds;
 use super::image_layout::{ImageInput, asked_layout, image_input};
 use super::keys::KEYS;
 use super::loading::{Loaded, Loading, engine_name};
@@ -62,14 +63,18 @@ impl Onnx {
     }
 
     fn options(&self, section: &Section) -> Result<CreationOptions> {
-        let names: Vec<_> = self.heads.iter().map(|kind| kind.name()).collect();
+        let names: Vec<_> = self.all_kinds().map(HeadKind::name).collect();
         CreationOptions::parse_with(section, &names)
     }
 
     fn kinds(&self, options: &CreationOptions) -> Kinds {
-        let asked =
-            options.output_format.as_deref().and_then(|name| self.heads.iter().find(|kind| kind.name() == name));
-        Kinds { all: self.heads, asked: asked.copied() }
+        let asked = options.output_format.as_deref();
+        let asked = asked.and_then(|name| self.all_kinds().find(|kind| kind.name() == name));
+        Kinds { all: self.all_kinds().collect(), asked }
+    }
+
+    fn all_kinds(&self) -> impl Iterator<Item = &'static dyn HeadKind> {
+        self.heads.iter().copied().chain(kinds())
     }
 }
 

@@ -188,7 +188,7 @@ impl CreationOptions {
         let (key, asked, what, found) = match task {
             Task::Classification { classes } => ("ntargets", self.ntargets, "classes", classes),
             Task::Regression { targets } => ("nclasses", self.nclasses, "values", targets),
-            Task::Features | Task::Tensors => return Ok(()),
+            Task::Detection { .. } | Task::Segmentation { .. } | Task::Features | Task::Tensors => return Ok(()),
         };
         match asked.filter(|&asked| asked != found) {
             None => Ok(()),

@@ -122,8 +122,8 @@ pub(super) fn check_list(file: &str, output: &str, shape: &[usize]) -> Result<()
         return Ok(());
     }
     let reason = format!(
-        "expected one value for each class or target, found output {output} with shape {shape:?} for each sample: maps, \
-         boxes and series are not supported yet (type unsupervised and extract_layer answer them as features)"
+        "expected one value for each class or target, found output {output} with shape {shape:?} for each sample: where it \
+         holds classes of pixels, say output_format masks; other maps, boxes and series are not supported yet (type unsupervised and extract_layer answer them as features)"
     );
     Err(Error::bad_parameter_at(file, reason))
 }

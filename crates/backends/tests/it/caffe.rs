@@ -279,7 +279,15 @@ fn layers_are_extracted_by_the_names_of_the_original() {
 fn picture(side: usize, seed: usize) -> Image {
     let pixels = (0..side * side * 3).map(|index| ((index * (seed * 7 + 3)) / 11 % 256) as u8).collect();
     let (width, height) = (side, side);
-    Image { width, height, channels: 3, pixels: Pixels::U8(pixels), original_width: width, original_height: height }
+    Image {
+        width,
+        height,
+        channels: 3,
+        pixels: Pixels::U8(pixels),
+        original_width: width,
+        original_height: height,
+        frame: None,
+    }
 }
 
 #[test]

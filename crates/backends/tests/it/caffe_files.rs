@@ -18,15 +18,16 @@ const NETWORKS: &[u8] = include_bytes!("caffe_files/networks.bin");
 /// Engines add in another order.
 const TOLERANCE: f32 = 1e-4;
 
-struct Case {
-    name: String,
-    prototxt: String,
-    caffemodel: &'static [u8],
+/// A network with what it computes.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) prototxt: String,
+    pub(crate) caffemodel: &'static [u8],
     /// Name and content.
     mean: (String, &'static [u8]),
     kind: DataKind,
-    samples: Samples,
-    expected: Vec<Vec<f32>>,
+    pub(crate) samples: Samples,
+    pub(crate) expected: Vec<Vec<f32>>,
 }
 
 /// Takes `count` bytes from the front.
@@ -58,13 +59,19 @@ fn images(values: &[f32], [channels, height, width]: [usize; 3]) -> Samples {
         pixels: Pixels::U8(values.iter().map(|&value| value as u8).collect()),
         original_width: width,
         original_height: height,
+        frame: None,
     };
     let images = values.chunks(channels * height * width).map(image).collect();
     Samples::Images { images, normalization: Normalization::default() }
 }
 
 fn cases() -> Vec<Case> {
-    let (mut rest, mut cases) = (NETWORKS, Vec::new());
+    read(NETWORKS)
+}
+
+/// The networks of a file, in the format of `generate.py`.
+pub(crate) fn read(networks: &'static [u8]) -> Vec<Case> {
+    let (mut rest, mut cases) = (networks, Vec::new());
     while !rest.is_empty() {
         let (name, prototxt, caffemodel) = (text(&mut rest), text(&mut rest), sized(&mut rest));
         let mean = (text(&mut rest), sized(&mut rest));
@@ -83,7 +90,8 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-fn repository(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+/// A directory with these files.
+pub(crate) fn repository(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     for (name, content) in files {
         std::fs::write(directory.path().join(name), content).expect("written");
@@ -91,7 +99,8 @@ fn repository(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     directory
 }
 
-fn opened(directory: &Path, kind: DataKind, engine: &'static str) -> Result<Opened> {
+/// Opens it as a service of features.
+pub(crate) fn opened(directory: &Path, kind: DataKind, engine: &'static str) -> Result<Opened> {
     let request = Request { kind, engine, service_type: ServiceType::Unsupervised, ..Request::default() };
     open(&Caffe, directory, &request)
 }

@@ -1,6 +1,6 @@
 //! Heads from outside of the crate: what they are offered, what they get, and what no head may do.
 
-use dede_backends::neural::heads::{Batches, Head, HeadKind, OfferedNetwork, OfferedOutput};
+use dede_backends::neural::heads::{Asked, Batches, Head, HeadKind, OfferedNetwork, OfferedOutput};
 use dede_backends::neural::onnx::Onnx as Backend;
 use dede_model::backend::{OutputActivation, PredictOptions, ServiceType, Task};
 use dede_model::data::Samples;
@@ -49,7 +49,7 @@ impl Head for SumHead {
         self.0
     }
 
-    fn outputs(&self, found: Vec<Batches>, _memory: &MemoryShare) -> Result<Outputs> {
+    fn outputs(&self, found: Vec<Batches>, _: &Asked<'_>) -> Result<Outputs> {
         let [first, others @ ..] = found.as_slice() else { return Err(Error::Internal("no output".into())) };
         let mut sums: Vec<f32> = first.rows().map(|row| 2.0 * row.iter().sum::<f32>()).collect();
         for other in others {

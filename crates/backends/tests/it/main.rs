@@ -2,6 +2,9 @@
 
 mod caffe;
 mod caffe_files;
+mod caffe_layers;
+mod detection;
+mod detection_forms;
 mod engines;
 mod gaps;
 mod heads;
@@ -11,4 +14,5 @@ mod meanings;
 mod onnx;
 mod refusals;
 mod requests;
+mod segmentation;
 mod tensors;

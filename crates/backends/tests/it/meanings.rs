@@ -287,11 +287,11 @@ fn one_score_is_no_classification() {
 }
 
 #[test]
-fn maps_are_features_and_nothing_else() {
+fn maps_are_features_or_classes_of_pixels_and_nothing_else() {
     let map = Onnx::new(17).input("x", F32, &[-1, 3, 4, 4]).output("y", F32, &[-1, 3, 4, 4]);
     let map = map.node("Softmax", &["x"], &["y"], &[("axis", Int(1))]).build();
     let images = |mllib| Request { kind: DataKind::Images, ..with(mllib) };
-    for mllib in [json!({}), json!({"nclasses": 48}), json!({"regression": true})] {
+    for mllib in [json!({"nclasses": 48}), json!({"regression": true})] {
         let text = refused(&map, &images(mllib));
         assert!(text.contains("[3, 4, 4]") && text.contains("m.onnx"), "{text}");
     }
@@ -299,6 +299,9 @@ fn maps_are_features_and_nothing_else() {
         let request = Request { engine, service_type: ServiceType::Unsupervised, ..images(json!({})) };
         let model = model_of(&Backend::new(), repository(&map).path(), &request);
         assert_eq!(rows(model.as_ref(), &image(4, 4))[0].len(), 48);
+        // A softmax over the maps is one of each pixel.
+        let model = model_of(&Backend::new(), repository(&map).path(), &Request { engine, ..images(json!({})) });
+        assert_eq!(model.description().task, Task::Segmentation { classes: Some(3) });
     }
 }
 
@@ -439,7 +442,7 @@ fn image(width: usize, height: usize) -> Samples {
     let pixels = (0..width * height).flat_map(|place| [place as u8, 100, 200]).collect();
     let (original_width, original_height) = (width, height);
     let pixels = Pixels::U8(pixels);
-    let image = Image { width, height, channels: 3, pixels, original_width, original_height };
+    let image = Image { width, height, channels: 3, pixels, original_width, original_height, frame: None };
     Samples::Images { images: vec![image], normalization: Normalization::default() }
 }
 

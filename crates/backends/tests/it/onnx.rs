@@ -110,6 +110,7 @@ fn pixels(width: usize, height: usize) -> Samples {
         pixels: Pixels::U8(pixels),
         original_width: width,
         original_height: height,
+        frame: None,
     };
     Samples::Images { images: vec![image.clone(), image], normalization: Normalization::default() }
 }

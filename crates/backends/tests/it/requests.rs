@@ -87,12 +87,10 @@ pub(crate) fn rows(model: &dyn Model, samples: &Samples) -> Vec<Vec<f32>> {
 }
 
 pub(crate) fn rows_of(outputs: &Outputs) -> Vec<Vec<f32>> {
-    match outputs {
-        Outputs::Classification(tensor) | Outputs::Regression(tensor) | Outputs::Features(tensor) => {
-            (0..tensor.rows()).map(|row| tensor.row(row).to_vec()).collect()
-        }
-        Outputs::Tensors(_) => panic!("items are answered in rows"),
-    }
+    let (Outputs::Classification(tensor) | Outputs::Regression(tensor) | Outputs::Features(tensor)) = outputs else {
+        panic!("expected rows, found {outputs:?}");
+    };
+    (0..tensor.rows()).map(|row| tensor.row(row).to_vec()).collect()
 }
 
 pub(crate) fn refusal(result: Result<Opened>) -> String {

@@ -48,9 +48,11 @@ impl Door for TensorDoor {
     fn render(&self, inferred: Inferred<'_>) -> Result<Vec<NamedTensor>> {
         match inferred.outputs {
             Outputs::Tensors(tensors) => Ok(tensors.clone()),
-            Outputs::Classification(_) | Outputs::Regression(_) | Outputs::Features(_) => {
-                Err(Error::Internal("tensors expected".into()))
-            }
+            Outputs::Classification(_)
+            | Outputs::Regression(_)
+            | Outputs::Detection(_)
+            | Outputs::Segmentation(_)
+            | Outputs::Features(_) => Err(Error::Internal("tensors expected".into())),
         }
     }
 

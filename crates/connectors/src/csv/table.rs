@@ -138,7 +138,7 @@ impl Dataset for TableView {
             _ if self.autoencoder => Some(Targets::Values(features.clone())),
             Some(Targets::Classes(classes)) => Some(Targets::Classes(rows.iter().map(|&row| classes[row]).collect())),
             Some(Targets::Values(values)) => Some(Targets::Values(gather(values, &rows)?)),
-            Some(Targets::Unknown { .. }) | None => None,
+            Some(Targets::Boxes(_) | Targets::Unknown { .. }) | None => None,
         };
         let uris = rows.iter().map(|&row| self.table.uris[row].clone()).collect();
         Ok(Batch { samples: Samples::Table(features), uris, targets })

@@ -5,7 +5,7 @@ use dede_model::parameters::keys::{Key, KeyTable, Moment};
 /// The keys.
 pub(super) const KEYS: KeyTable = KeyTable(&[&APPLIED, &OTHERS]);
 
-const APPLIED: [Key; 23] = [
+const APPLIED: [Key; 24] = [
     Key::applied("connector", Moment::Each),
     Key::applied("width", Moment::Reading),
     Key::applied("height", Moment::Reading),
@@ -26,13 +26,14 @@ const APPLIED: [Key; 23] = [
     Key::applied("test_split", Moment::Training),
     Key::applied("shuffle", Moment::Training),
     Key::applied("seed", Moment::Training),
-    Key::applied("root_folder", Moment::Training),
+    Key::applied("root_folder", Moment::Reading),
+    Key::applied("bbox", Moment::Each),
     Key::applied("timeout", Moment::Each),
     Key::applied("layout", Moment::Loading),
 ];
 
 /// Where data are kept, what chains need, and data of later tasks.
-const OTHERS: [Key; 11] = [
+const OTHERS: [Key; 10] = [
     Key::without_effect("db", "images are read from where they are, and not kept in a data base"),
     Key::without_effect("keep_orig", "originals are kept for the calls of a chain, and this is a call of its own"),
     Key::not_yet("db_width"),
@@ -40,7 +41,6 @@ const OTHERS: [Key; 11] = [
     Key::not_yet("cuda").because("images are resized on the CPU"),
     Key::not_yet("multi_label"),
     Key::not_yet("segmentation"),
-    Key::not_yet("bbox"),
     Key::not_yet("ctc"),
     Key::not_yet("align"),
     Key::not_yet("continuation"),
@@ -103,6 +103,7 @@ mod tests {
             ("seed", json!({}), json!(7)),
             ("root_folder", json!({}), json!("/data")),
             ("timeout", json!({}), json!(3)),
+            ("bbox", json!({}), json!(true)),
         ];
         // The service compares the name of the connector with its own; backends read the order of axes.
         let elsewhere = ["connector", "layout"];
@@ -123,7 +124,7 @@ mod tests {
         let harmless = json!({"bbox": false, "db_width": 0, "cuda": false, "continuation": false, "widht": 3});
         assert_eq!(check(harmless).expect("accepted").unknown, ["parameters.input.widht"]);
         assert_eq!(check(json!({"db": true, "keep_orig": true})).expect("accepted").idle.len(), 2);
-        for key in ["bbox", "segmentation", "ctc", "multi_label", "align", "cuda", "db_width"] {
+        for key in ["segmentation", "ctc", "multi_label", "align", "cuda", "db_width"] {
             let error = check(json!({ key: 1 })).expect_err(key).to_string();
             assert!(error.contains(&format!("not supported yet: parameters.input.{key}")), "{error}");
         }

@@ -3,6 +3,7 @@
 //! It owns the parameters of contract.md 3.2, except that `mean`, `std` and `scale` are handed on to the backend as
 //! resolved. It must not know networks.
 
+mod box_lists;
 mod colour;
 mod dataset;
 mod decode;
@@ -23,7 +24,7 @@ mod training;
 use std::sync::Arc;
 
 use dede_model::connector::{Connector, Fetched, Fitted, InputLimits, Reader, ReaderContext, RetainedItems};
-use dede_model::data::{Batch, DataKind, SampleShape, Samples};
+use dede_model::data::{Batch, DataKind, SampleShape, Samples, Targets};
 use dede_model::error::Result;
 use dede_model::labels::Labels;
 use dede_model::parameters::keys::KeyTable;
@@ -87,12 +88,16 @@ impl Reader for ImageReader {
         most_bytes: usize,
         memory: &MemoryShare,
     ) -> Result<(Batch, RetainedItems)> {
-        let items = items::expand(data, &self.limits)?;
+        let (items, truths) = match self.settings.lists_boxes {
+            true => box_lists::expand(data, self, memory).map(|(items, truths)| (items, Some(truths)))?,
+            false => (items::expand(data, &self.limits)?, None),
+        };
         let keeper = Keeper::new(&items, most_bytes);
         let images = items::read(&items, &self.settings, (&self.fetcher, fetched), &keeper, memory)?;
         let kept = keeper.finish();
         let classes: Option<Vec<&str>> = items.iter().map(|item| item.class.as_deref()).collect();
-        let targets = classes.map(|names| training::targets_of(&names, &self.labels));
+        let targets = truths.map(Targets::Boxes);
+        let targets = targets.or_else(|| classes.map(|names| training::targets_of(&names, &self.labels)));
         let uris = items.into_iter().map(|item| item.uri).collect();
         let normalization = self.settings.normalization.clone();
         Ok((Batch { samples: Samples::Images { images, normalization }, uris, targets }, kept))

@@ -47,6 +47,7 @@ struct Options {
     seed: Option<i64>,
     root_folder: Option<String>,
     timeout: Option<i64>,
+    bbox: Option<bool>,
 }
 
 /// As resolved.
@@ -60,6 +61,8 @@ pub(super) struct Settings {
     pub(super) split: Split,
     pub(super) root_folder: Option<String>,
     pub(super) timeout_s: Option<i64>,
+    /// Data are lists of images with the boxes in them.
+    pub(super) lists_boxes: bool,
     /// Largest `width × height`, both of what is read and of what is asked for.
     pub(super) max_pixels: u64,
     /// Files that may be read.
@@ -114,6 +117,7 @@ pub(super) fn resolve(context: &ReaderContext<'_>) -> Result<Settings> {
         normalization: normalization(options.mean, options.std, options.scale)?,
         root_folder: options.root_folder,
         timeout_s: options.timeout,
+        lists_boxes: options.bbox.unwrap_or(false),
         max_pixels,
         files: context.limits.files.clone(),
     })

@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 
-use dede_model::data::{Image, Pixels as OutPixels};
+use dede_model::data::{Frame, Image, Pixels as OutPixels};
 use dede_model::error::Error;
 use dede_model::request_memory::MemoryShare;
 
@@ -57,23 +57,33 @@ pub(super) fn process(bytes: &[u8], settings: &Settings, memory: &MemoryShare) -
     match pixels {
         Pixels::U8(source) => {
             let original = (source.width, source.height);
+            let frame = frame(settings, original);
             let (mut raster, spent) = fit(source, settings, memory)?;
             DECODED.set(spent.filter(|memory| memory.capacity() <= KEPT_BYTES).unwrap_or_default());
             raster = grey(raster, order, settings.colours);
             if settings.equalize {
                 equalize(&mut raster, order)?;
             }
-            Ok(ordered(raster, order, settings.colours, original, OutPixels::U8))
+            Ok(ordered(raster, order, settings.colours, (original, frame), OutPixels::U8))
         }
         Pixels::U16(source) => {
             let original = (source.width, source.height);
+            let frame = frame(settings, original);
             let raster = grey(fit(source, settings, memory)?.0, order, settings.colours);
             if settings.equalize {
                 return Err(Failure::Unfit("histogram_equalization needs 8 bits per channel, found 16".to_owned()));
             }
-            Ok(ordered(raster, order, settings.colours, original, OutPixels::U16))
+            Ok(ordered(raster, order, settings.colours, (original, frame), OutPixels::U16))
         }
     }
+}
+
+/// Where an image of this size is in the square that it is padded to ([`Raster::padded_to_square`]).
+fn frame(settings: &Settings, original: (usize, usize)) -> Option<Frame> {
+    let side = settings.target.square()?;
+    let scaling = settings.target.scaling(original);
+    let (width, height) = (scaling.width, scaling.height);
+    Some(Frame { left: side.saturating_sub(width) / 2, top: side.saturating_sub(height) / 2, width, height })
 }
 
 /// Resizes and pads; also gives the memory of the source back when it is no longer used.
@@ -119,7 +129,7 @@ fn ordered<T: Copy + Default>(
     mut raster: Raster<T>,
     order: Order,
     colours: Colours,
-    (original_width, original_height): (usize, usize),
+    ((original_width, original_height), frame): ((usize, usize), Option<Frame>),
     wrap: impl FnOnce(Vec<T>) -> OutPixels,
 ) -> Image {
     if raster.channels == 1 && colours.channels() == Some(3) {
@@ -128,5 +138,5 @@ fn ordered<T: Copy + Default>(
         colour::swap_red_and_blue(&mut raster.values, raster.channels);
     }
     let Raster { width, height, channels, values } = raster;
-    Image { width, height, channels, pixels: wrap(values), original_width, original_height }
+    Image { width, height, channels, pixels: wrap(values), original_width, original_height, frame }
 }

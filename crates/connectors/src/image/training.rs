@@ -30,6 +30,9 @@ const MAX_FILES: usize = 20_000_000;
 
 /// See [`dede_model::connector::Reader::fit`].
 pub(super) fn fit(reader: &ImageReader, data: &[String]) -> Result<Fitted> {
+    if reader.settings.lists_boxes {
+        return Err(Error::bad_parameter("not supported yet: training on boxes (parameters.input.bbox)"));
+    }
     let (train, test) = match data {
         [] => return Err(Error::bad_input("missing data")),
         [train] => (train, None),
@@ -215,7 +218,7 @@ fn check_class(value: &str) -> Result<(), String> {
 
 /// The file that a name in a list means: below `root_folder` where that is given, else as it stands, else beside the
 /// list.
-fn locate(name: &str, reader: &ImageReader, list: &Path) -> Option<PathBuf> {
+pub(super) fn locate(name: &str, reader: &ImageReader, list: &Path) -> Option<PathBuf> {
     let candidates = match reader.settings.root_folder.as_deref() {
         Some(root) => vec![Path::new(root).join(name.trim_start_matches('/')), PathBuf::from(name)],
         None => vec![PathBuf::from(name), list.parent().unwrap_or(Path::new("")).join(name)],

@@ -3,7 +3,7 @@
 use dede_model::parameters::keys::{Key, KeyTable, Moment, Neutral};
 
 /// What renders answers and measures them, and what outputs of later versions will.
-pub const KEYS: KeyTable = KeyTable(&[&APPLIED, &DETECTION, &OTHER_TASKS, &SIMILARITY, &FILES]);
+pub const KEYS: KeyTable = KeyTable(&[&APPLIED, &BOXES, &MASKS, &DETECTION, &OTHER_TASKS, &SIMILARITY, &FILES]);
 
 const APPLIED: [Key; 13] = [
     Key::applied("best", Moment::Predict),
@@ -21,25 +21,23 @@ const APPLIED: [Key; 13] = [
     Key::applied("max_hist_points", Moment::Training),
 ];
 
-/// Boxes.
-const DETECTION: [Key; 8] = [
-    Key::not_yet("bbox"),
-    Key::not_yet("best_bbox").unless(&[Neutral::Off, Neutral::Number(-1.0)]),
-    Key::not_yet("nms_threshold").unless(&[Neutral::Number(0.45), Neutral::Number(NMS_THRESHOLD)]),
-    Key::not_yet("top_k").unless(&[Neutral::Off, Neutral::Number(-1.0)]),
-    Key::not_yet("mask"),
-    Key::not_yet("keypoints"),
-    Key::not_yet("rois"),
-    Key::not_yet("multibox_rois"),
+/// Which boxes are answered.
+const BOXES: [Key; 4] = [
+    Key::applied("bbox", Moment::Each),
+    Key::applied("best_bbox", Moment::Predict),
+    Key::applied("nms_threshold", Moment::Predict),
+    Key::applied("top_k", Moment::Predict),
 ];
 
-/// The default as the original shows it: a number of single precision.
-const NMS_THRESHOLD: f64 = 0.45_f32 as f64;
+/// What is answered of masks.
+const MASKS: [Key; 2] = [Key::applied("segmentation", Moment::Each), Key::applied("confidences", Moment::Predict)];
 
-/// Segments, texts, images, raw scores.
-const OTHER_TASKS: [Key; 8] = [
-    Key::not_yet("segmentation"),
-    Key::not_yet("confidences"),
+/// What there is of boxes besides.
+const DETECTION: [Key; 4] =
+    [Key::not_yet("mask"), Key::not_yet("keypoints"), Key::not_yet("rois"), Key::not_yet("multibox_rois")];
+
+/// Texts, images, raw scores.
+const OTHER_TASKS: [Key; 6] = [
     Key::not_yet("ctc"),
     Key::not_yet("blank_label").unless(&[Neutral::Number(-1.0)]),
     Key::not_yet("image"),

@@ -112,7 +112,7 @@ impl Service {
             let Answered { outputs, took, .. } = predicted.answered;
             return Ok(DryRun { outputs, version: predicted.version, took });
         }
-        let options = options(&serving, &call.parameters.mllib)?;
+        let options = options_of(&serving, &call.parameters.mllib, &output)?;
         let reader = self.reader(&serving, call)?;
         let batch = reader.read(&call.data)?;
         check_ids(call, &batch)?;
@@ -153,7 +153,7 @@ impl Service {
             }
             return Ok(predicted);
         }
-        let options = options(serving, &call.parameters.mllib)?;
+        let options = options_of(serving, &call.parameters.mllib, &output)?;
         let reader = self.reader(serving, call)?;
         let most_bytes = capture.as_ref().map_or(0, Capture::most_bytes);
         let (batch, kept) = reader.read_fetched(&call.data, fetched, most_bytes, memory)?;
@@ -257,6 +257,18 @@ fn options<'a>(serving: &'a Serving, mllib: &Section) -> Result<Cow<'a, PredictO
         return Ok(Cow::Borrowed(&serving.predict_options));
     }
     predict_options(&over(mllib, &serving.parameters.mllib)).map(Cow::Owned)
+}
+
+/// The same, with the boxes and confidences that the call wants.
+fn options_of<'a>(serving: &'a Serving, mllib: &Section, output: &OutputOptions) -> Result<Cow<'a, PredictOptions>> {
+    let (mut options, boxes) = (options(serving, mllib)?, output.boxes());
+    if options.boxes != boxes {
+        options.to_mut().boxes = boxes;
+    }
+    if options.confidences != output.confidences {
+        options.to_mut().confidences = output.confidences.clone();
+    }
+    Ok(options)
 }
 
 /// Answers a call of tensors.

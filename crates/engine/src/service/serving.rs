@@ -207,7 +207,12 @@ fn known(model: Option<&dyn Model>) -> Section {
     let (key, count) = match *task {
         Task::Classification { classes } => ("nclasses", classes),
         Task::Regression { targets } => ("ntargets", targets),
-        Task::Features | Task::Tensors => return known,
+        Task::Detection { classes: Some(classes) } | Task::Segmentation { classes: Some(classes) } => {
+            ("nclasses", classes)
+        }
+        Task::Detection { classes: None } | Task::Segmentation { classes: None } | Task::Features | Task::Tensors => {
+            return known;
+        }
     };
     known.insert(key.into(), count.into());
     known.insert("regression".into(), matches!(task, Task::Regression { .. }).into());
@@ -232,13 +237,19 @@ pub(super) fn predict_options(mllib: &Section) -> Result<PredictOptions> {
             Some(size.ok_or_else(|| Error::bad_parameter_at(place, format!("1 or more expected, found {value}")))?)
         }
     };
-    Ok(PredictOptions { extract_layer, batch_size })
+    Ok(PredictOptions { extract_layer, batch_size, ..PredictOptions::default() })
 }
 
 pub(super) fn is_regression(task: Option<Task>, mllib: &Section) -> bool {
     match task {
         Some(Task::Regression { .. }) => true,
-        Some(Task::Classification { .. } | Task::Features | Task::Tensors) => false,
+        Some(
+            Task::Classification { .. }
+            | Task::Detection { .. }
+            | Task::Segmentation { .. }
+            | Task::Features
+            | Task::Tensors,
+        ) => false,
         None => mllib.get("regression").and_then(Value::as_bool).unwrap_or(false),
     }
 }

@@ -78,9 +78,9 @@ struct Listener(Mutex<Vec<Heard>>);
 
 impl ShadowObserver for Listener {
     fn observe(&self, observation: &Observation<'_>) {
-        let value = |outputs: &Outputs| match outputs {
-            Outputs::Regression(tensor) => tensor.values()[0],
-            Outputs::Classification(_) | Outputs::Features(_) | Outputs::Tensors(_) => panic!("values are predicted"),
+        let value = |outputs: &Outputs| {
+            let Outputs::Regression(tensor) = outputs else { panic!("expected values, found {outputs:?}") };
+            tensor.values()[0]
         };
         let shadowed = observation.shadowed.outputs.as_ref().map(value).map_err(ToString::to_string);
         let heard = (

@@ -1,8 +1,8 @@
 //! Layers that give a network its samples: their extents, and what they do to an image before. It owns what each type reads
 //! for that, in the present form and in the one before `transform_param`; it must not know the network behind.
 
-use super::text::Message;
 use crate::graph::Transform;
+use crate::prototext::Message;
 use crate::shape::Shape;
 
 /// Extents of one sample from extents that begin with the batch; `None` where there is no axis but the batch, as labels have.

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::text::Message;
-use super::windows::{self, outputs};
+use super::windows;
 use crate::initializer::Initializer;
 use crate::layer::{BatchNorm, Bias, BroadcastOperation, Eltwise, InnerProduct, Layer, Lrn, LrnRegion, Scale};
+use crate::operations;
+use crate::prototext::Message;
+use crate::reading::{axis, filler, outputs, resolve_axis};
 use crate::shape::Shape;
 
 /// What the importer does with a layer of a type.
@@ -70,7 +72,10 @@ pub(super) fn role(kind: &str) -> Result<Role, String> {
         | "MULTINOMIAL_LOGISTIC_LOSS"
         | "SigmoidCrossEntropyLoss"
         | "SIGMOID_CROSS_ENTROPY_LOSS" => Role::Skipped,
-        other => return Err(format!("layer type \"{other:.64}\" is not supported")),
+        other => match operations::named(other) {
+            Some(found) => Role::Network(found.name()),
+            None => return Err(format!("layer type \"{other:.64}\" is not supported")),
+        },
     })
 }
 
@@ -109,6 +114,10 @@ pub(super) fn layer(kind: &str, text: &Message, context: &LayerContext<'_>) -> R
         "ELU" => Ok(Layer::Elu { alpha: text.message("elu_param").number("alpha")?.unwrap_or(1.0) }),
         "Sigmoid" => Ok(Layer::Sigmoid),
         "TanH" => Ok(Layer::Tanh),
+        "Pooling" if tops == 2 => {
+            let pooling = windows::pooling(text.message("pooling_param"))?;
+            operations::masked_pooling(&pooling).map(Layer::Operation)
+        }
         "Pooling" => windows::pooling(text.message("pooling_param")).map(Layer::Pooling),
         "LRN" => lrn(text.message("lrn_param")).map(Layer::Lrn),
         "BatchNorm" => batch_norm(text.message("batch_norm_param")).map(Layer::BatchNorm),
@@ -127,52 +136,11 @@ pub(super) fn layer(kind: &str, text: &Message, context: &LayerContext<'_>) -> R
         "Softmax" => Ok(Layer::Softmax { axis: axis(text.message("softmax_param"), &["axis"], first)? }),
         "Split" => Ok(Layer::Split),
         "Slice" => slice(text.message("slice_param"), first, tops),
-        other => Err(format!("layer type \"{other:.64}\" is not supported")),
+        other => match operations::named(other) {
+            Some(found) => (found.read)(text, inputs).map(Layer::Operation),
+            None => Err(format!("layer type \"{other:.64}\" is not supported")),
+        },
     }
-}
-
-/// An axis of `shape` other than the batch, 1 when absent; Caffe counts negative ones from the end.
-fn axis(param: &Message, names: &[&str], shape: &Shape) -> Result<usize, String> {
-    let given: Vec<&str> = names.iter().copied().filter(|name| param.has(name)).collect();
-    if let [first, second, ..] = given[..] {
-        return Err(format!("{first} and {second} say the same in two places, expected one of them"));
-    }
-    let mut found = 1i64;
-    for name in given {
-        found = param.number(name)?.unwrap_or(found);
-    }
-    resolve_axis(found, shape).filter(|&axis| axis >= 1).ok_or_else(|| {
-        format!("axis {found} is the batch or none of the axes of one sample of shape {shape}, which is not supported")
-    })
-}
-
-/// The axis as counted from the batch (axis 0), if the shape has it.
-fn resolve_axis(axis: i64, shape: &Shape) -> Option<usize> {
-    let axes = shape.dims().len() + 1;
-    let axis =
-        if axis < 0 { axes.checked_sub(usize::try_from(axis.unsigned_abs()).ok()?)? } else { axis.try_into().ok()? };
-    (axis < axes).then_some(axis)
-}
-
-/// A filler. Weights come from a file as a rule, so a distribution that is not in [`Initializer`] is no error: Xavier stands
-/// in for it.
-pub(super) fn filler(param: &Message, name: &str, default: Initializer) -> Result<Initializer, String> {
-    if !param.has(name) {
-        return Ok(default);
-    }
-    let filler = param.message(name);
-    let number = |name| filler.number::<f32>(name);
-    Ok(match filler.text("type") {
-        None | Some("constant") => Initializer::Constant { value: number("value")?.unwrap_or(0.0) },
-        Some("uniform") => {
-            Initializer::Uniform { min: number("min")?.unwrap_or(0.0), max: number("max")?.unwrap_or(1.0) }
-        }
-        Some("gaussian") => {
-            Initializer::Gaussian { mean: number("mean")?.unwrap_or(0.0), std: number("std")?.unwrap_or(1.0) }
-        }
-        Some("msra") => Initializer::Msra,
-        Some(_) => Initializer::Xavier,
-    })
 }
 
 /// Without `transpose`, which is about how a file stores the weight.

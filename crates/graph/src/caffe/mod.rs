@@ -22,7 +22,6 @@ mod network;
 mod schema;
 mod storage;
 mod tables;
-mod text;
 mod training;
 mod weights;
 mod windows;
@@ -46,6 +45,8 @@ pub fn import(network: (&str, &str), weights: (&str, &[u8])) -> Result<Graph> {
 
 #[cfg(test)]
 mod network_tests;
+#[cfg(test)]
+mod schema_changes;
 #[cfg(test)]
 mod schema_tests;
 #[cfg(test)]

@@ -7,11 +7,11 @@ use super::data::{self, sample_shape};
 use super::layers::{self, LayerContext, Role};
 use super::schema;
 use super::storage::{MOST_BLOBS, SharedBlob, Storage};
-use super::text::{Content, Message};
 use crate::error::{Error, Result};
 use crate::formats;
 use crate::graph::{Graph, Input, Node, Transform};
 use crate::inference;
+use crate::prototext::{Content, Message};
 use crate::shape::Shape;
 
 /// The top that Caffe gives a loss that has none.

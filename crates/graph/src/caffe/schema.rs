@@ -1,69 +1,10 @@
-//! Which fields a network's text may have, and what becomes of each: read, passed over because no number of a prediction
-//! depends on it, or refused by name. The fields are those of `caffe.proto` of BVLC, of DeepDetect's fork and of NVCaffe;
-//! a field that none of them has is refused too, since what it changes cannot be told. It owns that decision; what a field
-//! means is up to the modules that read it.
+//! Checks a network's text by the tables of fields: each is read, passed over or refused by name. The fields are those of
+//! `caffe.proto` of BVLC, of DeepDetect's fork and of NVCaffe; a field that none of them has is refused too, since what it
+//! changes cannot be told. It owns that decision; what a field means is up to the modules that read it.
 
 use super::tables;
-use super::text::{Content, Field, Message, Number};
-
-/// What becomes of a field.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Use {
-    /// It is read, or compared with what can be computed, by the module that owns its message.
-    Read,
-    /// No number of a prediction depends on it: it says how to train, where data come from or how to compute the same.
-    Idle,
-    /// It may be there with this value alone; the text says what another would ask for.
-    Only(Constant, &'static str),
-    /// It is refused; the text says why.
-    Never(&'static str),
-    /// A message with these fields.
-    Message(&'static [Entry]),
-}
-
-/// The one value that a field may have.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Constant {
-    /// `false`.
-    False,
-    /// `true`.
-    True,
-    /// A number.
-    Number(f32),
-    /// A name of an enum, or its number.
-    Name(&'static str, &'static str),
-}
-
-/// A field of a message.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
-    /// Its name.
-    pub(super) name: &'static str,
-    /// Whether it may be there more than once.
-    pub(super) repeated: bool,
-    /// What becomes of it.
-    pub(super) usage: Use,
-}
-
-impl Constant {
-    fn fits(self, text: &str) -> bool {
-        match self {
-            Self::False => bool::parse(text) == Some(false),
-            Self::True => bool::parse(text) == Some(true),
-            Self::Number(number) => f32::parse(text) == Some(number),
-            Self::Name(name, number) => text == name || text == number,
-        }
-    }
-
-    fn expected(self) -> String {
-        match self {
-            Self::False => "false".to_owned(),
-            Self::True => "true".to_owned(),
-            Self::Number(number) => number.to_string(),
-            Self::Name(name, _) => name.to_owned(),
-        }
-    }
-}
+use crate::fields::{Entry, Use};
+use crate::prototext::{Content, Field, Message};
 
 /// Checks what stands beside the layers.
 ///

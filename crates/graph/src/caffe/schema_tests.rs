@@ -4,13 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::network::{NetworkOptions, read};
-use super::schema::{Constant, Entry, Use};
+use super::schema_changes::{CHANGES, least};
 use super::storage::Storage;
 use super::tables;
+use crate::fields::{Constant, Entry, Use};
 use crate::graph::Graph;
 
 /// Fields of no published `caffe.proto` here that the tables know from other forks.
 const OF_OTHER_FORKS: [&str; 3] = ["layer.engine", "Pooling.ceil_mode", "Dropout.sample_weights_test"];
+
+/// Types with the parameters of a Convolution.
+const SHARED: [&str; 2] = ["ConvolutionDepthwise", "Deconvolution"];
 
 /// The fields of a message with those of the messages in it, as `a` and `a.b`.
 fn names(entries: &[Entry], place: &str, found: &mut BTreeSet<String>) {
@@ -59,7 +63,7 @@ fn the_tables_have_the_fields_of_the_schema() {
             assert!(published.contains(&full) || OF_OTHER_FORKS.contains(&full.as_str()), "{full} is of no schema");
         }
     }
-    for (kind, _) in tables::kinds().filter(|(kind, _)| *kind != "ConvolutionDepthwise") {
+    for (kind, _) in tables::kinds().filter(|(kind, _)| !SHARED.contains(kind)) {
         assert!(listed.contains(kind), "the fields of {kind} are not listed");
     }
 }
@@ -79,6 +83,23 @@ fn network(kind: &str, param: &str, beside: &str) -> Result<(Graph, Storage), St
             "{header} layer {{ name: 'r' type: 'ReLU' bottom: 'data' top: 'r' }} \
              layer {{ name: 'l' type: '{kind}' bottom: 'data' bottom: 'r' top: 'l' {param} {beside} }}"
         ),
+        "Crop" => format!(
+            "{header} input: 'part' input_shape {{ dim: [1, 4, 3, 3] }} layer {{ name: 'r' type: 'ReLU' bottom: 'part' top: 'r' }} \
+             layer {{ name: 'l' type: '{kind}' bottom: 'data' bottom: 'r' top: 'l' {param} {beside} }}"
+        ),
+        "PriorBox" => format!(
+            "{header} layer {{ name: 'l' type: '{kind}' bottom: 'data' bottom: 'data' top: 'l' {param} {beside} }}"
+        ),
+        // Two places of the feature map with a box each.
+        "DetectionOutput" => format!(
+            "input: 'loc' input_shape {{ dim: [1, 8] }} input: 'conf' input_shape {{ dim: [1, 6] }} \
+             input: 'map' input_shape {{ dim: [1, 1, 1, 2] }} \
+             layer {{ name: 'p' type: 'PriorBox' bottom: 'map' bottom: 'map' top: 'p' prior_box_param {{ min_size: 1 }} }} \
+             layer {{ name: 'l' type: '{kind}' bottom: 'loc' bottom: 'conf' bottom: 'p' top: 'l' {param} {beside} }}"
+        ),
+        "Upsample" => format!(
+            "{header} layer {{ name: 'l' type: '{kind}' bottom: 'data' bottom: 'data' top: 'l' {param} {beside} }}"
+        ),
         "Slice" => {
             format!("{header} layer {{ name: 'l' type: 'Slice' bottom: 'data' top: 'a' top: 'b' {param} {beside} }}")
         }
@@ -87,111 +108,6 @@ fn network(kind: &str, param: &str, beside: &str) -> Result<(Graph, Storage), St
     let options = NetworkOptions { input_shape: Some(crate::shape::Shape::image(3, 5, 5)) };
     read(&text, &options).map(|network| (network.graph, network.storage)).map_err(|error| error.to_string())
 }
-
-/// The least that a type needs.
-fn least(kind: &str) -> &'static str {
-    match kind {
-        "Input" => "shape { dim: [1, 4, 6, 6] }",
-        "MemoryData" => "channels: 3 height: 6 width: 6",
-        "Convolution" => "num_output: 8 kernel_size: 3",
-        "ConvolutionDepthwise" => "num_output: 4 kernel_size: 3",
-        "InnerProduct" => "num_output: 36",
-        "Pooling" => "kernel_size: 3 stride: 2",
-        "Reshape" => "shape { dim: [0, 8, 3, 6] }",
-        _ => "",
-    }
-}
-
-/// A field with another value than the least has: `(type, field, what stands instead of the least and its value)`. The field
-/// alone must change the network, or be refused.
-const CHANGES: &[(&str, &str, &str, &str)] = &[
-    ("Input", "shape.dim", "shape { dim: [1, 4, 6, 6] }", "shape { dim: [1, 4, 6, 5] }"),
-    ("MemoryData", "channels", "channels: 3 height: 6 width: 6", "channels: 4 height: 6 width: 6"),
-    ("MemoryData", "height", "channels: 3 height: 6 width: 6", "channels: 3 height: 5 width: 6"),
-    ("MemoryData", "width", "channels: 3 height: 6 width: 6", "channels: 3 height: 6 width: 5"),
-    ("Data", "scale", "", "scale: 0.5"),
-    ("Data", "mean_file", "", "mean_file: 'a.mean'"),
-    ("Data", "crop_size", "", "crop_size: 4"),
-    ("ImageData", "new_height", "new_height: 5 new_width: 5", "new_height: 4 new_width: 5"),
-    ("ImageData", "new_width", "new_height: 5 new_width: 5", "new_height: 5 new_width: 4"),
-    ("ImageData", "is_color", "new_height: 5 new_width: 5", "new_height: 5 new_width: 5 is_color: false"),
-    ("ImageData", "scale", "", "scale: 0.5"),
-    ("ImageData", "mean_file", "", "mean_file: 'a.mean'"),
-    ("ImageData", "crop_size", "", "crop_size: 4"),
-    ("Convolution", "num_output", "num_output: 8 kernel_size: 3", "num_output: 4 kernel_size: 3"),
-    ("Convolution", "bias_term", "num_output: 8 kernel_size: 3", "num_output: 8 kernel_size: 3 bias_term: false"),
-    ("Convolution", "pad", "num_output: 8 kernel_size: 3", "num_output: 8 kernel_size: 3 pad: 1"),
-    ("Convolution", "kernel_size", "num_output: 8 kernel_size: 3", "num_output: 8 kernel_size: 2"),
-    ("Convolution", "stride", "num_output: 8 kernel_size: 3", "num_output: 8 kernel_size: 3 stride: 2"),
-    ("Convolution", "dilation", "num_output: 8 kernel_size: 3", "num_output: 8 kernel_size: 3 dilation: 2"),
-    ("Convolution", "pad_h", "num_output: 8 kernel_size: 3", "num_output: 8 kernel_size: 3 pad_h: 1"),
-    ("Convolution", "pad_w", "num_output: 8 kernel_size: 3", "num_output: 8 kernel_size: 3 pad_w: 1"),
-    ("Convolution", "kernel_h", "num_output: 8 kernel_h: 3 kernel_w: 3", "num_output: 8 kernel_h: 2 kernel_w: 3"),
-    ("Convolution", "kernel_w", "num_output: 8 kernel_h: 3 kernel_w: 3", "num_output: 8 kernel_h: 3 kernel_w: 2"),
-    (
-        "Convolution",
-        "stride_h",
-        "num_output: 8 kernel_size: 3 stride_h: 1 stride_w: 1",
-        "num_output: 8 kernel_size: 3 stride_h: 2 stride_w: 1",
-    ),
-    (
-        "Convolution",
-        "stride_w",
-        "num_output: 8 kernel_size: 3 stride_h: 1 stride_w: 1",
-        "num_output: 8 kernel_size: 3 stride_h: 1 stride_w: 2",
-    ),
-    ("Convolution", "group", "num_output: 8 kernel_size: 3", "num_output: 8 kernel_size: 3 group: 2"),
-    ("Convolution", "axis", "num_output: 8 kernel_size: 3", "num_output: 8 kernel_size: 3 axis: 2"),
-    ("ConvolutionDepthwise", "group", "num_output: 4 kernel_size: 3", "num_output: 4 kernel_size: 3 group: 2"),
-    ("ConvolutionDepthwise", "num_output", "num_output: 4 kernel_size: 3", "num_output: 8 kernel_size: 3"),
-    ("InnerProduct", "num_output", "num_output: 36", "num_output: 35"),
-    ("InnerProduct", "bias_term", "num_output: 36", "num_output: 36 bias_term: false"),
-    ("InnerProduct", "axis", "num_output: 36", "num_output: 36 axis: 2"),
-    ("InnerProduct", "transpose", "num_output: 36", "num_output: 36 transpose: true"),
-    ("ReLU", "negative_slope", "", "negative_slope: 0.1"),
-    ("PReLU", "channel_shared", "", "channel_shared: true"),
-    ("ELU", "alpha", "", "alpha: 2"),
-    ("Pooling", "pool", "kernel_size: 3 stride: 2", "kernel_size: 3 stride: 2 pool: AVE"),
-    ("Pooling", "pad", "kernel_size: 3 stride: 2", "kernel_size: 3 stride: 2 pad: 1"),
-    ("Pooling", "pad_h", "kernel_size: 3 stride: 2", "kernel_size: 3 stride: 2 pad_h: 1"),
-    ("Pooling", "pad_w", "kernel_size: 3 stride: 2", "kernel_size: 3 stride: 2 pad_w: 1"),
-    ("Pooling", "kernel_size", "kernel_size: 3", "kernel_size: 2"),
-    ("Pooling", "kernel_h", "kernel_h: 3 kernel_w: 3", "kernel_h: 2 kernel_w: 3"),
-    ("Pooling", "kernel_w", "kernel_h: 3 kernel_w: 3", "kernel_h: 3 kernel_w: 2"),
-    ("Pooling", "stride", "kernel_size: 3", "kernel_size: 3 stride: 2"),
-    ("Pooling", "stride_h", "kernel_size: 3 stride_h: 1 stride_w: 1", "kernel_size: 3 stride_h: 2 stride_w: 1"),
-    ("Pooling", "stride_w", "kernel_size: 3 stride_h: 1 stride_w: 1", "kernel_size: 3 stride_h: 1 stride_w: 2"),
-    ("Pooling", "global_pooling", "", "global_pooling: true"),
-    ("Pooling", "round_mode", "kernel_size: 3 stride: 2", "kernel_size: 3 stride: 2 round_mode: FLOOR"),
-    ("Pooling", "ceil_mode", "kernel_size: 3 stride: 2", "kernel_size: 3 stride: 2 ceil_mode: false"),
-    ("LRN", "local_size", "", "local_size: 3"),
-    ("LRN", "alpha", "", "alpha: 2"),
-    ("LRN", "beta", "", "beta: 0.5"),
-    ("LRN", "norm_region", "", "norm_region: WITHIN_CHANNEL"),
-    ("LRN", "k", "", "k: 2"),
-    ("BatchNorm", "moving_average_fraction", "", "moving_average_fraction: 0.9"),
-    ("BatchNorm", "eps", "", "eps: 0.1"),
-    ("BatchNorm", "scale_bias", "", "scale_bias: true"),
-    ("Scale", "axis", "", "axis: 2"),
-    ("Scale", "num_axes", "", "num_axes: 2"),
-    ("Scale", "bias_term", "", "bias_term: true"),
-    ("Bias", "axis", "", "axis: 2"),
-    ("Bias", "num_axes", "", "num_axes: 2"),
-    ("Concat", "axis", "", "axis: 2"),
-    ("Concat", "concat_dim", "", "concat_dim: 2"),
-    ("Eltwise", "operation", "", "operation: MAX"),
-    ("Eltwise", "coeff", "", "coeff: [1, -1]"),
-    ("Dropout", "dropout_ratio", "", "dropout_ratio: 0.1"),
-    ("Flatten", "axis", "", "axis: 2"),
-    ("Flatten", "end_axis", "", "end_axis: 2"),
-    ("Reshape", "shape.dim", "shape { dim: [0, 8, 3, 6] }", "shape { dim: [0, 6, 4, 6] }"),
-    ("Reshape", "axis", "shape { dim: [6, 6, 1] }", "shape { dim: [6, 6, 1] } axis: 2"),
-    ("Reshape", "num_axes", "shape { dim: [-1, 3] } axis: 2", "shape { dim: [-1, 3] } axis: 2 num_axes: 1"),
-    ("Softmax", "axis", "", "axis: 2"),
-    ("Slice", "axis", "", "axis: 2"),
-    ("Slice", "slice_point", "", "slice_point: 1"),
-    ("Slice", "slice_dim", "", "slice_dim: 2"),
-];
 
 /// Fields of `Data` that are compared with other fields alone, and those that ConvolutionDepthwise has from Convolution.
 fn is_tested_elsewhere(kind: &str, field: &str) -> bool {
@@ -245,6 +161,7 @@ fn misfit(constant: Constant) -> &'static str {
         Constant::True => "false",
         Constant::Number(_) => "7",
         Constant::Name("TEST", _) => "TRAIN",
+        Constant::Name("LINEAR", _) => "NEAREST",
         Constant::Name(name, _) => panic!("no other value of {name} known"),
     }
 }

@@ -1,52 +1,9 @@
-//! The fields themselves, message by message. It owns the lists; [`super::schema`] says what a list means.
+//! The fields themselves, message by message. It owns the lists; [`super::schema`] checks texts by them.
 
-use super::schema::{Constant, Entry, Use};
-
-const fn read(name: &'static str) -> Entry {
-    Entry { name, repeated: false, usage: Use::Read }
-}
-
-const fn reads(name: &'static str) -> Entry {
-    Entry { name, repeated: true, usage: Use::Read }
-}
-
-const fn idle(name: &'static str) -> Entry {
-    Entry { name, repeated: false, usage: Use::Idle }
-}
-
-const fn idles(name: &'static str) -> Entry {
-    Entry { name, repeated: true, usage: Use::Idle }
-}
-
-const fn only(name: &'static str, constant: Constant, reason: &'static str) -> Entry {
-    Entry { name, repeated: false, usage: Use::Only(constant, reason) }
-}
-
-const fn never(name: &'static str, reason: &'static str) -> Entry {
-    Entry { name, repeated: true, usage: Use::Never(reason) }
-}
-
-const fn message(name: &'static str, entries: &'static [Entry]) -> Entry {
-    Entry { name, repeated: false, usage: Use::Message(entries) }
-}
-
-const fn messages(name: &'static str, entries: &'static [Entry]) -> Entry {
-    Entry { name, repeated: true, usage: Use::Message(entries) }
-}
+use crate::fields::{CONVOLUTION, Constant, Entry, FILLER, idle, idles, message, messages, never, only, read, reads};
+use crate::operations;
 
 const SHAPE: &[Entry] = &[reads("dim")];
-
-/// Where weights start when they are drawn; a network is read with its weights, all of them.
-const FILLER: &[Entry] = &[
-    idle("type"),
-    idle("value"),
-    idle("min"),
-    idle("max"),
-    idle("mean"),
-    idle("std"),
-    idle("sparse"),
-    idle("variance_norm"),
-];
 
 /// `NetParameter`. The layers have tables of their own. The types of NVCaffe say how precisely to compute, not what.
 pub(super) const NETWORK: &[Entry] = &[
@@ -192,30 +149,6 @@ const IMAGE_DATA: &[Entry] = &[
 
 const MEMORY_DATA: &[Entry] = &[idle("batch_size"), read("channels"), read("height"), read("width")];
 
-const CONVOLUTION: &[Entry] = &[
-    read("num_output"),
-    read("bias_term"),
-    reads("pad"),
-    reads("kernel_size"),
-    reads("stride"),
-    reads("dilation"),
-    read("pad_h"),
-    read("pad_w"),
-    read("kernel_h"),
-    read("kernel_w"),
-    read("stride_h"),
-    read("stride_w"),
-    read("group"),
-    message("weight_filler", FILLER),
-    message("bias_filler", FILLER),
-    idle("engine"),
-    read("axis"),
-    idle("force_nd_im2col"),
-    idle("cudnn_flavor"),
-    idle("cudnn_convolution_algo_seeker"),
-    idle("conv_algos_override"),
-];
-
 const INNER_PRODUCT: &[Entry] = &[
     read("num_output"),
     read("bias_term"),
@@ -287,7 +220,7 @@ const SOFTMAX: &[Entry] = &[
     only("scaling_temperature", Constant::Number(1.0), "a softmax with a temperature is not supported yet"),
 ];
 
-/// The message of each type that is read, with the type. Its fields are those of BVLC's `caffe.proto`, and of the forks.
+/// The message of each type that is read and no operation, with the type. Its fields are those of BVLC's `caffe.proto`, and of the forks.
 const PARAMETERS: &[(&str, Entry)] = &[
     ("Input", message("input_param", &[messages("shape", SHAPE)])),
     ("MemoryData", message("memory_data_param", MEMORY_DATA)),
@@ -317,13 +250,13 @@ const PARAMETERS: &[(&str, Entry)] = &[
 
 /// The parameter message of a type; some have none.
 pub(super) fn parameters(kind: &str) -> Option<&'static Entry> {
-    PARAMETERS.iter().find(|(of, _)| *of == kind).map(|(_, entry)| entry)
+    kinds().find(|(of, _)| *of == kind).map(|(_, entry)| entry)
 }
 
-/// All types with a parameter message.
-#[cfg(test)]
+/// All types with a parameter message, those of [`operations`] with the rest.
 pub(super) fn kinds() -> impl Iterator<Item = (&'static str, &'static Entry)> {
-    PARAMETERS.iter().map(|(kind, entry)| (*kind, entry))
+    let others = operations::types().filter_map(|kind| Some((kind.name(), kind.parameters.as_ref()?)));
+    PARAMETERS.iter().map(|(kind, entry)| (*kind, entry)).chain(others)
 }
 
 /// What a layer of a type may have besides. Layers that give data are changed from one kind into another by hand, and keep
@@ -345,5 +278,5 @@ pub(super) fn owner(name: &str) -> Option<&'static str> {
     if name == "transform_param" {
         return Some("MemoryData, Data or ImageData");
     }
-    PARAMETERS.iter().find(|(_, entry)| entry.name == name).map(|(kind, _)| *kind)
+    kinds().find(|(_, entry)| entry.name == name).map(|(kind, _)| kind)
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use super::layers::{Role, role};
 use super::network::{NetworkOptions, parse_network};
-use super::text::{Message, Number};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::prototext::{Message, Number};
 
 /// Checks that the text of a network for prediction has all layers trained alike, as they are when it is trained further. The pair that
 /// most networks have, a bias of twice the rate and without decay, is taken as such.

@@ -1,45 +1,10 @@
-//! Layers that slide a window over an image: convolutions and pooling. It owns the three ways in which Caffe writes a pair of
-//! extents, and which of them exclude each other.
+//! Layers that slide a window over an image: convolutions and pooling. It owns what their parameters mean.
 
-use super::layers::filler;
-use super::text::Message;
 use crate::initializer::Initializer;
 use crate::layer::{Convolution, Pooling, PoolingMethod, Rounding};
+use crate::prototext::Message;
+use crate::reading::{filler, outputs, pair};
 use crate::shape::Shape;
-
-/// A pair that Caffe writes as one repeated field (`kernel_size: 3`, or height then width) or as two (`kernel_h`,
-/// `kernel_w`); both ways at once are refused, as Caffe refuses them.
-fn pair(param: &Message, both: &str, [height, width]: [&str; 2], default: Option<usize>) -> Result<[usize; 2], String> {
-    let (rows, columns) = (param.number(height)?, param.number(width)?);
-    let pair = match (param.numbers::<usize>(both)?.as_slice(), rows, columns) {
-        ([], None, None) => [default; 2],
-        // A missing padding is 0; a missing extent of a window or a step cannot be.
-        ([], rows, columns) if default == Some(0) => [rows.or(default), columns.or(default)],
-        ([], rows, columns) => [rows, columns],
-        (_, Some(_), _) | (_, _, Some(_)) => {
-            return Err(format!("{both} stands beside {height} or {width}, expected one way of saying it"));
-        }
-        (&[value], None, None) => [Some(value); 2],
-        (&[rows, columns], None, None) => [Some(rows), Some(columns)],
-        (more, None, None) => {
-            return Err(format!("{both} should have one or two values (images have two axes), found {}", more.len()));
-        }
-    };
-    match pair {
-        [Some(rows), Some(columns)] => Ok([rows, columns]),
-        [None, None] => Err(format!("{both} is missing")),
-        [_, _] => Err(format!("{height} and {width} should both be given")),
-    }
-}
-
-/// `num_output`, at least 1.
-pub(super) fn outputs(param: &Message) -> Result<usize, String> {
-    match param.number("num_output")? {
-        Some(outputs) if outputs > 0 => Ok(outputs),
-        Some(_) => Err("num_output is 0".to_owned()),
-        None => Err("num_output is missing".to_owned()),
-    }
-}
 
 /// `convolution_param`.
 pub(super) fn convolution(param: &Message) -> Result<Convolution, String> {

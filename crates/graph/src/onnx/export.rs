@@ -2,8 +2,7 @@
 //! which [`super::import`] reads the graph back.
 
 use super::format::{self, FIRST, SECOND, graph as field};
-use super::lower::Lowering;
-use super::{fold, read};
+use super::{fold, lower, read};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::wire::Writer;
@@ -41,7 +40,7 @@ pub fn export(graph: &Graph, options: &ExportOptions) -> Result<Vec<u8>> {
         graph = fold::fold(&graph)?;
     }
     let shapes = graph.shapes()?;
-    let lowering = Lowering::of(&graph, &shapes)?;
+    let operators = lower::lower(&graph, &shapes)?;
     let description = read::describe(&graph)?;
     // Weights are nearly all of a file: with room for them the buffer never grows to twice its size.
     let weights: usize = graph.weights.iter().map(|(_, weight)| size_of_val(&weight.data()[..])).sum();
@@ -57,7 +56,7 @@ pub fn export(graph: &Graph, options: &ExportOptions) -> Result<Vec<u8>> {
         // ONNX wants a name, Caffe does not.
         let name = if graph.name.is_empty() { "network" } else { &graph.name };
         writer.bytes(field::NAME, name.as_bytes());
-        lowering.write(writer);
+        lower::write(&operators, writer);
         let mut value = |number, name: &str| {
             let dims = shapes.get(name).map_or(&[][..], |shape| shape.dims());
             writer.message(number, |writer| format::write_value(writer, name, options.batch, dims));

@@ -1,5 +1,6 @@
 //! Field numbers of ONNX messages and the writing of tensors, operators and values. It owns the format alone.
 
+use crate::operators::{Attribute, ElementType, Operator};
 use crate::wire::Writer;
 
 /// `ModelProto`.
@@ -38,6 +39,7 @@ pub(super) mod attribute {
     pub(in crate::onnx) const NAME: u64 = 1;
     pub(in crate::onnx) const F: u64 = 2;
     pub(in crate::onnx) const I: u64 = 3;
+    pub(in crate::onnx) const S: u64 = 4;
     pub(in crate::onnx) const T: u64 = 5;
     pub(in crate::onnx) const G: u64 = 6;
     pub(in crate::onnx) const INTS: u64 = 8;
@@ -68,32 +70,6 @@ pub(super) const FLOAT: i64 = 1;
 /// `TensorProto.DataType.INT64`.
 pub(super) const INT64: i64 = 7;
 
-/// An attribute of an operator.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Attribute {
-    /// An integer.
-    Int(i64),
-    /// A float.
-    Float(f32),
-    /// Several integers.
-    Ints(Vec<i64>),
-}
-
-/// One operator.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Operator {
-    /// What it computes, as `Conv`.
-    pub kind: &'static str,
-    /// Its name.
-    pub name: String,
-    /// Values it takes; empty where one is left out.
-    pub inputs: Vec<String>,
-    /// Values it makes.
-    pub outputs: Vec<String>,
-    /// Attributes by name.
-    pub attributes: Vec<(&'static str, Attribute)>,
-}
-
 impl Operator {
     pub(super) fn write(&self, writer: &mut Writer) {
         for input in &self.inputs {
@@ -122,6 +98,10 @@ impl Attribute {
             Self::Int(value) => {
                 writer.integer(attribute::I, *value);
                 writer.integer(attribute::TYPE, 2);
+            }
+            Self::Text(value) => {
+                writer.bytes(attribute::S, value.as_bytes());
+                writer.integer(attribute::TYPE, 3);
             }
             Self::Ints(values) => {
                 values.iter().for_each(|&value| writer.integer(attribute::INTS, value));
@@ -163,6 +143,22 @@ pub(super) fn write_value(writer: &mut Writer, name: &str, batch: Option<usize>,
                     writer.message(1, |writer| writer.integer(1, dim as i64));
                 }
             });
+        });
+    });
+}
+
+/// Writes the name and type of a value of one axis with a free extent.
+pub(super) fn write_row(writer: &mut Writer, name: &str, element: ElementType) {
+    writer.bytes(FIRST, name.as_bytes());
+    writer.message(SECOND, |writer| {
+        writer.message(1, |writer| {
+            let code = match element {
+                ElementType::Float => FLOAT,
+                ElementType::Integer => INT64,
+            };
+            writer.integer(1, code);
+            // The extent has no number and its name is that of the value: no other one is the same.
+            writer.message(2, |writer| writer.message(1, |writer| writer.bytes(2, name.as_bytes())));
         });
     });
 }

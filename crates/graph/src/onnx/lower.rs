@@ -2,56 +2,56 @@
 //! padding where an engine's own rule differs from the layer's, and basic operators where one lacks an operator (LRN).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::format::{Attribute, Operator, graph as field, write_floats, write_integers};
+use super::format::{graph as field, write_floats, write_integers, write_row};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node};
 use crate::layer::{
     BroadcastOperation, Convolution, Eltwise, InnerProduct, Layer, Lrn, LrnRegion, Pooling, PoolingMethod,
 };
+use crate::operators::{Attribute, Emitter, Operators, ints};
 use crate::shape::Shape;
 use crate::wire::Writer;
 
-/// All operators of a graph with their constants.
-#[derive(Debug, Default)]
-pub(super) struct Lowering {
-    operators: Vec<Operator>,
-    floats: Vec<(String, Vec<usize>, Arc<[f32]>)>,
-    integers: Vec<(String, Vec<i64>)>,
+/// Lowers every node of a graph whose weights have been checked.
+pub(super) fn lower(graph: &Graph, shapes: &BTreeMap<String, Shape>) -> Result<Operators> {
+    let mut operators = Operators::default();
+    for node in &graph.nodes {
+        let inputs = node.input_shapes(shapes)?;
+        let Some(&first) = inputs.first() else { return Err(Error::layer(&node.name, "it has no input")) };
+        let emit = Emitter {
+            operators: &mut operators,
+            weights: &graph.weights,
+            name: &node.name,
+            inputs: &node.inputs,
+            outputs: &node.outputs,
+            shapes: &inputs,
+        };
+        let mut context = Context { emit, node, input: first };
+        context.lower(&inputs).map_err(|message| Error::layer(&node.name, message))?;
+    }
+    Ok(operators)
 }
 
-impl Lowering {
-    /// Lowers every node of a graph whose weights have been checked.
-    pub(super) fn of(graph: &Graph, shapes: &BTreeMap<String, Shape>) -> Result<Self> {
-        let mut lowering = Self::default();
-        for node in &graph.nodes {
-            let inputs = node.input_shapes(shapes)?;
-            let Some(&first) = inputs.first() else { return Err(Error::layer(&node.name, "it has no input")) };
-            let mut context = Context { lowering: &mut lowering, graph, node, input: first };
-            context.lower(&inputs).map_err(|message| Error::layer(&node.name, message))?;
-        }
-        Ok(lowering)
+/// Writes operators and constants as fields of a graph.
+pub(super) fn write(operators: &Operators, writer: &mut Writer) {
+    for operator in &operators.operators {
+        writer.message(field::NODE, |writer| operator.write(writer));
     }
-
-    /// Writes operators and constants as fields of a graph.
-    pub(super) fn write(&self, writer: &mut Writer) {
-        for operator in &self.operators {
-            writer.message(field::NODE, |writer| operator.write(writer));
-        }
-        for (name, dims, values) in &self.floats {
-            writer.message(field::INITIALIZER, |writer| write_floats(writer, name, dims, values));
-        }
-        for (name, values) in &self.integers {
-            writer.message(field::INITIALIZER, |writer| write_integers(writer, name, values));
-        }
+    for (name, dims, values) in &operators.floats {
+        writer.message(field::INITIALIZER, |writer| write_floats(writer, name, dims, values));
+    }
+    for (name, values) in &operators.integers {
+        writer.message(field::INITIALIZER, |writer| write_integers(writer, name, values));
+    }
+    for (name, element) in &operators.rows {
+        writer.message(field::VALUE_INFO, |writer| write_row(writer, name, *element));
     }
 }
 
 /// One node being lowered.
 struct Context<'a> {
-    lowering: &'a mut Lowering,
-    graph: &'a Graph,
+    emit: Emitter<'a>,
     node: &'a Node,
     /// Shape of its first input.
     input: &'a Shape,
@@ -64,63 +64,64 @@ impl Context<'_> {
         match &node.layer {
             Layer::Convolution(convolution) => self.convolution(convolution, x, y)?,
             Layer::InnerProduct(inner) => self.inner_product(inner, x, y)?,
-            Layer::Relu { negative_slope: 0.0 } => self.operator("Relu", [x], y, []),
+            Layer::Relu { negative_slope: 0.0 } => self.emit.operator("Relu", [x], y, []),
             Layer::Relu { negative_slope } => {
-                self.operator("LeakyRelu", [x], y, [("alpha", Attribute::Float(*negative_slope))]);
+                self.emit.operator("LeakyRelu", [x], y, [("alpha", Attribute::Float(*negative_slope))]);
             }
             Layer::Prelu { .. } => {
-                let slope = self.weight("slope", 1)?;
-                self.operator("PRelu", [x, slope], y, []);
+                let slope = self.emit.weight("slope", 1)?;
+                self.emit.operator("PRelu", [x, slope], y, []);
             }
-            Layer::Elu { alpha } => self.operator("Elu", [x], y, [("alpha", Attribute::Float(*alpha))]),
-            Layer::Sigmoid => self.operator("Sigmoid", [x], y, []),
-            Layer::Tanh => self.operator("Tanh", [x], y, []),
+            Layer::Elu { alpha } => self.emit.operator("Elu", [x], y, [("alpha", Attribute::Float(*alpha))]),
+            Layer::Sigmoid => self.emit.operator("Sigmoid", [x], y, []),
+            Layer::Tanh => self.emit.operator("Tanh", [x], y, []),
             Layer::Pooling(pooling) => self.pooling(pooling, x, y)?,
             Layer::Lrn(lrn) => self.lrn(lrn, x, y),
             Layer::BatchNorm(batch_norm) => {
                 let channels = self.input.dims()[0];
                 let [scale, bias] = if batch_norm.affine {
-                    [self.plain_weight("weight")?, self.plain_weight("bias")?]
+                    [self.emit.plain_weight("weight")?, self.emit.plain_weight("bias")?]
                 } else {
                     [("one", 1.0), ("zero", 0.0)]
-                        .map(|(name, value)| self.floats(name, vec![channels], vec![value; channels].into()))
+                        .map(|(name, value)| self.emit.floats(name, vec![channels], vec![value; channels].into()))
                 };
-                let mean = self.plain_weight("running_mean")?;
-                let variance = self.plain_weight("running_variance")?;
+                let mean = self.emit.plain_weight("running_mean")?;
+                let variance = self.emit.plain_weight("running_variance")?;
                 let epsilon = ("epsilon", Attribute::Float(batch_norm.epsilon));
-                self.operator("BatchNormalization", [x, scale, bias, mean, variance], y, [epsilon]);
+                self.emit.operator("BatchNormalization", [x, scale, bias, mean, variance], y, [epsilon]);
             }
             Layer::Scale(scale) => {
-                let weight = self.weight("weight", scale.axis)?;
-                let product = if scale.bias { self.inner("product") } else { y.clone() };
-                self.operator("Mul", [x, weight], product.clone(), []);
+                let weight = self.emit.weight("weight", scale.axis)?;
+                let product = if scale.bias { self.emit.inner("product") } else { y.clone() };
+                self.emit.operator("Mul", [x, weight], product.clone(), []);
                 if scale.bias {
-                    let bias = self.weight("bias", scale.axis)?;
-                    self.operator("Add", [product, bias], y, []);
+                    let bias = self.emit.weight("bias", scale.axis)?;
+                    self.emit.operator("Add", [product, bias], y, []);
                 }
             }
             Layer::Bias(bias) => {
-                let bias = self.weight("bias", bias.axis)?;
-                self.operator("Add", [x, bias], y, []);
+                let bias = self.emit.weight("bias", bias.axis)?;
+                self.emit.operator("Add", [x, bias], y, []);
             }
             Layer::Broadcast { operation } => self.broadcast(*operation, inputs[1], x, y),
             Layer::Concat { axis } => {
-                self.operator("Concat", node.inputs.clone(), y, [("axis", Attribute::Int(*axis as i64))]);
+                self.emit.operator("Concat", node.inputs.clone(), y, [("axis", Attribute::Int(*axis as i64))]);
             }
             Layer::Eltwise(eltwise) => self.eltwise(eltwise, y),
-            Layer::Dropout { .. } => self.operator("Identity", [x], y, []),
-            Layer::Flatten => self.operator("Flatten", [x], y, [("axis", Attribute::Int(1))]),
-            Layer::Reshape { dims } => self.reshape("shape", x, y, dims),
-            Layer::Softmax { axis } => self.operator("Softmax", [x], y, [("axis", Attribute::Int(*axis as i64))]),
+            Layer::Dropout { .. } => self.emit.operator("Identity", [x], y, []),
+            Layer::Flatten => self.emit.operator("Flatten", [x], y, [("axis", Attribute::Int(1))]),
+            Layer::Reshape { dims } => self.emit.reshape("shape", x, y, dims),
+            Layer::Softmax { axis } => self.emit.operator("Softmax", [x], y, [("axis", Attribute::Int(*axis as i64))]),
+            Layer::Operation(operation) => operation.definition().emit(&mut self.emit)?,
             Layer::Split => {
                 for output in &node.outputs {
-                    self.operator("Identity", [x.clone()], output.clone(), []);
+                    self.emit.operator("Identity", [x.clone()], output.clone(), []);
                 }
             }
             Layer::Slice { axis, sizes } => {
-                let sizes = self.integers("sizes", sizes.iter().map(|&size| size as i64).collect());
-                self.operator("Split", [x, sizes], y, [("axis", Attribute::Int(*axis as i64))]);
-                if let Some(last) = self.lowering.operators.last_mut() {
+                let sizes = self.emit.integers("sizes", sizes.iter().map(|&size| size as i64).collect());
+                self.emit.operator("Split", [x, sizes], y, [("axis", Attribute::Int(*axis as i64))]);
+                if let Some(last) = self.emit.operators.operators.last_mut() {
                     last.outputs = node.outputs.clone();
                 }
             }
@@ -129,9 +130,9 @@ impl Context<'_> {
     }
 
     fn convolution(&mut self, convolution: &Convolution, x: String, y: String) -> Result<(), String> {
-        let mut inputs = vec![x, self.plain_weight("weight")?];
+        let mut inputs = vec![x, self.emit.plain_weight("weight")?];
         if convolution.bias {
-            inputs.push(self.plain_weight("bias")?);
+            inputs.push(self.emit.plain_weight("bias")?);
         }
         let [top, left] = convolution.padding;
         let attributes = [
@@ -141,37 +142,37 @@ impl Context<'_> {
             ("dilations", ints(&convolution.dilation)),
             ("group", Attribute::Int(convolution.groups as i64)),
         ];
-        self.operator("Conv", inputs, y, attributes);
+        self.emit.operator("Conv", inputs, y, attributes);
         Ok(())
     }
 
     /// A matrix product with the transposed weight: `Gemm` on a flat input, else `MatMul` over the last axis.
     fn inner_product(&mut self, inner: &InnerProduct, x: String, y: String) -> Result<(), String> {
-        let weight = self.plain_weight("weight")?;
+        let weight = self.emit.plain_weight("weight")?;
         if inner.axis > 1 {
             let (kept, flattened) = self.input.dims().split_at(inner.axis - 1);
             let dims = [kept, &[flattened.iter().product()]].concat();
-            let [flat, transposed] = ["flat", "transposed"].map(|name| self.inner(name));
-            self.reshape("shape", x, flat.clone(), &dims);
-            self.operator("Transpose", [weight], transposed.clone(), [("perm", ints(&[1, 0]))]);
-            let product = if inner.bias { self.inner("product") } else { y.clone() };
-            self.operator("MatMul", [flat, transposed], product.clone(), []);
+            let [flat, transposed] = ["flat", "transposed"].map(|name| self.emit.inner(name));
+            self.emit.reshape("shape", x, flat.clone(), &dims);
+            self.emit.operator("Transpose", [weight], transposed.clone(), [("perm", ints(&[1, 0]))]);
+            let product = if inner.bias { self.emit.inner("product") } else { y.clone() };
+            self.emit.operator("MatMul", [flat, transposed], product.clone(), []);
             if inner.bias {
-                let bias = self.plain_weight("bias")?;
-                self.operator("Add", [product, bias], y, []);
+                let bias = self.emit.plain_weight("bias")?;
+                self.emit.operator("Add", [product, bias], y, []);
             }
             return Ok(());
         }
         let mut flat = x.clone();
         if self.input.dims().len() > 1 {
-            flat = self.inner("flat");
-            self.operator("Flatten", [x], flat.clone(), [("axis", Attribute::Int(1))]);
+            flat = self.emit.inner("flat");
+            self.emit.operator("Flatten", [x], flat.clone(), [("axis", Attribute::Int(1))]);
         }
         let mut inputs = vec![flat, weight];
         if inner.bias {
-            inputs.push(self.plain_weight("bias")?);
+            inputs.push(self.emit.plain_weight("bias")?);
         }
-        self.operator("Gemm", inputs, y, [("transB", Attribute::Int(1))]);
+        self.emit.operator("Gemm", inputs, y, [("transB", Attribute::Int(1))]);
         Ok(())
     }
 
@@ -187,7 +188,7 @@ impl Context<'_> {
             (PoolingMethod::Average, false) => "AveragePool",
         };
         if pooling.global {
-            self.operator(kind, [x], y, []);
+            self.emit.operator(kind, [x], y, []);
             return Ok(());
         }
         let mut x = x;
@@ -198,10 +199,10 @@ impl Context<'_> {
         if average && !all_count {
             let counted: [i64; 4] = std::array::from_fn(|index| (pads[index] - uncounted[index]) as i64);
             if counted != [0; 4] {
-                let padded = self.inner("padded");
+                let padded = self.emit.inner("padded");
                 let [top, left, bottom, right] = counted;
-                let amounts = self.integers("pads", vec![0, 0, top, left, 0, 0, bottom, right]);
-                self.operator("Pad", [x, amounts], padded.clone(), []);
+                let amounts = self.emit.integers("pads", vec![0, 0, top, left, 0, 0, bottom, right]);
+                self.emit.operator("Pad", [x, amounts], padded.clone(), []);
                 x = padded;
             }
             pads = uncounted;
@@ -214,7 +215,7 @@ impl Context<'_> {
         if average {
             attributes.push(("count_include_pad", Attribute::Int(i64::from(all_count))));
         }
-        self.operator(kind, [x], y, attributes);
+        self.emit.operator(kind, [x], y, attributes);
         Ok(())
     }
 
@@ -223,41 +224,41 @@ impl Context<'_> {
     fn lrn(&mut self, lrn: &Lrn, x: String, y: String) {
         let dims = self.input.dims().to_vec();
         let names = ["square", "rows", "mean", "image", "scaled", "base", "factor"];
-        let [square, rows, mean, image, scaled, base, factor] = names.map(|name| self.inner(name));
-        let [alpha, k, power] =
-            [("alpha", lrn.alpha), ("k", lrn.k), ("power", -lrn.beta)].map(|(name, value)| self.scalar(name, value));
+        let [square, rows, mean, image, scaled, base, factor] = names.map(|name| self.emit.inner(name));
+        let [alpha, k, power] = [("alpha", lrn.alpha), ("k", lrn.k), ("power", -lrn.beta)]
+            .map(|(name, value)| self.emit.scalar(name, value));
         let before = lrn.size / 2;
-        self.operator("Mul", [x.clone(), x.clone()], square.clone(), []);
+        self.emit.operator("Mul", [x.clone(), x.clone()], square.clone(), []);
         let pool = |kernel: [usize; 2], pads: [usize; 4]| {
             let count = ("count_include_pad", Attribute::Int(1));
             [("kernel_shape", ints(&kernel)), ("pads", ints(&pads)), ("strides", ints(&[1, 1])), count]
         };
         match lrn.region {
             LrnRegion::AcrossChannels => {
-                self.reshape("rows_shape", square, rows.clone(), &[1, dims[0], dims[1..].iter().product()]);
-                self.operator("AveragePool", [rows], mean.clone(), pool([lrn.size, 1], [before, 0, before, 0]));
-                self.reshape("image_shape", mean, image.clone(), &dims);
+                self.emit.reshape("rows_shape", square, rows.clone(), &[1, dims[0], dims[1..].iter().product()]);
+                self.emit.operator("AveragePool", [rows], mean.clone(), pool([lrn.size, 1], [before, 0, before, 0]));
+                self.emit.reshape("image_shape", mean, image.clone(), &dims);
             }
             LrnRegion::WithinChannel => {
-                self.operator("AveragePool", [square], image.clone(), pool([lrn.size; 2], [before; 4]));
+                self.emit.operator("AveragePool", [square], image.clone(), pool([lrn.size; 2], [before; 4]));
             }
         }
-        self.operator("Mul", [image, alpha], scaled.clone(), []);
-        self.operator("Add", [scaled, k], base.clone(), []);
-        self.operator("Pow", [base, power], factor.clone(), []);
-        self.operator("Mul", [x, factor], y, []);
+        self.emit.operator("Mul", [image, alpha], scaled.clone(), []);
+        self.emit.operator("Add", [scaled, k], base.clone(), []);
+        self.emit.operator("Pow", [base, power], factor.clone(), []);
+        self.emit.operator("Mul", [x, factor], y, []);
     }
 
     fn broadcast(&mut self, operation: BroadcastOperation, second: &Shape, x: String, y: String) {
         let mut dims = second.dims().to_vec();
         dims.resize(self.input.dims().len(), 1);
-        let widened = self.inner("widened");
-        self.reshape("shape", self.node.inputs[1].clone(), widened.clone(), &dims);
+        let widened = self.emit.inner("widened");
+        self.emit.reshape("shape", self.node.inputs[1].clone(), widened.clone(), &dims);
         let kind = match operation {
             BroadcastOperation::Product => "Mul",
             BroadcastOperation::Sum => "Add",
         };
-        self.operator(kind, [x, widened], y, []);
+        self.emit.operator(kind, [x, widened], y, []);
     }
 
     fn eltwise(&mut self, eltwise: &Eltwise, y: String) {
@@ -266,9 +267,9 @@ impl Context<'_> {
             Eltwise::Sum { coefficients } => {
                 for (index, (term, &coefficient)) in terms.iter_mut().zip(coefficients).enumerate() {
                     if coefficient != 1.0 {
-                        let factor = self.scalar(&format!("coefficient{index}"), coefficient);
-                        let scaled = self.inner(&format!("scaled{index}"));
-                        self.operator("Mul", [term.clone(), factor], scaled.clone(), []);
+                        let factor = self.emit.scalar(&format!("coefficient{index}"), coefficient);
+                        let scaled = self.emit.inner(&format!("scaled{index}"));
+                        self.emit.operator("Mul", [term.clone(), factor], scaled.clone(), []);
                         *term = scaled;
                     }
                 }
@@ -281,78 +282,12 @@ impl Context<'_> {
         let Some(mut result) = terms.next() else { return };
         let count = terms.len();
         if count == 0 {
-            self.operator("Identity", [result.clone()], y.clone(), []);
+            self.emit.operator("Identity", [result.clone()], y.clone(), []);
         }
         for (index, term) in terms.enumerate() {
-            let next = if index + 1 == count { y.clone() } else { self.inner(&format!("partial{index}")) };
-            self.operator(kind, [result, term], next.clone(), []);
+            let next = if index + 1 == count { y.clone() } else { self.emit.inner(&format!("partial{index}")) };
+            self.emit.operator(kind, [result, term], next.clone(), []);
             result = next;
         }
     }
-
-    /// Gives one sample another shape; a 0 in ONNX copies the extent, here the batch's.
-    fn reshape(&mut self, constant: &str, x: String, y: String, dims: &[usize]) {
-        let dims = std::iter::once(0).chain(dims.iter().map(|&dim| dim as i64)).collect();
-        let shape = self.integers(constant, dims);
-        self.operator("Reshape", [x, shape], y, []);
-    }
-
-    /// A weight as it is.
-    fn plain_weight(&mut self, name: &str) -> Result<String, String> {
-        let name = format!("{}.{name}", self.node.name);
-        let weight = self.graph.weights.get(&name).ok_or_else(|| format!("weight {name} is missing"))?;
-        self.lowering.floats.push((name.clone(), weight.shape().to_vec(), Arc::clone(weight.data())));
-        Ok(name)
-    }
-
-    /// A weight that lies on the input's axes from `axis` on: ones are appended, so that it is broadcast over the rest.
-    fn weight(&mut self, name: &str, axis: usize) -> Result<String, String> {
-        let name = self.plain_weight(name)?;
-        if let Some((_, dims, _)) = self.lowering.floats.last_mut() {
-            dims.resize(self.input.dims().len() + 1 - axis, 1);
-        }
-        Ok(name)
-    }
-
-    fn scalar(&mut self, name: &str, value: f32) -> String {
-        self.floats(name, Vec::new(), [value].into())
-    }
-
-    fn floats(&mut self, name: &str, dims: Vec<usize>, values: Arc<[f32]>) -> String {
-        let name = self.inner(name);
-        self.lowering.floats.push((name.clone(), dims, values));
-        name
-    }
-
-    fn integers(&mut self, name: &str, values: Vec<i64>) -> String {
-        let name = self.inner(name);
-        self.lowering.integers.push((name.clone(), values));
-        name
-    }
-
-    /// The name of a value or constant that belongs to this node alone.
-    fn inner(&self, name: &str) -> String {
-        format!("{}#{name}", self.node.name)
-    }
-
-    /// Adds an operator; it is called after what it makes.
-    fn operator(
-        &mut self,
-        kind: &'static str,
-        inputs: impl Into<Vec<String>>,
-        output: String,
-        attributes: impl Into<Vec<(&'static str, Attribute)>>,
-    ) {
-        self.lowering.operators.push(Operator {
-            kind,
-            name: output.clone(),
-            inputs: inputs.into(),
-            outputs: vec![output],
-            attributes: attributes.into(),
-        });
-    }
-}
-
-fn ints(values: &[usize]) -> Attribute {
-    Attribute::Ints(values.iter().map(|&value| value as i64).collect())
 }

@@ -12,9 +12,9 @@ mod lower;
 mod read;
 mod rewrite;
 
+pub use crate::operators::{Attribute, Operator};
 pub use amend::{Outside, with_extra_output, with_weights_outside};
 pub use export::{ExportOptions, export};
-pub use format::{Attribute, Operator};
 pub use inspect::{ModelSummary, ValueSummary, inspect};
 pub use read::import;
 pub use rewrite::{Change, ExternalFile, Rewrite};

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::amend::{each_field, write_location};
-use super::format::{self, Attribute, Operator};
+use super::format;
 use super::inspect::{Tensor, name_below};
 use crate::error::{Error, Result};
+use crate::operators::{Attribute, Operator};
 use crate::wire::Writer;
 
 /// What becomes of an operator.

@@ -10,6 +10,8 @@
 //!
 //! It must not know where cases come from, nor how answers are compared.
 
+mod detections;
+mod masks;
 mod numbers;
 mod tensors;
 
@@ -21,6 +23,8 @@ use dede_model::tensor::NamedTensor;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
+use self::detections::WrittenDetections;
+use self::masks::WrittenMasks;
 use self::tensors::{WrittenFloats, WrittenTensor};
 use crate::record::GoldenCase;
 
@@ -98,6 +102,8 @@ struct CallText {
 enum AnswerText {
     Classification(WrittenFloats),
     Regression(WrittenFloats),
+    Detection(WrittenDetections),
+    Segmentation(WrittenMasks),
     Features(WrittenFloats),
     Tensors(Vec<WrittenTensor>),
 }
@@ -175,6 +181,8 @@ impl From<ModelCase> for CaseText {
         let answer = match answer {
             Outputs::Classification(rows) => AnswerText::Classification(WrittenFloats(rows)),
             Outputs::Regression(rows) => AnswerText::Regression(WrittenFloats(rows)),
+            Outputs::Detection(found) => AnswerText::Detection(WrittenDetections(found)),
+            Outputs::Segmentation(masks) => AnswerText::Segmentation(WrittenMasks(masks)),
             Outputs::Features(rows) => AnswerText::Features(WrittenFloats(rows)),
             Outputs::Tensors(tensors) => AnswerText::Tensors(wrapped(tensors)),
         };
@@ -190,6 +198,8 @@ impl From<CaseText> for ModelCase {
         let answer = match text.answer {
             AnswerText::Classification(rows) => Outputs::Classification(rows.0),
             AnswerText::Regression(rows) => Outputs::Regression(rows.0),
+            AnswerText::Detection(found) => Outputs::Detection(found.0),
+            AnswerText::Segmentation(masks) => Outputs::Segmentation(masks.0),
             AnswerText::Features(rows) => Outputs::Features(rows.0),
             AnswerText::Tensors(tensors) => Outputs::Tensors(unwrapped(tensors)),
         };
@@ -207,6 +217,7 @@ fn unwrapped(tensors: Vec<WrittenTensor>) -> Vec<NamedTensor> {
 
 #[cfg(test)]
 mod tests {
+    use dede_model::outputs::{Confidence, ConfidenceMap, Corners, Detection, Detections, Extent, Mask, Masks};
     use dede_model::tensor::{Floats, Tensor, Values};
     use half::{bf16, f16};
     use proptest::collection::vec;
@@ -255,11 +266,36 @@ mod tests {
         vec(named, 0..3)
     }
 
+    fn finite() -> impl Strategy<Value = f32> {
+        single().prop_filter("a finite number", |number| number.is_finite())
+    }
+
+    fn boxes() -> impl Strategy<Value = Detection> {
+        (any::<usize>(), [finite(), finite(), finite(), finite(), finite()]).prop_map(|(class, [score, a, b, c, d])| {
+            let corners = Corners { xmin: a.min(b), ymin: c.min(d), xmax: a.max(b), ymax: c.max(d) };
+            Detection { class, score, corners }
+        })
+    }
+
+    fn masks() -> impl Strategy<Value = Mask> {
+        let class = || prop_oneof![Just(Confidence::Best), any::<usize>().prop_map(Confidence::Class)];
+        (1..3_usize, 1..3_usize).prop_flat_map(move |(width, height)| {
+            let maps = vec((class(), vec(finite(), width * height)), 0..2);
+            (vec(any::<u16>(), width * height), maps).prop_map(move |(classes, maps)| {
+                let confidences = maps.into_iter().map(|(of, values)| ConfidenceMap { of, values }).collect();
+                let original = Extent { width: 9, height: 8 };
+                Mask { extent: Extent { width, height }, original, classes, confidences }
+            })
+        })
+    }
+
     fn outputs() -> impl Strategy<Value = Outputs> {
         prop_oneof![
             floats().prop_map(Outputs::Classification),
             floats().prop_map(Outputs::Regression),
             floats().prop_map(Outputs::Features),
+            vec(vec(boxes(), 0..3), 0..3).prop_map(|found| Outputs::Detection(Detections::new(found).unwrap())),
+            vec(masks(), 0..3).prop_map(|masks| Outputs::Segmentation(Masks::new(masks).unwrap())),
             tensors().prop_map(Outputs::Tensors),
         ]
     }
@@ -300,6 +336,18 @@ mod tests {
         match outputs {
             Outputs::Classification(rows) | Outputs::Regression(rows) | Outputs::Features(rows) => {
                 format!("{outputs:?} {:?}", bits(&Values::F32(rows.values().to_vec())))
+            }
+            Outputs::Detection(found) => {
+                let bits = |found: &Detection| {
+                    let Corners { xmin, ymin, xmax, ymax } = found.corners;
+                    (found.class, [found.score, xmin, ymin, xmax, ymax].map(f32::to_bits))
+                };
+                found.samples().map(|boxes| format!("{:?};", boxes.iter().map(bits).collect::<Vec<_>>())).collect()
+            }
+            Outputs::Segmentation(masks) => {
+                let bits = |map: &ConfidenceMap| bits(&Values::F32(map.values.clone()));
+                let maps = |mask: &Mask| mask.confidences.iter().map(bits).collect::<Vec<_>>();
+                masks.samples().iter().map(|mask| format!("{mask:?} {:?};", maps(mask))).collect()
             }
             Outputs::Tensors(tensors) => of_tensors(tensors),
         }

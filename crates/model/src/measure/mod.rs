@@ -7,6 +7,7 @@
 mod accuracy;
 mod best;
 mod confusion;
+mod detection;
 mod distance;
 mod name;
 mod ranking;
@@ -57,13 +58,20 @@ impl MeasureSpec {
         let fits = |measure: &Measure| match task {
             Task::Classification { .. } => measure.is_of_classes(),
             Task::Regression { .. } => measure.is_of_values(),
-            Task::Features | Task::Tensors => false,
+            Task::Detection { .. } => measure.is_of_boxes(),
+            Task::Segmentation { .. } | Task::Features | Task::Tensors => false,
         };
         let Some((name, measure)) = self.0.iter().find(|(_, measure)| !fits(measure)) else { return Ok(()) };
-        let needed = if measure.is_of_classes() { "classes" } else { "values" };
+        let needed = match measure {
+            measure if measure.is_of_classes() => "classes",
+            measure if measure.is_of_boxes() => "boxes",
+            _ => "values",
+        };
         let found = match task {
             Task::Classification { .. } => "classes",
             Task::Regression { .. } => "values (a regression)",
+            Task::Detection { .. } => "boxes",
+            Task::Segmentation { .. } => "masks",
             Task::Features => "features",
             Task::Tensors => "tensors",
         };
@@ -177,7 +185,19 @@ pub fn evaluate(spec: &MeasureSpec, outputs: &Outputs, targets: &Targets, labels
             let targets = as_values(targets, outputs)?;
             spec.measures().for_each(|measure| estimated(measure, outputs, &targets, &mut values));
         }
-        Outputs::Features(_) | Outputs::Tensors(_) => {}
+        Outputs::Detection(found) => {
+            let Targets::Boxes(truths) = targets else {
+                return Err(Error::bad_input("expected boxes as labels: a list of images with files of boxes"));
+            };
+            let mut thresholds: Vec<u8> = Vec::new();
+            for threshold in spec.measures().filter_map(Measure::least_overlap_percent) {
+                if !thresholds.contains(&threshold) {
+                    thresholds.push(threshold);
+                }
+            }
+            detection::Found::new(found, truths).write(&thresholds, &mut values);
+        }
+        Outputs::Segmentation(_) | Outputs::Features(_) | Outputs::Tensors(_) => {}
     }
     values.check_finite()?;
     Ok(values)
@@ -209,6 +229,7 @@ impl<'a> Classified<'a> {
                 }
                 values.values().iter().map(|&value| checked(value as i64)).collect::<Result<_>>()?
             }
+            Targets::Boxes(_) => return Err(boxes()),
             Targets::Unknown { class, .. } => return Err(unknown(class)),
         };
         Ok(Self { scores, classes })
@@ -230,7 +251,8 @@ impl<'a> Classified<'a> {
             Measure::AreaUnderCurve => values.set("auc", ranking::area_under_curve(self)),
             Measure::Gini => values.set("gini", ranking::gini_of_classes(self)),
             Measure::Raw => values.set("raw", raw::of_classes(self, labels)),
-            Measure::Euclidean { .. } | Measure::Absolute | Measure::Percent => {}
+            Measure::Euclidean { .. } | Measure::Absolute | Measure::Percent | Measure::MeanAveragePrecision { .. } => {
+            }
         }
     }
 }
@@ -248,8 +270,13 @@ fn estimated(measure: Measure, outputs: &Floats, targets: &Floats, values: &mut 
         | Measure::Recalls
         | Measure::Matrix
         | Measure::Matthews
-        | Measure::AreaUnderCurve => {}
+        | Measure::AreaUnderCurve
+        | Measure::MeanAveragePrecision { .. } => {}
     }
+}
+
+fn boxes() -> Error {
+    Error::bad_input("expected a class or values as labels, found boxes")
 }
 
 fn unknown(class: &str) -> Error {
@@ -261,6 +288,7 @@ fn as_values(targets: &Targets, outputs: &Floats) -> Result<Floats> {
     let values = match targets {
         Targets::Values(values) => values.values().to_vec(),
         Targets::Classes(classes) => classes.iter().map(|&class| class as f32).collect(),
+        Targets::Boxes(_) => return Err(boxes()),
         Targets::Unknown { class, .. } => return Err(unknown(class)),
     };
     Floats::new(outputs.shape().to_vec(), values).map_err(|mismatch| {

@@ -33,16 +33,20 @@ pub(super) enum Measure {
     Percent,
     /// `raw`.
     Raw,
+    /// `map`, `map-XX`: the average precision of boxes.
+    MeanAveragePrecision {
+        /// Least overlap of a box that is right, hundredths; the usual one without.
+        threshold: Option<u8>,
+    },
 }
 
 /// Measures that the original has, and this version has not: of detections, series, segments and soft labels (contract.md 4.3).
-const PLANNED: [&str; 16] =
-    ["map", "kl", "js", "was", "ks", "dc", "r2", "deltas", "L1", "L2", "mape", "smape", "mase", "owa", "mae", "mse"];
+const PLANNED: [&str; 15] =
+    ["kl", "js", "was", "ks", "dc", "r2", "deltas", "L1", "L2", "mape", "smape", "mase", "owa", "mae", "mse"];
 
 impl Measure {
     /// All names, for messages.
-    pub(super) const NAMES: &'static str =
-        "acc, acc-<k>, f1, f1full, mcll, cmdiag, cmfull, auc, mcc, gini, eucll, eucll-<threshold>, l1, percent or raw";
+    pub(super) const NAMES: &'static str = "acc, acc-<k>, f1, f1full, mcll, cmdiag, cmfull, auc, mcc, gini, eucll, eucll-<threshold>, l1, percent, map, map-<percent> or raw";
 
     /// Whether the original has a measure of this name that is not here yet.
     pub(super) fn is_planned(name: &str) -> bool {
@@ -62,8 +66,18 @@ impl Measure {
             | Self::AreaUnderCurve
             | Self::Gini
             | Self::Raw => true,
-            Self::Euclidean { .. } | Self::Absolute | Self::Percent => false,
+            Self::Euclidean { .. } | Self::Absolute | Self::Percent | Self::MeanAveragePrecision { .. } => false,
         }
+    }
+
+    /// Whether it compares boxes.
+    pub(super) fn is_of_boxes(self) -> bool {
+        matches!(self, Self::MeanAveragePrecision { .. })
+    }
+
+    /// The least overlap of a box that is right, where it says one, hundredths.
+    pub(super) fn least_overlap_percent(self) -> Option<u8> {
+        if let Self::MeanAveragePrecision { threshold } = self { threshold } else { None }
     }
 
     /// Whether it compares values.
@@ -76,7 +90,8 @@ impl Measure {
             | Self::Recalls
             | Self::Matrix
             | Self::Matthews
-            | Self::AreaUnderCurve => false,
+            | Self::AreaUnderCurve
+            | Self::MeanAveragePrecision { .. } => false,
         }
     }
 
@@ -109,6 +124,11 @@ impl Measure {
             ("l1", None) => Some(Self::Absolute),
             ("percent", None) => Some(Self::Percent),
             ("raw", None) => Some(Self::Raw),
+            ("map", None) => Some(Self::MeanAveragePrecision { threshold: None }),
+            ("map", Some(percent)) => {
+                let threshold = percent.parse().ok().filter(|percent| (1..=100).contains(percent))?;
+                Some(Self::MeanAveragePrecision { threshold: Some(threshold) })
+            }
             _ => None,
         }
     }
@@ -131,7 +151,12 @@ mod tests {
             ("eucll-0.5", Some(Measure::Euclidean { threshold: Some(0.5) })),
             ("eucll-nan", None),
             ("mcll-2", None),
-            ("map-50", None),
+            ("map", Some(Measure::MeanAveragePrecision { threshold: None })),
+            ("map-05", Some(Measure::MeanAveragePrecision { threshold: Some(5) })),
+            ("map-0", None),
+            ("map-101", None),
+            ("map-90-extra", None),
+            ("xmap-90", None),
             ("", None),
         ] {
             assert_eq!(Measure::parse(name), expected, "{name}");

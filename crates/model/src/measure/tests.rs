@@ -234,8 +234,7 @@ fn targets_that_cannot_be_are_refused_in_the_words_of_the_original() {
 #[test]
 fn names_that_are_no_measures_are_refused() {
     for (name, expected) in [
-        ("map", "not supported yet: measure map"),
-        ("map-50", "not supported yet: measure map-50"),
+        ("map-0", "found map-0"),
         ("kl-0.1", "not supported yet: measure kl-0.1"),
         ("L1_all", "not supported yet: measure L1_all"),
         ("bogus", "expected acc, acc-<k>, f1"),
@@ -255,6 +254,9 @@ fn measures_that_do_not_suit_are_refused() {
         (&["acc", "f1full", "cmdiag", "cmfull", "mcll", "auc", "mcc", "gini", "raw"][..], classes, None),
         (&["eucll", "eucll-0.5", "l1", "percent", "gini", "raw"], values, None),
         (&[], Task::Features, None),
+        (&["map", "map-50", "map-90"], Task::Detection { classes: None }, None),
+        (&["map"], classes, Some("measure map needs boxes, this service answers classes")),
+        (&["acc"], Task::Detection { classes: Some(2) }, Some("measure acc needs classes, this service answers boxes")),
         (&["acc", "eucll"], classes, Some("measure eucll needs values, this service answers classes")),
         (&["acc-2"], values, Some("measure acc-2 needs classes, this service answers values")),
         (&["acc"], Task::Features, Some("measure acc needs classes, this service answers features")),

@@ -73,7 +73,7 @@ pub(super) fn request_of(call: &PredictCall, serving: &Serving) -> Object {
     let best = match serving.task {
         Some(Task::Classification { classes }) => classes,
         Some(Task::Regression { targets }) => targets,
-        Some(Task::Features | Task::Tensors) | None => 1,
+        Some(Task::Detection { .. } | Task::Segmentation { .. } | Task::Features | Task::Tensors) | None => 1,
     };
     let mut output = call.parameters.output.clone();
     output.insert("best".into(), best.into());

@@ -1,9 +1,9 @@
 //! Predictions from outputs.
 
-use dede_api::predictions::{ClassScore, Prediction, TargetValue, Values};
+use dede_api::predictions::{BoundingBox, ClassScore, Confidences, ImageSize, Prediction, TargetValue, Values};
 use dede_engine::output::{Binarized, OutputOptions};
 use dede_model::labels::Labels;
-use dede_model::outputs::Outputs;
+use dede_model::outputs::{Confidence, Corners, Detection, Mask, Outputs, bilinear, nearest};
 
 /// One prediction per output, in order. `uris` has one name per output.
 pub(crate) fn predictions(
@@ -22,6 +22,14 @@ pub(crate) fn predictions(
         Outputs::Regression(tensor) => {
             named(&|index| Prediction { vector: targets(tensor.row(index), labels), ..Prediction::default() })
         }
+        Outputs::Detection(detections) => named(&|index| Prediction {
+            classes: boxes(detections.of(index), labels, options),
+            ..Prediction::default()
+        }),
+        Outputs::Segmentation(masks) => named(&|index| {
+            let last = index + 1 == masks.len();
+            masks.samples().get(index).map_or_else(Prediction::default, |found| Prediction { last, ..mask(found) })
+        }),
         Outputs::Features(tensor) => named(&|index| Prediction {
             vals: Some(values(tensor.row(index), options.binarized)),
             last: index + 1 == tensor.rows(),
@@ -51,9 +59,47 @@ fn classes(probabilities: &[f32], labels: &Labels, options: &OutputOptions) -> V
     let score = |(rank, (id, probability)): (usize, (usize, f32))| ClassScore {
         prob: f64::from(probability),
         cat: labels.name(id),
+        bbox: None,
         last: rank == last,
     };
     ranked.into_iter().enumerate().map(score).collect()
+}
+
+/// Boxes by decreasing score, as many as are asked for (contract.md 5.5).
+fn boxes(found: &[Detection], labels: &Labels, options: &OutputOptions) -> Vec<ClassScore> {
+    let wanted = found.iter().filter(|found| found.score >= options.confidence_threshold);
+    let wanted: Vec<&Detection> = wanted.take(options.best_bbox.unwrap_or(usize::MAX)).collect();
+    let last = wanted.len().saturating_sub(1);
+    let score = |(rank, found): (usize, &Detection)| ClassScore {
+        prob: f64::from(found.score),
+        cat: labels.name(found.class),
+        bbox: Some(bounding_box(found.corners)),
+        last: rank == last,
+    };
+    wanted.into_iter().enumerate().map(score).collect()
+}
+
+/// A mask at the size of the image as it was sent (contract.md 5.6).
+fn mask(mask: &Mask) -> Prediction {
+    let (from, to) = (mask.extent, mask.original);
+    let confidences = mask.confidences.iter().map(|map| Confidences {
+        name: match map.of {
+            Confidence::Best => "best".to_owned(),
+            Confidence::Class(class) => class.to_string(),
+        },
+        values: bilinear(&map.values, from, to),
+    });
+    Prediction {
+        vals: Some(Values::Classes(nearest(&mask.classes, from, to))),
+        imgsize: Some(ImageSize { height: to.height, width: to.width }),
+        confidences: confidences.collect(),
+        ..Prediction::default()
+    }
+}
+
+fn bounding_box(corners: Corners) -> BoundingBox {
+    let Corners { xmin, ymin, xmax, ymax } = corners;
+    BoundingBox { xmin: xmin.into(), ymin: ymin.into(), xmax: xmax.into(), ymax: ymax.into() }
 }
 
 /// Targets by decreasing value, as the original sorts them (contract.md 5.3).
@@ -84,6 +130,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use dede_model::outputs::{ConfidenceMap, Detections, Extent, Masks};
     use dede_model::tensor::Floats;
 
     fn options(section: serde_json::Value) -> OutputOptions {
@@ -112,6 +159,60 @@ mod tests {
             let marks: Vec<bool> = rendered[0].classes.iter().map(|c| c.last).collect();
             assert!(marks.iter().rev().skip(1).all(|last| !last) && marks.last().is_none_or(|last| *last));
         }
+    }
+
+    #[test]
+    fn boxes_come_by_score_as_many_as_are_asked_for() {
+        let at = |class, score| {
+            let corners = Corners { xmin: 0.5, ymin: 1.0, xmax: 7.25, ymax: 9.0 };
+            Detection { class, score, corners }
+        };
+        let found = Detections::new(vec![vec![at(0, 0.25), at(1, 0.75), at(2, 0.5)], vec![]]).unwrap();
+        let (outputs, labels) = (Outputs::Detection(found), Labels::from_names(["a", "b"]));
+        for (section, expected) in [
+            (json!({}), vec!["b", "2", "a"]),
+            (json!({"best": 1}), vec!["b", "2", "a"]),
+            (json!({"best_bbox": 2}), vec!["b", "2"]),
+            (json!({"best_bbox": -1, "confidence_threshold": 0.5}), vec!["b", "2"]),
+            (json!({"confidence_threshold": 0.8}), vec![]),
+        ] {
+            let rendered = predictions(&outputs, vec!["x".into(), "y".into()], &labels, &options(section.clone()));
+            let cats: Vec<&str> = rendered[0].classes.iter().map(|class| class.cat.as_str()).collect();
+            assert_eq!((cats, rendered[1].classes.len()), (expected, 0), "{section}");
+        }
+        let rendered = predictions(&outputs, vec!["x".into(), "y".into()], &labels, &options(json!({"best_bbox": 1})));
+        assert_eq!(
+            serde_json::to_value(&rendered).unwrap(),
+            json!([
+                {"uri": "x", "classes": [{"prob": 0.75, "cat": "b", "last": true,
+                  "bbox": {"xmin": 0.5, "ymin": 1.0, "xmax": 7.25, "ymax": 9.0}}], "images": []},
+                {"uri": "y", "classes": [], "images": []},
+            ])
+        );
+    }
+
+    #[test]
+    fn masks_have_the_size_of_the_image_that_was_sent() {
+        let best = ConfidenceMap { of: Confidence::Best, values: vec![0.5, 1.0] };
+        let third = ConfidenceMap { of: Confidence::Class(2), values: vec![0.0, 1.0] };
+        let mask = Mask {
+            extent: Extent { width: 2, height: 1 },
+            original: Extent { width: 4, height: 2 },
+            classes: vec![1, 2],
+            confidences: vec![best, third],
+        };
+        let outputs = Outputs::Segmentation(Masks::new(vec![mask.clone(), mask]).unwrap());
+        let uris = vec!["x".into(), "y".into()];
+        let rendered = predictions(&outputs, uris, &Labels::from_names(["a", "b"]), &options(json!({})));
+        let expected = |uri: &str| {
+            json!({
+                "uri": uri, "classes": [], "images": [], "vals": [1, 1, 2, 2, 1, 1, 2, 2], "imgsize": {"width": 4, "height": 2},
+                "confidences": {"best": [0.5, 0.625, 0.875, 1.0, 0.5, 0.625, 0.875, 1.0], "2": [0.0, 0.25, 0.75, 1.0, 0.0, 0.25, 0.75, 1.0]},
+            })
+        };
+        let mut last = expected("y");
+        last["last"] = json!(true);
+        assert_eq!(serde_json::to_value(&rendered).unwrap(), json!([expected("x"), last]));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! An answer lists what `best`, `confidence_threshold` and the forms of features let through. What it does not list is known only to be
 //! below what it lists, so that is all that is held against a new answer.
 
+mod boxes;
+mod masks;
+
 use std::collections::HashMap;
 
 use dede_comparison::Tolerance;
@@ -46,6 +49,8 @@ impl Recorded<'_> {
                 };
                 Ok((Outputs::Features(expected), Outputs::Features(found)))
             }
+            (_, Outputs::Detection(found)) => boxes::beside(self, &found),
+            (_, Outputs::Segmentation(found)) => masks::beside(self, found),
             (_, Outputs::Tensors(_)) => Err(refused("its request is answered in tensors".into())),
             (_, Outputs::Classification(found)) => {
                 let expected = self.rows(&found, |prediction, row| self.classes(prediction, row))?;

@@ -207,7 +207,7 @@ fn what_asks_for_nothing_is_accepted() {
 fn a_value_that_changes_what_a_service_is_or_cannot_give_is_refused() {
     let server = with_iris(&[]);
     for (sections, expected) in [
-        (json!({"output": {"measure": ["map"]}}), "not supported yet: measure map"),
+        (json!({"output": {"measure": ["map"]}}), "measure map needs boxes"),
         (json!({"output": {"measure": ["acc", "bogus"]}}), "found bogus (parameters.output.measure)"),
         (json!({"output": {"measure": ["eucll"]}}), "measure eucll needs values"),
         (json!({"output": {"regression": true}}), "parameters.output.regression"),
@@ -225,7 +225,7 @@ fn a_value_that_changes_what_a_service_is_or_cannot_give_is_refused() {
         assert_refused(server.post("/predict", &call(&sections)), expected);
     }
     for (sections, expected) in [
-        (json!({"output": {"measure": ["map"]}}), "not supported yet: measure map"),
+        (json!({"output": {"measure": ["map"]}}), "measure map needs boxes"),
         (json!({"output": {"measure": ["eucll"]}, "mllib": {"template": "mlp"}}), "measure eucll needs values"),
         (json!({"mllib": {"ignore_label": 0}}), "not supported yet: parameters.mllib.ignore_label"),
     ] {

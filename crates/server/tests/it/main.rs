@@ -13,6 +13,7 @@ mod clients;
 mod commands;
 #[cfg(feature = "failpoints")]
 mod crash;
+mod detection;
 mod distribution;
 #[cfg(target_os = "linux")]
 mod endurance;

@@ -126,7 +126,7 @@ fn members_that_nobody_knows_are_warned_of_once_or_refused() {
 fn what_is_not_supported_yet_is_refused_by_name() {
     let server = with_iris(&[]);
     for (output, name) in
-        [(json!({"bbox": true}), "parameters.output.bbox"), (json!({"rois": "x"}), "parameters.output.rois")]
+        [(json!({"ctc": true}), "parameters.output.ctc"), (json!({"rois": "x"}), "parameters.output.rois")]
     {
         let (status, answer) = predict(&server, &output);
         let dd_msg = format!("Service Bad Request Error: not supported yet: {name}");

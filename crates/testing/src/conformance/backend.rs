@@ -88,12 +88,10 @@ fn answer(model: &dyn Model, samples: &Samples, batch_size: Option<usize>) -> Ve
 }
 
 fn rows(outputs: &Outputs) -> Vec<Vec<f32>> {
-    match outputs {
-        Outputs::Classification(tensor) | Outputs::Regression(tensor) | Outputs::Features(tensor) => {
-            (0..tensor.rows()).map(|row| tensor.row(row).to_vec()).collect()
-        }
-        Outputs::Tensors(_) => panic!("items are answered in rows"),
-    }
+    let (Outputs::Classification(tensor) | Outputs::Regression(tensor) | Outputs::Features(tensor)) = outputs else {
+        panic!("expected rows, found {outputs:?}");
+    };
+    (0..tensor.rows()).map(|row| tensor.row(row).to_vec()).collect()
 }
 
 /// The samples at `indices`, in that order.
@@ -154,6 +152,7 @@ fn refuses_what_does_not_fit(case: &BackendCase<'_>, model: &dyn Model) {
         pixels: Pixels::U8(vec![0; 4]),
         original_width: 1,
         original_height: 1,
+        frame: None,
     };
     let row = |columns| Samples::Table(Floats::new(vec![1, columns], vec![0.0; columns]).expect("one row"));
     let misfits = match &case.samples {

@@ -83,10 +83,8 @@ async fn ask(catalogue: &Arc<Catalogue>, name: &str, items: &[&str]) -> Result<O
 }
 
 fn probabilities(outputs: &Outputs) -> Vec<f32> {
-    match outputs {
-        Outputs::Classification(tensor) => tensor.values().to_vec(),
-        Outputs::Regression(_) | Outputs::Features(_) | Outputs::Tensors(_) => panic!("classes expected"),
-    }
+    let Outputs::Classification(tensor) = outputs else { panic!("expected classes, found {outputs:?}") };
+    tensor.values().to_vec()
 }
 
 #[tokio::test]
@@ -151,7 +149,11 @@ fn what_no_head_answers_is_refused() {
         mllib
     };
     for (network, mllib, expected) in [
-        (grades("y", LIMITS, true), json!({"output_format": "grades"}), "expected `tensors` or `ordinal`"),
+        (
+            grades("y", LIMITS, true),
+            json!({"output_format": "grades"}),
+            "expected one of `tensors`, `ordinal`, `boxes`",
+        ),
         (grades("y", LIMITS, true), asked(json!({"nclasses": 3})), "expected 4, as head ordinal answers, found 3"),
         (grades("y", LIMITS, true), asked(json!({"regression": true})), "parameters.mllib.regression"),
         (two, asked(json!({})), "expected a network for head ordinal, found one with outputs y,height"),

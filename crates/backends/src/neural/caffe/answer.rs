@@ -60,7 +60,11 @@ pub(super) fn conclude(
     let numbers = match task {
         // Without a word on it they are answered as they are, as the original does.
         Task::Classification { .. } => options.output_activation.map_or(Numbers::AsTheyAre(found), Numbers::Decided),
-        Task::Regression { .. } | Task::Features | Task::Tensors => {
+        Task::Regression { .. }
+        | Task::Detection { .. }
+        | Task::Segmentation { .. }
+        | Task::Features
+        | Task::Tensors => {
             options.check_no_activation()?;
             Numbers::AsTheyAre(None)
         }

@@ -222,7 +222,8 @@ fn layers(graph: &Graph) -> Vec<String> {
         | Layer::Concat { .. }
         | Layer::Eltwise(_)
         | Layer::Softmax { .. }
-        | Layer::Slice { .. } => Some(node.layer.kind().to_owned()),
+        | Layer::Slice { .. }
+        | Layer::Operation(_) => Some(node.layer.kind().to_owned()),
     };
     graph.nodes.iter().filter_map(word).collect()
 }

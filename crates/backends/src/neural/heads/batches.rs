@@ -31,6 +31,11 @@ impl Batches {
         self.0.iter().flat_map(|run| (0..run.rows()).map(|row| run.row(row)))
     }
 
+    /// The shape and the numbers of each sample, in order.
+    pub fn shaped_rows(&self) -> impl Iterator<Item = (&[usize], &[f32])> {
+        self.0.iter().flat_map(|run| (0..run.rows()).map(|row| (run.shape().get(1..).unwrap_or(&[]), run.row(row))))
+    }
+
     /// Changes the numbers of each sample where they are.
     pub fn change_rows(&mut self, mut change: impl FnMut(&mut [f32])) {
         for run in &mut self.0 {

@@ -6,10 +6,9 @@
 use dede_model::backend::{OutputActivation, Task};
 use dede_model::error::{Error, Result};
 use dede_model::outputs::Outputs;
-use dede_model::request_memory::MemoryShare;
 use dede_model::tensor::Floats;
 
-use super::{Batches, Head, Numbers, only};
+use super::{Asked, Batches, Head, Numbers, only};
 use crate::neural::options::MLLIB;
 
 /// How far below 0 rounding puts a probability that is 0.
@@ -43,19 +42,19 @@ impl Head for Classification {
         }
     }
 
-    fn outputs(&self, found: Vec<Batches>, memory: &MemoryShare) -> Result<Outputs> {
+    fn outputs(&self, found: Vec<Batches>, asked: &Asked<'_>) -> Result<Outputs> {
         let (mut batches, classes) = (only(found)?, self.classes);
         let answered = match self.numbers {
-            Numbers::AsTheyAre(_) => batches.stacked(classes, memory)?,
+            Numbers::AsTheyAre(_) => batches.stacked(classes, asked.memory)?,
             Numbers::Decided(OutputActivation::Softmax | OutputActivation::Sigmoid | OutputActivation::Heads) => {
-                probabilities(batches.stacked(classes, memory)?)?
+                probabilities(batches.stacked(classes, asked.memory)?)?
             }
             Numbers::Decided(OutputActivation::LogSoftmax) => {
-                probabilities(exponentials(batches.stacked(classes, memory)?)?)?
+                probabilities(exponentials(batches.stacked(classes, asked.memory)?)?)?
             }
             Numbers::Decided(OutputActivation::Logits) => {
                 batches.change_rows(softmax);
-                batches.stacked(classes, memory)?
+                batches.stacked(classes, asked.memory)?
             }
         };
         Ok(Outputs::Classification(answered))
@@ -96,16 +95,19 @@ fn softmax(row: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use dede_model::backend::PredictOptions;
+    use dede_model::request_memory::MemoryShare;
+
     use super::*;
 
     /// The answer to samples of one run.
     fn answer(numbers: Numbers, shape: [usize; 2], values: &[f32]) -> Result<Vec<f32>> {
         let run = Floats::new(shape.to_vec(), values.to_vec()).expect("fits");
         let head = Classification::new(shape[1], numbers);
-        match head.outputs(vec![Batches::new(vec![run])], &MemoryShare::unbounded())? {
-            Outputs::Classification(answered) => Ok(answered.into_values()),
-            Outputs::Regression(_) | Outputs::Features(_) | Outputs::Tensors(_) => panic!("classes are answered"),
-        }
+        let asked = Asked { images: &[], options: &PredictOptions::default(), memory: &MemoryShare::unbounded() };
+        let outputs = head.outputs(vec![Batches::new(vec![run])], &asked)?;
+        let Outputs::Classification(answered) = outputs else { panic!("expected classes, found {outputs:?}") };
+        Ok(answered.into_values())
     }
 
     #[test]

@@ -24,6 +24,11 @@ pub trait HeadKind: fmt::Debug + Send + Sync {
     /// [`dede_model::error::Error::BadParameter`] where the creation asks for something that no head of this kind does.
     fn claim(&self, network: &OfferedNetwork<'_>) -> Result<Option<Vec<String>>>;
 
+    /// Whether its outputs may lack the axis of items: lists of what one item has. Such a network is run with one item at a time.
+    fn takes_lists(&self) -> bool {
+        false
+    }
+
     /// The head of a network whose outputs it claimed: these alone and in that order, with the shapes that a run had. The head then answers
     /// the generated samples of that run, and the creation is refused with its error.
     ///

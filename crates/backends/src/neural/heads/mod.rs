@@ -6,11 +6,15 @@
 
 mod batches;
 mod classification;
+mod detection;
 mod features;
 mod kind;
+pub(super) mod kinds;
 mod regression;
+mod segmentation;
 
-use dede_model::backend::{OutputActivation, Task};
+use dede_model::backend::{OutputActivation, PredictOptions, Task};
+use dede_model::data::ImageSizes;
 use dede_model::error::{Error, Result};
 use dede_model::outputs::Outputs;
 use dede_model::request_memory::MemoryShare;
@@ -21,9 +25,20 @@ pub(super) use features::Features;
 pub use kind::{HeadKind, OfferedNetwork, OfferedOutput};
 use regression::Regression;
 
+/// What a request asks of a head.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The images of the samples, in order; none where the samples are rows.
+    pub images: &'a [ImageSizes],
+    /// Options of the request.
+    pub options: &'a PredictOptions,
+    /// Memory of the request.
+    pub memory: &'a MemoryShare,
+}
+
 /// Makes answers of the numbers that a network computes, whatever they mean.
 pub trait Head: Send + Sync {
-    /// What its answers mean: probabilities of so many classes, so many values, or features. It answers no tensors.
+    /// What its answers mean: probabilities of so many classes, so many values, boxes, or features. It answers no tensors.
     fn task(&self) -> Task;
 
     /// What the numbers of the network went through, where it has classes and that is known; it is shown to clients.
@@ -32,11 +47,12 @@ pub trait Head: Send + Sync {
     }
 
     /// Answers the samples of one request, in order. `found` has the numbers of each output that the head was given, in the order in
-    /// which its kind claimed them; they are counted in `memory` already, and what is allocated beside them has to be, before it is.
+    /// which its kind claimed them; they are counted in the memory of the request already, and what is allocated beside them has to be,
+    /// before it is.
     ///
     /// # Errors
     /// [`Error::BadInput`] or [`Error::BadParameter`] where the numbers are not what the head takes them for; those of the memory.
-    fn outputs(&self, found: Vec<Batches>, memory: &MemoryShare) -> Result<Outputs>;
+    fn outputs(&self, found: Vec<Batches>, asked: &Asked<'_>) -> Result<Outputs>;
 }
 
 /// What is known of the numbers of an output.
@@ -48,12 +64,12 @@ pub(super) enum Numbers {
     AsTheyAre(Option<OutputActivation>),
 }
 
-/// The head of a network whose outputs mean that: the list of all that are built in.
+/// The head of a network that no kind claims and whose output means that: the list of all that are built in.
 pub(super) fn built_in(task: Task, numbers: Numbers) -> Box<dyn Head> {
     match task {
         Task::Classification { classes } => Box::new(Classification::new(classes, numbers)),
         Task::Regression { targets } => Box::new(Regression::new(targets)),
-        Task::Features | Task::Tensors => Box::new(Features),
+        Task::Detection { .. } | Task::Segmentation { .. } | Task::Features | Task::Tensors => Box::new(Features),
     }
 }
 
@@ -65,10 +81,22 @@ pub(super) fn check_outputs(task: Task, outputs: &Outputs, samples: usize) -> Re
     let are_right = match (task, outputs) {
         (Task::Classification { classes: columns }, Outputs::Classification(tensor))
         | (Task::Regression { targets: columns }, Outputs::Regression(tensor)) => tensor.row_len() == columns,
-        (Task::Features, Outputs::Features(_)) => true,
+        (Task::Detection { .. }, Outputs::Detection(_))
+        | (Task::Segmentation { .. }, Outputs::Segmentation(_))
+        | (Task::Features, Outputs::Features(_)) => true,
         (
-            Task::Classification { .. } | Task::Regression { .. } | Task::Features | Task::Tensors,
-            Outputs::Classification(_) | Outputs::Regression(_) | Outputs::Features(_) | Outputs::Tensors(_),
+            Task::Classification { .. }
+            | Task::Regression { .. }
+            | Task::Detection { .. }
+            | Task::Segmentation { .. }
+            | Task::Features
+            | Task::Tensors,
+            Outputs::Classification(_)
+            | Outputs::Regression(_)
+            | Outputs::Detection(_)
+            | Outputs::Segmentation(_)
+            | Outputs::Features(_)
+            | Outputs::Tensors(_),
         ) => false,
     };
     if are_right && outputs.len() == samples {
@@ -123,10 +151,10 @@ mod tests {
             let head = built_in(task, numbers);
             assert_eq!((head.task(), head.activation()), (task, activation));
             let (one, two) = (Batches::new(Vec::new()), [Batches::new(Vec::new()), Batches::new(Vec::new())]);
-            let memory = MemoryShare::unbounded();
-            let outputs = head.outputs(vec![one], &memory).expect("no samples");
+            let asked = Asked { images: &[], options: &PredictOptions::default(), memory: &MemoryShare::unbounded() };
+            let outputs = head.outputs(vec![one], &asked).expect("no samples");
             assert!(check_outputs(task, &outputs, 0).is_ok(), "{task:?}");
-            assert!(head.outputs(two.into(), &memory).is_err(), "{task:?} takes one output");
+            assert!(head.outputs(two.into(), &asked).is_err(), "{task:?} takes one output");
         }
     }
 }

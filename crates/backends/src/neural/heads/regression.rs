@@ -3,9 +3,8 @@
 use dede_model::backend::Task;
 use dede_model::error::Result;
 use dede_model::outputs::Outputs;
-use dede_model::request_memory::MemoryShare;
 
-use super::{Batches, Head, only};
+use super::{Asked, Batches, Head, only};
 
 /// Answers numbers as values.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +24,15 @@ impl Head for Regression {
         Task::Regression { targets: self.targets }
     }
 
-    fn outputs(&self, found: Vec<Batches>, memory: &MemoryShare) -> Result<Outputs> {
-        Ok(Outputs::Regression(only(found)?.stacked(self.targets, memory)?))
+    fn outputs(&self, found: Vec<Batches>, asked: &Asked<'_>) -> Result<Outputs> {
+        Ok(Outputs::Regression(only(found)?.stacked(self.targets, asked.memory)?))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use dede_model::backend::PredictOptions;
+    use dede_model::request_memory::MemoryShare;
     use dede_model::tensor::Floats;
 
     use super::*;
@@ -45,7 +46,8 @@ mod tests {
             (2, vec![run(&[1.5, -7.0]), run(&[0.0, 1e30])], Some(vec![1.5, -7.0, 0.0, 1e30])),
             (3, vec![run(&[1.5, -7.0])], None),
         ] {
-            let found = Regression::new(targets).outputs(vec![Batches::new(runs)], &MemoryShare::unbounded());
+            let asked = Asked { images: &[], options: &PredictOptions::default(), memory: &MemoryShare::unbounded() };
+            let found = Regression::new(targets).outputs(vec![Batches::new(runs)], &asked);
             match (found, expected) {
                 (Ok(Outputs::Regression(found)), Some(expected)) => assert_eq!(found.values(), expected),
                 (found, expected) => assert!(found.is_err() && expected.is_none(), "{found:?}, expected {expected:?}"),

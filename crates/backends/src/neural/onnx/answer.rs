@@ -93,7 +93,11 @@ pub(super) fn conclude(
     }
     let task = options.task_of(service_type, outputs, outputs > 1 && options.ntargets.is_none())?;
     let numbers = match task {
-        Task::Features | Task::Tensors | Task::Regression { .. } => {
+        Task::Detection { .. }
+        | Task::Segmentation { .. }
+        | Task::Features
+        | Task::Tensors
+        | Task::Regression { .. } => {
             options.check_no_activation()?;
             Numbers::AsTheyAre(None)
         }

@@ -4,7 +4,7 @@
 //! with the numbers.
 
 use dede_graph::onnx::ModelSummary;
-use dede_model::backend::{DecidingFile, OpenRequest, ServiceType, Task};
+use dede_model::backend::{DecidingFile, OpenRequest, PredictOptions, ServiceType, Task};
 use dede_model::error::{Error, Result};
 use dede_model::quote::{quote, quote_list};
 use dede_model::request_memory::MemoryShare;
@@ -12,16 +12,17 @@ use dede_model::request_memory::MemoryShare;
 use super::graph_outputs::{GraphOutput, candidates, graph_outputs};
 use crate::neural::activation::Reading;
 use crate::neural::engine::{EngineError, floats};
-use crate::neural::heads::{Batches, Head, HeadKind, OfferedNetwork, OfferedOutput, check_outputs};
+use crate::neural::heads::{Asked, Batches, Head, HeadKind, OfferedNetwork, OfferedOutput, check_outputs};
 use crate::neural::loading::Trial;
 use crate::neural::options::{CreationOptions, MLLIB};
 use crate::neural::outputs::{Choice, choose};
+use crate::neural::runner::rows_of;
 
 /// The kinds of heads that networks are offered to.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Kinds {
     /// All of them, in this order.
-    pub(super) all: &'static [&'static dyn HeadKind],
+    pub(super) all: Vec<&'static dyn HeadKind>,
     /// The one that the creation asks for.
     pub(super) asked: Option<&'static dyn HeadKind>,
 }
@@ -44,9 +45,6 @@ pub(super) fn claimed(
     onnx: &[u8],
     (file, summary): (&DecidingFile, &ModelSummary),
 ) -> Result<Option<(Claim, Vec<GraphOutput>)>> {
-    if all.is_empty() {
-        return Ok(None);
-    }
     let mut outputs = graph_outputs(onnx, file, summary)?;
     if options.output()?.is_some()
         && let Choice::Output(place) = choose(&candidates(&outputs), options, request.service_type)?
@@ -115,15 +113,31 @@ impl Claim {
         (trial, fixed_batch): (&Trial, Option<usize>),
     ) -> Result<Box<dyn Head>> {
         for (place, output) in outputs.iter_mut().enumerate() {
-            output.candidate.shape = Some(output.check_rows(&file.name, (trial, place))?.to_vec());
+            let shape = match self.kind.takes_lists() {
+                true => output.check_lists(&file.name, (trial, place))?,
+                false => output.check_rows(&file.name, (trial, place))?,
+            };
+            output.candidate.shape = Some(shape.to_vec());
             output.check_items(&file.name, trial, fixed_batch)?;
             output.check_scale(&file.name)?;
         }
         let head = self.kind.head(&offered(&outputs, request, options, self.is_asked))?;
         check_asked(self.kind.name(), head.as_ref(), options, request.service_type)?;
+        if matches!(head.task(), Task::Detection { .. } | Task::Segmentation { .. }) && trial.image.is_none() {
+            let reason =
+                format!("expected images, in which head {} places what it answers, found rows", self.kind.name());
+            return Err(Error::bad_parameter_at("parameters.input.connector", reason));
+        }
         let unread = |error: EngineError| Error::bad_parameter_at(&file.name, error.to_string());
-        let found = trial.outputs.iter().map(|output| Ok(Batches::new(vec![floats(output.clone()).map_err(unread)?])));
-        let outputs = head.outputs(found.collect::<Result<_>>()?, &MemoryShare::unbounded())?;
+        let samples = trial.samples;
+        let found = trial.outputs.iter().map(|output| {
+            let rows = rows_of(output, 0, samples, samples).and_then(floats);
+            Ok(Batches::new(vec![rows.map_err(unread)?]))
+        });
+        let images = vec![trial.image; trial.samples];
+        let images = images.into_iter().flatten().collect::<Vec<_>>();
+        let asked = Asked { images: &images, options: &PredictOptions::default(), memory: &MemoryShare::unbounded() };
+        let outputs = head.outputs(found.collect::<Result<_>>()?, &asked)?;
         check_outputs(head.task(), &outputs, trial.samples)?;
         Ok(head)
     }
@@ -139,6 +153,9 @@ fn check_asked(name: &str, head: &dyn Head, options: &CreationOptions, service_t
     let (regression, key, asked, count) = match task {
         Task::Classification { classes } => (false, "nclasses", options.nclasses, classes),
         Task::Regression { targets } => (true, "ntargets", options.ntargets, targets),
+        Task::Detection { classes } | Task::Segmentation { classes } => {
+            (false, "nclasses", classes.and(options.nclasses), classes.unwrap_or_default())
+        }
         Task::Features if service_type == ServiceType::Unsupervised => return options.check_no_activation(),
         Task::Features => {
             return Err(Error::bad_parameter_at("type", format!("expected unsupervised for head {name}")));

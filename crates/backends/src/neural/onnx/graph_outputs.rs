@@ -82,6 +82,17 @@ impl GraphOutput {
         }
     }
 
+    /// As [`GraphOutput::check_rows`], or the shape of a list, which all of it is of one sample.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn check_lists<'t>(&self, file: &str, (trial, place): (&'t Trial, usize)) -> Result<&'t [usize]> {
+        match trial.outputs.get(place).map(Tensor::shape) {
+            Some(list) if trial.samples == 1 && list.first() != Some(&1) => Ok(list),
+            Some(_) | None => self.check_rows(file, (trial, place)),
+        }
+    }
+
     /// Refuses what is not the same for an item alone and beside others, where a run takes several items, or at another time.
     ///
     /// # Errors

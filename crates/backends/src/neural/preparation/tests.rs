@@ -11,6 +11,7 @@ fn image() -> Image {
         pixels: Pixels::U8(vec![10, 20, 30, 40, 50, 60]),
         original_width: 2,
         original_height: 1,
+        frame: None,
     }
 }
 

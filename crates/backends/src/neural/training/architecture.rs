@@ -79,6 +79,8 @@ impl Architecture {
         let head = match task {
             Task::Classification { classes } => Head::Classification { classes },
             Task::Regression { targets } => Head::Regression { targets },
+            Task::Detection { .. } => return Err(Error::bad_parameter("not supported yet: training of boxes")),
+            Task::Segmentation { .. } => return Err(Error::bad_parameter("not supported yet: training of masks")),
             Task::Features => return Err(Error::bad_parameter("an unsupervised service cannot be trained")),
             Task::Tensors => return Err(Error::bad_parameter("a service of tensors cannot be trained")),
         };

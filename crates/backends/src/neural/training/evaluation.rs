@@ -95,6 +95,10 @@ fn as_outputs(values: Vec<f32>, items: usize, task: Task) -> Result<Outputs> {
     let tensor = Floats::new(vec![items, columns], values).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(match task {
         Task::Classification { .. } => Outputs::Classification(tensor),
-        Task::Regression { .. } | Task::Features | Task::Tensors => Outputs::Regression(tensor),
+        Task::Regression { .. }
+        | Task::Detection { .. }
+        | Task::Segmentation { .. }
+        | Task::Features
+        | Task::Tensors => Outputs::Regression(tensor),
     })
 }

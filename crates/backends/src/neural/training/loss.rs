@@ -37,11 +37,13 @@ impl Goal {
         match (task, targets) {
             (Task::Classification { .. }, Targets::Classes(_)) | (_, Targets::Unknown { .. }) => Ok(()),
             (Task::Regression { targets: expected }, Targets::Values(tensor)) if tensor.row_len() == expected => Ok(()),
-            (Task::Classification { .. }, Targets::Values(_))
+            (_, Targets::Boxes(_))
+            | (Task::Classification { .. }, Targets::Values(_))
             | (Task::Regression { .. }, Targets::Values(_) | Targets::Classes(_))
-            | (Task::Features | Task::Tensors, Targets::Values(_) | Targets::Classes(_)) => {
-                Err(mismatch(task, targets))
-            }
+            | (
+                Task::Detection { .. } | Task::Segmentation { .. } | Task::Features | Task::Tensors,
+                Targets::Values(_) | Targets::Classes(_),
+            ) => Err(mismatch(task, targets)),
         }
     }
 
@@ -86,11 +88,12 @@ fn mismatch(task: Task, targets: &Targets) -> Error {
     let wanted = match task {
         Task::Classification { classes } => format!("one of {classes} classes per item"),
         Task::Regression { targets } => format!("{targets} values per item (ntargets)"),
-        Task::Features | Task::Tensors => "no targets".to_owned(),
+        Task::Detection { .. } | Task::Segmentation { .. } | Task::Features | Task::Tensors => "no targets".to_owned(),
     };
     let found = match targets {
         Targets::Classes(_) => "a class per item".to_owned(),
         Targets::Values(tensor) => format!("{} values per item", tensor.row_len()),
+        Targets::Boxes(_) => "boxes in each item".to_owned(),
         Targets::Unknown { class, .. } => format!("the class \"{}\", which it does not have", quote(class)),
     };
     Error::bad_parameter_at("parameters.mllib", format!("the network learns {wanted}, the data has {found}"))
@@ -101,7 +104,11 @@ pub(super) fn loss(task: Task, outputs: Matrix, goal: Matrix) -> Tensor<1> {
     let [items, _] = outputs.dims();
     match task {
         Task::Classification { .. } => -(activation::log_softmax(outputs, 1) * goal).sum(),
-        Task::Regression { .. } | Task::Features | Task::Tensors => {
+        Task::Regression { .. }
+        | Task::Detection { .. }
+        | Task::Segmentation { .. }
+        | Task::Features
+        | Task::Tensors => {
             let difference = outputs - goal;
             (difference.clone() * difference).sum() / (2.0 * items as f32)
         }

@@ -82,7 +82,7 @@ pub(super) fn check_classes(mllib: &Section, task: Task) -> Result<()> {
         Task::Classification { .. } | Task::Regression { .. } => {
             Settings::check_class_weights(&TrainOptions::parse(mllib, &Section::new())?, task)
         }
-        Task::Features | Task::Tensors => Ok(()),
+        Task::Detection { .. } | Task::Segmentation { .. } | Task::Features | Task::Tensors => Ok(()),
     }
 }
 

@@ -100,7 +100,7 @@ impl Origin {
         let (key, asked, own, count) = match task {
             Task::Classification { classes } => ("ntargets", options.ntargets, "nclasses", classes),
             Task::Regression { targets } => ("nclasses", options.nclasses, "ntargets", targets),
-            Task::Features | Task::Tensors => return Ok(()),
+            Task::Detection { .. } | Task::Segmentation { .. } | Task::Features | Task::Tensors => return Ok(()),
         };
         match asked.map(|count| count.0 as usize).filter(|&asked| asked > 0 && asked != count) {
             None => Ok(()),
@@ -176,6 +176,8 @@ fn check(graph: &Graph, shape: &Shape, task: Task) -> Result<()> {
     let (key, wanted) = match task {
         Task::Classification { classes } => ("nclasses", classes),
         Task::Regression { targets } => ("ntargets", targets),
+        Task::Detection { .. } => return Err(Error::bad_parameter("not supported yet: training of boxes")),
+        Task::Segmentation { .. } => return Err(Error::bad_parameter("not supported yet: training of masks")),
         Task::Features => return Err(Error::bad_parameter("an unsupervised service cannot be trained")),
         Task::Tensors => return Err(Error::bad_parameter("a service of tensors cannot be trained")),
     };

@@ -53,7 +53,7 @@ impl Plan {
         match task {
             Task::Classification { classes } => state.insert("nclasses".to_owned(), classes.into()),
             Task::Regression { targets } => state.insert("ntargets".to_owned(), targets.into()),
-            Task::Features | Task::Tensors => None,
+            Task::Detection { .. } | Task::Segmentation { .. } | Task::Features | Task::Tensors => None,
         };
         let threads = request.engine.threads;
         Ok(Self { settings, origin, resume, prepare, kind: request.kind, threads, state })

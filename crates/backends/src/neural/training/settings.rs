@@ -264,7 +264,11 @@ fn class_weights(asked: &[f64], task: Task) -> Result<Vec<f32>> {
     }
     let expected = match task {
         Task::Classification { classes } => classes,
-        Task::Regression { .. } | Task::Features | Task::Tensors => {
+        Task::Regression { .. }
+        | Task::Detection { .. }
+        | Task::Segmentation { .. }
+        | Task::Features
+        | Task::Tensors => {
             return Err(wrong("class_weights", "none for a regression", asked.len()));
         }
     };

@@ -332,6 +332,7 @@ impl Dataset for Lines {
                 pixels: Pixels::U8(pixels),
                 original_width: 12,
                 original_height: 12,
+                frame: None,
             }
         };
         Ok(Batch {

@@ -171,10 +171,10 @@ def cases():
         yield "one mean for all", image(random, "mean_value: 7 force_color: true", "", 1, [7] * 3)
 
 
-def main(path):
+def write(path, cases):
     sized = lambda content: struct.pack("<I", len(content)) + content
     with open(path, "wb") as out:
-        for name, (text, model, dims, x, y, *mean) in cases():
+        for name, (text, model, dims, x, y, *mean) in cases:
             mean_name, mean_bytes = mean or ("", b"")
             for content in [name.encode(), text.encode(), model, mean_name.encode(), mean_bytes]:
                 out.write(sized(content))
@@ -183,4 +183,5 @@ def main(path):
             out.write(x.astype("<f4").tobytes() + flat.tobytes())
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    write(sys.argv[1], cases())

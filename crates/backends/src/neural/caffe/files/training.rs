@@ -41,6 +41,11 @@ impl Files {
                 served.map_or(Ok(()), |served| caffe::check_training_network(text, served))
             })?;
         }
+        if let Some(node) = served.and_then(Graph::layer_for_prediction) {
+            let (name, kind) = (&node.name, node.layer.kind());
+            let reason = format!("layer {name}: a network with a layer of type {kind} cannot be trained yet");
+            return Err(Error::bad_parameter(reason));
+        }
         if let Some(deploy) = &self.deploy {
             self.check_training(deploy, caffe::check_trained_alike)?;
         }
@@ -146,6 +151,17 @@ mod tests {
             let found = Files::find(&repository, &Section::new()).expect("found").described_training(None);
             check(&files, found, expected);
         }
+    }
+
+    #[test]
+    fn a_network_with_a_layer_for_prediction_alone_is_not_trained() {
+        let text =
+            "input: 'data' input_shape { dim: [1, 4] } layer { name: 'sizes' type: 'AbsVal' bottom: 'data' top: 'y' }";
+        let graph = caffe::parse_network(text, &caffe::NetworkOptions::default()).expect("a network");
+        let files = [("deploy.prototxt", text), ("m_iter_1.caffemodel", "")];
+        let (_directory, repository) = repository(&files);
+        let found = Files::find(&repository, &Section::new()).expect("found").described_training(Some(&graph));
+        check(&files, found, Err("layer sizes: a network with a layer of type AbsVal cannot be trained yet"));
     }
 
     #[test]

@@ -137,6 +137,9 @@ impl Interpreter {
                 graph.inputs.len()
             )));
         };
+        if let Some(node) = graph.layer_for_prediction() {
+            return Err(Error::bad_parameter(not_trained(node)));
+        }
         let nodes = needed(graph, target);
         let mut uses = BTreeMap::from([(target.to_owned(), 1)]);
         for name in nodes.iter().flat_map(|node| &node.inputs) {
@@ -171,6 +174,14 @@ impl Interpreter {
         }
         Ok((take(&mut values, target)?, statistics))
     }
+}
+
+fn not_trained(node: &Node) -> String {
+    format!(
+        "layer {}: a network with a layer of type {} predicts and cannot be trained yet",
+        node.name,
+        node.layer.kind()
+    )
 }
 
 /// The nodes that `target` depends on, in order.
@@ -225,6 +236,7 @@ fn compute(place: &Place<'_>, mut inputs: Vec<Matrix>, statistics: &mut Vec<Batc
         Layer::Softmax { axis } => elementwise::softmax(place, x, *axis),
         Layer::Split => return Ok(vec![x; place.node.outputs.len()]),
         Layer::Slice { axis, sizes } => return Ok(elementwise::slice(place, x, *axis, sizes)),
+        Layer::Operation(_) => return Err(Error::bad_parameter(not_trained(place.node))),
     };
     Ok(vec![y])
 }

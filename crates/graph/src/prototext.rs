@@ -1,5 +1,5 @@
 //! The protobuf text format (<https://protobuf.dev/reference/protobuf/textformat-spec/>) as a tree with line numbers. It owns
-//! the grammar; it knows no message: which fields may be there is for [`super::schema`] to say.
+//! the grammar; it knows no message: which fields may be there is for [`crate::fields`] to say.
 
 use crate::error::{Error, Result};
 
@@ -11,24 +11,24 @@ const MAX_DEPTH: usize = 32;
 
 /// A message: its fields in the order they stand.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Message {
+pub(crate) struct Message {
     fields: Vec<Field>,
 }
 
 /// A field as it stands in the text.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Field {
+pub(crate) struct Field {
     /// Its name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its line, counted from 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// Its value.
-    pub(super) content: Content,
+    pub(crate) content: Content,
 }
 
 /// The value of a field.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// A number, a string, or a name of an enum.
     Scalar(String),
     /// Fields in braces.
@@ -40,18 +40,18 @@ impl Message {
     ///
     /// # Errors
     /// Names the line and what was expected there.
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let mut parser = Parser { rest: text, line: 1 };
         parser.message(None, 0)
     }
 
     /// All fields, in the order they stand.
-    pub(super) fn fields(&self) -> &[Field] {
+    pub(crate) fn fields(&self) -> &[Field] {
         &self.fields
     }
 
     /// All messages called `name`.
-    pub(super) fn messages<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+    pub(crate) fn messages<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.fields.iter().filter(move |field| field.name == name).filter_map(|field| match &field.content {
             Content::Message(message) => Some(message),
             Content::Scalar(_) => None,
@@ -59,23 +59,23 @@ impl Message {
     }
 
     /// The last message called `name`; an empty one if there is none.
-    pub(super) fn message<'a>(&'a self, name: &'a str) -> &'a Self {
+    pub(crate) fn message<'a>(&'a self, name: &'a str) -> &'a Self {
         static EMPTY: Message = Message { fields: Vec::new() };
         self.messages(name).last().unwrap_or(&EMPTY)
     }
 
     /// All scalars called `name`.
-    pub(super) fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.scalars(name).map(|(_, text)| text)
     }
 
     /// The last scalar called `name`.
-    pub(super) fn text<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+    pub(crate) fn text<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.texts(name).last()
     }
 
     /// Whether there is a field called `name`.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|field| field.name == name)
     }
 
@@ -83,7 +83,7 @@ impl Message {
     ///
     /// # Errors
     /// Names line and field of one that is no such number.
-    pub(super) fn numbers<T: Number>(&self, name: &str) -> Result<Vec<T>, String> {
+    pub(crate) fn numbers<T: Number>(&self, name: &str) -> Result<Vec<T>, String> {
         let parse = |(line, text)| {
             T::parse(text).ok_or_else(|| format!("line {line}: {name} should be {}, found \"{text:.64}\"", T::EXPECTED))
         };
@@ -94,7 +94,7 @@ impl Message {
     ///
     /// # Errors
     /// As [`Message::numbers`].
-    pub(super) fn number<T: Number>(&self, name: &str) -> Result<Option<T>, String> {
+    pub(crate) fn number<T: Number>(&self, name: &str) -> Result<Option<T>, String> {
         Ok(self.numbers(name)?.pop())
     }
 
@@ -107,7 +107,7 @@ impl Message {
 }
 
 /// What a scalar can be read as.
-pub(super) trait Number: Sized {
+pub(crate) trait Number: Sized {
     /// For messages: "a whole number".
     const EXPECTED: &'static str;
     /// Reads one; `None` if the text is something else.
