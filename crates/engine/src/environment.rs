@@ -81,12 +81,13 @@ impl Environment {
         Ok(())
     }
 
-    /// The backend of this name.
+    /// The backend of this name, or of this spelling of its name.
     ///
     /// # Errors
     /// [`Error::UnknownBackend`].
     pub fn backend(&self, name: &str) -> Result<&'static dyn Backend> {
-        let found = self.backends.iter().copied().find(|backend| backend.name() == name);
+        let is_named = |backend: &&dyn Backend| backend.name() == name || backend.other_names().contains(&name);
+        let found = self.backends.iter().copied().find(is_named);
         found.ok_or_else(|| Error::UnknownBackend(name.to_owned()))
     }
 

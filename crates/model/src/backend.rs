@@ -29,6 +29,11 @@ pub trait Backend: Send + Sync {
     /// The name in `mllib`.
     fn name(&self) -> &'static str;
 
+    /// Other spellings of the name that requests may have.
+    fn other_names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Whether services of this type can be built on such data.
     fn accepts(&self, kind: DataKind, service_type: ServiceType) -> bool;
 

@@ -1,7 +1,7 @@
 //! What this server is built from: the list of every connector and every backend. Adding one is a line here, and so is a head of networks
 //! from outside of `dede-backends` (`Onnx::with_heads`).
 
-use dede_backends::neural::{caffe::Caffe, onnx::Onnx};
+use dede_backends::neural::{caffe::Caffe, onnx::Onnx, tensorrt::TensorRt};
 use dede_model::backend::Backend;
 use dede_model::connector::Connector;
 
@@ -10,4 +10,4 @@ pub(crate) static CONNECTORS: &[&dyn Connector] =
     &[&dede_connectors::csv::CsvConnector, &dede_connectors::image::ImageConnector];
 
 /// Values of `mllib`.
-pub(crate) static BACKENDS: &[&dyn Backend] = &[&Caffe, &Onnx::new()];
+pub(crate) static BACKENDS: &[&dyn Backend] = &[&Caffe, &Onnx::new(), &TensorRt::new()];

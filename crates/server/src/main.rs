@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         Command::Verify(options) => exit_code("verify", cli::moves::verify(&options)),
         Command::Push(options) => exit_code("push", cli::registry::push(&options)),
         Command::Pull(options) => exit_code("pull", cli::registry::pull(&options)),
+        Command::Predict(options) => exit_code("predict", cli::predict::run(&options)),
         Command::Services(options) => exit_code("services", cli::listing::services(&options)),
         Command::Aliases(options) => exit_code("aliases", cli::listing::aliases(&options)),
         Command::Peers(options) => {

@@ -20,6 +20,8 @@ pub(super) const KEYS: KeyTable = KeyTable(&[
     &AUGMENTATION,
     &EFFECTS,
     &DETECTION,
+    &ENGINE_FILES,
+    &CALIBRATION,
     &OTHER_LIBRARIES,
 ]);
 
@@ -35,8 +37,39 @@ pub(super) const CAFFE_KEYS: KeyTable = KeyTable(&[
     &AUGMENTATION,
     &EFFECTS,
     &DETECTION,
+    &ENGINE_FILES,
+    &CALIBRATION,
     &OTHER_LIBRARIES,
 ]);
+
+/// Of networks that TensorRT served. Its engine files are compiled for one GPU, and none is read or written here.
+pub(super) const TENSORRT_KEYS: KeyTable = KeyTable(&[
+    &NETWORK,
+    &[
+        Key::not_yet("scale").unless(&[Neutral::Number(1.0)]).because("parameters.input.scale is applied"),
+        Key::applied("output_format", Moment::Loading),
+        Key::without_effect("tensorRTEngineFile", NO_ENGINE_FILES),
+        Key::without_effect("readEngine", NO_ENGINE_FILES),
+        Key::without_effect("writeEngine", NO_ENGINE_FILES),
+        Key::without_effect("maxWorkspaceSize", "it is memory of a GPU, while every engine here computes on the CPU"),
+        Key::without_effect(
+            "maxBatchSize",
+            "a run takes as many items as the network can, and answers do not depend on it",
+        ),
+    ],
+    &TRAINING,
+    &SOLVER,
+    &OTHERS_OF_TRAINING,
+    &PLACE,
+    &TASKS,
+    &AUGMENTATION,
+    &EFFECTS,
+    &DETECTION,
+    &CALIBRATION,
+    &OTHER_LIBRARIES,
+]);
+
+const NO_ENGINE_FILES: &str = "no engine file is read or written: the network that it was compiled from is served";
 
 /// What asks for nothing, or for a number that is not there.
 const UNSET: &[Neutral] = &[Neutral::Off, Neutral::Number(-1.0)];
@@ -215,15 +248,20 @@ const DETECTION: [Key; 7] = [
     Key::not_yet("ssd_overlap_threshold").unless(&[Neutral::Number(0.5)]),
 ];
 
-/// Of libraries that this server has not: `tensorrt`, `ncnn`, `dlib`, `tsne`, `xgboost`.
-const OTHER_LIBRARIES: [Key; 22] = [
+/// Of `tensorrt`: the files of its engines, and how they are compiled.
+const ENGINE_FILES: [Key; 5] = [
     Key::not_yet("tensorRTEngineFile").unless(&[Neutral::Off, Neutral::Text("TRTengine")]),
     Key::not_yet("readEngine").unless(&[Neutral::On]),
     Key::not_yet("writeEngine").unless(&[Neutral::On]),
     Key::not_yet("maxWorkspaceSize").unless(&[Neutral::Number(1024.0)]),
     Key::not_yet("maxBatchSize").unless(&[Neutral::Number(48.0)]),
-    Key::not_yet("dla").unless(&[Neutral::Number(-1.0)]),
-    Key::not_yet("calibration"),
+];
+
+/// Of `tensorrt`: other numbers than those of the network's file.
+const CALIBRATION: [Key; 2] = [Key::not_yet("dla").unless(&[Neutral::Number(-1.0)]), Key::not_yet("calibration")];
+
+/// Of libraries that this server has not: `ncnn`, `dlib`, `tsne`, `xgboost`.
+const OTHER_LIBRARIES: [Key; 15] = [
     Key::not_yet("lightmode").unless(&[Neutral::On]),
     Key::not_yet("model_type"),
     Key::not_yet("shape_predictor"),

@@ -9,6 +9,7 @@ pub mod engine;
 pub mod heads;
 pub mod onnx;
 pub mod onnx_view;
+pub mod tensorrt;
 pub mod training;
 
 mod activation;

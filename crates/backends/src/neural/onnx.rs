@@ -150,6 +150,22 @@ impl Backend for Onnx {
     }
 }
 
+/// The last extent of the output to answer: the one that a creation names, or the only one. `None` where the file does not say it, or where
+/// there is no such output.
+///
+/// # Errors
+/// [`Error::BadParameter`] where the file cannot be read, or which one it is cannot be told.
+pub(super) fn columns(request: &OpenRequest<'_>) -> Result<Option<usize>> {
+    let Some(file) = network_file(request.repository, request.model)? else { return Ok(None) };
+    let summary = inspect(&content(&file.path, &file.name)?).map_err(|error| graph_error(&file, error))?;
+    let named = ["output", "outputBlob"].into_iter().find_map(|key| request.mllib.get(key)?.as_str());
+    let output = match named.filter(|name| !name.is_empty()) {
+        Some(name) => summary.outputs.iter().find(|output| output.name == name),
+        None => summary.outputs.first().filter(|_| summary.outputs.len() == 1),
+    };
+    Ok(output.and_then(|output| output.dims.as_ref()?.last().copied().flatten()))
+}
+
 /// Loads a file and concludes what it is.
 fn load(
     request: &OpenRequest<'_>,

@@ -76,8 +76,13 @@ impl Definition {
         self.names_weights() || self.repository.files().map_or(true, |files| !files.is_empty())
     }
 
-    fn with_repository(request: CreationRequest, repository: Repository, environment: &Environment) -> Result<Self> {
+    fn with_repository(
+        mut request: CreationRequest,
+        repository: Repository,
+        environment: &Environment,
+    ) -> Result<Self> {
         let backend = environment.backend(&request.mllib)?;
+        backend.name().clone_into(&mut request.mllib);
         let service_type = match request.service_type.as_str() {
             "supervised" => ServiceType::Supervised,
             "unsupervised" => ServiceType::Unsupervised,

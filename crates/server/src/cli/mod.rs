@@ -12,6 +12,7 @@ pub(crate) mod moves;
 mod moving;
 mod pace;
 pub(crate) mod peers;
+pub(crate) mod predict;
 mod proof;
 pub(crate) mod registry;
 mod relay;
@@ -69,6 +70,8 @@ pub(crate) enum Command {
     Push(registry::PushOptions),
     /// Pull a service from an OCI registry into a directory.
     Pull(registry::PullOptions),
+    /// Ask a service about files, and show the answers.
+    Predict(predict::PredictOptions),
     /// List the services of a server.
     Services(moving::OnOptions),
     /// List the aliases of a server.

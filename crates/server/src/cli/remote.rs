@@ -20,6 +20,8 @@ use crate::peer::{Peer, PeerName, PeerUrl};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two attempts to reach it.
 const PAUSE: Duration = Duration::from_millis(300);
+/// The header that says which service and version answered.
+const SERVED_BY: &str = "x-dede-served-by";
 /// Largest answer, bytes.
 const LIMIT: u64 = 256 << 20;
 
@@ -62,6 +64,18 @@ impl Remote {
         let answer = self.accepted(self.client.send(method, path, &[], body)?)?;
         let bytes = self.client.bytes(answer, LIMIT)?;
         serde_json::from_slice(&bytes).map_err(|error| format!("{}: {path}: {error}", self.name))
+    }
+
+    /// A whole answer, and the service and version that gave it.
+    ///
+    /// # Errors
+    /// As [`Remote::body`].
+    pub(super) fn answer(&self, method: Method, path: &str, body: &str) -> Result<(Value, Option<String>), String> {
+        let answer = self.accepted(self.client.send(method, path, &[], body)?)?;
+        let served_by = answer.headers().get(SERVED_BY).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let bytes = self.client.bytes(answer, LIMIT)?;
+        let answer = serde_json::from_slice(&bytes).map_err(|error| format!("{}: {path}: {error}", self.name))?;
+        Ok((answer, served_by))
     }
 
     /// Sends a file.

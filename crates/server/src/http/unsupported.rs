@@ -21,7 +21,8 @@ pub(crate) fn refusal(what: &str) -> Error {
 /// # Errors
 /// Row 1006.
 pub(crate) fn check_connector(request: &CreationRequest) -> Result<(), Error> {
-    let is_here = BACKENDS.iter().any(|backend| backend.name() == request.mllib);
+    let named = request.mllib.as_str();
+    let is_here = BACKENDS.iter().any(|backend| backend.name() == named || backend.other_names().contains(&named));
     if is_here && CONNECTORS.contains(&request.connector.as_str()) {
         return Err(refusal(&format!("connector {}", request.connector)));
     }

@@ -5,6 +5,7 @@
 
 use dede_backends::neural::caffe::Caffe;
 use dede_backends::neural::onnx::Onnx;
+use dede_backends::neural::tensorrt::TensorRt;
 use dede_connectors::csv::CsvConnector;
 use dede_connectors::image::ImageConnector;
 use dede_engine::output;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::predict::put_network;
 use crate::server::{Server, spawn};
+use crate::tensorrt::put_means;
 
 const ROW: &str = "5.1,3.5,1.4,0.2";
 
@@ -72,6 +74,7 @@ struct Owned {
 const ROWS: (&str, &str, &str) = ("iris", "caffe", "csv");
 const IMAGES: (&str, &str, &str) = ("imgconv", "caffe", "image");
 const ONNX: (&str, &str, &str) = ("softmax", "onnx", "csv");
+const TENSORRT: (&str, &str, &str) = ("means", "tensorrt", "image");
 
 fn tables() -> Vec<Owned> {
     let owned =
@@ -83,6 +86,7 @@ fn tables() -> Vec<Owned> {
         owned(IMAGES, "parameters.input", ImageConnector.keys(), IMAGE),
         owned(ROWS, "parameters.mllib", Caffe.keys(), MLLIB),
         owned(ONNX, "parameters.mllib", Onnx::new().keys(), MLLIB),
+        owned(TENSORRT, "parameters.mllib", TensorRt::new().keys(), MLLIB),
         owned(ROWS, "model", Caffe.model_keys(), MODEL),
         owned(ONNX, "model", Onnx::new().model_keys(), MODEL),
     ]
@@ -141,6 +145,7 @@ fn with_services() -> Server {
     assert_eq!(status, 201, "{answer}");
     let (status, answer) = put_network(&server, "Softmax", "supervised", &json!({"nclasses": 3}));
     assert_eq!(status, 201, "{answer}");
+    put_means(&server);
     server
 }
 

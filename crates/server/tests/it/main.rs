@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops here")]
 
 mod aliases;
+mod asking_files;
 #[cfg(target_os = "linux")]
 mod attack;
 mod calls;
@@ -42,5 +43,6 @@ mod routes;
 mod security;
 mod seed;
 mod server;
+mod tensorrt;
 mod tree;
 mod upgrade;

@@ -4,7 +4,7 @@
 //! file each.
 //!
 //! `parameters.mllib.nclasses` tells these forms apart and has to be said. It counts the classes that the network can answer: without
-//! background for all forms but `ssd`, whose class 0 is the background and counts (contract.md 7.1).
+//! background for all forms but `ssd` and `yolox_background`, whose class 0 is the background and counts (contract.md 7.1).
 
 use std::fmt;
 
@@ -26,6 +26,11 @@ pub(super) trait Form: fmt::Debug + Send + Sync {
     /// Whether outputs of these names and shapes of one image are those of a network of so many classes, in the order that the form takes
     /// them.
     fn fits(&self, outputs: &[&OfferedOutput], classes: usize) -> bool;
+
+    /// Whether networks are taken for it without being asked for.
+    fn is_found(&self) -> bool {
+        true
+    }
 
     /// Number of outputs it takes.
     fn outputs(&self) -> usize {
@@ -67,14 +72,16 @@ impl HeadKind for FormKind {
 
     fn claim(&self, network: &OfferedNetwork<'_>) -> Result<Option<Vec<String>>> {
         let is_regression = network.parameters.get("regression").and_then(serde_json::Value::as_bool) == Some(true);
-        if network.service_type == ServiceType::Unsupervised || (is_regression && !network.is_asked) {
+        let is_unasked = !network.is_asked && (is_regression || !self.0.is_found());
+        if network.service_type == ServiceType::Unsupervised || is_unasked {
             return Ok(None);
         }
         let Some(classes) = classes(network) else {
             return if network.is_asked { Err(unsaid(self.name())) } else { Ok(None) };
         };
         if let Some(names) = chosen(self.0, network, classes) {
-            let others: Vec<_> = FORMS.iter().filter(|form| chosen(form.0, network, classes).is_some()).collect();
+            let fits = |form: &&FormKind| form.0.is_found() && chosen(form.0, network, classes).is_some();
+            let others: Vec<_> = FORMS.iter().filter(fits).collect();
             if network.is_asked || others.len() == 1 {
                 return Ok(Some(names));
             }

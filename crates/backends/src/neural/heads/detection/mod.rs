@@ -20,10 +20,11 @@ pub(super) use listed::Listed;
 use suppression::suppressed;
 
 /// The forms that are found by shapes: the list of all.
-pub(super) static FORMS: [FormKind; 8] = [
-    FormKind(&yolo::Rows { name: "yolox", is_raw: false }),
-    FormKind(&yolo::Rows { name: "yolox_raw", is_raw: true }),
-    FormKind(&yolo::Rows { name: "yolov5", is_raw: false }),
+pub(super) static FORMS: [FormKind; 9] = [
+    FormKind(&yolo::Rows { name: "yolox", is_raw: false, counts_background: false }),
+    FormKind(&yolo::Rows { name: "yolox_raw", is_raw: true, counts_background: false }),
+    FormKind(&yolo::Rows { name: "yolox_background", is_raw: false, counts_background: true }),
+    FormKind(&yolo::Rows { name: "yolov5", is_raw: false, counts_background: false }),
     FormKind(&yolo::Columns),
     FormKind(&yolo::Listing),
     FormKind(&detr::Queries { has_none: true }),

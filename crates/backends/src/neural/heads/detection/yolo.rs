@@ -1,5 +1,5 @@
-//! The forms of YOLO whose boxes are centre and size in pixels of the network's input, or become so by grids: `yolov5`, `yolov8`, `yolox` and
-//! `yolox_raw`; and `yolov10`, which lists corners.
+//! The forms of YOLO whose boxes are centre and size in pixels of the network's input, or become so by grids: `yolov5`, `yolov8`, `yolox`,
+//! `yolox_raw` and `yolox_background`; and `yolov10`, which lists corners.
 //!
 //! Each anchor answers its best class, the first one of equal scores, as the predictors of these networks do. Formats: the exports of
 //! ultralytics (YOLOv5, v8, v10, v11) and YOLOX (`demo_utils.demo_postprocess`: strides 8, 16, 32, largest grid first, row by row).
@@ -20,6 +20,20 @@ pub(super) struct Rows {
     pub(super) name: &'static str,
     /// Whether centre and size are still those of cells of a grid.
     pub(super) is_raw: bool,
+    /// Whether `nclasses` counts a background as class 0, for which there is no column: services of the original were created so.
+    pub(super) counts_background: bool,
+}
+
+impl Rows {
+    /// The number of the class in the first column.
+    fn first_class(&self) -> usize {
+        usize::from(self.counts_background)
+    }
+
+    /// Numbers of each anchor.
+    fn columns(&self, classes: usize) -> Option<usize> {
+        classes.checked_sub(self.first_class())?.checked_add(5)
+    }
 }
 
 /// `[4 + C, A]`: centre, size, classes.
@@ -62,7 +76,11 @@ impl Form for Rows {
     }
 
     fn fits(&self, outputs: &[&OfferedOutput], classes: usize) -> bool {
-        matches!(shape_of(outputs), Some([_, columns]) if Some(*columns) == classes.checked_add(5))
+        matches!(shape_of(outputs), Some([_, columns]) if Some(*columns) == self.columns(classes))
+    }
+
+    fn is_found(&self) -> bool {
+        !self.counts_background
     }
 
     fn most_overlap(&self) -> Option<f32> {
@@ -70,12 +88,13 @@ impl Form for Rows {
     }
 
     fn most_boxes(&self, numbers: usize, classes: usize) -> usize {
-        numbers / classes.saturating_add(5)
+        numbers / self.columns(classes).unwrap_or(usize::MAX)
     }
 
     fn boxes(&self, outputs: &[&[f32]], classes: usize, image: &ImageSizes) -> Result<Vec<Detection>, String> {
         let [numbers] = outputs else { return Err("expected one output".to_owned()) };
-        let rows = numbers.chunks_exact(classes + 5);
+        let columns = self.columns(classes).ok_or("expected a class beside the background")?;
+        let rows = numbers.chunks_exact(columns);
         if self.is_raw && rows.len() != cell_count(image) {
             let (width, height) = (image.width, image.height);
             let expected = cell_count(image);
@@ -95,6 +114,7 @@ impl Form for Rows {
                 let Some(([column, row], stride)) = cells.next() else { continue };
                 place = [(x + column) * stride, (y + row) * stride, width.exp() * stride, height.exp() * stride];
             }
+            let class = class + self.first_class();
             boxes.push(Detection { class, score: score * objectness, corners: around(place) });
         }
         Ok(boxes)
