@@ -27,37 +27,38 @@ fn operation() -> impl Strategy<Value = Operation> {
             1 => name().prop_map(Expect::Shown),
         ]
     };
-    let of_alias = move |takeover: f64| {
+    let of_alias = move |alias: BoxedStrategy<Name>, takeover: f64| {
+        let alias = move || alias.clone();
         let takeover = move || prop::bool::weighted(takeover);
         prop_oneof![
-            6 => (name(), name(), prop::bool::weighted(0.2), part(), part(), expect(), takeover()).prop_map(
+            6 => (alias(), name(), prop::bool::weighted(0.2), part(), part(), expect(), takeover()).prop_map(
                 |(alias, service, peer, canary, shadow, expect, takeover)| Operation::Set {
                     alias, service, peer, canary, shadow, expect, takeover,
                 },
             ),
-            5 => (name(), name(), part(), expect(), takeover(), prop::option::of(name())).prop_map(
+            5 => (alias(), name(), part(), expect(), takeover(), prop::option::of(name())).prop_map(
                 |(alias, service, shadow, expect, takeover, replaces)| Operation::Switch {
                     alias, service, shadow, expect, takeover, replaces,
                 },
             ),
-            2 => (name(), part(), expect()).prop_map(|(alias, part, expect)| Operation::SetCanary(alias, part, expect)),
-            2 => (name(), part(), expect()).prop_map(|(alias, part, expect)| Operation::SetShadow(alias, part, expect)),
-            4 => (name(), expect()).prop_map(|(alias, expect)| Operation::RollBack(alias, expect)),
-            2 => (name(), sometimes(), name(), prop::option::weighted(0.2, 1u64..5)).prop_map(
+            2 => (alias(), part(), expect()).prop_map(|(alias, part, expect)| Operation::SetCanary(alias, part, expect)),
+            2 => (alias(), part(), expect()).prop_map(|(alias, part, expect)| Operation::SetShadow(alias, part, expect)),
+            4 => (alias(), expect()).prop_map(|(alias, expect)| Operation::RollBack(alias, expect)),
+            2 => (alias(), sometimes(), name(), prop::option::weighted(0.2, 1u64..5)).prop_map(
                 |(alias, from, to, generation)| Operation::Return { alias, from, to, generation },
             ),
-            2 => (name(), sometimes(), name()).prop_map(|(alias, from, to)| Operation::Exchange { alias, from, to }),
-            1 => name().prop_map(Operation::DeleteAlias),
-            1 => (name(), sometimes()).prop_map(|(alias, target)| Operation::DeleteAliasOf(alias, target)),
+            3 => (alias(), sometimes(), name()).prop_map(|(alias, from, to)| Operation::Exchange { alias, from, to }),
+            1 => alias().prop_map(Operation::DeleteAlias),
+            1 => (alias(), sometimes()).prop_map(|(alias, target)| Operation::DeleteAliasOf(alias, target)),
         ]
     };
     // Nothing that renames a service: the names of one command are looked up before, those of another in its turn.
-    let together = prop::collection::vec(of_alias(0.0), 0..4);
+    let together = prop::collection::vec(of_alias(prop_oneof![4 => 3..NAMES.len(), 1 => name()].boxed(), 0.0), 0..4);
     prop_oneof![
         6 => (name(), 0u8..3).prop_map(|(name, content)| Operation::Create(name, content)),
         3 => name().prop_map(Operation::Delete),
         2 => (name(), name()).prop_map(|(from, to)| Operation::Rename(from, to)),
-        25 => of_alias(0.5),
+        26 => of_alias(name().boxed(), 0.5),
         1 => name().prop_map(Operation::GiveNameBack),
         6 => together.prop_map(Operation::Together),
         1 => name().prop_map(Operation::Hold),
@@ -165,10 +166,12 @@ fn shown(state: &DesiredState) -> Shown {
 }
 
 /// What most sequences begin with, so that there is something to change.
-fn beginning() -> [Operation; 4] {
-    let (expect, takeover) = (Expect::Anything, false);
-    let alias = Operation::Set { alias: 3, service: 0, peer: false, canary: None, shadow: None, expect, takeover };
-    [Operation::Create(0, 1), Operation::Create(1, 2), Operation::Create(2, 0), alias]
+fn beginning() -> [Operation; 5] {
+    let alias = |alias: Name, service: Name| {
+        let (expect, takeover) = (Expect::Anything, false);
+        Operation::Set { alias, service, peer: false, canary: None, shadow: None, expect, takeover }
+    };
+    [Operation::Create(0, 1), Operation::Create(1, 2), Operation::Create(2, 0), alias(3, 0), alias(4, 1)]
 }
 
 /// Performs them one by one in both; the kinds of commands that were accepted are counted.
