@@ -42,5 +42,6 @@ mod routes;
 mod security;
 mod seed;
 mod server;
+mod together;
 mod tree;
 mod upgrade;
