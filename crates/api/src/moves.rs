@@ -67,6 +67,33 @@ pub struct MoveRequest {
     /// The user that requested the move, for the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
+    /// Services of the same source whose aliases switch together with this one's, all in one change or none; everything else that is said
+    /// here holds for them too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<AlsoMoved>,
+}
+
+/// A service that moves together with that of the request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlsoMoved {
+    /// The service on the source.
+    pub service: String,
+    /// The stable name that is switched to it.
+    #[serde(rename = "as")]
+    pub alias: String,
+    /// Its name on the target; the one it has on the source by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Directory for its files; below the state directory by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// Inputs and the source's answers to them, which the target must reproduce.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub golden: Vec<GoldenCase>,
+    /// Digest of its plan, where a plan is carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
 }
 
 impl MoveRequest {
@@ -92,6 +119,7 @@ impl MoveRequest {
             hold_for_s: hold_for_s(),
             plan: None,
             who: None,
+            also: Vec::new(),
         }
     }
 }
@@ -228,6 +256,9 @@ pub struct MovePlan {
     pub notes: Vec<String>,
     /// What stops it.
     pub obstacles: Vec<String>,
+    /// The plans of the services that move together with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<MovePlan>,
 }
 
 /// How long a move is estimated to take.
@@ -281,6 +312,30 @@ pub struct MoveInfo {
     pub error: Option<String>,
     /// What it found out so far.
     pub report: MoveReport,
+    /// All moves that switch together with this one, itself among them, in the order they were asked for; none where it switches alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<Companion>,
+}
+
+/// One of the moves that switch together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Companion {
+    /// Which move.
+    pub id: String,
+    /// The service on the source.
+    pub service: String,
+    /// The alias that it switches.
+    #[serde(rename = "as")]
+    pub alias: String,
+    /// Where it is.
+    pub phase: MovePhase,
+    /// What it waits for an operator to do.
+    pub waits_for: Option<String>,
+    /// What it does now, for people.
+    pub activity: String,
+    /// Why it ended other than done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// How far a phase is.

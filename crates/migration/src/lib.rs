@@ -27,6 +27,7 @@
 //!   (`standing`, `files`). What a person changed meanwhile stands.
 //! - The source is never changed, and need not know the target.
 //! - An end is recorded before it is seen.
+//! - Moves that switch together switch, go back and end in one step each, and one that is undone takes all along (`handle::company`).
 //!
 //! # Who may know what
 //!
@@ -85,7 +86,7 @@ pub use relays::{Content, Failure, FailureKind, NumberedQuestion, Question, Rela
 pub use service_api::{RecordedCase, ServiceApi};
 pub use source::upload::IncomingFile;
 pub use source::{HostDescription, ModelSource, Peers};
-pub use status::MoveStatus;
+pub use status::{Companion, MoveStatus};
 
 use dede_engine::catalogue::Catalogue;
 use dede_model::error::Error;

@@ -12,7 +12,8 @@ use dede_model::priority;
 use crate::MoveContext;
 use crate::execution::Execution;
 use crate::handle::Move;
-use crate::phases::{copy, drain, finish, plan, watch};
+use crate::handle::company::Milestone;
+use crate::phases::{copy, drain, finish, plan, together, watch};
 use crate::served::Served;
 use crate::standing::has_switched;
 use crate::strategy::{in_place, side_by_side};
@@ -27,10 +28,13 @@ fn go(run: &Execution<'_>) -> Result<()> {
     if record.undoing.is_some() {
         return undo::undo(run.this, run.context);
     }
+    // One that switches with others has to be undone with them.
+    run.check_abort()?;
     if !has_switched(&record, &run.context.catalogue.snapshot()) {
         let planned = run.in_phase("planned", || plan::plan(run))?;
         plan::claim(run, &planned)?;
-        let copied = run.in_phase("copying", || copy::copy(run, &planned));
+        together::agree(run, record.plan.is_some())?;
+        let copied = run.in_phase("copying", || together::copy_in_turn(run, || copy::copy(run, &planned)));
         let lease = copied.map_err(|error| run.explained(error, &planned))?;
         match in_place::given_up(run, &planned)? {
             // The content stays in the store meanwhile.
@@ -40,6 +44,7 @@ fn go(run: &Execution<'_>) -> Result<()> {
     }
     run.in_phase("watching", || watch::watch(run))?;
     run.in_phase("draining", || drain::drain(run))?;
+    together::meet(run, Milestone::Drained, "waits for the others to end", &|| run.check())?;
     finish::finish(run)
 }
 
@@ -51,7 +56,9 @@ pub(crate) fn run(this: &Arc<Move>, context: &MoveContext) {
     if let Err(error) = guarded(|| go(&Execution { this, context, served: &served })) {
         tracing::warn!(id = %this.id, %error, "move failed");
         served.count(this, &context.catalogue);
-        let undone = this.ask_to_undo(&error.to_string()).and_then(|()| guarded(|| undo::undo(this, context)));
+        // One that goes back with others says why they do.
+        let reason = this.undoing().unwrap_or_else(|| error.to_string());
+        let undone = this.ask_to_undo(&reason).and_then(|()| guarded(|| undo::undo(this, context)));
         if let Err(error) = undone {
             tracing::error!(id = %this.id, %error, "the move cannot be undone now; abort it again");
             // From here on an operator may change the alias again.

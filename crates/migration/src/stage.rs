@@ -30,8 +30,10 @@ use dede_storage::Roots;
 use serde_json::{Value, json};
 
 use crate::clock::controlled::ControlledClock;
+use crate::clock::{Clock, SystemClock};
 use crate::execution::Execution;
 use crate::handle::Move;
+use crate::handle::company::Company;
 use crate::record::{Former, MoveRecord, Replaced};
 use crate::served::Served;
 use crate::{
@@ -53,46 +55,107 @@ impl Stage {
     /// `request`: members of the request of the move besides its names.
     pub(crate) fn new(request: Value) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let state = directory.path().join("state");
-        let catalogue = catalogue(&state);
-        let old = create(&catalogue, directory.path(), "old", None);
-        catalogue.switch("a", dede_engine::catalogue::SwitchRequest::to(old.id)).unwrap();
-        let id = MoveId(1);
-        let new = create(&catalogue, directory.path(), "new", Some(id));
         let clock = ControlledClock::new();
-        let context = MoveContext {
-            store: Arc::new(BlobStore::open(&state.join("store")).unwrap()),
-            peers: Arc::new(NoPeers),
-            api: Arc::new(NoApi),
-            host: HostDescription {
-                dede: "0".into(),
-                engine: "none".into(),
-                architecture: "none".into(),
-                cpu_features: Vec::new(),
-                threads: 1,
-            },
-            directory: state.clone(),
-            rate: TransferRate::default(),
-            clock: Arc::<ControlledClock>::clone(&clock),
-            catalogue,
-        };
-        let mut members = json!({"service": "new", "source": "dev", "as": "a", "auto": true});
-        members.as_object_mut().unwrap().extend(request.as_object().unwrap().clone());
-        let mut record = MoveRecord::new(id, serde_json::from_value(members).unwrap(), "ab".into());
-        record.former = Some(Former::of(&old));
-        let replaced = Replaced { service: "old".into(), version: old.version().to_string(), takeover: false };
-        record.report.former = Some(replaced);
-        record.report.version = new.version().to_string();
-        let served = Served::begin(&record, &context.catalogue);
-        let time: Arc<dyn crate::Clock> = Arc::<ControlledClock>::clone(&clock);
-        let this = Move::begun(record, state.join("moves"), None, time);
-        std::fs::create_dir_all(state.join("moves")).unwrap();
+        let context = context(directory.path(), Arc::<ControlledClock>::clone(&clock));
+        let request = with_names(request, "new", "a");
+        let member = Member::new(&context, (directory.path(), "old"), MoveId(1), request, None);
+        let Member { this, old, new, served } = member;
         Self { clock, context, this, old, new, served, _directory: directory }
     }
 
     /// The move as it is carried out.
     pub(crate) fn run(&self) -> Execution<'_> {
         Execution { this: &self.this, context: &self.context, served: &self.served }
+    }
+}
+
+/// A target whose aliases `a` and `b` lead to the services `old-a` and `old-b`, and two moves that switch together, which brought `new-a` and
+/// `new-b` for them. Time is that of the machine.
+pub(crate) struct Pair {
+    pub(crate) context: MoveContext,
+    pub(crate) members: [Member; 2],
+    _directory: tempfile::TempDir,
+}
+
+/// One move of several.
+pub(crate) struct Member {
+    pub(crate) this: Arc<Move>,
+    pub(crate) old: Arc<Service>,
+    pub(crate) new: Arc<Service>,
+    served: Served,
+}
+
+impl Pair {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let context = context(directory.path(), Arc::new(SystemClock));
+        let company = Company::of(vec![MoveId(1), MoveId(2)]);
+        let member = |id: u64, alias: &str| {
+            let times = json!({"shadow_for_s": 0, "watch_for_s": 0, "drain_for_s": 0});
+            let request = with_names(times, &format!("new-{alias}"), alias);
+            let former = format!("old-{alias}");
+            Member::new(&context, (directory.path(), &former), MoveId(id), request, Some(Arc::clone(&company)))
+        };
+        let members = [member(1, "a"), member(2, "b")];
+        Self { context, members, _directory: directory }
+    }
+}
+
+impl Member {
+    fn new(
+        context: &MoveContext,
+        (directory, former): (&Path, &str),
+        id: MoveId,
+        request: Value,
+        company: Option<Arc<Company>>,
+    ) -> Self {
+        let mut record = MoveRecord::new(id, serde_json::from_value(request).unwrap(), "ab".into());
+        let alias = record.spec.alias().unwrap().clone();
+        let old = create(&context.catalogue, directory, former, None);
+        let led_there = dede_engine::catalogue::SwitchRequest::to(old.id);
+        context.catalogue.switch(alias.as_str(), led_there).unwrap();
+        let new = create(&context.catalogue, directory, &record.spec.service, Some(id));
+        record.former = Some(Former::of(&old));
+        let replaced = Replaced { service: former.into(), version: old.version().to_string(), takeover: false };
+        record.report.former = Some(replaced);
+        record.report.version = new.version().to_string();
+        record.together = company.iter().flat_map(|_| [MoveId(1), MoveId(2)]).collect();
+        let served = Served::begin(&record, &context.catalogue);
+        let moves = context.directory.join("moves");
+        std::fs::create_dir_all(&moves).unwrap();
+        let this = Move::begun(record, moves, None, company, Arc::clone(&context.clock));
+        Self { this, old, new, served }
+    }
+
+    /// The move as it is carried out.
+    pub(crate) fn run<'a>(&'a self, context: &'a MoveContext) -> Execution<'a> {
+        Execution { this: &self.this, context, served: &self.served }
+    }
+}
+
+fn with_names(members: Value, service: &str, alias: &str) -> Value {
+    let mut request = json!({"service": service, "source": "dev", "as": alias, "auto": true});
+    request.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    request
+}
+
+fn context(directory: &Path, clock: Arc<dyn Clock>) -> MoveContext {
+    let state = directory.join("state");
+    MoveContext {
+        catalogue: catalogue(&state),
+        store: Arc::new(BlobStore::open(&state.join("store")).unwrap()),
+        peers: Arc::new(NoPeers),
+        api: Arc::new(NoApi),
+        host: HostDescription {
+            dede: "0".into(),
+            engine: "none".into(),
+            architecture: "none".into(),
+            cpu_features: Vec::new(),
+            threads: 1,
+        },
+        directory: state,
+        rate: TransferRate::default(),
+        clock,
     }
 }
 

@@ -23,4 +23,25 @@ pub struct MoveStatus {
     pub error: Option<String>,
     /// What it found out so far.
     pub report: MoveReport,
+    /// The moves that switch together, this one among them; none where it switches alone.
+    pub together: Vec<Companion>,
+}
+
+/// One of the moves that switch together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Companion {
+    /// Which.
+    pub id: MoveId,
+    /// The service on the source.
+    pub service: String,
+    /// The alias that it switches, as it was asked for.
+    pub alias: String,
+    /// Where it is.
+    pub phase: MovePhase,
+    /// What it waits for an operator to do.
+    pub waits_for: Option<&'static str>,
+    /// What it does now, for people.
+    pub activity: String,
+    /// Why it ended other than done, or is being undone.
+    pub error: Option<String>,
 }

@@ -15,6 +15,7 @@ mod restore;
 mod routing;
 mod snapshot;
 pub mod store;
+mod together;
 mod traffic;
 mod view;
 

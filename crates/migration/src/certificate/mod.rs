@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::MoveContext;
 use crate::handle::Move;
-use crate::record::{CERTIFICATE, Effects, MovePhase};
+use crate::record::{CERTIFICATE, Effects, MovePhase, MoveRecord};
 
 /// Name of the server's key in its state directory.
 const KEY: &str = "certificate.key";
@@ -43,7 +43,7 @@ pub(crate) fn write(this: &Move, context: &MoveContext) -> Result<()> {
         return this.note(|record| record.report.certificate = Some(place(record.id)));
     }
     let peer = context.peers.peer(&record.spec.source);
-    let certificate = json!({
+    let mut certificate = json!({
         "move": this.id.to_string(),
         "nonce": record.effects.nonce,
         "at_ms": context.clock.unix_ms(),
@@ -54,9 +54,23 @@ pub(crate) fn write(this: &Move, context: &MoveContext) -> Result<()> {
         "plan": record.plan,
         "report": record.report,
     });
+    if let Some(company) = this.company() {
+        certificate["together"] = company.known().iter().map(|member| member.look(of_all)).collect();
+    }
     let signed = sign(certificate, &key(&context.directory)?);
     write_atomically(&path, format!("{signed:#}\n").as_bytes())?;
     this.note(|record| record.report.certificate = Some(place(record.id)))
+}
+
+/// What the certificate of each move says of all that switched together.
+fn of_all(record: &MoveRecord) -> Value {
+    json!({
+        "move": record.id.to_string(),
+        "service": record.spec.service,
+        "as": record.spec.alias,
+        "version": record.report.version,
+        "generation": record.report.generation,
+    })
 }
 
 fn place(id: MoveId) -> String {

@@ -1,5 +1,6 @@
 //! What operators tell a move, and who may run it: promote, undo, resume, and whether another move would get in its way.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use dede_engine::catalogue::Catalogue;
@@ -27,7 +28,7 @@ impl Move {
     /// Whether a restart takes it up without being told.
     pub(crate) fn goes_on_by_itself(&self, catalogue: &Catalogue) -> bool {
         let record = self.record();
-        !record.phase.is_over() && (record.undoing.is_some() || has_switched(&record, &catalogue.snapshot()))
+        !record.phase.is_over() && (self.undoing().is_some() || has_switched(&record, &catalogue.snapshot()))
     }
 
     /// Takes the right to run it; false when another thread has it.
@@ -65,6 +66,19 @@ impl Move {
 
     /// Allows the switch; whether it can be made is checked by the switch itself.
     pub(crate) fn promote(&self) -> Result<()> {
+        let mut state = self.promotable()?;
+        state.record.promoted = true;
+        drop(state);
+        self.change(|_| ());
+        Ok(())
+    }
+
+    /// Whether it could be promoted now.
+    pub(crate) fn check_promotion(&self) -> Result<()> {
+        self.promotable().map(drop)
+    }
+
+    fn promotable(&self) -> Result<MutexGuard<'_, State>> {
         if let Some(reason) = self.worse() {
             return Err(Error::MoveConflict(format!(
                 "move {} does not switch, {}",
@@ -72,7 +86,7 @@ impl Move {
                 turned_out_worse(&reason)
             )));
         }
-        let mut state = self.decided();
+        let state = self.decided();
         if state.record.phase.is_over() || state.record.phase.is_after_switch() {
             return Err(self.over(&state));
         }
@@ -82,10 +96,7 @@ impl Move {
                 self.id
             )));
         }
-        state.record.promoted = true;
-        drop(state);
-        self.change(|_| ());
-        Ok(())
+        Ok(state)
     }
 
     pub(crate) fn ask_to_undo(&self, reason: &str) -> Result<()> {
@@ -93,6 +104,7 @@ impl Move {
         if state.record.phase.is_over() {
             return Err(self.over(&state));
         }
+        self.note_cause(&state.record, reason);
         state.record.undoing.get_or_insert_with(|| reason.to_owned());
         drop(state);
         self.change(|_| ());

@@ -7,6 +7,7 @@ use dede_engine::catalogue::Catalogue;
 use dede_model::error::{Error, Result};
 use dede_storage::failpoint;
 
+use super::company::Ended;
 use super::{Move, State, begin};
 use crate::record::{MovePhase, MoveRecord};
 use crate::standing::{Standing, standing};
@@ -37,22 +38,25 @@ impl Move {
     }
 
     /// As [`Move::end`], for a move that is done: whether the alias still leads to its service is checked, and the end
-    /// becomes visible, in one step among the changes of the catalogue.
+    /// becomes visible, in one step among the changes of the catalogue. Moves that switched together end in one step.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Cancelled`] where a person was promised that it is undone; [`Error::MoveConflict`] where a person changed
     /// the alias while the end was recorded: it is to be undone then.
-    pub(crate) fn end_well(self: &Arc<Self>, catalogue: &Catalogue, before_it_is_seen: impl FnOnce()) -> Result<()> {
+    pub(crate) fn end_well(
+        self: &Arc<Self>,
+        catalogue: &Catalogue,
+        before_it_is_seen: impl FnOnce() + Send + 'static,
+    ) -> Result<()> {
         let (record, decided) = self.record_end(MovePhase::Done)?;
-        before_it_is_seen();
-        let this = Arc::clone(self);
-        catalogue.in_step(move |snapshot| {
-            if let Standing::Changed(reason) = standing(&record, snapshot) {
-                return Err(Error::MoveConflict(format!("{reason}; nothing more is done")));
+        let ended = Ended { member: Arc::clone(self), record, clean_up: Box::new(before_it_is_seen) };
+        match &self.company {
+            None => see_all(vec![ended], catalogue)?,
+            Some(company) => {
+                let goes_on = || self.undoing().map_or(Ok(()), |reason| Err(Error::Cancelled(reason)));
+                self.attend((&**company, &company.ending), ended, &goes_on, |all| see_all(all, catalogue))?;
             }
-            this.see_end(record);
-            Ok(())
-        })?;
+        }
         drop(decided);
         failpoint(MovePhase::Done.as_str());
         Ok(())
@@ -94,4 +98,22 @@ impl Move {
     pub(super) fn decided(&self) -> MutexGuard<'_, State> {
         self.changed.wait_until(|| Some(self.lock()).filter(|state| !state.is_ending))
     }
+}
+
+/// The ends of moves that switched together are seen in one step, unless the alias of one of them was changed.
+fn see_all(all: Vec<Ended>, catalogue: &Catalogue) -> Result<()> {
+    let clean_up = |Ended { member, record, clean_up }| {
+        clean_up();
+        (member, record)
+    };
+    let all: Vec<(Arc<Move>, MoveRecord)> = all.into_iter().map(clean_up).collect();
+    catalogue.in_step(move |snapshot| {
+        for (_, record) in &all {
+            if let Standing::Changed(reason) = standing(record, snapshot) {
+                return Err(Error::MoveConflict(format!("{reason}; nothing more is done")));
+            }
+        }
+        all.into_iter().for_each(|(member, record)| member.see_end(record));
+        Ok(())
+    })
 }

@@ -1,11 +1,13 @@
 //! One move as seen from outside: its record and its present activity. Commands of operators are in [`commands`], its end in
-//! [`ending`].
+//! [`ending`], the moves that switch with it in [`company`].
 //!
 //! One lock, held for memory only. The record is written outside of it and by the move's own thread alone, so that no
 //! older one overwrites a newer one; commands reach the disk with that thread's next step.
 
 mod commands;
+pub(crate) mod company;
 mod ending;
+pub(crate) mod meeting;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -20,10 +22,11 @@ use dede_model::watch::Watch;
 use dede_storage::Place;
 use dede_storage::failpoint;
 
+use self::company::Company;
 use crate::clock::Clock;
 use crate::live::Live;
 use crate::record::{ExchangeReport, MovePhase, MoveProgress, MoveRecord, MoveReport, PhaseTime};
-use crate::status::MoveStatus;
+use crate::status::{Companion, MoveStatus};
 
 /// How often a thread that waits looks at what is not of the move.
 const LOOK: Duration = Duration::from_millis(50);
@@ -36,8 +39,11 @@ pub struct Move {
     clock: Arc<dyn Clock>,
     running: AtomicBool,
     state: Mutex<State>,
-    /// Advanced with every change of `state`, under its lock: clients know by the version what they have seen.
-    changed: Watch,
+    /// Advanced with every change of `state`, under its lock: clients know by the version what they have seen. One for all moves that
+    /// switch together.
+    changed: Arc<Watch>,
+    /// The moves that switch with it.
+    company: Option<Arc<Company>>,
     /// The requests that wait for this move.
     held: Mutex<Option<Held>>,
     /// What is known of the new service while live requests are compared.
@@ -84,11 +90,16 @@ fn begin(record: &mut MoveRecord, phase: MovePhase, now: u64) {
 
 impl Move {
     /// A move found by a restart.
-    pub(crate) fn recorded(record: MoveRecord, directory: PathBuf, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(crate) fn recorded(
+        record: MoveRecord,
+        directory: PathBuf,
+        company: Option<Arc<Company>>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
         let planned = record.plan.as_ref().map(|plan| PathBuf::from(&plan.repository));
         let place = planned.or_else(|| record.spec.repository.clone());
         let place = place.filter(|_| !record.phase.is_over()).map(|place| Place::of(&place));
-        let interrupted = Self::new(record, directory, false, place, clock);
+        let interrupted = Self::new(record, directory, false, place, company, clock);
         if !interrupted.phase().is_over() {
             interrupted.show_interrupted("interrupted by a restart");
         }
@@ -100,9 +111,10 @@ impl Move {
         record: MoveRecord,
         directory: PathBuf,
         place: Option<Place>,
+        company: Option<Arc<Company>>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        Self::new(record, directory, true, place, clock)
+        Self::new(record, directory, true, place, company, clock)
     }
 
     fn new(
@@ -110,19 +122,24 @@ impl Move {
         directory: PathBuf,
         running: bool,
         place: Option<Place>,
+        company: Option<Arc<Company>>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let state = State { record, activity: String::new(), progress: None, waits_for: None, place, is_ending: false };
-        Arc::new(Self {
+        let changed = company.as_ref().map(|company| Arc::clone(&company.changed)).unwrap_or_default();
+        let made = Arc::new(Self {
             id: state.record.id,
             directory,
             clock,
             running: AtomicBool::new(running),
             state: Mutex::new(state),
-            changed: Watch::default(),
+            changed,
+            company,
             held: Mutex::default(),
             live: Mutex::default(),
-        })
+        });
+        made.company.iter().for_each(|company| company.join(&made));
+        made
     }
 
     fn show_interrupted(&self, why: &str) {
@@ -173,25 +190,31 @@ impl Move {
 
     /// All that is known of it.
     pub fn info(&self) -> MoveStatus {
-        self.info_at(&self.lock())
+        self.present().1
+    }
+
+    /// All that is known of it, and the version of that.
+    fn present(&self) -> (u64, MoveStatus) {
+        // Of several moves that share a version, each is looked at under its own lock: what changes meanwhile is a later version.
+        let seen = self.changed.version();
+        let together = self.company.as_ref().map(|company| company.companions()).unwrap_or_default();
+        let state = self.lock();
+        let seen = if together.is_empty() { self.changed.version() } else { seen };
+        (seen, self.info_at(&state, together))
     }
 
     /// The state after `seen`, once there is one; `None` when nothing changed in time. A watcher holds no thread.
     pub async fn change_after(&self, seen: u64, patience: Duration) -> Option<(u64, MoveStatus)> {
         tokio::time::timeout(patience, self.changed.changed_after(seen)).await.ok()?;
-        let state = self.lock();
-        Some((self.changed.version(), self.info_at(&state)))
+        Some(self.present())
     }
 
     /// Waits until it is over.
     pub fn wait_until_over(&self) -> MoveStatus {
-        self.changed.wait_until(|| {
-            let state = self.lock();
-            state.record.phase.is_over().then(|| self.info_at(&state))
-        })
+        self.changed.wait_until(|| self.phase().is_over().then(|| self.info()))
     }
 
-    fn info_at(&self, state: &State) -> MoveStatus {
+    fn info_at(&self, state: &State, together: Vec<Companion>) -> MoveStatus {
         let mut report = state.record.report.clone();
         let now = self.clock.unix_ms();
         if let Some(present) = report.phases.last_mut().filter(|_| !state.record.phase.is_over()) {
@@ -206,6 +229,7 @@ impl Move {
             progress: state.progress.clone(),
             error: state.record.undoing.clone(),
             report,
+            together,
         }
     }
 
@@ -226,9 +250,10 @@ impl Move {
         look(&self.lock().record)
     }
 
-    /// Why it is being undone, if it is.
+    /// Why it is being undone, or has to be, together with others.
     pub(crate) fn undoing(&self) -> Option<String> {
-        self.lock().record.undoing.clone()
+        let own = self.lock().record.undoing.clone();
+        own.or_else(|| self.company.as_ref()?.failure(self))
     }
 
     pub(crate) fn is_promoted(&self) -> bool {

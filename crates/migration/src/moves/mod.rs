@@ -1,21 +1,22 @@
-//! The list of moves, and the commands of operators: plan, begin, promote, abort, resume, roll back.
+//! The list of moves. What operators tell it is in [`begin`] and [`commands`].
 
+mod begin;
+mod commands;
 pub(crate) mod former_services;
+mod together;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dede_bundle::Digest;
 use dede_engine::catalogue::Catalogue;
 use dede_engine::move_id::MoveId;
-use dede_engine::name::ServiceName;
-use dede_model::error::{Error, Fault, Result};
+use dede_model::error::{Error, Result};
 use dede_model::watch::Watch;
-use dede_storage::Place;
 
-use crate::golden::{self, KeptSet, file};
+use crate::golden::{KeptSet, file};
 use crate::handle::Move;
 use crate::record::{MovePhase, MovePlan, MoveRecord, MoveSpec};
 use crate::relays::Relays;
@@ -23,7 +24,7 @@ use crate::source::router::Sources;
 use crate::source::upload::{IncomingFile, Uploads};
 use crate::standing::{former_service, own_service};
 use crate::status::MoveStatus;
-use crate::{MoveContext, certificate, planning, procedure, undo};
+use crate::{MoveContext, certificate, planning, procedure};
 
 /// Most moves that go on at once.
 const AT_ONCE: usize = 8;
@@ -59,7 +60,8 @@ impl Moves {
         let directory = context.directory.join("moves");
         std::fs::create_dir_all(&directory).map_err(Error::io(format!("create {}", directory.display())))?;
         dede_storage::files::sync_directory(&context.directory)?;
-        let (records, next) = MoveRecord::load_all(&directory)?;
+        let (mut records, next) = MoveRecord::load_all(&directory)?;
+        together::reopen(&mut records);
         // A move whose directory is gone still stands in what it did.
         let next = next.max(context.catalogue.snapshot().highest_move().saturating_add(1));
         for record in &records {
@@ -67,9 +69,13 @@ impl Moves {
             claim_again(record, &context.catalogue);
         }
         let context = Arc::new(context);
+        let companies = together::companies(&records);
         let known: BTreeMap<_, _> = records
             .into_iter()
-            .map(|record| (record.id, Move::recorded(record, directory.clone(), Arc::clone(&context.clock))))
+            .map(|record| {
+                let company = companies.get(&record.id).filter(|_| record.phase != MovePhase::Damaged).cloned();
+                (record.id, Move::recorded(record, directory.clone(), company, Arc::clone(&context.clock)))
+            })
             .collect();
         let (known, former_services_changed) = (Mutex::new(known), Arc::default());
         let next = AtomicU64::new(next);
@@ -91,6 +97,18 @@ impl Moves {
     pub fn plan(&self, spec: &MoveSpec) -> Result<MovePlan> {
         let peer = self.context.peers.peer(&spec.source)?;
         planning::plan(spec, peer, &self.context).map(|planned| planned.plan)
+    }
+
+    /// What moves that switch together would do, without doing it. What they need together and there is not is an obstacle of the first.
+    ///
+    /// # Errors
+    /// As [`Moves::plan`]; [`Error::Malformed`] for what cannot go together.
+    pub fn plan_together(&self, specs: &[MoveSpec]) -> Result<Vec<MovePlan>> {
+        together::check(specs)?;
+        let mut plans: Vec<MovePlan> = specs.iter().map(|spec| self.plan(spec)).collect::<Result<_>>()?;
+        let found = planning::together::obstacles(&plans);
+        plans.first_mut().into_iter().for_each(|first| first.obstacles.extend(found.iter().cloned()));
+        Ok(plans)
     }
 
     /// Checks that a source may be moved from.
@@ -115,54 +133,17 @@ impl Moves {
     /// # Errors
     /// [`Error::MoveConflict`] while another move to the same alias or name goes on; [`Error::Forbidden`] for a source that is
     /// no peer; [`Error::Malformed`] for what contradicts itself.
-    pub fn begin(&self, mut spec: MoveSpec) -> Result<MoveStatus> {
-        self.check_source(&spec.source)?;
-        ServiceName::parse(&spec.service)?;
-        spec.policy()?;
-        spec.check_numbers()?;
-        golden::check_count(&spec.golden)?;
-        file::check_size(&spec.golden)?;
-        spec.check_replace_first()?;
-        if let Some(directory) = &spec.repository {
-            planning::check_place(directory, &self.context.catalogue.snapshot())?;
-        }
-        certificate::check_key(&self.context.directory)?;
-        let nonce = nonce()?;
-        if spec.keep_for.is_some() && spec.alias.is_none() {
-            let text = "only together with as: otherwise nothing is replaced";
-            return Err(Error::Malformed(Fault::at("keep_for_s", text)));
-        }
-        let golden = std::mem::take(&mut spec.golden);
-        let place = spec.repository.as_deref().map(Place::of);
-        let (begun, forgotten) = {
-            let mut known = self.known();
-            let going_on = known.values().filter(|other| !other.phase().is_over());
-            if let Some(other) = going_on.clone().find(|other| other.touches(&spec, place.as_ref())) {
-                return Err(Error::MoveConflict(format!(
-                    "move {} to the same name or directory goes on; wait for it, or abort it",
-                    other.id
-                )));
-            }
-            if going_on.count() >= AT_ONCE {
-                return Err(Error::Overloaded(format!("{AT_ONCE} moves go on, the most at once")));
-            }
-            let id = MoveId(self.next.fetch_add(1, Ordering::Relaxed));
-            let mut record = MoveRecord::new(id, spec, nonce);
-            record.golden_given = !golden.is_empty();
-            let begun =
-                Move::begun(record, self.context.directory.join("moves"), place, Arc::clone(&self.context.clock));
-            known.insert(id, Arc::clone(&begun));
-            (begun, forget_oldest(&mut known, self.keep))
-        };
-        forget(&forgotten);
-        let keep = || file::keep_given(&begun, &self.context, golden);
-        if let Err(error) = begun.save().and_then(|()| keep()).and_then(|()| self.run_claimed(&begun)) {
-            // The client is told that the move did not begin, so it must not block the next one.
-            self.known().remove(&begun.id);
-            forget(&[begun]);
-            return Err(error);
-        }
-        Ok(begun.info())
+    pub fn begin(&self, spec: MoveSpec) -> Result<MoveStatus> {
+        self.begin_all(vec![spec])
+    }
+
+    /// Begins moves whose aliases switch in one change, or not at all; gives the state of the first.
+    ///
+    /// # Errors
+    /// As [`Moves::begin`]; none of them has begun then.
+    pub fn begin_together(&self, specs: Vec<MoveSpec>) -> Result<MoveStatus> {
+        together::check(&specs)?;
+        self.begin_all(specs)
     }
 
     /// Takes the description of a bundle whose source is no server. Gives what a move names as its source, and the content that
@@ -203,72 +184,6 @@ impl Moves {
     pub fn find(&self, id: &str) -> Result<Arc<Move>> {
         let number: MoveId = id.parse()?;
         self.known().get(&number).cloned().ok_or_else(|| Error::MoveNotFound(id.to_owned()))
-    }
-
-    /// Lets a move switch without waiting for more.
-    ///
-    /// # Errors
-    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it has switched, is over, or was interrupted and waits for a resume.
-    pub fn promote(&self, id: &str) -> Result<MoveStatus> {
-        let found = self.find(id)?;
-        certificate::check_key(&self.context.directory)?;
-        found.promote()?;
-        self.run(&found)?;
-        Ok(found.info())
-    }
-
-    /// Undoes a move: before the switch everything is as it was, after it the former service serves again.
-    ///
-    /// # Errors
-    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over; [`Error::AliasConflict`] when the former service cannot serve
-    /// again.
-    pub fn abort(&self, id: &str, reason: &str) -> Result<MoveStatus> {
-        let found = self.find(id)?;
-        if !found.phase().is_over() {
-            undo::check_possible(&found.record(), &self.context.catalogue)?;
-        }
-        let catalogue = &self.context.catalogue;
-        // Set before the move is told to undo, because the move's own thread clears it at the end.
-        catalogue.claim_undoing(found.id, true);
-        let told = found.ask_to_undo(reason).and_then(|()| self.run(&found));
-        told.inspect_err(|_| catalogue.claim_undoing(found.id, false))?;
-        Ok(found.info())
-    }
-
-    /// Goes on with a move that a restart interrupted.
-    ///
-    /// # Errors
-    /// [`Error::MoveNotFound`]; [`Error::MoveConflict`] when it is over, or when no command relays its source.
-    pub fn resume(&self, id: &str) -> Result<MoveStatus> {
-        let found = self.find(id)?;
-        if found.phase().is_over() {
-            return Err(found.refusal());
-        }
-        certificate::check_key(&self.context.directory)?;
-        if !found.goes_on_by_itself(&self.context.catalogue) {
-            self.relays.check(&found.info().spec.source)?;
-        }
-        self.run(&found)?;
-        Ok(found.info())
-    }
-
-    /// Goes back to the former service after a move, also when the move is done.
-    ///
-    /// # Errors
-    /// [`Error::MoveNotFound`]; [`Error::AliasConflict`] when the alias was pointed elsewhere since.
-    pub fn roll_back(&self, id: &str) -> Result<MoveStatus> {
-        let found = self.find(id)?;
-        if found.phase() != MovePhase::Done {
-            let reason = if found.phase().is_after_switch() { "rolled back on request" } else { "aborted on request" };
-            return self.abort(id, reason);
-        }
-        // Its thread may not have ended yet.
-        if !found.wait_until(Some(self.context.clock.now() + PATIENCE), || found.claim()) {
-            return Err(Error::MoveConflict(format!("move {id} is being worked on; try again")));
-        }
-        let outcome = undo::roll_back_done(&found, &self.context);
-        found.release();
-        outcome.map(|()| found.info())
     }
 
     /// The certificate of a move, as it was signed.
@@ -315,14 +230,6 @@ impl Drop for Moves {
     }
 }
 
-/// Random digits that no other move has, of this server or another.
-fn nonce() -> Result<String> {
-    let mut bytes = [0; 8];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
-    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
-}
-
 /// Claims again what an unfinished move needs, so that it does not change while the move waits for an operator.
 fn claim_again(record: &MoveRecord, catalogue: &Catalogue) {
     if record.phase.is_over() {
@@ -344,7 +251,9 @@ fn forget_oldest(known: &mut BTreeMap<MoveId, Arc<Move>>, keep: usize) -> Vec<Ar
     let mut forgotten = Vec::new();
     while known.len() > keep.max(1) {
         let ended = |other: &&Arc<Move>| {
-            other.phase().is_over() && other.phase() != MovePhase::Damaged && other.keeps_until_ms().is_none()
+            let all = other.members();
+            all.iter().all(|member| member.phase().is_over() && member.keeps_until_ms().is_none())
+                && other.phase() != MovePhase::Damaged
         };
         // The directory of the newest says that its number is taken.
         let newest = known.keys().next_back().copied();

@@ -1,11 +1,14 @@
 //! The last step of a move that is done: the certificate is written, and the end recorded.
 
+use std::sync::Arc;
+
 use dede_comparison::Summary;
 use dede_model::error::Result;
 
 use crate::certificate;
 use crate::execution::Execution;
 use crate::files::ownership::{self, mark_of};
+use crate::handle::Move;
 use crate::record::{Figures, FormerService, MoveReport};
 
 /// Certifies the move, and ends it.
@@ -20,20 +23,19 @@ pub(crate) fn finish(run: &Execution<'_>) -> Result<()> {
     if record.spec.alias.is_some() {
         run.this.note(|record| record.report.unproved = unproved(&record.report))?;
         // Undoing it removes no files from here on.
-        unmark(run);
+        unmark(run.this);
     }
     certificate::write(run.this, run.context)?;
     run.check()?;
-    let catalogue = &run.context.catalogue;
-    run.this.end_well(catalogue, || {
-        unmark(run);
-        catalogue.release_claims(run.this.id);
+    let (catalogue, this) = (Arc::clone(&run.context.catalogue), Arc::clone(run.this));
+    run.this.end_well(&run.context.catalogue, move || {
+        unmark(&this);
+        catalogue.release_claims(this.id);
     })
 }
 
-fn unmark(run: &Execution<'_>) {
-    let (directory, name) =
-        run.this.look(|record| (record.effects.directory.clone(), mark_of(record.id, &record.effects)));
+fn unmark(this: &Move) {
+    let (directory, name) = this.look(|record| (record.effects.directory.clone(), mark_of(record.id, &record.effects)));
     directory.iter().for_each(|directory| ownership::unmark(directory, &name));
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod plan;
 pub(crate) mod refusals;
 pub(crate) mod shadow;
 pub(crate) mod switch;
+pub(crate) mod together;
 pub(crate) mod verify;
 pub(crate) mod warm;
 pub(crate) mod watch;

@@ -8,6 +8,7 @@ use dede_engine::service::{Service, ServiceId};
 use dede_model::error::{Error, Result};
 use dede_storage::failpoint;
 
+use super::together;
 use crate::execution::Execution;
 use crate::handle::turned_out_worse;
 use crate::live::{Live, Outcome};
@@ -16,7 +17,7 @@ use crate::versions::unchanged;
 
 /// The commit: the alias points to the new service, if the alias is unchanged, both services are the versions that
 /// were compared, and the comparison allows it; all of that is checked in the same step. A service that was
-/// unloaded for it is not loaded by a restart any more.
+/// unloaded for it is not loaded by a restart any more. Moves that switch together do so in one change.
 pub(crate) fn switch(
     run: &Execution<'_>,
     service: &Arc<Service>,
@@ -49,15 +50,20 @@ pub(crate) fn switch(
     let version = Some(run.this.look(|record| record.report.version.clone()));
     let by = Some(run.this.id);
     let switch = SwitchRequest { expect, version, by, replaces_in_memory: given_up, ..SwitchRequest::to(service.id) };
-    let started = Instant::now();
-    let info = run.context.catalogue.switch_if(alias.as_str(), switch, allowed)?;
-    let took = started.elapsed();
+    let (took, generation) = match run.this.company() {
+        Some(company) => together::switch(run, company, &alias, switch, allowed)?,
+        None => {
+            let started = Instant::now();
+            let info = run.context.catalogue.switch_if(alias.as_str(), switch, allowed)?;
+            (started.elapsed(), info.generation)
+        }
+    };
     run.this.release_held();
     failpoint("switched");
     let former = run.replaced();
     run.this.note(|record| {
         record.report.switch_ms = Some(took.as_secs_f64() * 1000.0);
-        record.report.generation = Some(info.generation);
+        record.report.generation = Some(generation);
         if let (Some(replaced), Some(former)) = (&mut record.report.former, &former) {
             replaced.service = former.name().to_string();
         }

@@ -1,6 +1,7 @@
 //! What a move would do: computed from the source's bundle and this server's state, without changing either.
 
 mod estimate;
+pub(crate) mod together;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

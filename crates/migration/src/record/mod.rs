@@ -61,6 +61,9 @@ pub(crate) struct MoveRecord {
     /// What is replaced, as the plan found it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) former: Option<Former>,
+    /// All moves that switch together, this one among them, in the order they were asked for; none where it switches alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) together: Vec<MoveId>,
     pub(crate) effects: Effects,
     pub(crate) report: MoveReport,
 }
@@ -78,6 +81,7 @@ impl MoveRecord {
             undoing: None,
             plan: None,
             former: None,
+            together: Vec::new(),
             effects: Effects { nonce: Some(nonce), ..Effects::default() },
             report: MoveReport::default(),
         }

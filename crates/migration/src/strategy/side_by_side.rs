@@ -5,7 +5,7 @@ use dede_model::error::Result;
 
 use crate::execution::Execution;
 use crate::phases::compare::Shadowing;
-use crate::phases::{load, shadow, switch, verify, warm};
+use crate::phases::{load, shadow, switch, together, verify, warm};
 use crate::planning::Planned;
 
 /// From loading to the switch. `lease`: keeps the content in the store until the service has answered with it.
@@ -18,5 +18,6 @@ pub(crate) fn prove(run: &Execution<'_>, planned: &Planned, lease: Lease) -> Res
     drop(lease);
     let shadowing = run.in_phase("shadowing", || shadow::shadow(run, &service))?;
     let live = shadowing.as_ref().map(Shadowing::live);
+    together::be_ready(run, live.as_deref())?;
     run.in_phase("switching", || switch::switch(run, &service, None, live))
 }

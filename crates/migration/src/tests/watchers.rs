@@ -33,7 +33,7 @@ type Watching<'a> = Pin<Box<dyn Future<Output = Option<(u64, MoveStatus)>> + 'a>
 fn begun(number: u64) -> Arc<Move> {
     let spec = serde_json::from_value(json!({"service": "s", "source": "dev"})).unwrap();
     let record = MoveRecord::new(MoveId(number), spec, "ab".into());
-    Move::begun(record, PathBuf::new(), None, Arc::new(SystemClock))
+    Move::begun(record, PathBuf::new(), None, None, Arc::new(SystemClock))
 }
 
 async fn version(watched: &Move) -> u64 {

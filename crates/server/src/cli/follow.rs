@@ -1,5 +1,7 @@
-//! Showing a move while it goes on: bars on a terminal, lines elsewhere, JSON where asked for.
+//! Showing a move while it goes on: bars on a terminal, lines elsewhere, JSON where asked for. Several that switch together: a line for each
+//! phase of each.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -16,9 +18,32 @@ pub(super) enum Show {
     /// States as lines of JSON.
     Json(Paced),
     /// A line per phase.
-    Lines(Option<MovePhase>, Option<String>),
+    Lines(Option<MovePhase>, Option<String>, Phases),
     /// The present phase with a bar, those before it with a check mark.
-    Bars(Option<MovePhase>, ProgressBar),
+    Bars(Option<MovePhase>, ProgressBar, Phases),
+}
+
+/// Phases of several moves that switch together, as they were shown last, by number.
+#[derive(Default)]
+pub(super) struct Phases(BTreeMap<String, (MovePhase, Option<String>)>);
+
+impl Phases {
+    /// A line for each whose phase, or what it waits for, is another than before.
+    fn lines(&mut self, info: &MoveInfo, on: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        for member in &info.together {
+            let shown = (member.phase, member.waits_for.clone());
+            if self.0.insert(member.id.clone(), shown.clone()) == Some(shown) {
+                continue;
+            }
+            let what =
+                member.waits_for.as_deref().map_or_else(|| member.activity.clone(), |what| format!("waits for {what}"));
+            lines.push(format!("{:<5} {:<16} {:<12} {what}", member.id, member.alias, member.phase.as_str()));
+        }
+        // What a person may do is said once, of all.
+        lines.extend(hint(info, on).filter(|_| !lines.is_empty()));
+        lines
+    }
 }
 
 impl Show {
@@ -27,9 +52,9 @@ impl Show {
         if json {
             Self::Json(Paced::new())
         } else if std::io::stderr().is_terminal() {
-            Self::Bars(None, ProgressBar::hidden())
+            Self::Bars(None, ProgressBar::hidden(), Phases::default())
         } else {
-            Self::Lines(None, None)
+            Self::Lines(None, None, Phases::default())
         }
     }
 
@@ -37,7 +62,10 @@ impl Show {
     pub(super) fn state(&mut self, info: &MoveInfo, on: &str) {
         match self {
             Self::Json(paced) => paced.show(info),
-            Self::Lines(phase, waits_for) => {
+            Self::Lines(.., phases) | Self::Bars(.., phases) if !info.together.is_empty() => {
+                phases.lines(info, on).iter().for_each(|line| say(line.trim_end()));
+            }
+            Self::Lines(phase, waits_for, _) => {
                 if *phase != Some(info.phase) {
                     say(format!("{:<12} {}", info.phase.as_str(), info.activity).trim_end());
                     *phase = Some(info.phase);
@@ -49,7 +77,7 @@ impl Show {
                     waits_for.clone_from(&info.waits_for);
                 }
             }
-            Self::Bars(phase, bar) => {
+            Self::Bars(phase, bar, _) => {
                 if *phase != Some(info.phase) {
                     if let Some(before) = *phase {
                         let took = info
@@ -81,7 +109,8 @@ impl Show {
 fn hint(info: &MoveInfo, on: &str) -> Option<String> {
     let id = &info.id;
     let relay = if info.request.source.starts_with(PREFIX) { " --relay --from PEER" } else { "" };
-    match info.waits_for.as_deref()? {
+    let others = || info.together.iter().find_map(|other| other.waits_for.as_deref());
+    match info.waits_for.as_deref().or_else(others)? {
         "promote" => Some(format!("waits: `dede promote {id} --on {on}` switches, `dede abort {id} --on {on}` undoes")),
         "resume" => Some(format!(
             "interrupted: `dede resume {id}{relay} --on {on}` goes on, `dede abort {id} --on {on}` undoes"

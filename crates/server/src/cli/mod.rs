@@ -20,6 +20,7 @@ mod remote;
 mod report;
 pub(crate) mod serve;
 mod time;
+mod together;
 mod transfer;
 pub(crate) mod visible;
 

@@ -16,6 +16,7 @@ use super::moving::{
 use super::relay;
 use super::remote::{Remote, source_url};
 use super::report::{self, say, say_json};
+use super::together;
 use crate::peer::path_part;
 
 /// Largest file of golden cases, bytes.
@@ -41,13 +42,18 @@ pub(crate) fn plan(options: &PlanOptions) -> Result<(), String> {
     if options.options.watch.json {
         say_json(&plan);
     } else {
-        report::plan(&plan);
+        std::iter::once(&plan).chain(&plan.also).for_each(report::plan);
     }
     if let Some(file) = &options.out {
         let text = serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())?;
         std::fs::write(file, text).map_err(|error| format!("write {}: {error}", file.display()))?;
     }
-    if plan.obstacles.is_empty() { Ok(()) } else { Err("something stands in the way, see above".into()) }
+    let mut all = std::iter::once(&plan).chain(&plan.also);
+    if all.all(|plan| plan.obstacles.is_empty()) {
+        Ok(())
+    } else {
+        Err("something stands in the way, see above".into())
+    }
 }
 
 /// `dede apply`.
@@ -59,7 +65,7 @@ pub(crate) fn apply(options: &ApplyOptions) -> Result<(), String> {
     let plan: MovePlan = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", options.plan.display()))?;
     let target = Remote::find(Some(&options.to), &options.config)?;
     options.relay.go_on(&plan.request, &target, &options.config)?;
-    start(&target, &MoveRequest { plan: Some(plan.digest), ..plan.request }, options.json)
+    start(&target, &together::planned(plan)?, options.json)
 }
 
 /// `dede moves`.
@@ -80,7 +86,9 @@ pub(crate) fn list(options: &MovesOptions) -> Result<(), String> {
             let waits = info.waits_for.as_deref().map(|what| format!("  waits for {what}")).unwrap_or_default();
             // A move whose record is damaged has no request.
             let service = Some(info.request.service.as_str()).filter(|name| !name.is_empty()).unwrap_or("-");
-            let line = format!("{:<5} {:<12} {service:<20} as {alias:<20}{waits}", info.id, info.phase.as_str());
+            let others = together::others(info).collect::<Vec<_>>().join(", ");
+            let with = if others.is_empty() { String::new() } else { format!("  with {others}") };
+            let line = format!("{:<5} {:<12} {service:<20} as {alias:<20}{with}{waits}", info.id, info.phase.as_str());
             say(line.trim_end());
         }
     }
@@ -118,12 +126,15 @@ pub(crate) fn act(action: &str, options: &ActOptions) -> Result<(), String> {
     if [MovePhase::Aborted, MovePhase::RolledBack].contains(&info.phase) { Ok(()) } else { followed }
 }
 
-/// `dede rollback`.
+/// `dede rollback`: all that were switched together with the alias go back in the same step.
 ///
 /// # Errors
 /// What went wrong, in words.
 pub(crate) fn roll_back(options: &RollbackOptions) -> Result<(), String> {
     let target = target(&options.on)?;
+    if let Some(switched) = together::switched(&target, &options.alias)? {
+        return together::roll_back(&target, &switched, options.on.json);
+    }
     let info: Value = target.body(Method::POST, &format!("/aliases/{}/rollback", path_part(&options.alias)), "")?;
     if options.on.json {
         say_json(&info);
@@ -150,6 +161,10 @@ pub(crate) fn verify(options: &VerifyOptions) -> Result<(), String> {
     say(&format!("  move      {} from {}", text(&certificate["move"]), text(&certificate["from"])));
     say(&format!("  version   {}", text(&certificate["report"]["version"])));
     say(&format!("  asked by  {}", text(&certificate["who"])));
+    for member in certificate["together"].as_array().into_iter().flatten() {
+        let (id, alias, version) = (text(&member["move"]), text(&member["as"]), text(&member["version"]));
+        say(&format!("  together  {id} {alias} {version}"));
+    }
     Ok(())
 }
 
@@ -158,10 +173,15 @@ fn target(options: &OnOptions) -> Result<Remote, String> {
 }
 
 fn request(options: &MoveOptions, target: &Remote) -> Result<MoveRequest, String> {
+    let named = options.together()?;
     let golden = options.proof.golden.as_deref().map(golden).transpose()?.unwrap_or_default();
+    let service = options.services.first().cloned();
     let Some(from) = &options.from_dir else {
         let from = options.from.as_deref().unwrap_or_default();
-        let service = options.service.clone().unwrap_or_default();
+        if !named.is_empty() {
+            return together::request(options, named, source_url(from, &options.config)?);
+        }
+        let service = service.unwrap_or_default();
         let mut request = options.request(service, source_url(from, &options.config)?, golden);
         if options.relay {
             request.source = relay::begin(from, &request, target, &options.config)?;
@@ -170,7 +190,7 @@ fn request(options: &MoveOptions, target: &Remote) -> Result<MoveRequest, String
     };
     let root = from.canonicalize().map_err(|error| format!("{}: {error}", from.display()))?;
     let own = root.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    let service = options.service.clone().or(own).ok_or("which name? `dede move NAME --from-dir …`")?;
+    let service = service.or(own).ok_or("which name? `dede move NAME --from-dir …`")?;
     let source = directory::hand_over(&root, options.parameters.as_deref(), &service, target)?;
     Ok(options.request(service, source, golden))
 }
@@ -207,17 +227,18 @@ fn start(target: &Remote, request: &MoveRequest, json: bool) -> Result<(), Strin
     follow(target, &begun.id, json)
 }
 
-/// Follows a move to its end; other than done is a failure of the command.
+/// Follows a move to its end, and those that switch together with it; other than done is a failure of the command.
 fn follow(target: &Remote, id: &str, json: bool) -> Result<(), String> {
     let mut show = Show::new(json);
-    let last = target.follow(id, |info| show.state(info, target.name()))?;
+    let over = together::follow(target, id, |info| show.state(info, target.name()))?;
     drop(show);
-    if !json {
-        report::table(&last);
+    if json {
+        // The last state of the one that was followed is shown already.
+        over.iter().skip(1).for_each(say_json);
+    } else {
+        over.iter().for_each(report::table);
     }
-    if last.phase == MovePhase::Done {
-        return Ok(());
-    }
-    let phase = last.phase.as_str().replace('_', " ");
-    Err(format!("{id} ended {phase}: {}", last.error.unwrap_or_default()))
+    let Some(failed) = over.iter().find(|over| over.phase != MovePhase::Done) else { return Ok(()) };
+    let phase = failed.phase.as_str().replace('_', " ");
+    Err(format!("{} ended {phase}: {}", failed.id, failed.error.as_deref().unwrap_or_default()))
 }

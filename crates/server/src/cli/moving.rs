@@ -14,9 +14,10 @@ use super::time::seconds;
 /// Which move to make.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub(crate) struct MoveOptions {
-    /// Service on the source; it is never changed. With --from-dir, its name [default: the directory's].
-    #[arg(required_unless_present = "from_dir")]
-    pub(crate) service: Option<String>,
+    /// Service on the source; it is never changed. With --from-dir, its name [default: the directory's]. Several as
+    /// ALIAS=SERVICE move together: all of these aliases switch in one step, or none does.
+    #[arg(value_name = "SERVICE", required_unless_present = "from_dir")]
+    pub(crate) services: Vec<String>,
 
     /// Server it comes from, by name or URL: a peer of the target, with --relay of this configuration.
     #[arg(long, value_name = "PEER", required_unless_present = "from_dir")]
@@ -53,7 +54,7 @@ pub(crate) struct MoveOptions {
 
     /// For networks that do not fit into memory side by side: the former service is unloaded first, and requests wait
     /// while the new one is loaded. Nothing is compared on live requests.
-    #[arg(long, requires = "alias", conflicts_with_all = ["canary", "keep_for"])]
+    #[arg(long, conflicts_with_all = ["canary", "keep_for"])]
     pub(crate) replace_first: bool,
 
     /// Longest time that requests wait meanwhile; later ones are answered 503.
@@ -88,7 +89,7 @@ pub(crate) struct WatchOptions {
 
     /// How long the former service stays loaded after the move, so that a rollback takes no loading; then it is
     /// unloaded, and its files stay [default: until it is deleted].
-    #[arg(long, value_name = "TIME", value_parser = seconds, requires = "alias")]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub(crate) keep_for: Option<u64>,
 
     /// One JSON object per line instead of progress.
@@ -188,7 +189,7 @@ pub(crate) struct ResumeOptions {
 /// `dede rollback`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct RollbackOptions {
-    /// Which alias.
+    /// Which alias. Those that were switched together with it go back in the same step.
     pub(crate) alias: String,
 
     #[command(flatten)]
@@ -230,6 +231,100 @@ impl MoveOptions {
             hold_for_s: self.hold_for,
             plan: None,
             who: std::env::var("USER").ok().filter(|user| !user.is_empty()),
+            also: Vec::new(),
+        }
+    }
+
+    /// The services that move together, each after its alias; none where one moves alone.
+    ///
+    /// # Errors
+    /// A sentence, for what cannot be said of several.
+    pub(crate) fn together(&self) -> Result<Vec<(String, String)>, String> {
+        if self.services.len() < 2 {
+            let wants_alias = [("--keep-for", self.watch.keep_for.is_some()), ("--replace-first", self.replace_first)];
+            let without = wants_alias.iter().find(|(_, is_given)| *is_given && self.alias.is_none());
+            return without.map_or_else(
+                || Ok(Vec::new()),
+                |(option, _)| Err(format!("{option} needs --as NAME: otherwise nothing is replaced")),
+            );
+        }
+        let refused = [
+            ("--as", self.alias.is_some(), "each ALIAS=SERVICE says its alias"),
+            ("--name", self.name.is_some(), "one name for several services; POST /moves takes one for each"),
+            (
+                "--repository",
+                self.repository.is_some(),
+                "one directory for several services; POST /moves takes one for each",
+            ),
+            (
+                "--golden",
+                self.proof.golden.is_some(),
+                "the cases would be of one service; POST /moves takes cases for each",
+            ),
+            ("--relay", self.relay, "a relay asks for one service"),
+            ("--from-dir", self.from_dir.is_some(), "a directory is one service"),
+            ("--replace-first", self.replace_first, "requests would wait until the last network is loaded"),
+            (
+                "--canary",
+                !self.proof.canary.is_empty(),
+                "shares are drawn for each alias, so clients would meet new and former services together",
+            ),
+        ];
+        if let Some((option, _, reason)) = refused.into_iter().find(|(_, is_given, _)| *is_given) {
+            return Err(format!("{option} does not go with several services: {reason}"));
+        }
+        let split = |word: &String| {
+            let parts = word.split_once('=').map(|(alias, service)| (alias.to_owned(), service.to_owned()));
+            parts.ok_or_else(|| format!("of several services each is written ALIAS=SERVICE, found {word}"))
+        };
+        self.services.iter().map(split).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: MoveOptions,
+    }
+
+    fn together(line: &str) -> Result<Vec<(String, String)>, String> {
+        let words = format!("move {line} --from dev --to prod");
+        Line::try_parse_from(words.split_whitespace()).map_err(|error| error.to_string())?.options.together()
+    }
+
+    #[test]
+    fn several_services_are_written_with_their_aliases() {
+        let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, s)| ((*a).to_owned(), (*s).to_owned())).collect();
+        for (line, expected) in [
+            ("service2 --as a", vec![]),
+            ("a=b", vec![]),
+            ("a=b --as c --keep-for 1h", vec![]),
+            (
+                "detector=live-detector reader=x=y --auto --keep-for 1h",
+                pairs(&[("detector", "live-detector"), ("reader", "x=y")]),
+            ),
+        ] {
+            assert_eq!(together(line), Ok(expected), "{line}");
+        }
+        for (line, complaint) in [
+            ("a --keep-for 1h", "--keep-for needs --as NAME"),
+            ("a --replace-first", "--replace-first needs --as NAME"),
+            ("a=b c", "each is written ALIAS=SERVICE, found c"),
+            ("a=b c=d --as e", "--as does not go with several"),
+            ("a=b c=d --name e", "--name does not go with several"),
+            ("a=b c=d --repository /e", "--repository does not go with several"),
+            ("a=b c=d --golden e", "--golden does not go with several"),
+            ("a=b c=d --relay", "--relay does not go with several"),
+            ("a=b c=d --replace-first", "--replace-first does not go with several"),
+            ("a=b c=d --canary 5", "--canary does not go with several"),
+        ] {
+            assert!(together(line).is_err_and(|error| error.contains(complaint)), "{line}: {:?}", together(line));
         }
     }
 }

@@ -44,5 +44,6 @@ mod security;
 mod seed;
 mod server;
 mod tensorrt;
+mod together;
 mod tree;
 mod upgrade;

@@ -1,9 +1,11 @@
 //! The changes of services; those of aliases are in `route`. Pure functions from state to state, or a reason why not.
 
+use std::collections::BTreeSet;
+
 use dede_model::error::{Error, Result};
 
 use super::DesiredState;
-use super::command::Command;
+use super::command::{AliasCommand, Command};
 use super::facts::Facts;
 use super::known::Known;
 use super::service::ServiceEntry;
@@ -22,7 +24,21 @@ impl DesiredState {
             Command::Delete(id) => known.without_service(*id),
             Command::Rename { from, to } => known.with_rename(from, to),
             Command::Alias(name, command) => known.with_alias_command(name, command),
+            Command::Together(changes) => self.with_all(changes, facts),
         }
+    }
+
+    /// One that is refused refuses all: what those before it led to is dropped with the copy that it was made to.
+    fn with_all(&self, changes: &[(ServiceName, AliasCommand)], facts: &dyn Facts) -> Result<Self> {
+        let mut named = BTreeSet::new();
+        if let Some((twice, _)) = changes.iter().find(|(name, _)| !named.insert(name)) {
+            return Err(Error::AliasConflict(format!("{twice} stands twice among aliases that change together")));
+        }
+        let mut next = self.clone();
+        for (name, command) in changes {
+            next = Known { state: &next, facts }.with_alias_command(name, command)?;
+        }
+        Ok(next)
     }
 
     fn with_service(&self, entry: &ServiceEntry) -> Result<Self> {

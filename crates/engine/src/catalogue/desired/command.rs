@@ -24,6 +24,8 @@ pub enum Command {
     },
     /// Changes the alias of this name.
     Alias(ServiceName, AliasCommand),
+    /// Changes several aliases, all of them or none: each change is made to what those before it left. No alias is named twice.
+    Together(Vec<(ServiceName, AliasCommand)>),
 }
 
 /// One change of an alias.

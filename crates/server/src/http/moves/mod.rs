@@ -41,7 +41,10 @@ pub(crate) async fn begin(State(server): State<Arc<Server>>, request: Request) -
         // What is wrong with the source is said first.
         moves.check_source(&request.source)?;
         ServiceName::parse(&request.service)?;
-        Ok(shown(202, wire::info(moves.begin(wire::spec(request)?)?)))
+        let is_alone = request.also.is_empty();
+        let mut specs = wire::specs(request)?;
+        let begun = if is_alone { moves.begin(specs.remove(0))? } else { moves.begin_together(specs)? };
+        Ok(shown(202, wire::info(begun)))
     });
     reply::of(outcome.await)
 }
@@ -50,7 +53,12 @@ pub(crate) async fn begin(State(server): State<Arc<Server>>, request: Request) -
 pub(crate) async fn plan(State(server): State<Arc<Server>>, request: Request) -> Response {
     let outcome = with_request(&server, request, |moves, request| {
         moves.check_peer(&request.source)?;
-        Ok(shown(200, wire::plan(moves.plan(&wire::spec(request)?)?)))
+        let specs = wire::specs(request)?;
+        let plans = match specs.as_slice() {
+            [alone] => vec![moves.plan(alone)?],
+            together => moves.plan_together(together)?,
+        };
+        Ok(shown(200, wire::plans(plans)))
     });
     reply::of(outcome.await)
 }
@@ -165,17 +173,26 @@ struct Sent {
     phase: MovePhase,
     waits_for: Option<&'static str>,
     error: Option<String>,
+    /// Of those that switch together with it.
+    others: Vec<(MovePhase, Option<&'static str>)>,
 }
 
 impl Sent {
     fn now(status: &MoveStatus) -> Self {
         let (waits_for, error) = (status.waits_for, status.error.clone());
-        Self { at: Instant::now(), phase: status.phase, waits_for, error }
+        Self { at: Instant::now(), phase: status.phase, waits_for, error, others: Self::others(status) }
+    }
+
+    fn others(status: &MoveStatus) -> Vec<(MovePhase, Option<&'static str>)> {
+        status.together.iter().map(|other| (other.phase, other.waits_for)).collect()
     }
 
     /// How long a state that says no more than how far the move has come waits for a newer one.
     fn holds_back(&self, status: &MoveStatus, now: Instant) -> Option<Duration> {
-        let says_more = self.phase != status.phase || self.waits_for != status.waits_for || self.error != status.error;
+        let says_more = self.phase != status.phase
+            || self.waits_for != status.waits_for
+            || self.error != status.error
+            || self.others != Self::others(status);
         let left = (self.at + PROGRESS).saturating_duration_since(now);
         (!says_more && !left.is_zero()).then_some(left)
     }

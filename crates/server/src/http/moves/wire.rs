@@ -10,11 +10,31 @@ use dede_api::relays as wire_relays;
 use dede_migration as own;
 use dede_model::error::Result;
 
-/// Reads what a client asks for.
+/// Reads what a client asks for: one move, or all that switch together, which say the same besides their names.
 ///
 /// # Errors
 /// Those of a name that is none.
-pub(super) fn spec(request: wire::MoveRequest) -> Result<own::MoveSpec> {
+pub(super) fn specs(mut request: wire::MoveRequest) -> Result<Vec<own::MoveSpec>> {
+    let also = std::mem::take(&mut request.also);
+    let first = spec(request)?;
+    let others = also.into_iter().map(|moved| {
+        let wire::AlsoMoved { service, alias, name, repository, golden, plan } = moved;
+        Ok(own::MoveSpec {
+            service,
+            alias: Some(own::RequestedName::parse(alias)?),
+            name: name.map(own::RequestedName::parse).transpose()?,
+            repository: repository.map(PathBuf::from),
+            golden: golden.into_iter().map(golden_case).collect(),
+            plan,
+            ..first.clone()
+        })
+    });
+    let others = others.collect::<Result<Vec<_>>>()?;
+    Ok(std::iter::once(first).chain(others).collect())
+}
+
+/// Reads one; what moves together with it is taken out already.
+fn spec(request: wire::MoveRequest) -> Result<own::MoveSpec> {
     let wire::MoveRequest {
         service,
         source,
@@ -35,6 +55,7 @@ pub(super) fn spec(request: wire::MoveRequest) -> Result<own::MoveSpec> {
         hold_for_s,
         plan,
         who,
+        also: _,
     } = request;
     Ok(own::MoveSpec {
         service,
@@ -86,11 +107,19 @@ fn request(spec: own::MoveSpec) -> wire::MoveRequest {
         hold_for_s: spec.hold_for.as_secs(),
         plan: spec.plan,
         who: spec.who,
+        also: Vec::new(),
     }
 }
 
+/// What moves that switch together would do: the first, with the others in it.
+pub(super) fn plans(plans: Vec<own::MovePlan>) -> Option<wire::MovePlan> {
+    let mut plans = plans.into_iter().map(plan);
+    let first = plans.next()?;
+    Some(wire::MovePlan { also: plans.collect(), ..first })
+}
+
 /// What a move would do.
-pub(super) fn plan(plan: own::MovePlan) -> wire::MovePlan {
+fn plan(plan: own::MovePlan) -> wire::MovePlan {
     let file =
         |file: own::PlannedFile| wire::PlannedFile { name: file.name, size: file.size, send_bytes: file.send_bytes };
     wire::MovePlan {
@@ -112,6 +141,7 @@ pub(super) fn plan(plan: own::MovePlan) -> wire::MovePlan {
         differences: plan.differences,
         notes: plan.notes,
         obstacles: plan.obstacles,
+        also: Vec::new(),
     }
 }
 
@@ -135,6 +165,19 @@ pub(super) fn info(status: own::MoveStatus) -> wire::MoveInfo {
         progress: status.progress.map(progress),
         error: status.error,
         report: report(status.report),
+        together: status.together.into_iter().map(companion).collect(),
+    }
+}
+
+fn companion(companion: own::Companion) -> wire::Companion {
+    wire::Companion {
+        id: companion.id.to_string(),
+        service: companion.service,
+        alias: companion.alias,
+        phase: phase(companion.phase),
+        waits_for: companion.waits_for.map(str::to_owned),
+        activity: companion.activity,
+        error: companion.error,
     }
 }
 
@@ -261,8 +304,39 @@ mod tests {
             let mut asked = json!({"service": "s", "source": "dev"});
             asked.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
             let asked: wire::MoveRequest = serde_json::from_value(asked).unwrap();
-            assert_eq!(request(spec(asked.clone()).unwrap()), asked);
+            let read = specs(asked.clone()).unwrap().remove(0);
+            assert_eq!(request(read), asked);
         }
+    }
+
+    #[test]
+    fn what_moves_together_differs_in_names_files_and_cases_alone() {
+        let asked = json!({
+            "service": "d", "source": "dev", "as": "detector", "auto": true, "name": "d1", "repository": "/a", "plan": "sha256:aa",
+            "golden": [{"request": {}, "predictions": []}], "who": "ann", "watch_for_s": 3,
+            "also": [{"service": "r", "as": "Reader"}, {"service": "s", "as": "sorter", "name": "s1", "plan": "sha256:bb"}],
+        });
+        let asked: wire::MoveRequest = serde_json::from_value(asked).unwrap();
+        let read: Vec<Value> =
+            specs(asked).unwrap().into_iter().map(|spec| serde_json::to_value(request(spec)).unwrap()).collect();
+        let shared = |service: &str, alias: &str| {
+            let mut shared =
+                json!({"service": service, "source": "dev", "as": alias, "auto": true, "who": "ann", "watch_for_s": 3});
+            for (member, default) in
+                serde_json::to_value(wire::MoveRequest::of("x".into(), "y".into())).unwrap().as_object().unwrap()
+            {
+                shared.as_object_mut().unwrap().entry(member.clone()).or_insert_with(|| default.clone());
+            }
+            shared
+        };
+        assert_eq!(read[0]["golden"], json!([{"request": {}, "predictions": []}]));
+        assert_eq!(read[1], shared("r", "Reader"));
+        let mut third = shared("s", "sorter");
+        third["name"] = "s1".into();
+        third["plan"] = "sha256:bb".into();
+        assert_eq!((read.len(), &read[2]), (3, &third));
+        let unknown = json!({"service": "d", "source": "dev", "also": [{"service": "r", "as": "x", "canary": [1]}]});
+        assert!(serde_json::from_value::<wire::MoveRequest>(unknown).unwrap_err().to_string().contains("canary"));
     }
 
     #[test]

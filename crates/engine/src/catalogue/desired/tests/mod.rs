@@ -27,30 +27,40 @@ fn operation() -> impl Strategy<Value = Operation> {
             1 => name().prop_map(Expect::Shown),
         ]
     };
+    let of_alias = move |alias: BoxedStrategy<Name>, takeover: f64| {
+        let alias = move || alias.clone();
+        let takeover = move || prop::bool::weighted(takeover);
+        prop_oneof![
+            6 => (alias(), name(), prop::bool::weighted(0.2), part(), part(), expect(), takeover()).prop_map(
+                |(alias, service, peer, canary, shadow, expect, takeover)| Operation::Set {
+                    alias, service, peer, canary, shadow, expect, takeover,
+                },
+            ),
+            5 => (alias(), name(), part(), expect(), takeover(), prop::option::of(name())).prop_map(
+                |(alias, service, shadow, expect, takeover, replaces)| Operation::Switch {
+                    alias, service, shadow, expect, takeover, replaces,
+                },
+            ),
+            2 => (alias(), part(), expect()).prop_map(|(alias, part, expect)| Operation::SetCanary(alias, part, expect)),
+            2 => (alias(), part(), expect()).prop_map(|(alias, part, expect)| Operation::SetShadow(alias, part, expect)),
+            4 => (alias(), expect()).prop_map(|(alias, expect)| Operation::RollBack(alias, expect)),
+            2 => (alias(), sometimes(), name(), prop::option::weighted(0.2, 1u64..5)).prop_map(
+                |(alias, from, to, generation)| Operation::Return { alias, from, to, generation },
+            ),
+            3 => (alias(), sometimes(), name()).prop_map(|(alias, from, to)| Operation::Exchange { alias, from, to }),
+            1 => alias().prop_map(Operation::DeleteAlias),
+            1 => (alias(), sometimes()).prop_map(|(alias, target)| Operation::DeleteAliasOf(alias, target)),
+        ]
+    };
+    // Nothing that renames a service: the names of one command are looked up before, those of another in its turn.
+    let together = prop::collection::vec(of_alias(prop_oneof![4 => 3..NAMES.len(), 1 => name()].boxed(), 0.0), 0..4);
     prop_oneof![
         6 => (name(), 0u8..3).prop_map(|(name, content)| Operation::Create(name, content)),
         3 => name().prop_map(Operation::Delete),
         2 => (name(), name()).prop_map(|(from, to)| Operation::Rename(from, to)),
-        6 => (name(), name(), prop::bool::weighted(0.2), part(), part(), expect(), any::<bool>()).prop_map(
-            |(alias, service, peer, canary, shadow, expect, takeover)| Operation::Set {
-                alias, service, peer, canary, shadow, expect, takeover,
-            },
-        ),
-        5 => (name(), name(), part(), expect(), any::<bool>(), prop::option::of(name())).prop_map(
-            |(alias, service, shadow, expect, takeover, replaces)| Operation::Switch {
-                alias, service, shadow, expect, takeover, replaces,
-            },
-        ),
-        2 => (name(), part(), expect()).prop_map(|(alias, part, expect)| Operation::SetCanary(alias, part, expect)),
-        2 => (name(), part(), expect()).prop_map(|(alias, part, expect)| Operation::SetShadow(alias, part, expect)),
-        4 => (name(), expect()).prop_map(|(alias, expect)| Operation::RollBack(alias, expect)),
-        2 => (name(), sometimes(), name(), prop::option::weighted(0.2, 1u64..5)).prop_map(
-            |(alias, from, to, generation)| Operation::Return { alias, from, to, generation },
-        ),
-        2 => (name(), sometimes(), name()).prop_map(|(alias, from, to)| Operation::Exchange { alias, from, to }),
+        26 => of_alias(name().boxed(), 0.5),
         1 => name().prop_map(Operation::GiveNameBack),
-        1 => name().prop_map(Operation::DeleteAlias),
-        1 => (name(), sometimes()).prop_map(|(alias, target)| Operation::DeleteAliasOf(alias, target)),
+        6 => together.prop_map(Operation::Together),
         1 => name().prop_map(Operation::Hold),
         1 => name().prop_map(Operation::Busy),
         2 => Just(Operation::Restart),
@@ -124,6 +134,13 @@ fn command(operation: &Operation, model: &Model) -> Option<Command> {
         Operation::DeleteAliasOf(alias, target) => {
             (alias, AliasCommand::DeleteOf(ServiceId(model.target(*alias, *target)?)))
         }
+        Operation::Together(operations) => {
+            let commands = operations.iter().filter_map(|operation| match command(operation, model)? {
+                Command::Alias(name, command) => Some((name, command)),
+                Command::Create(_) | Command::Delete(_) | Command::Rename { .. } | Command::Together(_) => None,
+            });
+            return Some(Command::Together(commands.collect()));
+        }
         Operation::Hold(_) | Operation::Busy(_) | Operation::Restart => return None,
     };
     Some(Command::Alias(name(*alias), command))
@@ -149,10 +166,12 @@ fn shown(state: &DesiredState) -> Shown {
 }
 
 /// What most sequences begin with, so that there is something to change.
-fn beginning() -> [Operation; 4] {
-    let (expect, takeover) = (Expect::Anything, false);
-    let alias = Operation::Set { alias: 3, service: 0, peer: false, canary: None, shadow: None, expect, takeover };
-    [Operation::Create(0, 1), Operation::Create(1, 2), Operation::Create(2, 0), alias]
+fn beginning() -> [Operation; 5] {
+    let alias = |alias: Name, service: Name| {
+        let (expect, takeover) = (Expect::Anything, false);
+        Operation::Set { alias, service, peer: false, canary: None, shadow: None, expect, takeover }
+    };
+    [Operation::Create(0, 1), Operation::Create(1, 2), Operation::Create(2, 0), alias(3, 0), alias(4, 1)]
 }
 
 /// Performs them one by one in both; the kinds of commands that were accepted are counted.
@@ -183,6 +202,8 @@ fn kind(command: &Command) -> &'static str {
         Command::Create(_) => "create",
         Command::Delete(_) => "delete",
         Command::Rename { .. } => "rename",
+        Command::Together(changes) if changes.len() > 1 => "together",
+        Command::Together(_) => "one or none together",
         Command::Alias(_, AliasCommand::Set(change)) if change.takeover => "takeover",
         Command::Alias(_, AliasCommand::Set(_)) => "set",
         Command::Alias(_, AliasCommand::Switch(_)) => "switch",
@@ -210,7 +231,7 @@ fn any_commands_do_what_the_model_does() {
     });
     outcome.unwrap();
     let accepted = accepted.into_inner();
-    assert_eq!(accepted.len(), 14, "{accepted:?}");
+    assert_eq!(accepted.len(), 16, "{accepted:?}");
     assert!(accepted.values().all(|times| *times >= SEQUENCES / 20), "some are all but untried: {accepted:?}");
 }
 
@@ -233,4 +254,30 @@ fn a_history_is_bounded_and_ends_with_the_present() {
     }
     let alias = state.alias(&name(2)).unwrap();
     assert_eq!((alias.history.len(), alias.generation, alias.present().generation), (100, 250, 250));
+}
+
+/// Both names are services': each is renamed, and gets an alias in its place.
+#[test]
+fn names_of_several_services_are_taken_over_together_or_not_at_all() {
+    let (mut model, mut state) = (Model::default(), DesiredState::default());
+    for create in [(0, 1), (1, 2), (2, 3), (3, 4)].map(|(name, content)| Operation::Create(name, content)) {
+        state = state.apply(&command(&create, &model).unwrap(), &model).unwrap();
+        model.perform(&create);
+    }
+    let switch = |alias: Name, service: Name, takeover: bool| {
+        let (expect, shadow, replaces) = (Expect::Anything, None, None);
+        Operation::Switch { alias, service, shadow, expect, takeover, replaces }
+    };
+    let together = |takeover| command(&Operation::Together(vec![switch(0, 2, true), switch(1, 3, takeover)]), &model);
+    let before = state.clone();
+    let refused = state.apply(&together(false).unwrap(), &model).unwrap_err().to_string();
+    assert!(refused.contains("b is a service; takeover:true"), "{refused}");
+    assert_eq!(state, before);
+    let after = state.apply(&together(true).unwrap(), &model).unwrap();
+    for (alias, former, service) in [(0, 1, 3), (1, 2, 4)] {
+        let alias = after.alias(&name(alias)).unwrap();
+        let steps: Vec<_> = alias.history.iter().map(|step| step.target.service()).collect();
+        assert_eq!(steps, [Some(ServiceId(former)), Some(ServiceId(service))]);
+    }
+    assert_eq!(after.services().count(), 4);
 }

@@ -58,12 +58,40 @@ pub(super) enum Operation {
     DeleteAlias(Name),
     /// If it still points to the second, or without one.
     DeleteAliasOf(Name, Option<Name>),
+    /// Changes of aliases, all or none.
+    Together(Vec<Operation>),
     /// A deletion of the service begins, or is given up.
     Hold(Name),
     /// A rollback of the alias begins, or ends.
     Busy(Name),
     /// The state is recorded and read again.
     Restart,
+}
+
+impl Operation {
+    /// The alias that a change names, where there is something to be changed.
+    fn alias(&self, model: &Model) -> Option<Name> {
+        match self {
+            Self::Set { alias, .. }
+            | Self::SetCanary(alias, ..)
+            | Self::SetShadow(alias, ..)
+            | Self::RollBack(alias, _)
+            | Self::GiveNameBack(alias)
+            | Self::DeleteAlias(alias) => Some(*alias),
+            Self::Switch { alias, service, .. } => model.id(*service).map(|_| *alias),
+            Self::Return { alias, from, to, .. } | Self::Exchange { alias, from, to } => {
+                model.target(*alias, *from).and(model.id(*to)).map(|_| *alias)
+            }
+            Self::DeleteAliasOf(alias, target) => model.target(*alias, *target).map(|_| *alias),
+            Self::Create(..)
+            | Self::Delete(_)
+            | Self::Rename(..)
+            | Self::Together(_)
+            | Self::Hold(_)
+            | Self::Busy(_)
+            | Self::Restart => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -372,6 +400,12 @@ impl Model {
                 let points_there = |alias: &ModelAlias| *alias.target() == Place::Here(id);
                 let points_there = self.shown.aliases.get(NAMES[*alias]).is_some_and(points_there);
                 points_there && self.shown.aliases.remove(NAMES[*alias]).is_some()
+            }
+            Operation::Together(operations) => {
+                let changes: Vec<(Name, &Operation)> =
+                    operations.iter().filter_map(|operation| Some((operation.alias(self)?, operation))).collect();
+                let named: BTreeSet<Name> = changes.iter().map(|(alias, _)| *alias).collect();
+                named.len() == changes.len() && changes.iter().all(|(_, operation)| self.perform(operation))
             }
             Operation::Hold(name) => {
                 if let Some(id) = self.id(*name).filter(|id| !self.leads_to(*id, None))

@@ -1,7 +1,10 @@
 //! Undoing a move: before the switch everything is as it was, files included; after it the former service serves again. What a person
 //! changed meanwhile stays as it is.
 //!
-//! Each step looks at what is there, so it may be done any number of times, from any point of the procedure.
+//! Each step looks at what is there, so it may be done any number of times, from any point of the procedure. Where aliases lead back to is in
+//! `way_back`.
+
+mod way_back;
 
 use dede_engine::catalogue::{Catalogue, Expected};
 use dede_model::error::{Error, Result};
@@ -15,9 +18,12 @@ use crate::files::ownership::{
 };
 use crate::golden::file;
 use crate::handle::{Held, Move};
-use crate::record::{Before, MovePhase, MoveRecord, RequestedName};
+use crate::record::{Before, MovePhase, MoveRecord};
 use crate::standing::{Standing, former_service, has_switched, own_service, standing};
 use crate::{MoveContext, certificate};
+
+pub(crate) use self::way_back::roll_back_done;
+use self::way_back::{former_version, gone, point_all_back, point_back, pointed_back, switched};
 
 /// Files of others that are named to people.
 const NAMED: usize = 3;
@@ -38,15 +44,22 @@ pub(crate) fn undo(this: &Move, context: &MoveContext) -> Result<()> {
         if let Some(directory) = &record.effects.directory {
             remove_directory(&partial(directory, &mark_of(record.id, &record.effects)))?;
         }
-        forget_content(&record, context);
+        forget_content(this, context);
         this.note(|_| ())?;
     }
     failpoint("undoing");
+    // Where several go back, the first of them takes all along.
+    let turn = this.company().map(|company| company.turn());
     let standing = standing(&record, &catalogue.snapshot());
     if standing == Standing::Switched {
-        point_back(&record, catalogue)?;
+        match this.company() {
+            Some(company) => point_all_back(&switched(company.records()?, &catalogue.snapshot()), catalogue)?,
+            None => point_back(&record, catalogue)?,
+        }
         failpoint("pointed-back");
-    } else if let Standing::Changed(reason) = &standing
+    }
+    drop(turn);
+    if let Standing::Changed(reason) = &standing
         && !pointed_back(&record, catalogue)
     {
         tell(this, reason)?;
@@ -71,7 +84,7 @@ pub(crate) fn undo(this: &Move, context: &MoveContext) -> Result<()> {
         tell(this, &reason)?;
     }
     failpoint("files-removed");
-    forget_content(&record, context);
+    forget_content(this, context);
     file::forget(this, context)?;
     end(this, catalogue, MovePhase::Aborted)
 }
@@ -101,78 +114,6 @@ pub(crate) fn check_possible(record: &MoveRecord, catalogue: &Catalogue) -> Resu
         return Ok(());
     }
     snapshot.check_version(former.id, former_version(record).as_deref())
-}
-
-/// Rolls back a move that is done.
-///
-/// # Errors
-/// [`Error::AliasConflict`] when the alias leads elsewhere, or was made again; when the former service is gone, cannot answer, or is another
-/// version by now.
-pub(crate) fn roll_back_done(this: &Move, context: &MoveContext) -> Result<()> {
-    let (record, snapshot) = (this.record(), context.catalogue.snapshot());
-    let Some(alias) = &record.spec.alias else {
-        return Err(Error::MoveConflict(format!("move {} switched no alias: there is nothing to go back to", this.id)));
-    };
-    let there = snapshot.alias(alias.name());
-    let found = there.map(|alias| alias.target().clone());
-    let own = own_service(&record, &snapshot).map(|own| own.id);
-    let former = former_service(&record, &snapshot).map(|former| former.id);
-    let target = found.as_ref().and_then(dede_engine::catalogue::Target::service);
-    let by_move = there.and_then(|there| there.previous()).is_some_and(|before| before.by == Some(record.id));
-    if by_move && former.is_some() && target == former {
-        // Pointed back before, and not recorded.
-        return rolled_back(this);
-    }
-    if own.is_none() || target != own {
-        let found = found.map_or_else(|| "nothing".to_owned(), |found| snapshot.present(&found).to_string());
-        let text = format!("{alias} leads to {found} by now, not to the service of this move: nothing was changed");
-        return Err(Error::AliasConflict(text));
-    }
-    if !there.is_some_and(|there| there.was_pointed_by(record.id)) {
-        let text = format!("{alias} was made again since, it is not the alias of this move: nothing was changed");
-        return Err(Error::AliasConflict(text));
-    }
-    point_back(&record, &context.catalogue)?;
-    rolled_back(this)
-}
-
-fn rolled_back(this: &Move) -> Result<()> {
-    this.end_done(MovePhase::RolledBack, "rolled back on request")
-}
-
-/// Points the alias back to its target right before the switch.
-fn point_back(record: &MoveRecord, catalogue: &Catalogue) -> Result<()> {
-    let (Some(alias), snapshot) = (&record.spec.alias, catalogue.snapshot()) else { return Ok(()) };
-    let name = alias.name();
-    let Some(own) = own_service(record, &snapshot) else { return Ok(()) };
-    if record.effects.before == Some(Before::Free) {
-        return catalogue.delete_alias_of(name, own.id);
-    }
-    let former = former_service(record, &snapshot).ok_or_else(|| gone(record))?;
-    let generation = snapshot.alias(name).map_or(0, |alias| alias.generation);
-    catalogue.return_alias(name, (generation, own.id), former.id, former_version(record))
-}
-
-/// The error that there is nothing to go back to.
-fn gone(record: &MoveRecord) -> Error {
-    let former = record.report.former.as_ref().map_or("the former service", |former| former.service.as_str());
-    let alias = record.spec.alias.as_ref().map_or("", RequestedName::as_written);
-    let again = if record.phase == MovePhase::Done { "" } else { ", then abort again" };
-    Error::AliasConflict(format!("{former} is not there any more; point {alias} to another service{again}"))
-}
-
-/// Version of the former service when the move began.
-fn former_version(record: &MoveRecord) -> Option<String> {
-    record.former.as_ref().map(|former| former.version.clone())
-}
-
-/// Whether the alias leads to the former service.
-fn pointed_back(record: &MoveRecord, catalogue: &Catalogue) -> bool {
-    let snapshot = catalogue.snapshot();
-    let target = record.spec.alias().and_then(|name| snapshot.alias(name)).and_then(|alias| alias.target().service());
-    has_switched(record, &snapshot)
-        && target.is_some()
-        && target == former_service(record, &snapshot).map(|former| former.id)
 }
 
 /// Gives the name back to a plain service. Temporary overrides of the alias are gone already, and were never recorded.
@@ -223,9 +164,13 @@ fn remove_service(record: &MoveRecord, catalogue: &Catalogue) -> Result<Option<S
     }
 }
 
-/// What this move brought into the store; it may stay there until the next collection.
-fn forget_content(record: &MoveRecord, context: &MoveContext) {
-    if let Err(error) = context.store.discard(record.effects.blobs.iter().copied()) {
+/// What this move brought into the store; it may stay there until the next collection. What others brought that go back with it could not go
+/// while this one needed it.
+fn forget_content(this: &Move, context: &MoveContext) {
+    let brought = |of: &Move| of.look(|record| record.effects.blobs.clone());
+    let of_others = this.company().map(|company| company.known()).unwrap_or_default();
+    let brought = of_others.iter().map(|other| brought(other)).fold(brought(this), |all, more| &all | &more);
+    if let Err(error) = context.store.discard(brought.into_iter()) {
         tracing::warn!(%error, "content of the aborted move stays in the store until the next collection");
     }
 }
