@@ -7,6 +7,7 @@ mod aliases;
 mod attack;
 mod calls;
 mod cases;
+mod chains;
 mod chance;
 mod class_names;
 mod clients;
