@@ -124,7 +124,7 @@ fn what_cannot_be_handed_on_or_read_is_refused() {
         (of_rows(StepItems::Made(std::slice::from_ref(&flat))), "this connector reads none"),
         (of_rows(StepItems::Sent { data: &rows, fetched: &fetched }), "this connector reads none"),
     ] {
-        let error = outcome.err().expect("refused").to_string();
+        let error = outcome.expect_err("refused").to_string();
         assert!(error.contains(expected), "{error}");
     }
     assert!(made(&json!({"width": 8, "height": 8, "bw": true}), &[grey]).is_ok());
