@@ -1,5 +1,6 @@
 //! Bodies of requests.
 
+use dede_api::chain::ChainRequest;
 use dede_api::json::parse_object;
 use dede_api::requests::{CreateRequest, PredictRequest, PutAlias, TrainRequest, read_rename};
 
@@ -11,5 +12,6 @@ pub fn run(bytes: &[u8]) {
     let _ = PredictRequest::read(object.clone());
     let _ = TrainRequest::read(object.clone(), &text);
     let _ = PutAlias::read(object.clone());
+    let _ = ChainRequest::read(object.clone());
     let _ = read_rename(object);
 }

@@ -9,6 +9,7 @@ import re
 import subprocess
 import threading
 
+import finder
 from servers import OVER, Failed, Server, copy_files, wait_until
 from shell import write_stand_ins
 
@@ -22,6 +23,7 @@ SCENES = [
     (r"PUT http://dev:8080/services/service1", "former_service"),
     (r"DELETE .*/services/service1-1a2b3c4d", "forward_again"),
     (r"PUT localhost:8080/services/service1 ", "no_service1"),
+    (r"/chain/", "services_of_a_chain"),
     (r'"service": "imageserv"', "image_service"),
 ]
 # Commands that wait for a person: `dede promote`.
@@ -165,6 +167,13 @@ class Stage:
     def image_service(self):
         if "imageserv" not in self.localhost.names():
             self.localhost.create("imageserv", self.work / "models/imgsq", "image")
+
+    def services_of_a_chain(self):
+        self.image_service()
+        if "finder" not in self.localhost.names():
+            finder.write(self.work / "models/finder")
+            self.localhost.call("PUT", "/services/finder", {"mllib": "onnx", "model": {"repository": str(self.work / "models/finder")}, "parameters": {
+                "input": {"connector": "image", "width": 32, "height": 8}, "mllib": {"nclasses": 2}}})
 
     def until(self, condition, what):
         wait_until(lambda: condition(self.prod.call("GET", f"/moves/{self.move}")["body"]), what)

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     Internal,
     /// Predict during the first training.
     TrainPredictConflict,
+    /// An action of a chain refuses its parameters, or what it is to work on.
+    ActionBadParameter,
     /// The target of `output.network` cannot be reached.
     OutputNetwork,
     /// The name is taken.
@@ -90,7 +92,7 @@ struct Row {
 
 impl ErrorKind {
     /// All rows, in the order of the table.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::NotJson,
         Self::Malformed,
         Self::NotABoolean,
@@ -107,6 +109,7 @@ impl ErrorKind {
         Self::Internal,
         Self::TrainPredictConflict,
         Self::OutputNetwork,
+        Self::ActionBadParameter,
         Self::ServiceExists,
         Self::AliasConflict,
         Self::MoveNotFound,
@@ -138,6 +141,7 @@ impl ErrorKind {
             Self::Internal => (500, "InternalError", Some(1007), Detail),
             Self::TrainPredictConflict => (409, "Conflict", Some(1008), Fixed("Train / Predict Conflict")),
             Self::OutputNetwork => (404, "Not Found", Some(1009), Fixed("Output Connector Network Error")),
+            Self::ActionBadParameter => (400, "BadRequest", Some(1012), Detail),
             Self::ServiceExists => (409, "Conflict", Some(1014), Fixed("Service already exists")),
             Self::AliasConflict => (409, "Conflict", None, Detail),
             Self::MoveNotFound => (404, "NotFound", None, Detail),
@@ -197,6 +201,7 @@ ServiceBadRequest {"code":400,"msg":"BadRequest","dd_code":1006,"dd_msg":"Servic
 Internal {"code":500,"msg":"InternalError","dd_code":1007} {"code":500,"msg":"InternalError","dd_code":1007,"dd_msg":"why"}
 TrainPredictConflict {"code":409,"msg":"Conflict","dd_code":1008,"dd_msg":"Train / Predict Conflict"} =
 OutputNetwork {"code":404,"msg":"Not Found","dd_code":1009,"dd_msg":"Output Connector Network Error"} =
+ActionBadParameter {"code":400,"msg":"BadRequest","dd_code":1012} {"code":400,"msg":"BadRequest","dd_code":1012,"dd_msg":"why"}
 ServiceExists {"code":409,"msg":"Conflict","dd_code":1014,"dd_msg":"Service already exists"} =
 AliasConflict {"code":409,"msg":"Conflict"} {"code":409,"msg":"Conflict","dd_msg":"why"}
 MoveNotFound {"code":404,"msg":"NotFound"} {"code":404,"msg":"NotFound","dd_msg":"why"}

@@ -5,6 +5,7 @@
 
 pub mod aliases;
 pub mod answer;
+pub mod chain;
 pub mod defaults;
 pub mod errors;
 pub mod json;

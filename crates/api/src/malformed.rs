@@ -16,6 +16,13 @@ impl Malformed {
     pub fn new(at: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { at: at.into(), reason: reason.into() }
     }
+
+    /// The same complaint about a value in what stands at `path`.
+    #[must_use]
+    pub fn within(self, path: &str) -> Self {
+        let at = if self.at.is_empty() { path.to_owned() } else { format!("{path}.{}", self.at) };
+        Self { at, ..self }
+    }
 }
 
 impl fmt::Display for Malformed {

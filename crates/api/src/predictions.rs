@@ -37,7 +37,7 @@ pub struct Prediction {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imgsize: Option<ImageSize>,
     /// Confidences of each pixel, where some were asked for.
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "by_name")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "confidences_by_name")]
     pub confidences: Vec<Confidences>,
     /// Encoded images.
     pub images: Vec<String>,
@@ -109,6 +109,8 @@ pub enum Values {
     Numbers(#[serde(serialize_with = "widened")] Vec<f32>),
     /// The class of each pixel.
     Classes(Vec<u16>),
+    /// The pixels of an image, row by row, blue, green and red.
+    Pixels(Vec<u8>),
     /// With `bool_binarized`.
     Booleans(Vec<bool>),
     /// With `string_binarized`: a string of 0 and 1.
@@ -128,11 +130,14 @@ pub struct PredictHead {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
-fn is_false(value: &bool) -> bool {
+pub(crate) fn is_false(value: &bool) -> bool {
     !value
 }
 
-fn by_name<S: Serializer>(confidences: &[Confidences], serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn confidences_by_name<S: Serializer>(
+    confidences: &[Confidences],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_map(confidences.iter().map(|each| (&each.name, Widened(&each.values))))
 }
 

@@ -149,7 +149,7 @@ pub fn read_rename(mut object: Object) -> Result<String, Malformed> {
 
 impl RequestParameters {
     /// The sections, and what else stands among them.
-    fn take(object: &mut Object) -> Result<(Self, Object), Malformed> {
+    pub(crate) fn take(object: &mut Object) -> Result<(Self, Object), Malformed> {
         let mut parameters = section(object, "parameters", "parameters")?;
         let sections = Self {
             input: section(&mut parameters, "input", "parameters.input")?,
@@ -161,13 +161,13 @@ impl RequestParameters {
 }
 
 /// Paths of what is left of a request when everything known was taken out.
-fn unknown(rest: Object, in_parameters: Object) -> Vec<String> {
+pub(crate) fn unknown(rest: Object, in_parameters: Object) -> Vec<String> {
     let inside = in_parameters.into_iter().map(|(key, _)| format!("parameters.{key}"));
     rest.into_iter().map(|(key, _)| key).chain(inside).collect()
 }
 
 /// Refuses what is left of an object when everything known was taken out; `path` is that of its members.
-fn nothing_else(rest: &Object, path: &str) -> Result<(), Malformed> {
+pub(crate) fn nothing_else(rest: &Object, path: &str) -> Result<(), Malformed> {
     let Some(key) = rest.keys().next() else { return Ok(()) };
     let at = format!("{path}{key}");
     let reason = format!("unknown member {at:?}");
@@ -178,11 +178,11 @@ fn missing(at: &str) -> Malformed {
     Malformed::new(at, format!("missing member {at:?}"))
 }
 
-fn wrong(at: &str, expected: &str, found: &Value) -> Malformed {
+pub(crate) fn wrong(at: &str, expected: &str, found: &Value) -> Malformed {
     Malformed::new(at, format!("expected {expected}, found {}", json::kind(found)))
 }
 
-fn text(object: &mut Object, key: &str) -> Result<Option<String>, Malformed> {
+pub(crate) fn text(object: &mut Object, key: &str) -> Result<Option<String>, Malformed> {
     match object.remove(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -198,7 +198,7 @@ fn boolean(object: &mut Object, key: &str) -> Result<Option<bool>, Malformed> {
     }
 }
 
-fn section(object: &mut Object, key: &str, at: &str) -> Result<Object, Malformed> {
+pub(crate) fn section(object: &mut Object, key: &str, at: &str) -> Result<Object, Malformed> {
     match object.remove(key) {
         None | Some(Value::Null) => Ok(Object::new()),
         Some(Value::Object(section)) => Ok(section),
@@ -211,7 +211,17 @@ fn section(object: &mut Object, key: &str, at: &str) -> Result<Object, Malformed
     }
 }
 
-fn texts(object: &mut Object, key: &str) -> Result<Vec<String>, Malformed> {
+/// The object that stands at a path.
+pub(crate) fn object_at(value: Value, at: &str) -> Result<Object, Malformed> {
+    match value {
+        Value::Object(object) => Ok(object),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(wrong(at, "an object", &value))
+        }
+    }
+}
+
+pub(crate) fn texts(object: &mut Object, key: &str) -> Result<Vec<String>, Malformed> {
     match object.remove(key) {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::String(text)) => Ok(vec![text]),

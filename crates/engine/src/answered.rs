@@ -8,6 +8,7 @@ use std::time::Duration;
 use dede_model::labels::Labels;
 use dede_model::measure::MeasureValues;
 use dede_model::outputs::Outputs;
+use dede_model::picture::KeptPicture;
 
 use crate::output::OutputOptions;
 
@@ -16,6 +17,8 @@ use crate::output::OutputOptions;
 pub struct Answered {
     /// What the model said.
     pub outputs: Outputs,
+    /// The images of the items, where the call asks for them; they count in its memory.
+    pub pictures: Vec<KeptPicture>,
     /// A name for each item: that of the connector, or the client's own.
     pub uris: Vec<String>,
     /// Names of classes.

@@ -11,6 +11,7 @@
 //!    [`Snapshot`](catalogue::Snapshot); one thread changes it.
 //! 3. [`service`]: a [`Service`](service::Service), its version that answers now, and its trainings ([`job`]).
 //! 4. [`limiter`]: how many calls are inside, who is next, who is refused.
+//! 5. [`chain`]: calls whose items are made of the answers of others, and the actions between them.
 //!
 //! ```text
 //! Door ─► Dispatcher ─► Limiter ─► Service ─► Reader, Model ─► Answered ─► Door
@@ -29,13 +30,14 @@
 //!
 //! # Who may know what
 //!
-//! [`dispatch`] knows [`catalogue`], [`service`], [`limiter`] and [`shadow`]; none of these knows it. [`service`] does not know the catalogue. Moves
+//! [`dispatch`] knows [`catalogue`], [`service`], [`limiter`] and [`shadow`]; none of these knows it. [`chain`] knows [`dispatch`]. [`service`] does not know the catalogue. Moves
 //! and protocols know this crate, and it knows neither.
 
 pub mod answered;
 pub mod call;
 pub mod capture;
 pub mod catalogue;
+pub mod chain;
 pub mod creation;
 pub mod dispatch;
 pub mod environment;

@@ -1,5 +1,5 @@
 //! A catalogue for tests, with a connector that reads numbers and a backend that answers, fails, panics or blocks as its
-//! parameters say. `mllib.answer`: what to add to the input; `mllib.behaviour`: `fail`, `panic`, or `block` until the gate named
+//! parameters say. `mllib.answer`: what to add to the input; `mllib.classes`: the sum is the score of a class; `mllib.behaviour`: `fail`, `panic`, or `block` until the gate named
 //! `mllib.gate` opens.
 
 use std::collections::HashMap;
@@ -11,11 +11,14 @@ use dede_model::backend::{
     Backend, EngineOptions, Model, ModelDescription, OpenRequest, Opened, OutputDescription, PredictOptions,
     ServiceType, Task, TrainRequest, TrainingPlan,
 };
-use dede_model::connector::{Connector, Fetched, Fitted, InputLimits, Reader, ReaderContext, RetainedItems};
-use dede_model::data::{Batch, DataKind, SampleShape, Samples};
+use dede_model::connector::{
+    Connector, Fetched, Fitted, InputLimits, ReadStep, Reader, ReaderContext, RetainedItems, StepItems,
+};
+use dede_model::data::{Batch, DataKind, ImageSizes, SampleShape, Samples};
 use dede_model::error::{Error, Result};
 use dede_model::outputs::Outputs;
 use dede_model::parameters::keys::{Key, KeyTable, Moment};
+use dede_model::picture::{KeptPicture, Picture};
 use dede_model::request_memory::MemoryShare;
 use dede_model::tensor::Floats;
 use dede_storage::Roots;
@@ -240,6 +243,28 @@ impl Reader for Numbers {
         Ok((Batch { samples, uris: data.to_vec(), targets: None }, RetainedItems::AsSent))
     }
 
+    /// A picture is the number of its first pixel, and a number is kept as a picture of one pixel.
+    fn read_step(
+        &self,
+        items: StepItems<'_>,
+        keeps_pictures: bool,
+        most_bytes: usize,
+        memory: &MemoryShare,
+    ) -> Result<ReadStep> {
+        let data: Vec<String> = match items {
+            StepItems::Sent { data, .. } => data.to_vec(),
+            StepItems::Made(pictures) => pictures.iter().map(|picture| picture.pixels()[0].to_string()).collect(),
+        };
+        let (batch, retained) = self.read_fetched(&data, &Fetched::default(), most_bytes, memory)?;
+        let sizes = ImageSizes { width: 1, height: 1, original_width: 1, original_height: 1, frame: None };
+        let kept = |number: &String| {
+            let pixel = number.parse::<f32>().unwrap_or_default() as u8;
+            KeptPicture { picture: Picture::new(1, 1, 1, vec![pixel]).unwrap(), sizes }
+        };
+        let pictures = if keeps_pictures { data.iter().map(kept).collect() } else { Vec::new() };
+        Ok(ReadStep { batch, retained, pictures })
+    }
+
     fn example(&self, seed: u64) -> Result<String> {
         Ok((seed % 100).to_string())
     }
@@ -267,6 +292,7 @@ impl Backend for Adder {
     fn keys(&self) -> KeyTable {
         const KEYS: KeyTable = KeyTable(&[&[
             Key::applied("answer", Moment::Each),
+            Key::applied("classes", Moment::Each),
             Key::applied("behaviour", Moment::Each),
             Key::applied("gate", Moment::Each),
         ]]);
@@ -275,12 +301,16 @@ impl Backend for Adder {
 
     fn open(&self, request: &OpenRequest<'_>) -> Result<Opened> {
         let text = |key| request.mllib.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let has_classes = request.mllib.get("classes") == Some(&Value::Bool(true));
         let model = AddingModel {
             answer: request.mllib.get("answer").and_then(Value::as_f64).unwrap_or(0.0) as f32,
             behaviour: text("behaviour"),
             gate: Gate::named(&text("gate")),
             description: ModelDescription {
-                task: Task::Regression { targets: 1 },
+                task: match has_classes {
+                    true => Task::Classification { classes: 1 },
+                    false => Task::Regression { targets: 1 },
+                },
                 output: OutputDescription::default(),
                 shape: Some(SampleShape::Row { columns: 1 }),
                 parameters: 0,
@@ -322,6 +352,8 @@ impl Model for AddingModel {
         }
         let Samples::Table(table) = samples else { return Err(Error::bad_input("no table")) };
         let values = table.values().iter().map(|value| value + self.answer).collect();
-        Ok(Outputs::Regression(Floats::new(table.shape().to_vec(), values).unwrap()))
+        let values = Floats::new(table.shape().to_vec(), values).unwrap();
+        let has_classes = matches!(self.description.task, Task::Classification { .. });
+        Ok(if has_classes { Outputs::Classification(values) } else { Outputs::Regression(values) })
     }
 }

@@ -12,10 +12,11 @@ use dede_storage::FileAccess;
 
 use crate::data::{Batch, DataKind, Dataset, SampleShape};
 use crate::egress::EgressPolicy;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::labels::Labels;
 use crate::parameters::Section;
 use crate::parameters::keys::KeyTable;
+use crate::picture::{KeptPicture, Picture};
 use crate::request_memory::{MemoryShare, RequestMemory};
 
 /// One per connector name.
@@ -146,6 +147,30 @@ pub trait Reader: Send + Sync {
         memory: &MemoryShare,
     ) -> Result<(Batch, RetainedItems)>;
 
+    /// Reads the items of a call of a chain: those that were sent, as [`Reader::read_fetched`], or pictures that an action made. With
+    /// `keeps_pictures` it also gives one picture for each item, for the actions that follow.
+    ///
+    /// # Errors
+    /// As [`Reader::read_fetched`]; [`crate::error::Error::BadInput`] of a connector that reads no images, and for pictures that it cannot
+    /// read or keep.
+    fn read_step(
+        &self,
+        items: StepItems<'_>,
+        keeps_pictures: bool,
+        most_bytes: usize,
+        memory: &MemoryShare,
+    ) -> Result<ReadStep> {
+        match items {
+            StepItems::Sent { data, fetched } if !keeps_pictures => {
+                let (batch, retained) = self.read_fetched(data, fetched, most_bytes, memory)?;
+                Ok(ReadStep { batch, retained, pictures: Vec::new() })
+            }
+            StepItems::Sent { .. } | StepItems::Made(_) => {
+                Err(Error::bad_input("the actions of a chain work on images, and this connector reads none"))
+            }
+        }
+    }
+
     /// An item that a predict accepts, made up: of the size that the network takes, within the bounds of the training data. The same
     /// `seed` gives the same item.
     ///
@@ -161,6 +186,31 @@ pub trait Reader: Send + Sync {
 
     /// The shape that samples will have, where the parameters decide it.
     fn shape(&self) -> Option<SampleShape>;
+}
+
+/// The items of a call of a chain.
+#[derive(Debug, Clone, Copy)]
+pub enum StepItems<'a> {
+    /// As a client sent them.
+    Sent {
+        /// Paths, URLs, or the items themselves.
+        data: &'a [String],
+        /// What they name by URL.
+        fetched: &'a Fetched,
+    },
+    /// Pictures that an action made.
+    Made(&'a [Picture]),
+}
+
+/// What reading the items of a call of a chain gives.
+#[derive(Debug)]
+pub struct ReadStep {
+    /// The items.
+    pub batch: Batch,
+    /// What is kept of those that were sent.
+    pub retained: RetainedItems,
+    /// One for each item, where they were asked for. They count in the memory that they were read with.
+    pub pictures: Vec<KeptPicture>,
 }
 
 /// What items named by URL, by their index.

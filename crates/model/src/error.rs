@@ -94,6 +94,12 @@ pub enum Error {
     /// The mllib refuses its parameters, the repository or the model files.
     #[error("{0}")]
     BadParameter(Fault),
+    /// A chain whose calls do not fit together.
+    #[error("{0}")]
+    BadChain(Fault),
+    /// An action of a chain that refuses its parameters, or what it is to work on.
+    #[error("{0}")]
+    BadAction(Fault),
     /// A request that takes more memory than there is for all of them.
     #[error("{0}")]
     TooLarge(String),
@@ -167,6 +173,21 @@ impl Error {
     /// The mllib's complaint, with its place.
     pub fn bad_parameter_at(at: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::BadParameter(Fault::at(at, reason))
+    }
+
+    /// A complaint about how the calls of a chain fit together.
+    pub fn bad_chain(reason: impl Into<String>) -> Self {
+        Self::BadChain(Fault::new(reason))
+    }
+
+    /// The complaint of an action.
+    pub fn bad_action(reason: impl Into<String>) -> Self {
+        Self::BadAction(Fault::new(reason))
+    }
+
+    /// The complaint of an action, with its place.
+    pub fn bad_action_at(at: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::BadAction(Fault::at(at, reason))
     }
 
     /// For `map_err` on file operations: `context` is verb and object, "write /models/a/config.json".

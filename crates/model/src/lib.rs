@@ -29,6 +29,7 @@
 //! Implementations are checked by the conformance suites of the crate `dede-testing`; a connector and a backend of one file each stand in
 //! `examples/extending`.
 
+pub mod action;
 pub mod backend;
 pub mod caller;
 pub mod cancel;
@@ -41,6 +42,7 @@ pub mod measure;
 pub mod memory;
 pub mod outputs;
 pub mod parameters;
+pub mod picture;
 pub mod priority;
 pub mod progress;
 pub mod quote;

@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use dede_model::connector::{Fetched, InputLimits};
-use dede_model::data::Image;
+use dede_model::data::{Image, ImageSizes};
 use dede_model::error::{Error, Result};
+use dede_model::picture::{KeptPicture, Picture};
 use dede_model::priority;
 use dede_model::quote::quote;
 use dede_model::request_memory::MemoryShare;
@@ -17,7 +18,7 @@ use rayon::prelude::*;
 use super::encoded;
 use super::keeping::Keeper;
 use super::options::Settings;
-use super::pipeline::{self, Failure};
+use super::pipeline::{self, Failure, Keeping};
 use crate::source::{Fetcher, Origin, check_no_database, is_remote, read_file};
 
 /// Allowance for headers of files on disk, bytes.
@@ -121,7 +122,7 @@ fn entries(files: &FileAccess, path: &Path, most: usize) -> Result<Vec<PathBuf>>
     Ok(names.into_iter().map(|name| path.join(name)).collect())
 }
 
-/// Reads items into images, in parallel and in order.
+/// Reads items into images, in parallel and in order, and keeps a picture of each where that is asked for.
 ///
 /// # Errors
 /// `BadInput` for the first item, in order, that cannot be read.
@@ -129,22 +130,71 @@ pub(super) fn read(
     items: &[Item<'_>],
     settings: &Settings,
     (fetcher, fetched): (&Fetcher, &Fetched),
-    keeper: &Keeper<'_>,
+    (keeper, keeping): (&Keeper<'_>, Keeping),
     memory: &MemoryShare,
-) -> Result<Vec<Image>> {
+) -> Result<(Vec<Image>, Vec<KeptPicture>)> {
     let work = |index: usize| {
         let bytes = bytes_of(&items[index], settings, (fetcher, fetched), memory)?;
         if !matches!(items[index].place, Place::Inline(_)) {
             keeper.keep(index, &bytes);
         }
-        process(&bytes, settings, &items[index].place, memory)
+        process(&bytes, settings, keeping, &items[index].place, memory)
     };
-    let results: Vec<Result<Image>> = if items.len() == 1 || priority::gives_way() {
-        (0..items.len()).map(work).collect()
+    in_order(items.len(), work).map(apart)
+}
+
+/// Makes images of pictures, in parallel and in order, and keeps a picture of each where that is asked for.
+///
+/// # Errors
+/// `BadInput` for the first picture, in order, that cannot be read.
+pub(super) fn read_pictures(
+    pictures: &[Picture],
+    settings: &Settings,
+    keeping: Keeping,
+    memory: &MemoryShare,
+) -> Result<(Vec<Image>, Vec<KeptPicture>)> {
+    let work = |index: usize| {
+        let made = pipeline::process_picture(&pictures[index], settings, keeping, memory);
+        made.map_err(|failure| failed(failure, |cause| unfit(&format!("{} of the call before", index + 1), &cause)))
+    };
+    in_order(pictures.len(), work).map(apart)
+}
+
+/// Does the work on so many items, in parallel where that pays, and ends with the first failure in order.
+fn in_order<T: Send>(items: usize, work: impl Fn(usize) -> Result<T> + Send + Sync) -> Result<Vec<T>> {
+    let results: Vec<Result<T>> = if items == 1 || priority::gives_way() {
+        (0..items).map(work).collect()
     } else {
-        (0..items.len()).into_par_iter().with_max_len(1).map(work).collect()
+        (0..items).into_par_iter().with_max_len(1).map(work).collect()
     };
     results.into_iter().collect()
+}
+
+/// Images, and the pictures kept of them.
+fn apart(read: Vec<(Image, Option<Picture>)>) -> (Vec<Image>, Vec<KeptPicture>) {
+    let mut kept = Vec::new();
+    let mut images = Vec::with_capacity(read.len());
+    for (image, picture) in read {
+        kept.extend(picture.map(|picture| KeptPicture { sizes: sizes_of(&image, &picture), picture }));
+        images.push(image);
+    }
+    (images, kept)
+}
+
+/// The sizes of a picture that was kept of an image: as it came, or as the network sees it.
+fn sizes_of(image: &Image, picture: &Picture) -> ImageSizes {
+    let seen = image.sizes();
+    let (width, height) = (picture.width(), picture.height());
+    let frame = seen.frame.filter(|_| (width, height) == (seen.width, seen.height));
+    ImageSizes { width, height, frame, ..seen }
+}
+
+/// A failure as the error of an item.
+fn failed(failure: Failure, unfit: impl FnOnce(String) -> Error) -> Error {
+    match failure {
+        Failure::Unreadable(cause) | Failure::Unfit(cause) => unfit(cause),
+        Failure::Memory(error) => error,
+    }
 }
 
 /// Reads one image file.
@@ -154,7 +204,7 @@ pub(super) fn read(
 pub(super) fn read_path(path: &Path, settings: &Settings) -> Result<Image> {
     let memory = MemoryShare::unbounded();
     let place = Place::Path(path.to_owned());
-    process(&content(path, settings, &memory)?, settings, &place, &memory)
+    process(&content(path, settings, &memory)?, settings, Keeping::Nothing, &place, &memory).map(|(image, _)| image)
 }
 
 fn content(path: &Path, settings: &Settings, memory: &MemoryShare) -> Result<Vec<u8>> {
@@ -195,13 +245,19 @@ fn bytes_of<'a>(
 }
 
 /// Makes an image of bytes; they count no longer.
-fn process(bytes: &[u8], settings: &Settings, place: &Place<'_>, memory: &MemoryShare) -> Result<Image> {
+fn process(
+    bytes: &[u8],
+    settings: &Settings,
+    keeping: Keeping,
+    place: &Place<'_>,
+    memory: &MemoryShare,
+) -> Result<(Image, Option<Picture>)> {
     let (shown, is_text) = match place {
         Place::Path(path) => (path.to_string_lossy(), false),
         Place::Url(url, _) => (Cow::Borrowed(*url), false),
         Place::Inline(text) => (Cow::Borrowed(*text), std::ptr::eq(text.as_bytes(), bytes)),
     };
-    let processed = pipeline::process(bytes, settings, memory);
+    let processed = pipeline::process(bytes, settings, keeping, memory);
     memory.shrink(counted(place, bytes));
     processed.map_err(|failure| match failure {
         Failure::Unreadable(_) if is_text => {

@@ -5,7 +5,7 @@ use dede_model::parameters::keys::{Key, KeyTable, Moment};
 /// The keys.
 pub(super) const KEYS: KeyTable = KeyTable(&[&APPLIED, &OTHERS]);
 
-const APPLIED: [Key; 24] = [
+const APPLIED: [Key; 25] = [
     Key::applied("connector", Moment::Each),
     Key::applied("width", Moment::Reading),
     Key::applied("height", Moment::Reading),
@@ -30,12 +30,12 @@ const APPLIED: [Key; 24] = [
     Key::applied("bbox", Moment::Each),
     Key::applied("timeout", Moment::Each),
     Key::applied("layout", Moment::Loading),
+    Key::applied("keep_orig", Moment::Predict),
 ];
 
-/// Where data are kept, what chains need, and data of later tasks.
-const OTHERS: [Key; 10] = [
+/// Where data are kept, and data of later tasks.
+const OTHERS: [Key; 9] = [
     Key::without_effect("db", "images are read from where they are, and not kept in a data base"),
-    Key::without_effect("keep_orig", "originals are kept for the calls of a chain, and this is a call of its own"),
     Key::not_yet("db_width"),
     Key::not_yet("db_height"),
     Key::not_yet("cuda").because("images are resized on the CPU"),
@@ -104,6 +104,7 @@ mod tests {
             ("root_folder", json!({}), json!("/data")),
             ("timeout", json!({}), json!(3)),
             ("bbox", json!({}), json!(true)),
+            ("keep_orig", json!({}), json!(true)),
         ];
         // The service compares the name of the connector with its own; backends read the order of axes.
         let elsewhere = ["connector", "layout"];
@@ -123,7 +124,7 @@ mod tests {
         let check = |value: Value| KEYS.check(&section(&value), "parameters.input", Call::Create, &Section::new());
         let harmless = json!({"bbox": false, "db_width": 0, "cuda": false, "continuation": false, "widht": 3});
         assert_eq!(check(harmless).expect("accepted").unknown, ["parameters.input.widht"]);
-        assert_eq!(check(json!({"db": true, "keep_orig": true})).expect("accepted").idle.len(), 2);
+        assert_eq!(check(json!({"db": true, "keep_orig": true})).expect("accepted").idle.len(), 1);
         for key in ["segmentation", "ctc", "multi_label", "align", "cuda", "db_width"] {
             let error = check(json!({ key: 1 })).expect_err(key).to_string();
             assert!(error.contains(&format!("not supported yet: parameters.input.{key}")), "{error}");

@@ -3,6 +3,7 @@
 //! It owns the parameters of contract.md 3.2, except that `mean`, `std` and `scale` are handed on to the backend as
 //! resolved. It must not know networks.
 
+pub mod actions;
 mod box_lists;
 mod colour;
 mod dataset;
@@ -23,15 +24,18 @@ mod training;
 
 use std::sync::Arc;
 
-use dede_model::connector::{Connector, Fetched, Fitted, InputLimits, Reader, ReaderContext, RetainedItems};
+use dede_model::connector::{
+    Connector, Fetched, Fitted, InputLimits, ReadStep, Reader, ReaderContext, RetainedItems, StepItems,
+};
 use dede_model::data::{Batch, DataKind, SampleShape, Samples, Targets};
-use dede_model::error::Result;
+use dede_model::error::{Error, Result};
 use dede_model::labels::Labels;
 use dede_model::parameters::keys::KeyTable;
 use dede_model::request_memory::MemoryShare;
 
 use self::keeping::Keeper;
 use self::options::Settings;
+use self::pipeline::Keeping;
 use crate::source::Fetcher;
 
 /// The connector named `image`.
@@ -88,19 +92,36 @@ impl Reader for ImageReader {
         most_bytes: usize,
         memory: &MemoryShare,
     ) -> Result<(Batch, RetainedItems)> {
-        let (items, truths) = match self.settings.lists_boxes {
-            true => box_lists::expand(data, self, memory).map(|(items, truths)| (items, Some(truths)))?,
-            false => (items::expand(data, &self.limits)?, None),
+        let sent = self.read_sent(data, fetched, (most_bytes, Keeping::Nothing), memory)?;
+        Ok((sent.batch, sent.retained))
+    }
+
+    fn read_step(
+        &self,
+        items: StepItems<'_>,
+        keeps_pictures: bool,
+        most_bytes: usize,
+        memory: &MemoryShare,
+    ) -> Result<ReadStep> {
+        let keeping = match (keeps_pictures, self.settings.keeps_originals) {
+            (false, _) => Keeping::Nothing,
+            (true, true) => Keeping::Original,
+            (true, false) => Keeping::Seen,
         };
-        let keeper = Keeper::new(&items, most_bytes);
-        let images = items::read(&items, &self.settings, (&self.fetcher, fetched), &keeper, memory)?;
-        let kept = keeper.finish();
-        let classes: Option<Vec<&str>> = items.iter().map(|item| item.class.as_deref()).collect();
-        let targets = truths.map(Targets::Boxes);
-        let targets = targets.or_else(|| classes.map(|names| training::targets_of(&names, &self.labels)));
-        let uris = items.into_iter().map(|item| item.uri).collect();
-        let normalization = self.settings.normalization.clone();
-        Ok((Batch { samples: Samples::Images { images, normalization }, uris, targets }, kept))
+        match items {
+            StepItems::Sent { data, fetched } => self.read_sent(data, fetched, (most_bytes, keeping), memory),
+            StepItems::Made(pictures) => {
+                if self.settings.lists_boxes {
+                    let expected = "expected false: lists of boxes are read from files, and these are pictures";
+                    return Err(Error::bad_input_at("parameters.input.bbox", expected));
+                }
+                let (images, kept) = items::read_pictures(pictures, &self.settings, keeping, memory)?;
+                let uris = (0..images.len()).map(|number| number.to_string()).collect();
+                let samples = Samples::Images { images, normalization: self.settings.normalization.clone() };
+                let batch = Batch { samples, uris, targets: None };
+                Ok(ReadStep { batch, retained: RetainedItems::Nothing, pictures: kept })
+            }
+        }
     }
 
     fn example(&self, seed: u64) -> Result<String> {
@@ -113,5 +134,32 @@ impl Reader for ImageReader {
 
     fn shape(&self) -> Option<SampleShape> {
         self.settings.shape()
+    }
+}
+
+impl ImageReader {
+    /// Reads items as they were sent, and keeps what is asked for: so many bytes of content, and pictures.
+    fn read_sent(
+        &self,
+        data: &[String],
+        fetched: &Fetched,
+        (most_bytes, keeping): (usize, Keeping),
+        memory: &MemoryShare,
+    ) -> Result<ReadStep> {
+        let (items, truths) = match self.settings.lists_boxes {
+            true => box_lists::expand(data, self, memory).map(|(items, truths)| (items, Some(truths)))?,
+            false => (items::expand(data, &self.limits)?, None),
+        };
+        let keeper = Keeper::new(&items, most_bytes);
+        let sources = (&self.fetcher, fetched);
+        let (images, pictures) = items::read(&items, &self.settings, sources, (&keeper, keeping), memory)?;
+        let retained = keeper.finish();
+        let classes: Option<Vec<&str>> = items.iter().map(|item| item.class.as_deref()).collect();
+        let targets = truths.map(Targets::Boxes);
+        let targets = targets.or_else(|| classes.map(|names| training::targets_of(&names, &self.labels)));
+        let uris = items.into_iter().map(|item| item.uri).collect();
+        let normalization = self.settings.normalization.clone();
+        let batch = Batch { samples: Samples::Images { images, normalization }, uris, targets };
+        Ok(ReadStep { batch, retained, pictures })
     }
 }

@@ -48,6 +48,7 @@ struct Options {
     root_folder: Option<String>,
     timeout: Option<i64>,
     bbox: Option<bool>,
+    keep_orig: Option<bool>,
 }
 
 /// As resolved.
@@ -63,6 +64,8 @@ pub(super) struct Settings {
     pub(super) timeout_s: Option<i64>,
     /// Data are lists of images with the boxes in them.
     pub(super) lists_boxes: bool,
+    /// Actions of a chain work on the images as they came, rather than as the network sees them.
+    pub(super) keeps_originals: bool,
     /// Largest `width × height`, both of what is read and of what is asked for.
     pub(super) max_pixels: u64,
     /// Files that may be read.
@@ -118,6 +121,7 @@ pub(super) fn resolve(context: &ReaderContext<'_>) -> Result<Settings> {
         root_folder: options.root_folder,
         timeout_s: options.timeout,
         lists_boxes: options.bbox.unwrap_or(false),
+        keeps_originals: options.keep_orig.unwrap_or(false),
         max_pixels,
         files: context.limits.files.clone(),
     })

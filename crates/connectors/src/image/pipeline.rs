@@ -6,6 +6,7 @@ use std::cell::Cell;
 
 use dede_model::data::{Frame, Image, Pixels as OutPixels};
 use dede_model::error::Error;
+use dede_model::picture::Picture;
 use dede_model::request_memory::MemoryShare;
 
 use super::colour::{self, GreyRule, Order};
@@ -42,11 +43,27 @@ impl From<Undecoded> for Failure {
     }
 }
 
+/// What is kept of an image beside what a network takes, for the actions of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// Nothing.
+    Nothing,
+    /// The image as it came.
+    Original,
+    /// The image as the network sees it.
+    Seen,
+}
+
 /// Makes one image ready. The image counts in `memory`, and until it is ready what it takes to make it.
 ///
 /// # Errors
 /// [`Failure`], with the cause in words.
-pub(super) fn process(bytes: &[u8], settings: &Settings, memory: &MemoryShare) -> Result<Image, Failure> {
+pub(super) fn process(
+    bytes: &[u8],
+    settings: &Settings,
+    keeping: Keeping,
+    memory: &MemoryShare,
+) -> Result<(Image, Option<Picture>), Failure> {
     let mode = match settings.colours {
         Colours { unchanged: true, .. } => Mode::Unchanged,
         Colours { grey: true, .. } => Mode::Grey,
@@ -56,16 +73,11 @@ pub(super) fn process(bytes: &[u8], settings: &Settings, memory: &MemoryShare) -
     let Decoded { pixels, order } = decode::decode(bytes, mode, &mut room, DECODED.take())?;
     match pixels {
         Pixels::U8(source) => {
-            let original = (source.width, source.height);
-            let frame = frame(settings, original);
-            let (mut raster, spent) = fit(source, settings, memory)?;
+            let (image, picture, spent) = made(source, order, settings, keeping, memory)?;
             DECODED.set(spent.filter(|memory| memory.capacity() <= KEPT_BYTES).unwrap_or_default());
-            raster = grey(raster, order, settings.colours);
-            if settings.equalize {
-                equalize(&mut raster, order)?;
-            }
-            Ok(ordered(raster, order, settings.colours, (original, frame), OutPixels::U8))
+            Ok((image, picture))
         }
+        Pixels::U16(_) if keeping != Keeping::Nothing => Err(Failure::Unfit(NOT_HANDED_ON.to_owned())),
         Pixels::U16(source) => {
             let original = (source.width, source.height);
             let frame = frame(settings, original);
@@ -73,9 +85,92 @@ pub(super) fn process(bytes: &[u8], settings: &Settings, memory: &MemoryShare) -
             if settings.equalize {
                 return Err(Failure::Unfit("histogram_equalization needs 8 bits per channel, found 16".to_owned()));
             }
-            Ok(ordered(raster, order, settings.colours, (original, frame), OutPixels::U16))
+            Ok((ordered(raster, order, settings.colours, (original, frame), OutPixels::U16), None))
         }
     }
+}
+
+/// Why an image as it is in its file goes no further.
+const NOT_HANDED_ON: &str =
+    "the actions of a chain work on grey or colours of 8 bits, and unchanged_data keeps what the file has";
+
+/// Makes the image that a network takes of a picture that an action of a chain made.
+///
+/// # Errors
+/// As [`process`]; [`Failure::Unfit`] for a grey picture where colours are read.
+pub(super) fn process_picture(
+    picture: &Picture,
+    settings: &Settings,
+    keeping: Keeping,
+    memory: &MemoryShare,
+) -> Result<(Image, Option<Picture>), Failure> {
+    let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
+    if channels == 1 && !settings.colours.grey && !settings.colours.unchanged {
+        let text = "the call before read it in grey (bw), and this one reads colours: expected bw of both or of none";
+        return Err(Failure::Unfit(text.to_owned()));
+    }
+    let copied = memory.try_borrow(picture.bytes()).map_err(Failure::Memory)?;
+    let source = Raster::new(width, height, channels, picture.pixels().to_vec());
+    // What came is what was made: it need not be kept twice.
+    let within = if keeping == Keeping::Original { Keeping::Nothing } else { keeping };
+    let (image, seen, spent) = made(source, Order::RedFirst, settings, within, memory)?;
+    drop((spent, copied));
+    let kept = match keeping {
+        Keeping::Nothing => None,
+        Keeping::Original => {
+            memory.grow(picture.bytes()).map_err(Failure::Memory)?;
+            Some(picture.clone())
+        }
+        Keeping::Seen => seen,
+    };
+    Ok((image, kept))
+}
+
+/// An image, what is kept of it, and memory that is no longer used.
+type Made = (Image, Option<Picture>, Option<Vec<u8>>);
+
+/// Makes an image, and a picture of it where one is to be kept: that counts in `memory`.
+fn made(
+    source: Raster<u8>,
+    order: Order,
+    settings: &Settings,
+    keeping: Keeping,
+    memory: &MemoryShare,
+) -> Result<Made, Failure> {
+    if keeping != Keeping::Nothing && (settings.colours.unchanged || !matches!(source.channels, 1 | 3)) {
+        return Err(Failure::Unfit(NOT_HANDED_ON.to_owned()));
+    }
+    let original = (source.width, source.height);
+    let frame = frame(settings, original);
+    let (channels, mut picture) = (source.channels, None);
+    if keeping == Keeping::Original {
+        memory.grow(source.values.len() as u64).map_err(Failure::Memory)?;
+    }
+    let (mut raster, mut spent) = fit(source, settings, memory)?;
+    if keeping == Keeping::Original {
+        // Where it was resized, its own memory is free.
+        let mut values = spent.take().unwrap_or_else(|| raster.values.clone());
+        values.shrink_to_fit();
+        picture = Some(picture_of(Raster::new(original.0, original.1, channels, values), order)?);
+    }
+    raster = grey(raster, order, settings.colours);
+    if settings.equalize {
+        equalize(&mut raster, order)?;
+    }
+    if keeping == Keeping::Seen {
+        memory.grow(raster.values.len() as u64).map_err(Failure::Memory)?;
+        picture = Some(picture_of(raster.clone(), order)?);
+    }
+    Ok((ordered(raster, order, settings.colours, (original, frame), OutPixels::U8), picture, spent))
+}
+
+/// A picture of these pixels.
+fn picture_of(mut raster: Raster<u8>, order: Order) -> Result<Picture, Failure> {
+    if raster.channels == 3 && order == Order::BlueFirst {
+        colour::swap_red_and_blue(&mut raster.values, raster.channels);
+    }
+    let Raster { width, height, channels, values } = raster;
+    Picture::new(width, height, channels, values).map_err(Failure::Unfit)
 }
 
 /// Where an image of this size is in the square that it is padded to ([`Raster::padded_to_square`]).
@@ -107,7 +202,10 @@ fn fit<T: Sample>(
         None => (source, None),
     };
     match settings.target.square() {
-        Some(side) if (raster.width, raster.height) != (side, side) => Ok((raster.padded_to_square(side), spent)),
+        Some(side) if (raster.width, raster.height) != (side, side) => {
+            let padded = raster.padded_to_square(side);
+            Ok((padded, spent.or(Some(raster.values))))
+        }
         _ => Ok((raster, spent)),
     }
 }

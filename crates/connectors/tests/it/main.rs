@@ -4,3 +4,4 @@ mod capture;
 mod conformance;
 mod image;
 mod image_classes;
+mod steps;

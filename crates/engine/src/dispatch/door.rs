@@ -9,6 +9,7 @@ use dede_model::error::Error;
 use dede_model::labels::Labels;
 use dede_model::measure::MeasureValues;
 use dede_model::outputs::Outputs;
+use dede_model::picture::KeptPicture;
 use dede_model::request_memory::MemoryShare;
 
 use crate::limiter::{Forwarded, Slot};
@@ -40,6 +41,8 @@ pub struct Inferred<'a> {
     pub version: &'a Arc<str>,
     /// What the model said.
     pub outputs: &'a Outputs,
+    /// The images of the items, where the call asks for them; they count in `memory`.
+    pub pictures: Vec<KeptPicture>,
     /// A name for each item.
     pub uris: Vec<String>,
     /// Names of classes.

@@ -5,6 +5,7 @@
 //! answer to the shadow and tells the protocol what to count. Protocols parse and render only: [`Door`]. It must not know any.
 
 mod door;
+mod reserved;
 #[cfg(test)]
 mod tests;
 
@@ -18,12 +19,13 @@ use dede_model::error::{Error, Result};
 use dede_model::request_memory::MemoryShare;
 
 use crate::catalogue::{Catalogue, Resolved, Routed};
-use crate::limiter::{Forwarded, Limiter, Outbound, Permit, Refused, Slot};
+use crate::limiter::{Forwarded, Hold, Limiter, Outbound, Permit, Refused, Slot};
 use crate::service::{Answered, PredictCall, Predicted, Service};
 use crate::shadow::{Primary, Refusal};
 
 pub use crate::rehearsal::rehearse;
 pub use door::{Addressee, Call, Door, Inferred, Record, RemoteTarget, Target};
+pub use reserved::Reserved;
 
 /// Where all calls come in.
 pub struct Dispatcher {
@@ -48,7 +50,8 @@ enum Passed<R> {
 /// A call that a service of this server answers, with its permits.
 struct Admitted {
     resolved: Resolved,
-    permit: Permit,
+    /// Shared by the calls of a chain to one service.
+    permit: Arc<Permit>,
     /// Where it waits for other machines.
     outbound: Option<Outbound>,
 }
@@ -110,6 +113,18 @@ impl Dispatcher {
             },
             Err(error) => return Err(refused(&door, &to, received, error.into())),
         };
+        self.answer(door, admitted, call, to).await
+    }
+
+    /// Has a service of this server answer a call.
+    async fn answer<D: Door>(
+        &self,
+        mut door: D,
+        admitted: Admitted,
+        call: Call,
+        to: Addressee,
+    ) -> Result<D::Reply, D::Failure> {
+        let received = call.received;
         let memory = door.take_memory();
         match self.ready(&mut door, admitted, call, memory).await {
             // A client that goes away ends this future, and with it what waits for another machine.
@@ -179,20 +194,14 @@ impl Dispatcher {
             let hold = match resolved.service.queue.admit() {
                 // Routed right before an exchange and admitted right after it: another service answers by now.
                 Ok(_) if !resolved.service.is_loaded() && self.leads_elsewhere(name, &resolved) => continue,
-                Ok(permit) => return Ok(Answerer::Here(Admitted { resolved, permit, outbound: None })),
+                Ok(permit) => {
+                    return Ok(Answerer::Here(Admitted { resolved, permit: Arc::new(permit), outbound: None }));
+                }
                 Err(Refused::Full(error)) => return Err(error),
                 Err(Refused::Held(hold)) => hold,
             };
             drop(resolved);
-            let waiting = hold.wait()?;
-            let end: tokio::time::Instant = waiting.until().into();
-            let until = deadline.map_or(end, |deadline| deadline.min(end));
-            if tokio::time::timeout_at(until, waiting.over()).await.is_err() {
-                return Err(match until < end {
-                    true => Error::DeadlineExceeded("the time that the request allows was over before it began".into()),
-                    false => waiting.give_up(),
-                });
-            }
+            until_over(&hold, deadline).await?;
         }
     }
 
@@ -264,7 +273,7 @@ fn answered<D: Door>(
     (to, received): (&Addressee, Instant),
 ) -> Result<D::Reply, D::Failure> {
     let Predicted { answered, version, items } = predicted;
-    let Answered { outputs, uris, labels, measures, output, took } = answered;
+    let Answered { outputs, pictures, uris, labels, measures, output, took } = answered;
     let service = &resolved.service;
     let (asked, name) = (&resolved.asked, service.name());
     let inferred = Inferred {
@@ -272,6 +281,7 @@ fn answered<D: Door>(
         service: name,
         version: &version,
         outputs: &outputs,
+        pictures,
         uris,
         labels,
         measures,
@@ -322,6 +332,20 @@ fn offer_refused(resolved: &Resolved, call: PredictCall, refusal: Refusal) {
     shadow.offer(call, Primary { service, version, outputs: Err(refusal), took: Duration::ZERO });
 }
 
+/// Waits for the end of a pause.
+async fn until_over(hold: &Arc<Hold>, deadline: Option<tokio::time::Instant>) -> Result<()> {
+    let waiting = hold.wait()?;
+    let end: tokio::time::Instant = waiting.until().into();
+    let until = deadline.map_or(end, |deadline| deadline.min(end));
+    if tokio::time::timeout_at(until, waiting.over()).await.is_ok() {
+        return Ok(());
+    }
+    Err(match until < end {
+        true => Error::DeadlineExceeded("the time that the request allows was over before it began".into()),
+        false => waiting.give_up(),
+    })
+}
+
 /// Runs `work` where blocking is allowed.
 fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = Result<T>> {
     let span = tracing::Span::current();
@@ -349,10 +373,12 @@ fn is_sent_on(service: &Service, call: &PredictCall) -> bool {
 }
 
 /// Whether a call may take any time, however quick others were: its answer is sent to another server or rendered by
-/// a template, or an item may name a file or a URL. Rows of numbers have commas.
+/// a template, an item may name a file or a URL, or actions of a chain work on it. Rows of numbers have commas.
 fn may_wait(service: &Service, call: &PredictCall) -> bool {
     let has_template = |output: &dede_model::parameters::Section| output.contains_key("template");
     is_sent_on(service, call)
+        || call.keeps_pictures
+        || !call.pictures.is_empty()
         || has_template(&call.parameters.output)
         || has_template(&service.definition.parameters.output)
         || call.data.iter().any(|item| !item.contains(',') || item.contains("://"))

@@ -63,6 +63,8 @@ impl Failure {
             | Error::UnknownBackend(_)
             | Error::UnknownConnector(_)
             | Error::Malformed(_)
+            | Error::BadChain(_)
+            | Error::BadAction(_)
             | Error::JobNotFound
             | Error::NotTrainedYet(_)
             | Error::Overloaded(_)

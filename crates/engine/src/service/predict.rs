@@ -6,13 +6,14 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use dede_model::backend::{Model, PredictOptions, Task};
-use dede_model::connector::{Fetched, Reader, ReaderContext};
+use dede_model::connector::{Fetched, ReadStep, Reader, ReaderContext, StepItems};
 use dede_model::data::{Batch, Targets};
 use dede_model::error::{Error, Result};
 use dede_model::measure::{MeasureSpec, MeasureValues, evaluate};
 use dede_model::outputs::Outputs;
 use dede_model::parameters::keys::Call;
 use dede_model::parameters::{Section, over};
+use dede_model::picture::KeptPicture;
 use dede_model::request_memory::MemoryShare;
 use serde_json::Value;
 
@@ -114,12 +115,14 @@ impl Service {
         }
         let options = options_of(&serving, &call.parameters.mllib, &output)?;
         let reader = self.reader(&serving, call)?;
-        let batch = reader.read(&call.data)?;
+        let memory = MemoryShare::unbounded();
+        let fetched = reader.fetch(&call.data, &memory)?;
+        let ReadStep { batch, .. } = read(&*reader, call, (&fetched, false), 0, &memory)?;
         check_ids(call, &batch)?;
         let transform = started.elapsed();
-        let outputs = compute(&**model, &batch, &options, &MemoryShare::unbounded())?;
+        let outputs = compute(&**model, &batch, &options, &memory)?;
         let took = Timings { transform, total: started.elapsed() };
-        let mut answered = answered(outputs, batch, &call.ids, &serving, output)?;
+        let mut answered = answered(outputs, (batch, Vec::new()), &call.ids, &serving, output)?;
         answered.took = took;
         if answered.output.template.is_some() {
             self.environment.protocol.rehearse(&self.name(), &answered)?;
@@ -156,17 +159,18 @@ impl Service {
         let options = options_of(serving, &call.parameters.mllib, &output)?;
         let reader = self.reader(serving, call)?;
         let most_bytes = capture.as_ref().map_or(0, Capture::most_bytes);
-        let (batch, kept) = reader.read_fetched(&call.data, fetched, most_bytes, memory)?;
+        let ReadStep { batch, retained, pictures } =
+            read(&*reader, call, (fetched, call.keeps_pictures), most_bytes, memory)?;
         check_ids(call, &batch)?;
         let transform = started.elapsed();
         let items = batch.samples.len();
         self.statistics.transformed(items, transform);
         let outputs = compute(&**model, &batch, &options, memory)?;
         memory.grow(rendered_bytes(&outputs, &output))?;
-        let mut answered = answered(outputs, batch, &call.ids, serving, output)?;
+        let mut answered = answered(outputs, (batch, pictures), &call.ids, serving, output)?;
         answered.took = Timings { transform, total: started.elapsed() };
         if let Some(capture) = capture {
-            self.ring.finish(capture, kept, &call.data);
+            self.ring.finish(capture, retained, &call.data);
         }
         Ok(Predicted { answered, version: serving.version(), items })
     }
@@ -241,6 +245,24 @@ impl Service {
     }
 }
 
+/// Reads the items of a call: those that were sent, or pictures that an action of a chain made.
+fn read(
+    reader: &dyn Reader,
+    call: &PredictCall,
+    (fetched, keeps_pictures): (&Fetched, bool),
+    most_bytes: usize,
+    memory: &MemoryShare,
+) -> Result<ReadStep> {
+    match (call.pictures.is_empty(), keeps_pictures) {
+        (true, false) => {
+            let (batch, retained) = reader.read_fetched(&call.data, fetched, most_bytes, memory)?;
+            Ok(ReadStep { batch, retained, pictures: Vec::new() })
+        }
+        (true, true) => reader.read_step(StepItems::Sent { data: &call.data, fetched }, true, most_bytes, memory),
+        (false, _) => reader.read_step(StepItems::Made(&call.pictures), keeps_pictures, 0, memory),
+    }
+}
+
 /// Checks that each item has an id of its own, where there are ids: with fewer, or more, it is unclear which id belongs
 /// to which item.
 fn check_ids(call: &PredictCall, batch: &Batch) -> Result<()> {
@@ -288,7 +310,7 @@ fn run(
     let outputs = Outputs::Tensors(model.run(call.tensors.clone(), memory)?);
     let took = Timings { transform: Duration::ZERO, total: started.elapsed() };
     let (uris, labels) = (Vec::new(), Arc::clone(&serving.labels));
-    let answered = Answered { outputs, uris, labels, measures: None, output, took };
+    let answered = Answered { outputs, pictures: Vec::new(), uris, labels, measures: None, output, took };
     Ok(Predicted { answered, version: serving.version(), items: 1 })
 }
 
@@ -309,7 +331,7 @@ fn compute(model: &dyn Model, batch: &Batch, options: &PredictOptions, memory: &
 
 fn answered(
     outputs: Outputs,
-    batch: Batch,
+    (batch, pictures): (Batch, Vec<KeptPicture>),
     ids: &[String],
     serving: &Serving,
     output: OutputOptions,
@@ -322,7 +344,8 @@ fn answered(
     for (uri, id) in uris.iter_mut().zip(ids) {
         uri.clone_from(id);
     }
-    Ok(Answered { outputs, uris, labels: Arc::clone(&serving.labels), measures, output, took: Timings::default() })
+    let (labels, took) = (Arc::clone(&serving.labels), Timings::default());
+    Ok(Answered { outputs, pictures, uris, labels, measures, output, took })
 }
 
 fn measured(

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use dede_model::parameters::Parameters;
 use dede_model::parameters::Section;
+use dede_model::picture::Picture;
 use dede_model::tensor::NamedTensor;
 use serde_json::Value;
 
@@ -123,6 +124,8 @@ fn size(copied: &Copied) -> usize {
     let Parameters { input, mllib, output } = &copied.call.parameters;
     let parameters: usize = [input, mllib, output].into_iter().map(members).sum();
     let reason = copied.primary.outputs.as_ref().err().map_or(0, |refusal| refusal.reason.len());
+    let pictures: u64 = copied.call.pictures.iter().map(Picture::bytes).sum();
+    let values = values.saturating_add(usize::try_from(pictures).unwrap_or(usize::MAX));
     let beside = texts.map(|text| text.len() + size_of::<String>()).sum::<usize>() + parameters + reason;
     values.saturating_add(beside)
 }

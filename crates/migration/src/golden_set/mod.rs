@@ -174,8 +174,8 @@ const END: &str = "]}";
 impl From<ModelCase> for CaseText {
     fn from(case: ModelCase) -> Self {
         let ModelCase { call, answer } = case;
-        // The server that asks again does so with its own rights.
-        let PredictCall { is_guest: _, parameters, data, tensors, ids } = call;
+        // The server that asks again does so with its own rights. Calls of chains with pictures are not captured.
+        let PredictCall { is_guest: _, parameters, data, pictures: _, keeps_pictures: _, tensors, ids } = call;
         let Parameters { input, mllib, output } = parameters;
         let call = CallText { input, mllib, output, items: data, ids, tensors: wrapped(tensors) };
         let answer = match answer {
@@ -194,7 +194,7 @@ impl From<CaseText> for ModelCase {
     fn from(text: CaseText) -> Self {
         let CallText { input, mllib, output, items, ids, tensors } = text.call;
         let parameters = Parameters { input, mllib, output };
-        let call = PredictCall { is_guest: false, parameters, data: items, tensors: unwrapped(tensors), ids };
+        let call = PredictCall { parameters, data: items, tensors: unwrapped(tensors), ids, ..PredictCall::default() };
         let answer = match text.answer {
             AnswerText::Classification(rows) => Outputs::Classification(rows.0),
             AnswerText::Regression(rows) => Outputs::Regression(rows.0),
@@ -304,7 +304,7 @@ mod tests {
         (vec(".{0,5}", 0..3), vec(".{0,3}", 0..2), tensors(), any::<i64>()).prop_map(|(data, ids, tensors, number)| {
             let section = |key: &str| json!({key: [number, null, "x"]}).as_object().cloned().unwrap();
             let parameters = Parameters { input: section("a"), mllib: Section::new(), output: section("b") };
-            PredictCall { is_guest: false, parameters, data, tensors, ids }
+            PredictCall { parameters, data, tensors, ids, ..PredictCall::default() }
         })
     }
 
@@ -428,7 +428,7 @@ mod tests {
             for (again, case) in again.iter().zip(&cases) {
                 prop_assert_eq!(shown(&again.answer), shown(&case.answer));
                 let asked = |call: &PredictCall| {
-                    let PredictCall { is_guest, parameters, data, tensors, ids } = call;
+                    let PredictCall { is_guest, parameters, data, pictures: _, keeps_pictures: _, tensors, ids } = call;
                     format!("{is_guest} {parameters:?} {data:?} {ids:?} {}", shown(&Outputs::Tensors(tensors.clone())))
                 };
                 prop_assert_eq!(asked(&again.call), asked(&case.call));

@@ -65,6 +65,6 @@ pub(crate) fn through_template(
 }
 
 /// Milliseconds with three decimals.
-fn round_ms(duration: Duration) -> f64 {
+pub(super) fn round_ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

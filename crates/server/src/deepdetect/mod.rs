@@ -4,6 +4,7 @@
 //! a move hands on in these words it never reads.
 
 mod answer;
+mod chain;
 mod description;
 mod golden;
 mod handover;
@@ -27,6 +28,7 @@ use dede_model::error::Result;
 use dede_model::request_memory::MemoryShare;
 
 pub(crate) use answer::{body, through_template, whole};
+pub(crate) use chain::{MEMBERS, asked_calls, whole_chain};
 pub(crate) use description::{InfoOptions, service_info};
 pub(crate) use golden::captured_cases;
 pub(crate) use handover::describe;
@@ -47,7 +49,7 @@ impl Protocol for DeepDetect {
     }
 
     fn rehearse(&self, service: &ServiceName, answered: &Answered) -> Result<()> {
-        let Answered { outputs, uris, labels, measures, output, took } = answered;
+        let Answered { outputs, pictures: _, uris, labels, measures, output, took } = answered;
         let Some(template) = &output.template else { return Ok(()) };
         let body = body(outputs, uris.clone(), labels, measures.as_ref(), output);
         let answer = whole(service.as_str(), body, took.total);

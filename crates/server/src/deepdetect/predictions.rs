@@ -1,9 +1,9 @@
 //! Predictions from outputs.
 
 use dede_api::predictions::{BoundingBox, ClassScore, Confidences, ImageSize, Prediction, TargetValue, Values};
-use dede_engine::output::{Binarized, OutputOptions};
+use dede_engine::output::{Binarized, Listed, OutputOptions, listed};
 use dede_model::labels::Labels;
-use dede_model::outputs::{Confidence, Corners, Detection, Mask, Outputs, bilinear, nearest};
+use dede_model::outputs::{Confidence, Corners, Mask, Outputs, bilinear, nearest};
 
 /// One prediction per output, in order. `uris` has one name per output.
 pub(crate) fn predictions(
@@ -16,16 +16,13 @@ pub(crate) fn predictions(
         uris.into_iter().enumerate().map(|(index, uri)| Prediction { uri, ..fill(index) }).collect()
     };
     match outputs {
-        Outputs::Classification(tensor) => {
-            named(&|index| Prediction { classes: classes(tensor.row(index), labels, options), ..Prediction::default() })
-        }
+        Outputs::Classification(_) | Outputs::Detection(_) => named(&|index| Prediction {
+            classes: scores(&listed(outputs, index, options), labels),
+            ..Prediction::default()
+        }),
         Outputs::Regression(tensor) => {
             named(&|index| Prediction { vector: targets(tensor.row(index), labels), ..Prediction::default() })
         }
-        Outputs::Detection(detections) => named(&|index| Prediction {
-            classes: boxes(detections.of(index), labels, options),
-            ..Prediction::default()
-        }),
         Outputs::Segmentation(masks) => named(&|index| {
             let last = index + 1 == masks.len();
             masks.samples().get(index).map_or_else(Prediction::default, |found| Prediction { last, ..mask(found) })
@@ -40,43 +37,16 @@ pub(crate) fn predictions(
     }
 }
 
-/// Classes by decreasing probability; equal ones by ascending id.
-fn classes(probabilities: &[f32], labels: &Labels, options: &OutputOptions) -> Vec<ClassScore> {
-    let mut ranked: Vec<(usize, f32)> = probabilities
-        .iter()
-        .copied()
-        .enumerate()
-        .filter(|(_, probability)| *probability >= options.confidence_threshold)
-        .collect();
-    let wanted = options.best.unwrap_or(usize::MAX).min(ranked.len());
-    let order = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    if wanted > 0 && wanted < ranked.len() {
-        ranked.select_nth_unstable_by(wanted - 1, order);
-    }
-    ranked.truncate(wanted);
-    ranked.sort_unstable_by(order);
-    let last = ranked.len().saturating_sub(1);
-    let score = |(rank, (id, probability)): (usize, (usize, f32))| ClassScore {
-        prob: f64::from(probability),
-        cat: labels.name(id),
-        bbox: None,
+/// What is listed of an answer.
+fn scores(listed: &[Listed], labels: &Labels) -> Vec<ClassScore> {
+    let last = listed.len().saturating_sub(1);
+    let score = |(rank, one): (usize, &Listed)| ClassScore {
+        prob: f64::from(one.score),
+        cat: one.name(labels),
+        bbox: one.corners.map(bounding_box),
         last: rank == last,
     };
-    ranked.into_iter().enumerate().map(score).collect()
-}
-
-/// Boxes by decreasing score, as many as are asked for (contract.md 5.5).
-fn boxes(found: &[Detection], labels: &Labels, options: &OutputOptions) -> Vec<ClassScore> {
-    let wanted = found.iter().filter(|found| found.score >= options.confidence_threshold);
-    let wanted: Vec<&Detection> = wanted.take(options.best_bbox.unwrap_or(usize::MAX)).collect();
-    let last = wanted.len().saturating_sub(1);
-    let score = |(rank, found): (usize, &Detection)| ClassScore {
-        prob: f64::from(found.score),
-        cat: labels.name(found.class),
-        bbox: Some(bounding_box(found.corners)),
-        last: rank == last,
-    };
-    wanted.into_iter().enumerate().map(score).collect()
+    listed.iter().enumerate().map(score).collect()
 }
 
 /// A mask at the size of the image as it was sent (contract.md 5.6).
@@ -130,7 +100,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use dede_model::outputs::{ConfidenceMap, Detections, Extent, Masks};
+    use dede_model::outputs::{ConfidenceMap, Detection, Detections, Extent, Masks};
     use dede_model::tensor::Floats;
 
     fn options(section: serde_json::Value) -> OutputOptions {

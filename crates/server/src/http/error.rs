@@ -103,12 +103,14 @@ fn kind_of(error: &Error) -> ErrorKind {
         Error::UnknownConnector(_) => ErrorKind::ConnectorNotFound,
         Error::BadInput(_) => ErrorKind::ServiceInput,
         Error::BadParameter(_) => ErrorKind::ServiceBadRequest,
+        Error::BadAction(_) => ErrorKind::ActionBadParameter,
         Error::TooLarge(_) => ErrorKind::BodyTooLarge,
         Error::JobNotFound => ErrorKind::JobNotFound,
         Error::NotTrainedYet(_) => ErrorKind::TrainPredictConflict,
         Error::Overloaded(_) | Error::NotLoaded(_) | Error::Cancelled(_) => ErrorKind::Overloaded,
         Error::DeadlineExceeded(_) => ErrorKind::DeadlineExceeded,
-        Error::Io { .. } | Error::Internal(_) => ErrorKind::Internal,
+        // What does not fit together in a chain has this code, as in the original.
+        Error::BadChain(_) | Error::Io { .. } | Error::Internal(_) => ErrorKind::Internal,
     }
 }
 
@@ -141,6 +143,8 @@ mod tests {
             (Error::Malformed(Fault::new("why")), "400 400 why"),
             (Error::bad_input("why"), "400 1005 Service Input Error: why"),
             (Error::bad_parameter_at("x", "why"), "400 1006 Service Bad Request Error: why (x)"),
+            (Error::bad_chain("why"), "500 1007 why"),
+            (Error::bad_action_at("x", "why"), "400 1012 why (x)"),
             (Error::TooLarge("why".into()), "413 - why"),
             (Error::JobNotFound, "404 1003 Job Not Found"),
             (Error::NotTrainedYet("a".into()), "409 1008 Train / Predict Conflict"),

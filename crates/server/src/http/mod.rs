@@ -8,6 +8,7 @@ mod admission;
 mod aliases;
 pub(crate) mod authority;
 mod body;
+mod chain;
 pub(crate) mod distribution;
 mod error;
 mod forward;

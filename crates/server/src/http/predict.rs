@@ -88,12 +88,12 @@ async fn read(
     let parse = |received: &mut Received| Ok(PredictRequest::read(received.object()?)?);
     let (received, request) = server.read(received, parse).await?;
     let PredictRequest { service: name, parameters, data, ids, unknown } = request;
-    let call = PredictCall { is_guest, parameters: sections(parameters), data, tensors: Vec::new(), ids };
+    let call = PredictCall { is_guest, parameters: sections(parameters), data, ids, ..PredictCall::default() };
     Ok((received, (name, Box::new(call), unknown)))
 }
 
 /// The time at which a request has to begin.
-fn deadline(timeout: &HeaderValue, received: Instant) -> Outcome<Option<tokio::time::Instant>> {
+pub(super) fn deadline(timeout: &HeaderValue, received: Instant) -> Outcome<Option<tokio::time::Instant>> {
     let timeout_ms = timeout.to_str().ok().and_then(|timeout| timeout.trim().parse().ok()).filter(|ms| *ms > 0);
     let Some(timeout_ms) = timeout_ms else {
         let found = quote(&String::from_utf8_lossy(timeout.as_bytes()));
@@ -124,7 +124,7 @@ impl Door for PredictDoor {
     }
 
     fn render(&self, inferred: Inferred<'_>) -> Outcome {
-        let Inferred { asked, service, version, outputs, uris, labels, measures, output, took, memory, slot } =
+        let Inferred { asked, service, version, outputs, uris, labels, measures, output, took, memory, slot, .. } =
             inferred;
         let began = Instant::now();
         let body = body(outputs, uris, &labels, measures.as_ref(), &output);
@@ -191,26 +191,30 @@ impl Door for PredictDoor {
 
     fn record(&self, record: &Record<'_>, outcome: Result<&Response, &Failure>) {
         let code = outcome.map_or_else(|failure| failure.status().code, |response| response.status().as_u16());
-        let asked = record.to.asked.as_ref().map_or("", ServiceName::as_str);
-        let count = |service: &str, version: metrics::Version| {
-            let alias = if asked == service { "" } else { asked };
-            let (items, elapsed) = (record.items, record.elapsed);
-            metrics::predict(&metrics::PredictRecord { service, version, alias, code, items, elapsed });
-        };
-        match &record.to.target {
-            Target::Unknown => count("", "".into()),
-            Target::Here(service) => {
-                count(
-                    service.name().as_str(),
-                    record.version.map_or_else(|| "".into(), |version| Arc::clone(version).into()),
-                );
-            }
-            Target::There(RemoteTarget { peer, service, .. }) => {
-                let served_by = outcome.ok().and_then(|response| response.headers().get(SERVED_BY)?.to_str().ok());
-                let version = served_by.and_then(|served_by| served_by.rsplit_once('@'));
-                let version = version.map_or("", |(_, version)| version);
-                count(&format!("{peer}/{service}"), version.to_owned().into());
-            }
+        count(record, code, outcome.ok().and_then(|response| response.headers().get(SERVED_BY)?.to_str().ok()));
+    }
+}
+
+/// Counts a predict that has its answer; `served_by` is what a peer said that answered it.
+pub(super) fn count(record: &Record<'_>, code: u16, served_by: Option<&str>) {
+    let asked = record.to.asked.as_ref().map_or("", ServiceName::as_str);
+    let count = |service: &str, version: metrics::Version| {
+        let alias = if asked == service { "" } else { asked };
+        let (items, elapsed) = (record.items, record.elapsed);
+        metrics::predict(&metrics::PredictRecord { service, version, alias, code, items, elapsed });
+    };
+    match &record.to.target {
+        Target::Unknown => count("", "".into()),
+        Target::Here(service) => {
+            count(
+                service.name().as_str(),
+                record.version.map_or_else(|| "".into(), |version| Arc::clone(version).into()),
+            );
+        }
+        Target::There(RemoteTarget { peer, service, .. }) => {
+            let version = served_by.and_then(|served_by| served_by.rsplit_once('@'));
+            let version = version.map_or("", |(_, version)| version);
+            count(&format!("{peer}/{service}"), version.to_owned().into());
         }
     }
 }

@@ -15,8 +15,8 @@ use dede_api::answer::{Answer, Status};
 use super::access::RouteLabels;
 use super::authority::{self, Access};
 use super::{
-    Server, access, admission, aliases, distribution, health, info, moves, predict, query_of, relays, reply, services,
-    source, train, unsupported, uploads,
+    Server, access, admission, aliases, chain, distribution, health, info, moves, predict, query_of, relays, reply,
+    services, source, train, unsupported, uploads,
 };
 
 /// Beginnings of the paths that take nothing from the query.
@@ -56,6 +56,7 @@ fn routes() -> Vec<Route> {
     vec![
         Route::new(Anybody, "info", GET, "/info", info::get),
         Route::new(Predicts, "predict", POST, "/predict", predict::predict),
+        Route::new(Predicts, "chain", POST.or(PUT), "/chain/{name}", chain::chain),
         Route::new(Anybody, "healthz", GET, "/healthz", health::healthz),
         Route::new(Anybody, "readyz", GET, "/readyz", health::readyz),
         Route::new(Clients, "metrics", GET, "/metrics", health::metrics),
@@ -95,7 +96,6 @@ fn routes() -> Vec<Route> {
         Route::new(Operators, "relays", GET, "/v2/_dede/relays/{source}/questions", relays::next),
         Route::new(Operators, "relays", PUT, "/v2/_dede/relays/{source}/answers/{number}", relays::answer),
         Route::new(Operators, "relays", PUT, "/v2/_dede/relays/{source}/failures/{number}", relays::fail),
-        Route::unsupported("chain", "/chain/{name}"),
         Route::unsupported("resources", "/resources/{name}"),
         Route::unsupported("stream", "/stream/{name}"),
     ]

@@ -8,6 +8,7 @@ mod asking_files;
 mod attack;
 mod calls;
 mod cases;
+mod chains;
 mod chance;
 mod class_names;
 mod clients;

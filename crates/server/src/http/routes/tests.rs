@@ -56,7 +56,7 @@ operators POST                         /v2/_dede/relays
 operators GET HEAD                     /v2/_dede/relays/{source}/questions
 operators PUT                          /v2/_dede/relays/{source}/answers/{number}
 operators PUT                          /v2/_dede/relays/{source}/failures/{number}
-clients   *                            /chain/{name}
+predicts  POST PUT                     /chain/{name}
 clients   *                            /resources/{name}
 clients   *                            /stream/{name}
 ";

@@ -50,7 +50,7 @@ const AFTER_TRAIN: &str =
     "the original says that it trains, and so leaves the size out, from a blocking train or a train that failed on";
 
 /// How many requests are left for later.
-pub(super) const LATER: usize = 17;
+pub(super) const LATER: usize = 18;
 
 const CRASH: &str = "killed the original; a clear 4xx";
 const STORED: &str = "stored";
@@ -90,6 +90,9 @@ pub(super) const ALL: &[Exception] = &[
     of_05(&[7, 8, 9, 10, 11, 12], Later, "template resnet_18"),
     of_05(&[20], Shape(&["body.measure.learning_rate"]), LEFT_OVER),
     of_05(&[27, 28], Answers(400, Some(1006)), MISMATCH),
+    of_09(&[2], Later, "template resnet_18"),
+    of_09(&[10], Shape(&["status.dd_msg"]), "an addition: what is wrong with the JSON, and where"),
+    of_09(&[14, 15], Answers(400, Some(400)), CRASH),
     of_10(&[8], Answers(200, None), STORED),
     of_10(&[13], Answers(201, None), "decision 9: the number of classes is read from the network"),
     of_10(&[14], Answers(200, None), FOLLOWS),
@@ -123,6 +126,7 @@ transcripts! {
     of_02b "02b_csv_categoricals_predict"
     of_04 "04_caffe_regression"
     of_05 "05_image_classification"
+    of_09 "09_chain"
     of_10 "10_move_dev_to_prod"
     of_10b "10b_template_over_existing_model"
 }

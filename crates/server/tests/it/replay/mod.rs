@@ -179,6 +179,11 @@ fn t05_images() {
 }
 
 #[test]
+fn t09_chains() {
+    expect_no_complaints("09_chain");
+}
+
+#[test]
 fn t10_move_from_development_to_production() {
     expect_no_complaints("10_move_dev_to_prod");
 }

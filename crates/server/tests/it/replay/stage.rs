@@ -138,9 +138,14 @@ fn steps(transcript: &str, number: u32) -> Vec<Step> {
         ("02b_csv_categoricals_predict", 10) => vec![Directory("reg2"), trained_regression()],
         ("04_caffe_regression", 1) => directories(&["reg2", "reg", "csvm", "lreg", "reg1t"]),
         ("05_image_classification", 1) => directories(&["imgconv", "imgsq", "imgr18", "imgr18nodb"]),
+        ("09_chain", 1) => vec![Original("imgconv", "imgconv")],
+        // In place of the network that there is no template for: no answer that is compared comes of it.
+        ("09_chain", 2) => vec![Original("imgconv", "imgr18"), Service("imgr18", image_classes("imgr18"))],
         ("10_move_dev_to_prod", 1) => directories(&["mv_dev"]),
         ("10_move_dev_to_prod", 4 | 5 | 17 | 21 | 25 | 35) => vec![Copy("mv_dev", &[])],
-        ("10_move_dev_to_prod", 26) => vec![Original("imgconv", "imgconv"), Service("imgconv", image_classes())],
+        ("10_move_dev_to_prod", 26) => {
+            vec![Original("imgconv", "imgconv"), Service("imgconv", image_classes("imgconv"))]
+        }
         ("10_move_dev_to_prod", 27) => vec![Copy("imgconv", &[])],
         ("10b_template_over_existing_model", 1) => directories(&["mv_dev2"]),
         ("10b_template_over_existing_model", 3 | 5) => vec![Copy("mv_dev2", &[])],
@@ -158,10 +163,10 @@ fn steps(transcript: &str, number: u32) -> Vec<Step> {
     }
 }
 
-fn image_classes() -> Value {
+fn image_classes(repository: &str) -> Value {
     json!({"mllib": "caffe", "description": "reference service",
            "parameters": {"input": {"connector": "image", "width": 64, "height": 64}, "mllib": {"nclasses": 3}},
-           "model": {"repository": "/models/imgconv"}})
+           "model": {"repository": format!("/models/{repository}")}})
 }
 
 /// The two-target regression of transcript 04, on which 02b goes on.
