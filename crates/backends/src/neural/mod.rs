@@ -16,6 +16,7 @@ mod activation;
 mod as_written;
 mod closeness;
 mod generated;
+mod head_trial;
 mod image_layout;
 mod independence;
 mod keys;

@@ -38,7 +38,7 @@ fn take(bytes: &mut &'static [u8], count: usize) -> &'static [u8] {
 }
 
 /// Takes what has its length before it.
-fn sized(bytes: &mut &'static [u8]) -> &'static [u8] {
+pub(crate) fn sized(bytes: &mut &'static [u8]) -> &'static [u8] {
     let length = u32::from_le_bytes(take(bytes, 4).try_into().expect("four bytes"));
     take(bytes, length as usize)
 }

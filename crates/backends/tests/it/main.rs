@@ -1,6 +1,7 @@
 //! Tests of backends and engines through their seams: one binary, one module per topic.
 
 mod caffe;
+mod caffe_detectors;
 mod caffe_files;
 mod caffe_layers;
 mod detection;

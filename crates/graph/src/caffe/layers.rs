@@ -59,6 +59,7 @@ pub(super) fn role(kind: &str) -> Result<Role, String> {
         "SoftmaxWithLoss" | "SOFTMAX_LOSS" => Role::Loss("Softmax"),
         "Split" | "SPLIT" => Role::Network("Split"),
         "Slice" | "SLICE" => Role::Network("Slice"),
+        "ContinuationIndicator" => Role::Network("ContinuationIndicator"),
         "Silence" | "SILENCE" => Role::Silence,
         "Accuracy"
         | "ACCURACY"

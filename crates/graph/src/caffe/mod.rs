@@ -20,6 +20,7 @@ mod layers;
 mod mean;
 mod network;
 mod schema;
+mod series;
 mod storage;
 mod tables;
 mod training;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::data::{self, sample_shape};
 use super::layers::{self, LayerContext, Role};
 use super::schema;
+use super::series::Series;
 use super::storage::{MOST_BLOBS, SharedBlob, Storage};
 use crate::error::{Error, Result};
 use crate::formats;
@@ -180,6 +181,7 @@ struct Builder<'a> {
     nodes: Vec<Node>,
     /// Values that a `Silence` layer keeps from being outputs.
     silenced: BTreeSet<String>,
+    series: Series<'a>,
     storage: Storage,
 }
 
@@ -201,6 +203,7 @@ impl<'a> Builder<'a> {
             inputs: Vec::new(),
             nodes: Vec::new(),
             silenced: BTreeSet::new(),
+            series: Series::default(),
             storage: Storage::default(),
         }
     }
@@ -278,8 +281,11 @@ impl<'a> Builder<'a> {
     }
 
     fn node(&mut self, kind: &'static str, text: &LayerText<'a>, bottoms: &[&'a str]) -> Result<(), String> {
+        if kind == "ContinuationIndicator" {
+            return self.beginning(text, bottoms);
+        }
         let mut inputs = Vec::new();
-        for &bottom in bottoms {
+        for &bottom in self.series.values(kind, bottoms)? {
             match self.current.get(bottom) {
                 Some(Some(value)) => inputs.push(value.clone()),
                 Some(None) => {
@@ -299,12 +305,29 @@ impl<'a> Builder<'a> {
         let tops = if matches!(text.role, Role::Loss(_)) { &text.tops[..1] } else { &text.tops };
         node.outputs = tops.iter().map(|top| self.version(top, &text.name)).collect();
         let shapes: Vec<&Shape> = node.inputs.iter().filter_map(|input| self.shapes.get(input)).collect();
+        if let Some(first) = shapes.first() {
+            self.series.made((kind, text.message), &node, first)?;
+        }
         for ((&top, output), shape) in tops.iter().zip(&node.outputs).zip(inference::output_shapes(&node, &shapes)?) {
             self.shapes.insert(output.clone(), shape);
             self.current.insert(top, Some(output.clone()));
         }
         self.stored(text);
         self.nodes.push(node);
+        Ok(())
+    }
+
+    /// A layer whose top says where series begin: it is no value.
+    fn beginning(&mut self, text: &LayerText<'a>, bottoms: &[&'a str]) -> Result<(), String> {
+        let (&[bottom], &[top]) = (bottoms, text.tops.as_slice()) else {
+            return Err(format!("expected one bottom and one top, found {} and {}", bottoms.len(), text.tops.len()));
+        };
+        let value = self.current.get(bottom).cloned().flatten();
+        let Some((value, shape)) = value.and_then(|value| self.shapes.get(&value).map(|shape| (value, shape))) else {
+            return Err(format!("its bottom {bottom:.64} is made by no earlier layer"));
+        };
+        self.series.begin(top, text.message.message("continuation_indicator_param"), (value.as_str(), shape))?;
+        self.current.insert(top, None);
         Ok(())
     }
 

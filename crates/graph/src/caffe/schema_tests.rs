@@ -97,6 +97,28 @@ fn network(kind: &str, param: &str, beside: &str) -> Result<(Graph, Storage), St
              layer {{ name: 'p' type: 'PriorBox' bottom: 'map' bottom: 'map' top: 'p' prior_box_param {{ min_size: 1 }} }} \
              layer {{ name: 'l' type: '{kind}' bottom: 'loc' bottom: 'conf' bottom: 'p' top: 'l' {param} {beside} }}"
         ),
+        // A series of 36 steps of four numbers, of which the layer is a part.
+        "LSTM" | "ContinuationIndicator" => {
+            let (beginning, memory) = match kind {
+                "LSTM" => (
+                    "name: 'c' type: 'ContinuationIndicator' bottom: 'p' top: 'c' \
+                    continuation_indicator_param { time_step: 36 axis: 1 }"
+                        .to_owned(),
+                    format!("{param} {beside}"),
+                ),
+                _ => (
+                    format!("name: 'l' type: '{kind}' bottom: 'p' top: 'c' {param} {beside}"),
+                    "recurrent_param { num_output: 3 }".to_owned(),
+                ),
+            };
+            let name = if kind == "LSTM" { "l" } else { "r" };
+            format!(
+                "{header} layer {{ name: 's' type: 'Reshape' bottom: 'data' top: 's' reshape_param {{ shape {{ dim: [0, 4, 36] }} }} }} \
+                 layer {{ name: 'p' type: 'Permute' bottom: 's' top: 'p' permute_param {{ order: [2, 0, 1] }} }} \
+                 layer {{ {beginning} }} \
+                 layer {{ name: '{name}' type: 'LSTM' bottom: 'p' bottom: 'c' top: '{name}' {memory} }}"
+            )
+        }
         "Upsample" => format!(
             "{header} layer {{ name: 'l' type: '{kind}' bottom: 'data' bottom: 'data' top: 'l' {param} {beside} }}"
         ),

@@ -245,6 +245,7 @@ const PARAMETERS: &[(&str, Entry)] = &[
     ("Flatten", message("flatten_param", &[read("axis"), read("end_axis")])),
     ("Reshape", message("reshape_param", &[message("shape", SHAPE), read("axis"), read("num_axes")])),
     ("Softmax", message("softmax_param", SOFTMAX)),
+    ("ContinuationIndicator", message("continuation_indicator_param", &[read("time_step"), read("axis")])),
     ("Slice", message("slice_param", &[read("axis"), reads("slice_point"), read("slice_dim")])),
 ];
 

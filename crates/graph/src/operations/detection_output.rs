@@ -11,6 +11,9 @@ use crate::shape::{MAX_ELEMENTS, Shape};
 
 /// Most boxes of a detector; RefineDet of 512 × 512 has 16,320.
 const MOST_BOXES: usize = 1 << 20;
+/// Most pairs of boxes that are compared in an image: about a second's work. Networks of 512 × 512 for 81 classes that look at 1,000 boxes
+/// of each class have 2^26.
+const MOST_PAIRS: u64 = 1 << 31;
 
 /// Inputs: offsets `[boxes * 4]` (of each class where they are not shared), scores `[boxes * classes]`, boxes `[2, boxes * 4]`
 /// (see [`super::prior_box::PriorBox`]); where they are refined, then scores `[boxes * 2]` and offsets `[boxes * 4]` of a first step.
@@ -148,6 +151,22 @@ fn most(param: &Message, name: &str) -> Result<Option<usize>, String> {
 }
 
 impl DetectionOutput {
+    /// Refuses more pairs of boxes than [`MOST_PAIRS`]: each that is looked at may have to be compared with each of its class.
+    fn check_work(&self, boxes: usize) -> Result<(), String> {
+        let classes = self.classes - usize::from(self.background.is_some());
+        let of_each = self.most_of_a_class.unwrap_or(boxes).min(boxes);
+        let pairs =
+            (of_each as u64).saturating_mul((of_each as u64).saturating_sub(1)).saturating_mul(classes as u64) / 2;
+        if pairs <= MOST_PAIRS {
+            return Ok(());
+        }
+        let wish = if self.most_of_a_class.is_some() { "be lower" } else { "be there" };
+        Err(format!(
+            "nms_param.top_k should {wish}: {classes} classes of {of_each} boxes each are compared in up to {pairs} pairs, at most \
+             {MOST_PAIRS} expected"
+        ))
+    }
+
     /// How many boxes the inputs are of; all of them are checked.
     ///
     /// # Errors
@@ -199,8 +218,20 @@ impl Definition for DetectionOutput {
         if !(self.overlap_decay > 0.0 && self.overlap_decay <= 1.0) {
             return Err(format!("eta should be above 0 and at most 1, found {}", self.overlap_decay));
         }
+        for (name, least) in
+            [("confidence_threshold", self.confidence_threshold), ("objectness_score", self.refinement)]
+        {
+            if least.is_some_and(f32::is_nan) {
+                return Err(format!("{name} should be a number, found NaN"));
+            }
+        }
+        if self.refinement.is_some() && !self.share_location {
+            return Err("share_location should be true where boxes are refined in two steps, found false".to_owned());
+        }
+        let boxes = self.boxes(inputs)?;
+        self.check_work(boxes)?;
         // Each class is looked at by itself.
-        let all = Shape::new([self.boxes(inputs)?, self.classes]).elements()?;
+        let all = Shape::new([boxes, self.classes]).elements()?;
         Ok(vec![Shape::new([self.most.unwrap_or(all).min(all), 7])])
     }
 

@@ -10,6 +10,7 @@ mod deconvolution;
 mod detection_output;
 mod embed;
 mod interp;
+mod lstm;
 mod normalize;
 mod permute;
 mod pointwise;
@@ -26,6 +27,7 @@ mod upsample;
 use serde::{Deserialize, Serialize};
 
 pub use detection_output::{BoxCode, DetectionOutput};
+pub(crate) use permute::order_of_axes;
 pub(crate) use pooling_mask::masked_pooling;
 pub use prior_box::PriorBox;
 
@@ -142,6 +144,8 @@ operations! {
     Embed(embed::Embed),
     /// Bilinear resizing with aligned corners.
     Interp(interp::Interp),
+    /// Long short-term memory over a series.
+    Lstm(lstm::Lstm),
     /// Values divided by their Euclidean norm.
     Normalize(normalize::Normalize),
     /// Axes in another order.

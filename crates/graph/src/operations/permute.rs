@@ -22,8 +22,11 @@ pub(super) const CAFFE: &[CaffeType] = &[CaffeType {
     read: |text, inputs| permute(text.message("permute_param"), input(inputs, 0)?),
 }];
 
-/// Axes that `order` does not name follow in their own order.
-fn permute(param: &Message, input: &Shape) -> Result<Operation, String> {
+/// The order of all axes, the batch among them. Axes that `order` does not name follow in their own order.
+///
+/// # Errors
+/// Names an axis that is not there, or is there twice.
+pub(crate) fn order_of_axes(param: &Message, input: &Shape) -> Result<Vec<usize>, String> {
     let axes = input.dims().len() + 1;
     let mut order: Vec<usize> = Vec::new();
     for axis in param.numbers::<usize>("order")? {
@@ -37,6 +40,15 @@ fn permute(param: &Message, input: &Shape) -> Result<Operation, String> {
     }
     let rest: Vec<usize> = (0..axes).filter(|axis| !order.contains(axis)).collect();
     order.extend(rest);
+    Ok(order)
+}
+
+/// An order that puts the batch second, behind time, leaves it where it is: whether it may is up to the importer.
+fn permute(param: &Message, input: &Shape) -> Result<Operation, String> {
+    let mut order = order_of_axes(param, input)?;
+    if let [_, 0, ..] = order[..] {
+        order.swap(0, 1);
+    }
     match order.first() {
         Some(0) => Ok(Permute { order }.into()),
         Some(_) | None => {

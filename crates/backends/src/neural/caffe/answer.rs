@@ -1,15 +1,96 @@
 //! Which output of a network of Caffe a service answers, and by which head.
 //!
-//! It owns what is said of outputs that the original answers as they are. It must not know files.
+//! It owns what is said of outputs that the original answers as they are, and that boxes are answered where a DetectionOutput makes the
+//! output. It must not know files.
 
+use dede_graph::operations::Operation;
 use dede_graph::{Graph, Layer};
-use dede_model::backend::{OutputActivation, ServiceType, Task};
+use dede_model::backend::{OpenRequest, OutputActivation, ServiceType, Task};
+use dede_model::data::DataKind;
 use dede_model::error::{Error, Result};
 
 use super::files::Source;
-use crate::neural::heads::{Head, Numbers, built_in};
-use crate::neural::options::CreationOptions;
+use crate::neural::heads::{DetectionOutputHead, Head, Numbers, built_in};
+use crate::neural::options::{CreationOptions, MLLIB};
 use crate::neural::outputs::{Candidate, Choice, check_list, choose};
+
+/// How a service answers.
+pub(super) struct Answer {
+    /// The output that it answers.
+    pub(super) name: String,
+    /// The values that an engine computes for it.
+    pub(super) values: Vec<String>,
+    /// What makes answers of them.
+    pub(super) head: Box<dyn Head>,
+}
+
+/// The answer of a service that predicts with a network whose output a DetectionOutput makes: the one that is named, else the only one
+/// of the network. `None`: the network answers something else.
+///
+/// # Errors
+/// [`Error::BadParameter`] naming what the layer does not have, or what is asked for instead of boxes.
+pub(super) fn detections(
+    graph: &Graph,
+    options: &CreationOptions,
+    request: &OpenRequest<'_>,
+    source: &Source,
+) -> Result<Option<Answer>> {
+    if request.service_type == ServiceType::Unsupervised {
+        return Ok(None);
+    }
+    let is_made_so = |output: &&String| {
+        let layer = graph.producer(output).map(|node| &node.layer);
+        matches!(layer, Some(Layer::Operation(Operation::DetectionOutput(_))))
+    };
+    let mut made = graph.outputs.iter().filter(is_made_so);
+    let found = match options.output()? {
+        Some((_, name)) => made.find(|output| *output == name),
+        None => match (made.next(), made.next()) {
+            (Some(only), None) => Some(only),
+            (Some(_), Some(_)) | (None, _) => None,
+        },
+    };
+    let Some(name) = found else { return Ok(None) };
+    let Some(decoding) = graph.decoding(name).map_err(|error| source.complaint(&error))? else { return Ok(None) };
+    check_boxes_asked(options, (decoding.layer.as_str(), decoding.options.classes))?;
+    if request.kind == DataKind::Table {
+        let reason = format!("expected images, in which layer {} places boxes, found rows", decoding.layer);
+        return Err(Error::bad_parameter_at("parameters.input.connector", reason));
+    }
+    let values = decoding.values.clone();
+    Ok(Some(Answer { name: name.clone(), values, head: Box::new(DetectionOutputHead::new(name.clone(), decoding)) }))
+}
+
+/// Refuses what a creation asks for and no network of boxes has.
+fn check_boxes_asked(options: &CreationOptions, (layer, classes): (&str, usize)) -> Result<()> {
+    options.check_no_activation()?;
+    if options.regression == Some(true) {
+        let reason = format!("expected false, as layer {layer} answers boxes, found true");
+        return Err(Error::bad_parameter_at(format!("{MLLIB}.regression"), reason));
+    }
+    match options.nclasses.filter(|&asked| asked != classes) {
+        None => Ok(()),
+        Some(asked) => {
+            let reason = format!("expected {classes}, as num_classes of layer {layer} says, found {asked}");
+            Err(Error::bad_parameter_at(format!("{MLLIB}.nclasses"), reason))
+        }
+    }
+}
+
+/// The answer of a service that answers a value by its shape and the layer that makes it.
+///
+/// # Errors
+/// As [`conclude`].
+pub(super) fn of_value(
+    graph: &Graph,
+    options: &CreationOptions,
+    service_type: ServiceType,
+    source: &Source,
+    value: String,
+) -> Result<Answer> {
+    let head = conclude(graph, options, service_type, source, &value)?;
+    Ok(Answer { values: vec![value.clone()], name: value, head })
+}
 
 /// The output that a service answers.
 ///
@@ -41,7 +122,7 @@ pub(super) fn chosen_output(
 ///
 /// # Errors
 /// [`Error::BadParameter`] where it has another shape or number of values than was asked for.
-pub(super) fn conclude(
+fn conclude(
     graph: &Graph,
     options: &CreationOptions,
     service_type: ServiceType,

@@ -11,7 +11,7 @@ pub(super) mod template;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use answer::{chosen_output, conclude};
+use answer::{Answer, chosen_output, detections, of_value};
 use dede_graph::onnx::ExportOptions;
 use dede_graph::{Graph, Shape, Transform};
 use dede_model::backend::{
@@ -28,6 +28,7 @@ use files::{Files, Source};
 use serde_json::Value;
 
 use super::engine::{self, Network};
+use super::head_trial::try_head;
 use super::image_layout::asked_layout;
 use super::keys::CAFFE_KEYS;
 use super::loading::{Loaded, Loading, engine_name};
@@ -185,21 +186,25 @@ fn load(
 ) -> Result<(NeuralModel, Task)> {
     let preparation = preparation(request, options, mean, &graph)?;
     let layer = options.extract_layer.as_ref().filter(|_| request.service_type == ServiceType::Unsupervised);
-    let value = match layer {
+    let answer = match layer {
         Some(layer) => {
             options.output()?;
-            blob(&graph, layer).ok_or_else(|| unknown_layer(layer))?
+            let value = blob(&graph, layer).ok_or_else(|| unknown_layer(layer))?;
+            of_value(&graph, options, request.service_type, source, value)?
         }
-        None => chosen_output(&graph, options, request.service_type, source)?,
+        None => match detections(&graph, options, request, source)? {
+            Some(answer) => answer,
+            None => {
+                let value = chosen_output(&graph, options, request.service_type, source)?;
+                of_value(&graph, options, request.service_type, source, value)?
+            }
+        },
     };
-    let name = source.name();
-    let head = conclude(&graph, options, request.service_type, source, &value)?;
-    let task = head.task();
-    graph.outputs = vec![value.clone()];
-    let network = exported(&graph, &value, source)?;
+    let Answer { name: output, values, head } = answer;
+    let (name, task) = (source.name(), head.task());
     let description = ModelDescription {
         task,
-        output: OutputDescription { name: value.clone(), activation: head.activation() },
+        output: OutputDescription { name: output.clone(), activation: head.activation() },
         shape: Some(preparation.shape),
         parameters: graph.parameter_count().map_err(|error| source.complaint(&error))? as u64,
         flops: graph.flops().map_err(|error| source.complaint(&error))?,
@@ -208,17 +213,16 @@ fn load(
     };
     let weights = description.parameters.saturating_mul(size_of::<f32>() as u64);
     let another = engine::memory_of_another(engine::Source::Graph, weights, request.engine.engine.as_deref());
+    graph.cut_to(values.clone());
+    let network = exported(&graph, source)?;
     // The engine makes its own copies of the weights.
     drop(graph);
-    let loading = Loading {
-        network,
-        again: None,
-        outputs: vec![value],
-        preparation: &preparation,
-        fixed_batch: None,
-        file: &name,
-    };
-    let (loaded, _) = loading.load(request.engine)?;
+    let loading =
+        Loading { network, again: None, outputs: values, preparation: &preparation, fixed_batch: None, file: &name };
+    let (loaded, trial) = loading.load(request.engine)?;
+    if let Task::Detection { .. } = task {
+        try_head(head.as_ref(), &format!("output {output}"), &name, &trial)?;
+    }
     let (source, engine, prepared) = (source.clone(), request.engine.clone(), preparation.clone());
     let layers = move |layer: &str| {
         unread.check()?;
@@ -235,9 +239,10 @@ fn layer_of(
     preparation: &Preparation,
     engine: &dede_model::backend::EngineOptions,
 ) -> Result<Option<Loaded>> {
-    let graph = source.read()?;
+    let mut graph = source.read()?;
     let Some(value) = blob(&graph, layer) else { return Ok(None) };
-    let network = exported(&graph, &value, source)?;
+    graph.cut_to(vec![value.clone()]);
+    let network = exported(&graph, source)?;
     let name = source.name();
     let loading = Loading { network, again: None, outputs: vec![value], preparation, fixed_batch: None, file: &name };
     loading.load(engine).map(|(loaded, _)| Some(loaded))
@@ -252,8 +257,9 @@ fn blob(graph: &Graph, layer: &str) -> Option<String> {
     graph.nodes.iter().find(|node| node.name == layer)?.outputs.first().cloned()
 }
 
-fn exported(graph: &Graph, value: &str, source: &Source) -> Result<Network> {
-    let options = ExportOptions { batch: None, fold: true, extra_outputs: vec![value.to_owned()] };
+/// The network whose outputs are to be computed.
+fn exported(graph: &Graph, source: &Source) -> Result<Network> {
+    let options = ExportOptions { batch: None, fold: true, extra_outputs: Vec::new() };
     let onnx = dede_graph::onnx::export(graph, &options).map_err(|error| source.complaint(&error))?;
     Ok(Network { onnx: onnx.into(), ..Network::default() })
 }

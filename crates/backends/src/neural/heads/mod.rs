@@ -21,6 +21,8 @@ use dede_model::request_memory::MemoryShare;
 
 pub use batches::Batches;
 use classification::Classification;
+pub(super) use detection::DetectionOutputHead;
+pub use detection::suppressed;
 pub(super) use features::Features;
 pub use kind::{HeadKind, OfferedNetwork, OfferedOutput};
 use regression::Regression;

@@ -4,19 +4,17 @@
 //! with the numbers.
 
 use dede_graph::onnx::ModelSummary;
-use dede_model::backend::{DecidingFile, OpenRequest, PredictOptions, ServiceType, Task};
+use dede_model::backend::{DecidingFile, OpenRequest, ServiceType, Task};
 use dede_model::error::{Error, Result};
 use dede_model::quote::{quote, quote_list};
-use dede_model::request_memory::MemoryShare;
 
 use super::graph_outputs::{GraphOutput, candidates, graph_outputs};
 use crate::neural::activation::Reading;
-use crate::neural::engine::{EngineError, floats};
-use crate::neural::heads::{Asked, Batches, Head, HeadKind, OfferedNetwork, OfferedOutput, check_outputs};
+use crate::neural::head_trial::try_head;
+use crate::neural::heads::{Head, HeadKind, OfferedNetwork, OfferedOutput};
 use crate::neural::loading::Trial;
 use crate::neural::options::{CreationOptions, MLLIB};
 use crate::neural::outputs::{Choice, choose};
-use crate::neural::runner::rows_of;
 
 /// The kinds of heads that networks are offered to.
 #[derive(Clone)]
@@ -123,22 +121,7 @@ impl Claim {
         }
         let head = self.kind.head(&offered(&outputs, request, options, self.is_asked))?;
         check_asked(self.kind.name(), head.as_ref(), options, request.service_type)?;
-        if matches!(head.task(), Task::Detection { .. } | Task::Segmentation { .. }) && trial.image.is_none() {
-            let reason =
-                format!("expected images, in which head {} places what it answers, found rows", self.kind.name());
-            return Err(Error::bad_parameter_at("parameters.input.connector", reason));
-        }
-        let unread = |error: EngineError| Error::bad_parameter_at(&file.name, error.to_string());
-        let samples = trial.samples;
-        let found = trial.outputs.iter().map(|output| {
-            let rows = rows_of(output, 0, samples, samples).and_then(floats);
-            Ok(Batches::new(vec![rows.map_err(unread)?]))
-        });
-        let images = vec![trial.image; trial.samples];
-        let images = images.into_iter().flatten().collect::<Vec<_>>();
-        let asked = Asked { images: &images, options: &PredictOptions::default(), memory: &MemoryShare::unbounded() };
-        let outputs = head.outputs(found.collect::<Result<_>>()?, &asked)?;
-        check_outputs(head.task(), &outputs, trial.samples)?;
+        try_head(head.as_ref(), &format!("head {}", self.kind.name()), &file.name, trial)?;
         Ok(head)
     }
 }

@@ -308,7 +308,41 @@ def of_2013(random):
         yield f"of 2013, {kind}", (text, b"", (4, 3, 5), x, function(x.astype(np.float64)), kind not in ["THRESHOLD", "ARGMAX"])
 
 
-GROUPS = [pointwise, moving, normalize, deconvolution, reducing, axpy, interp, upsample, embed, in_place, of_2013]
+def recurrent(random):
+    """After lstm_layer.cpp: gates i, f, o, g; each sample is a series that begins with a state of zeros."""
+    dims, steps, hidden = (4, 6), 6, 3
+    x = floats(random, SAMPLES, *dims)
+    sigmoid = lambda x: 1 / (1 + np.exp(-x))
+
+    def series(x, weight, bias, state):
+        y, cell, found = np.zeros((SAMPLES, hidden)), np.zeros((SAMPLES, hidden)), []
+        for step in range(x.shape[1]):
+            i, f, o, g = np.split(x[:, step] @ weight.T.astype(np.float64) + bias + y @ state.T.astype(np.float64), 4, 1)
+            cell = sigmoid(f) * cell + sigmoid(i) * np.tanh(g)
+            y = sigmoid(o) * np.tanh(cell)
+            found.append(y)
+        return np.stack(found, 1)
+
+    blobs = lambda inputs: [floats(random, 4 * hidden, inputs), floats(random, 4 * hidden), floats(random, 4 * hidden, hidden)]
+    one, two, last = blobs(4), blobs(hidden), [floats(random, 2, hidden), floats(random, 2)]
+    begin = text_of("Permute", "permute_param { order: 2 order: 0 order: 1 }", tops=["p"], name="p")
+    begin += text_of("ContinuationIndicator", f"continuation_indicator_param {{ time_step: {steps} axis: 1 }}", ["p"], ["c"], "c")
+    lstm = lambda bottom, top: text_of("LSTM", f"recurrent_param {{ num_output: {hidden} }}", [bottom, "c"], [top], top)
+    y = series(x.astype(np.float64).transpose(0, 2, 1), *one)
+    model = layer("one", one)
+    yield "LSTM", (data(dims) + begin + lstm("p", "one"), model, dims, x, y, False)
+    y = series(y, *two) @ last[0].T.astype(np.float64) + last[1]
+    model += layer("two", two) + layer("l", last)
+    text = data(dims) + begin + lstm("p", "one") + lstm("one", "two")
+    text += text_of("InnerProduct", "inner_product_param { num_output: 2 axis: 2 }", ["two"])
+    yield "LSTM, two of them", (text, model, dims, x, y, False)
+    text = text.replace('top: "y"', 'top: "t"') + text_of("ReLU", "", ["t"], ["t"], "relu")
+    text += text_of("Permute", "permute_param { order: 1 order: 0 order: 2 }", ["t"], ["b"], "b")
+    text += text_of("Reverse", "reverse_param { axis: 1 }", ["b"], name="r")
+    yield "LSTM, the batch back in front", (text, model, dims, x, np.maximum(y, 0)[:, ::-1], False)
+
+
+GROUPS = [pointwise, moving, normalize, deconvolution, reducing, axpy, interp, upsample, embed, in_place, of_2013, recurrent]
 
 
 def of_opencv(text, model, x):

@@ -3,6 +3,9 @@
 //! It owns what all of them share: how boxes of the network's input become boxes of the image that was sent, which of them are left out,
 //! and what is said of numbers that are no box. Decoding is done here for every engine, so that all of them answer the same boxes.
 
+mod box_code;
+mod candidates;
+mod detection_output;
 mod detr;
 mod form;
 mod listed;
@@ -15,9 +18,10 @@ use dede_model::data::{Frame, ImageSizes};
 use dede_model::error::{Error, Result};
 use dede_model::outputs::{Corners, Detection, Detections, Outputs};
 
+pub(in crate::neural) use detection_output::DetectionOutputHead;
 pub(super) use form::FormKind;
 pub(super) use listed::Listed;
-use suppression::suppressed;
+pub use suppression::suppressed;
 
 /// The forms that are found by shapes: the list of all.
 pub(super) static FORMS: [FormKind; 9] = [
@@ -70,28 +74,36 @@ fn finished(
     options: &BoxOptions,
 ) -> Result<Outputs> {
     let most_overlap = options.most_overlap.or_else(|| head.most_overlap());
-    let finish = |(found, image): (Vec<Detection>, &ImageSizes)| -> Vec<Detection> {
+    let finish = |found: Vec<Detection>| -> Vec<Detection> {
         // What is no number is kept, to be refused.
         let is_kept = |one: &Detection| one.score >= options.least_score || one.score.is_nan();
         let mut found: Vec<_> = found.into_iter().filter(is_kept).collect();
         found.sort_by(|one, other| other.score.total_cmp(&one.score));
         found.truncate(options.candidates.unwrap_or(usize::MAX));
-        let found = match most_overlap {
+        match most_overlap {
             Some(most) => {
                 found.truncate(MOST_CANDIDATES);
                 suppressed(found, most)
             }
             None => found,
-        };
-        found
-            .into_iter()
-            .map(|one| Detection { corners: in_original(one.corners, image, head.edge()), ..one })
-            .collect()
+        }
+    };
+    placed(head, samples.into_iter().map(finish).collect(), images)
+}
+
+/// Places the boxes of each sample, which are in pixels of the network's input, in the images that were sent.
+///
+/// # Errors
+/// As [`finished`].
+fn placed(head: &impl BoxHead, samples: Vec<Vec<Detection>>, images: &[ImageSizes]) -> Result<Outputs> {
+    let place = |(found, image): (Vec<Detection>, &ImageSizes)| -> Vec<Detection> {
+        let in_image = |one: Detection| Detection { corners: in_original(one.corners, image, head.edge()), ..one };
+        found.into_iter().map(in_image).collect()
     };
     if samples.len() != images.len() {
         return Err(Error::Internal(format!("{} images, {} of them with boxes", images.len(), samples.len())));
     }
-    let detections = Detections::new(samples.into_iter().zip(images).map(finish).collect());
+    let detections = Detections::new(samples.into_iter().zip(images).map(place).collect());
     detections.map(Outputs::Detection).map_err(|wrong| {
         Error::bad_input_at(format!("item {}, output {}", wrong.sample + 1, head.output()), wrong.to_string())
     })

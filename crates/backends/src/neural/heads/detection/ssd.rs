@@ -38,23 +38,26 @@ impl Form for Ssd {
 
     fn boxes(&self, outputs: &[&[f32]], classes: usize, image: &ImageSizes) -> Result<Vec<Detection>, String> {
         let [numbers] = outputs else { return Err("expected one output".to_owned()) };
-        let (width, height) = (image.width as f32, image.height as f32);
-        // What is no number stays so, to be refused.
-        let clipped = |share: f32, size: f32| share.clamp(0.0, 1.0) * size;
         let rows = numbers.as_chunks::<7>().0.iter().filter(|row| row[0].is_nan() || row[0] >= 0.0);
         let detection = |&[of, class, score, xmin, ymin, xmax, ymax]: &[f32; 7]| {
             if of != 0.0 {
                 return Err(format!("expected boxes of image 0, found one of image {of}"));
             }
             let (class, score) = (class_of(class, classes)?, check_score(score)?);
-            let corners = Corners {
-                xmin: clipped(xmin, width),
-                ymin: clipped(ymin, height),
-                xmax: clipped(xmax, width),
-                ymax: clipped(ymax, height),
-            };
-            Ok(Detection { class, score, corners })
+            Ok(Detection { class, score, corners: in_pixels([xmin, ymin, xmax, ymax], image) })
         };
         rows.map(detection).collect()
+    }
+}
+
+/// Corners in pixels of the network's input, of left, upper, right and lower as shares of it, which are cut to 0 to 1. What is no number
+/// stays so, to be refused.
+pub(super) fn in_pixels([xmin, ymin, xmax, ymax]: [f32; 4], image: &ImageSizes) -> Corners {
+    let clipped = |share: f32, size: usize| share.clamp(0.0, 1.0) * size as f32;
+    Corners {
+        xmin: clipped(xmin, image.width),
+        ymin: clipped(ymin, image.height),
+        xmax: clipped(xmax, image.width),
+        ymax: clipped(ymax, image.height),
     }
 }
