@@ -22,6 +22,7 @@ bench-peers *arguments:
 # fails is printed with its seed.
 soak schedules="1000" seed="1":
     DEDE_CRASH_SCHEDULES={{schedules}} DEDE_CRASH_SEED={{seed}} cargo test -p dede --features failpoints --test it crash::schedules -- --nocapture
+    DEDE_CRASH_SCHEDULES=$(({{schedules}} / 5)) DEDE_CRASH_SEED={{seed}} cargo test -p dede --features failpoints --test it crash::together::schedules -- --nocapture
     just soak-meddling $((3 * {{schedules}})) {{seed}}
 
 # Random actions of people in the middle of moves: how many schedules, and the first seed. One that fails is printed with its seed.

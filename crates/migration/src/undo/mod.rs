@@ -84,6 +84,9 @@ pub(crate) fn undo(this: &Move, context: &MoveContext) -> Result<()> {
         tell(this, &reason)?;
     }
     failpoint("files-removed");
+    // Directories above that another made, and could not remove while this one's stood in them.
+    let others = this.company().map(|company| company.known()).unwrap_or_default();
+    others.iter().for_each(|other| other.look(|record| remove_parents(&record.effects)));
     forget_content(this, context);
     file::forget(this, context)?;
     end(this, catalogue, MovePhase::Aborted)

@@ -8,6 +8,7 @@ mod process;
 mod relay;
 mod scenario;
 mod schedule;
+mod together;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -101,9 +102,37 @@ fn everywhere(killed: impl Fn(usize) -> (Vec<Who>, Ending)) -> Vec<Scenario> {
     PLACES.iter().enumerate().map(scenario).collect()
 }
 
+/// What can be played.
+trait Play: std::fmt::Debug + Sync {
+    /// Plays it; whether its place was reached.
+    fn play(&self) -> bool;
+
+    /// Name of its place.
+    fn place(&self) -> &str;
+
+    /// Whether its place was drawn, and may not be passed at all.
+    fn is_drawn(&self) -> bool {
+        false
+    }
+}
+
+impl Play for Scenario {
+    fn play(&self) -> bool {
+        Self::play(self)
+    }
+
+    fn place(&self) -> &str {
+        self.place.name
+    }
+
+    fn is_drawn(&self) -> bool {
+        self.seed.is_some()
+    }
+}
+
 /// Plays scenarios side by side, and reports all that fail.
 #[expect(clippy::print_stdout, reason = "how much was played, and how long it took, is a result")]
-fn play(what: &str, scenarios: &[Scenario]) {
+fn play<T: Play>(what: &str, scenarios: &[T]) {
     let only = std::env::var("DEDE_CRASH_ONLY").ok();
     let started = Instant::now();
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -112,7 +141,7 @@ fn play(what: &str, scenarios: &[Scenario]) {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if only.as_deref().is_some_and(|only| only != scenario.place.name) {
+                    if only.as_deref().is_some_and(|only| only != scenario.place()) {
                         continue;
                     }
                     let outcome = catch_unwind(AssertUnwindSafe(|| scenario.play()));
@@ -120,7 +149,7 @@ fn play(what: &str, scenarios: &[Scenario]) {
                     let failure = match outcome {
                         Ok(true) => continue,
                         // Which places a schedule passes is chance.
-                        Ok(false) if scenario.seed.is_some() => continue,
+                        Ok(false) if scenario.is_drawn() => continue,
                         Ok(false) => "its place was not reached".to_owned(),
                         Err(panic) => panic
                             .downcast_ref::<String>()
@@ -178,11 +207,16 @@ fn aborted_everywhere() {
     play("aborted", &everywhere(|_| (Vec::new(), Ending::Abort)));
 }
 
+/// How many schedules are played, and the seed of the first.
+fn schedules_asked_for(default: u64) -> (u64, u64) {
+    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
+    (number("DEDE_CRASH_SCHEDULES", default), number("DEDE_CRASH_SEED", 1))
+}
+
 /// Random schedules: `DEDE_CRASH_SCHEDULES` of them from the seed `DEDE_CRASH_SEED` on.
 #[test]
 fn schedules() {
-    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
-    let (count, first) = (number("DEDE_CRASH_SCHEDULES", 50), number("DEDE_CRASH_SEED", 1));
+    let (count, first) = schedules_asked_for(50);
     let scenarios: Vec<Scenario> = (first..first + count).map(schedule::of).collect();
     play("schedules", &scenarios);
 }

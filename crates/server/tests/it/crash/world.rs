@@ -232,7 +232,7 @@ pub(super) fn call(server: &ServerProcess, method: &str, path: &str, body: &Valu
     (response.status, response.json().unwrap_or_default())
 }
 
-fn put_service(server: &ServerProcess, name: &str, model: &Model, repository: PathBuf) {
+pub(super) fn put_service(server: &ServerProcess, name: &str, model: &Model, repository: PathBuf) {
     model.write(&repository);
     let body = json!({
         "mllib": "caffe",
