@@ -12,6 +12,9 @@ use crate::shape::Shape;
 /// Most values that the boxes of a detector are joined from; SSD has 6 or 7.
 const MOST_PIECES: usize = 4096;
 
+/// Four numbers for each box.
+type Fours = Vec<[f32; 4]>;
+
 /// What a network's [`DetectionOutput`] makes of the values that it reads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoding {
@@ -68,7 +71,7 @@ impl Graph {
     }
 
     /// Corners and variances of a value that is made of PriorBox layers side by side.
-    fn known_boxes(&self, value: &str, shapes: &BTreeMap<String, Shape>) -> Result<(Vec<[f32; 4]>, Vec<[f32; 4]>)> {
+    fn known_boxes(&self, value: &str, shapes: &BTreeMap<String, Shape>) -> Result<(Fours, Fours)> {
         let (mut corners, mut variances) = (Vec::new(), Vec::new());
         // The values that are still to be joined, the next one last.
         let (mut left, mut pieces) = (vec![value], 0);
