@@ -16,6 +16,19 @@ const THREADS: usize = 4;
 /// Requests that are answered before and after a move.
 const BETWEEN: u64 = 100;
 
+/// A network as a directory of a service.
+trait Written {
+    /// The library that serves it.
+    const MLLIB: &str;
+    /// Its classes.
+    const CLASSES: usize;
+    /// Boxes that it finds in each image.
+    const BOXES: usize;
+
+    /// Writes its files.
+    fn write(&self, directory: &Path);
+}
+
 /// A detector of three boxes whose scores follow the brightness of the image, times this; the boxes are this far to the right, pixels of
 /// its input.
 struct Detector {
@@ -29,7 +42,11 @@ const NEW: Detector = Detector { strength: 0.97, shift: 0.25 };
 /// As after a mistake.
 const PERTURBED: Detector = Detector { strength: 1.0, shift: 8.0 };
 
-impl Detector {
+impl Written for Detector {
+    const MLLIB: &str = "onnx";
+    const CLASSES: usize = 2;
+    const BOXES: usize = 3;
+
     fn write(&self, directory: &Path) {
         let shift = self.shift;
         let corners = [
@@ -60,12 +77,74 @@ impl Detector {
     }
 }
 
-fn put(server: &Server, name: &str, detector: &Detector) {
+/// An SSD of Caffe without weights: a box at each of four places, of each of two classes, whose scores follow the brightness there, times
+/// this. Its boxes are this far to the right, shares of its input.
+struct CaffeDetector {
+    strength: f32,
+    shift: f32,
+}
+
+const OLD_OF_CAFFE: CaffeDetector = CaffeDetector { strength: 1.0, shift: 0.0 };
+const NEW_OF_CAFFE: CaffeDetector = CaffeDetector { strength: 0.97, shift: 0.0078125 };
+
+impl Written for CaffeDetector {
+    const MLLIB: &str = "caffe";
+    const CLASSES: usize = 3;
+    const BOXES: usize = 8;
+
+    fn write(&self, directory: &Path) {
+        let Self { strength, shift } = self;
+        let layer = |kind: &str, bottoms: &[&str], tops: &[&str], param: &str| {
+            let fields = |field: &str, values: &[&str]| -> String {
+                values.iter().map(|value| format!("{field}: '{value}' ")).collect()
+            };
+            let (bottoms, all) = (fields("bottom", bottoms), fields("top", tops));
+            format!("layer {{ name: '{}' type: '{kind}' {bottoms}{all}{param} }}\n", tops[0])
+        };
+        let order = "permute_param { order: 0 order: 2 order: 3 order: 1 }";
+        let place = "reshape_param { shape { dim: 0 dim: -1 dim: 3 } }";
+        let data =
+            "memory_data_param { batch_size: 1 channels: 3 height: 8 width: 32 } transform_param { scale: 0.00392157 }";
+        let power = |scale: f32, shift: f32| format!("power_param {{ scale: {scale} shift: {shift} }}");
+        let text = [
+            layer("MemoryData", &[], &["data", "label"], data),
+            layer("Pooling", &["data"], &["mean"], "pooling_param { pool: AVE kernel_size: 8 stride: 8 }"),
+            layer("Slice", &["mean"], &["blue", "green", "red"], "slice_param { axis: 1 }"),
+            layer("Power", &["blue"], &["none"], &power(0.0, 0.5)),
+            layer("Power", &["green"], &["dog"], &power(*strength, 0.0)),
+            layer("Power", &["red"], &["cat"], &power(2.0 * strength, 0.0)),
+            layer("Concat", &["none", "dog", "cat"], &["conf"], "concat_param { axis: 1 }"),
+            layer("Permute", &["conf"], &["conf_perm"], order),
+            layer("Reshape", &["conf_perm"], &["conf_boxes"], place),
+            layer("Softmax", &["conf_boxes"], &["conf_softmax"], "softmax_param { axis: 2 }"),
+            layer("Flatten", &["conf_softmax"], &["conf_flat"], ""),
+            layer("Power", &["none"], &["across"], &power(0.0, *shift)),
+            layer("Power", &["none"], &["down"], &power(0.0, 0.0)),
+            layer("Concat", &["across", "down", "across", "down"], &["loc"], "concat_param { axis: 1 }"),
+            layer("Permute", &["loc"], &["loc_perm"], order),
+            layer("Flatten", &["loc_perm"], &["loc_flat"], ""),
+            layer("PriorBox", &["mean", "data"], &["boxes"], "prior_box_param { min_size: 6 }"),
+            layer(
+                "DetectionOutput",
+                &["loc_flat", "conf_flat", "boxes"],
+                &["detection_out"],
+                "detection_output_param { num_classes: 3 variance_encoded_in_target: true confidence_threshold: 0.01
+                 nms_param { nms_threshold: 0.45 top_k: 400 } keep_top_k: 200 }",
+            ),
+        ];
+        std::fs::create_dir_all(directory).unwrap();
+        std::fs::write(directory.join("deploy.prototxt"), text.concat()).unwrap();
+        std::fs::write(directory.join("model_iter_1.caffemodel"), b"").unwrap();
+        std::fs::write(directory.join("corresp.txt"), "0 background\n1 dog\n2 cat\n").unwrap();
+    }
+}
+
+fn put<D: Written>(server: &Server, name: &str, detector: &D) {
     let repository = server.path().join(name);
     detector.write(&repository);
     let body = json!({
-        "mllib": "onnx", "description": "boxes", "type": "supervised", "model": {"repository": repository},
-        "parameters": {"input": {"connector": "image", "width": 32, "height": 8}, "mllib": {"nclasses": 2}},
+        "mllib": D::MLLIB, "description": "boxes", "type": "supervised", "model": {"repository": repository},
+        "parameters": {"input": {"connector": "image", "width": 32, "height": 8}, "mllib": {"nclasses": D::CLASSES}},
     });
     let (status, answer) = server.put(&format!("/services/{name}"), &body);
     assert_eq!(status, 201, "{answer}");
@@ -112,6 +191,64 @@ fn boxes_are_answered_in_pixels_of_the_image_sent() {
         assert_eq!((status, found), (200, Some(boxes)), "{output}: {answer}");
     }
     for output in [json!({"bbox": false}), json!({"nms_threshold": 7}), json!({"measure": ["acc"]})] {
+        let (status, answer) = predict(&server, output.clone());
+        assert_eq!(status, 400, "{output}: {answer}");
+    }
+}
+
+#[test]
+fn a_detector_of_caffe_answers_boxes_of_the_image_sent() {
+    let server = Server::start(&[]);
+    put(&server, "service1", &OLD_OF_CAFFE);
+    let info = server.get("/services/service1").1;
+    assert_eq!((&info["body"]["mltype"], &info["body"]["mllib"]), (&json!("detection"), &json!("caffe")), "{info}");
+    let (status, answer) = predict(&server, json!({"bbox": true}));
+    assert_eq!(status, 200, "{answer}");
+    let predictions = answer["body"]["predictions"].as_array().unwrap();
+    assert_eq!(predictions.len(), 3);
+    let mut brightest = Vec::new();
+    for prediction in predictions {
+        let classes = prediction["classes"].as_array().unwrap();
+        assert_eq!(classes.len(), CaffeDetector::BOXES, "{prediction}");
+        let scores: Vec<f64> = classes.iter().map(|class| class["prob"].as_f64().unwrap()).collect();
+        assert!(scores.windows(2).all(|pair| pair[0] >= pair[1]) && scores[7] > 0.01, "{prediction}");
+        // Of 160 columns and 120 rows the last is what a share of 1 is.
+        let at = |place: &str, class: &Value| class["bbox"][place].as_f64().unwrap();
+        for class in classes {
+            let cell = (at("xmin", class) / 159.0 * 4.0).floor();
+            for (place, expected) in [
+                ("xmin", (cell * 8.0 + 1.0) / 32.0 * 159.0),
+                ("ymin", 119.0 / 8.0),
+                ("xmax", (cell * 8.0 + 7.0) / 32.0 * 159.0),
+                ("ymax", 7.0 * 119.0 / 8.0),
+            ] {
+                assert!((at(place, class) - expected).abs() < 1e-3, "{place} of {class}: expected {expected}");
+            }
+            assert!(class["cat"] == "cat" || class["cat"] == "dog", "{class}");
+        }
+        brightest.push(scores[0]);
+    }
+    assert!(brightest.windows(2).any(|pair| pair[0] != pair[1]), "{brightest:?}");
+    for (output, boxes) in [
+        (json!({"best_bbox": 3}), 3),
+        (json!({"confidence_threshold": 1.0}), 0),
+        (json!({"nms_threshold": 0.0}), 8),
+        (json!({"top_k": 5}), 5),
+    ] {
+        let (status, answer) = predict(&server, output.clone());
+        let found = answer["body"]["predictions"][0]["classes"].as_array().map(Vec::len);
+        assert_eq!((status, found), (200, Some(boxes)), "{output}: {answer}");
+    }
+    let (status, answer) = server.post(
+        "/predict",
+        &json!({"service": "service1", "parameters": {"mllib": {"extract_layer": "conf"}}, "data": images()}),
+    );
+    assert_eq!(
+        (status, answer["body"]["predictions"][0]["vals"].as_array().map(Vec::len)),
+        (200, Some(12)),
+        "{answer}"
+    );
+    for output in [json!({"bbox": false}), json!({"nms_threshold": 7}), json!({"rois": "conf"})] {
         let (status, answer) = predict(&server, output.clone());
         assert_eq!(status, 400, "{output}: {answer}");
     }
@@ -171,7 +308,7 @@ fn boxes_are_measured_against_lists_of_them() {
     assert!(status == 400 && text.contains("line 2, its boxes, line 1"), "{answer}");
 }
 
-/// Clients that ask until they are stopped, and count what is no answer of three boxes.
+/// Clients that ask until they are stopped, and count what is no answer of so many boxes.
 struct Clients {
     is_over: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
@@ -179,7 +316,7 @@ struct Clients {
 }
 
 impl Clients {
-    fn start(server: &Server) -> Self {
+    fn start(server: &Server, expected: usize) -> Self {
         let (is_over, answered): (Arc<AtomicBool>, Arc<AtomicU64>) = Default::default();
         let ask = |number: usize| {
             let (is_over, answered, mut connection) = (Arc::clone(&is_over), Arc::clone(&answered), server.connect());
@@ -193,7 +330,7 @@ impl Clients {
                         .json()
                         .ok()
                         .and_then(|json| Some(json["body"]["predictions"][0]["classes"].as_array()?.len()));
-                    if (answer.status, boxes) != (200, Some(3)) {
+                    if (answer.status, boxes) != (200, Some(expected)) {
                         failures.push(format!("{answer:?}"));
                     }
                     answered.fetch_add(1, Ordering::Relaxed);
@@ -218,12 +355,12 @@ impl Clients {
 }
 
 /// Moves `service2` of another server to where clients ask for `service1`; what the move came to.
-fn moved(detector: &Detector) -> (Server, Value) {
+fn moved<D: Written>(old: &D, detector: &D) -> (Server, Value) {
     let source = Server::start(&[]);
     put(&source, "service2", detector);
     let target = Server::start_with_peers(&[("dev", &source.url())], &[]);
-    put(&target, "service1", &OLD);
-    let clients = Clients::start(&target);
+    put(&target, "service1", old);
+    let clients = Clients::start(&target, D::BOXES);
     clients.wait();
     let request = json!({
         "service": "service2", "source": "dev", "as": "service1", "auto": true, "shadow_for_s": 60, "watch_for_s": 1,
@@ -241,7 +378,7 @@ fn moved(detector: &Detector) -> (Server, Value) {
 
 #[test]
 fn a_detector_is_moved_while_clients_ask() {
-    let (target, info) = moved(&NEW);
+    let (target, info) = moved(&OLD, &NEW);
     assert_eq!(info["phase"], "done", "{info}");
     let shadow = &info["report"]["shadow"];
     assert!(shadow["agreements"].as_u64() > Some(0) && shadow["incomparable"] == 0, "{info}");
@@ -254,8 +391,21 @@ fn a_detector_is_moved_while_clients_ask() {
 }
 
 #[test]
+fn a_detector_of_caffe_is_moved_while_clients_ask() {
+    let (target, info) = moved(&OLD_OF_CAFFE, &NEW_OF_CAFFE);
+    assert_eq!(info["phase"], "done", "{info}");
+    let shadow = &info["report"]["shadow"];
+    assert!(shadow["agreements"].as_u64() > Some(0) && shadow["incomparable"] == 0, "{info}");
+    assert_eq!(info["report"]["golden"]["result"]["missed"], 0, "{info}");
+    let (_, answer) = predict(&target, json!({"best_bbox": 1}));
+    let bbox = &answer["body"]["predictions"][0]["classes"][0]["bbox"];
+    let moved = bbox["xmin"].as_f64().unwrap() / 159.0 * 32.0;
+    assert!(((moved - 0.25) % 8.0 - 1.0).abs() < 1e-3, "a quarter of a pixel of its input further: {answer}");
+}
+
+#[test]
 fn a_detector_whose_boxes_are_elsewhere_is_not_taken() {
-    let (target, info) = moved(&PERTURBED);
+    let (target, info) = moved(&OLD, &PERTURBED);
     assert_eq!(info["phase"], "aborted", "{info}");
     let (_, answer) = predict(&target, json!({"best_bbox": 1}));
     assert_eq!(answer["body"]["predictions"][0]["classes"][0]["bbox"]["xmin"], json!(5.0), "{answer}");
