@@ -54,7 +54,7 @@ impl<T, R: Clone> Meeting<T, R> {
         if let Some(all) = self.come(id, members, what) {
             let acting = Acting(self);
             let outcome = act(all);
-            *self.lock() = State::Over(outcome.as_ref().map(R::clone).map_err(Error::to_string));
+            *self.lock() = State::Over(outcome.clone().map_err(|error| error.to_string()));
             drop(acting);
             return outcome;
         }

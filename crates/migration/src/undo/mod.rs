@@ -173,7 +173,7 @@ fn forget_content(this: &Move, context: &MoveContext) {
     let brought = |of: &Move| of.look(|record| record.effects.blobs.clone());
     let of_others = this.company().map(|company| company.known()).unwrap_or_default();
     let brought = of_others.iter().map(|other| brought(other)).fold(brought(this), |all, more| &all | &more);
-    if let Err(error) = context.store.discard(brought.into_iter()) {
+    if let Err(error) = context.store.discard(brought) {
         tracing::warn!(%error, "content of the aborted move stays in the store until the next collection");
     }
 }
