@@ -70,6 +70,7 @@ class Stage:
         here = self.work / "here"
         (here / "ca.pem").write_bytes((self.work / "etc/dede/cert.pem").read_bytes())
         (here / "put.json").write_text(json.dumps(ORIGINAL))
+        (here / "rows.csv").write_text("5.1,3.5,1.4,0.2\n6.7,3.1,5.6,2.4\n")
         for name in ("dev.token", "prod.token"):
             (here / name).write_text(os.urandom(32).hex())
             (here / name).chmod(0o600)
