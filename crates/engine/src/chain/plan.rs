@@ -244,7 +244,7 @@ fn taken(id: &str) -> Error {
     Error::bad_chain(format!("two calls have the id {}: expected another one for each", quote(id)))
 }
 
-/// What is wrong with the parameters of an action is its complaint, whoever found it.
+/// What is wrong with the parameters of an action is its complaint, also where another part of the server found it.
 fn of_action(error: Error) -> Error {
     if let Error::BadInput(fault) | Error::BadParameter(fault) = error { Error::BadAction(fault) } else { error }
 }
