@@ -48,6 +48,9 @@ const BLOCKING_THREADS: usize = 512;
 /// Requests that compute besides one per thread: with exactly one per thread, a core stands idle whenever the system
 /// puts two threads on the same core.
 const SPARE_LANES: usize = 1;
+/// Threads that speak HTTP besides one per core: quick requests are computed on them, and one that waits for a thread of the engine
+/// leaves its core to another.
+const SPARE_WORKERS: usize = 1;
 /// Exit status after a second signal: what a shell reports for SIGTERM.
 const EXIT_AT_ONCE: u8 = 143;
 /// Exit status where it could not serve.
@@ -57,7 +60,7 @@ const EXIT_FAILED: u8 = 1;
 pub(crate) fn run(options: &ServeOptions) -> u8 {
     dede_model::memory::prepare();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(options.threads())
+        .worker_threads(options.threads() + SPARE_WORKERS)
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_name("http")
         .enable_all()
